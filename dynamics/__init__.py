@@ -1,0 +1,25 @@
+"""dynamics: watch how language models get their weights.
+
+    suite -> checkpoint files -> params -> measure -> results -> analysis -> figure -> report
+
+Each stage is a subpackage or module of the same name; it loads on first touch, so `import dynamics` is instant.
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_ROOMS = (
+    "analysis", "checkpoints", "data", "devices", "errors", "figures", "measures",
+    "models", "report", "results", "slt", "suite", "training",
+)  # fmt: skip
+
+
+def __getattr__(name: str):
+    if name in _ROOMS:
+        return importlib.import_module(f"dynamics.{name}")
+    raise AttributeError(f"module 'dynamics' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *_ROOMS])
