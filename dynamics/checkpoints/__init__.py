@@ -1,0 +1,72 @@
+"""Checkpoint folders and hub revisions to params, and back."""
+
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+
+from dynamics.checkpoints import convert, hub, hub_config, tensor_file
+from dynamics.errors import InputError
+from dynamics.models import gpt_neox
+
+
+@dataclasses.dataclass(frozen=True)
+class Checkpoint:
+    """A loaded model: what it is, its numbers, and where they came from."""
+
+    config: gpt_neox.Config
+    params: Any  # nested dict of NumPy arrays, layers stacked
+    provenance: dict[str, Any]  # source, revision, folder, sha256 of each weight file
+
+
+def load(source: str | Path, revision: str | None = None, *, weights=None, dtype=np.float32) -> Checkpoint:
+    """Loads a folder in the hub's layout, or a hub id such as "EleutherAI/pythia-14m" at a revision.
+
+    Args:
+        source: a folder, or a hub id; the files of the latter must be on this machine (`checkpoints.hub.locate`).
+        revision: for a hub id, e.g. "step512".
+        weights: a folder tree REPO/REVISION to look in before the Hugging Face cache.
+        dtype: of every leaf, whatever the files hold (float16 and bfloat16 are widened to float32 by default).
+
+    Raises:
+        InputError: no checkpoint there; a truncated file; a missing, unknown, misshapen or non-finite tensor.
+    """
+    folder = find(source, revision, weights=weights)
+    config = hub_config.read(folder)
+    tensors = tensor_file.TensorFolder(folder)
+    provenance = {"source": str(source), "revision": revision or "", "folder": str(folder), "sha256": tensors.sha256()}
+    return Checkpoint(config, convert.to_params(config, tensors, dtype), provenance)
+
+
+def find(source: str | Path, revision: str | None = None, *, weights=None) -> Path:
+    """The folder that `load` would read. Raises InputError if there is none."""
+    if Path(source).is_dir():
+        return Path(source)
+    if Path(source).is_absolute() or str(source).count("/") != 1 or str(source).startswith("."):
+        raise InputError(f"{source}, which is no folder", expected="a checkpoint folder, or a hub id like owner/name")
+    return hub.locate(str(source), revision, weights)
+
+
+def save(folder: str | Path, config: gpt_neox.Config, params, tokenizer: Path | None = None) -> Path:
+    """Writes model.safetensors and config.json (and a copy of `tokenizer`, a tokenizer.json) in the hub's layout.
+
+    The folder appears whole or not at all: files are written beside it and renamed into place. Leaves keep their
+    dtype; load(save(x)) is bit-equal for float32. transformers reads the result. Returns the folder.
+    """
+    folder = Path(folder)
+    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    tensors = convert.from_params(config, params)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    safetensors.numpy.save_file(tensors, partial / tensor_file.SINGLE, metadata={"format": "pt"})
+    (partial / "config.json").write_text(json.dumps(hub_config.to_hub(config), indent=2) + "\n")
+    if tokenizer is not None:
+        shutil.copyfile(tokenizer, partial / "tokenizer.json")
+    shutil.rmtree(folder, ignore_errors=True)
+    partial.rename(folder)
+    return folder

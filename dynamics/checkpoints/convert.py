@@ -1,0 +1,162 @@
+"""Hub tensors to a stacked params tree and back: rearrangement only, no number changes but by a cast.
+
+Axes as in models/gpt_neox.py. A torch Linear stores [out, in]; a flax kernel is [in, out]. GPT-NeoX fuses query, key and
+value per head, [H,3,K], not [3,H,K]: reading it the other way gives a model that runs and is wrong.
+"""
+
+import dataclasses
+import re
+from collections.abc import Callable
+
+import jax
+import numpy as np
+
+from dynamics.errors import InputError
+from dynamics.models import gpt_neox
+
+_LAYER = "gpt_neox.layers.{layer}."
+_UNEMBED_NAMES = ("embed_out.weight", "lm_head.weight")  # the hub's, and what transformers 5 writes
+_OLD_BUFFERS = re.compile(r"\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$")
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One leaf: its hub name, and the array's form on either side."""
+
+    path: tuple[str, ...]
+    hub_name: str  # with {layer} where the leaf is stacked
+    to_flax: Callable[[np.ndarray], np.ndarray] = lambda x: x
+    to_hub: Callable[[np.ndarray], np.ndarray] = lambda x: x
+
+    @property
+    def stacked(self) -> bool:
+        return self.path[0] == "layers"
+
+
+def _norm(path: tuple[str, ...], hub_name: str) -> list[Rule]:
+    return [Rule((*path, "scale"), hub_name + ".weight"), Rule((*path, "bias"), hub_name + ".bias")]
+
+
+def _dense(path: tuple[str, ...], hub_name: str) -> list[Rule]:
+    kernel = Rule((*path, "kernel"), hub_name + ".weight", to_flax=np.transpose, to_hub=np.transpose)
+    return [kernel, Rule((*path, "bias"), hub_name + ".bias")]
+
+
+def rules(config: gpt_neox.Config) -> list[Rule]:
+    """How every leaf of a GPT-NeoX tree maps to the hub's tensors."""
+    h, k, d = config.num_heads, config.head_dim, config.hidden_size
+    qkv, out = ("layers", "attention", "qkv"), ("layers", "attention", "out")
+    return [
+        Rule(("embed", "embedding"), "gpt_neox.embed_in.weight"),
+        *_norm(("layers", "attention_norm"), _LAYER + "input_layernorm"),
+        *_norm(("layers", "mlp_norm"), _LAYER + "post_attention_layernorm"),
+        Rule(
+            (*qkv, "kernel"),
+            _LAYER + "attention.query_key_value.weight",
+            to_flax=lambda w: w.T.reshape(d, h, 3, k),
+            to_hub=lambda w: w.reshape(d, h * 3 * k).T,
+        ),
+        Rule(
+            (*qkv, "bias"),
+            _LAYER + "attention.query_key_value.bias",
+            to_flax=lambda b: b.reshape(h, 3, k),
+            to_hub=lambda b: b.reshape(-1),
+        ),
+        Rule(
+            (*out, "kernel"),
+            _LAYER + "attention.dense.weight",
+            to_flax=lambda w: w.T.reshape(h, k, d),
+            to_hub=lambda w: w.reshape(h * k, d).T,
+        ),
+        Rule((*out, "bias"), _LAYER + "attention.dense.bias"),
+        *_dense(("layers", "mlp", "up"), _LAYER + "mlp.dense_h_to_4h"),
+        *_dense(("layers", "mlp", "down"), _LAYER + "mlp.dense_4h_to_h"),
+        *_norm(("final_norm",), "gpt_neox.final_layer_norm"),
+        Rule(("unembed", "kernel"), _UNEMBED_NAMES[0], to_flax=np.transpose, to_hub=np.transpose),
+    ]
+
+
+def to_params(config: gpt_neox.Config, tensors, dtype=np.float32):
+    """The params tree out of anything with `names()` and `read(name)`.
+
+    Raises InputError for a missing, an unknown, a misshapen or a non-finite tensor, by name.
+    """
+    table = [_named_unembed(rule, tensors.names()) for rule in rules(config)]
+    _check_names(table, config, tensors.names())
+    shapes = _shapes(config)
+    params: dict = {}
+    for rule in table:
+        _put(params, rule.path, _leaf(rule, _get(shapes, rule.path).shape, tensors, dtype))
+    return params
+
+
+def from_params(config: gpt_neox.Config, params) -> dict[str, np.ndarray]:
+    """Hub tensors of a params tree, the inverse of `to_params`. Raises InputError if the tree is not the config's."""
+    shapes, found = _shapes(config), jax.tree.map(np.shape, params)
+    expected = jax.tree.map(lambda leaf: leaf.shape, shapes)
+    if found != expected:
+        raise InputError(f"params of shapes {found}", expected=f"the config's {expected}")
+    tensors = {}
+    for rule in rules(config):
+        leaf = np.asarray(_get(params, rule.path))
+        for layer, part in enumerate(leaf if rule.stacked else leaf[None]):
+            # safetensors stores the buffer as it lies, so a transposed view must be laid out anew.
+            tensors[rule.hub_name.format(layer=layer)] = np.ascontiguousarray(rule.to_hub(part))
+    return tensors
+
+
+def _shapes(config: gpt_neox.Config):
+    return jax.eval_shape(lambda key: gpt_neox.init(key, config), jax.random.key(0))
+
+
+def _named_unembed(rule: Rule, names: set[str]) -> Rule:
+    if rule.hub_name != _UNEMBED_NAMES[0] or rule.hub_name in names:
+        return rule
+    return dataclasses.replace(rule, hub_name=next((n for n in _UNEMBED_NAMES if n in names), rule.hub_name))
+
+
+def _check_names(table: list[Rule], config: gpt_neox.Config, names: set[str]):
+    layers = range(config.num_layers)
+    expected = {rule.hub_name.format(layer=layer) for rule in table for layer in (layers if rule.stacked else [0])}
+    missing = sorted(expected - names)
+    unknown = sorted(name for name in names - expected if not _OLD_BUFFERS.search(name))
+    if missing or unknown:
+        faults = [f"{len(missing)} missing ({', '.join(missing[:5])})"] if missing else []
+        faults += [f"{len(unknown)} unknown ({', '.join(unknown[:5])})"] if unknown else []
+        raise InputError(
+            "weights with tensors " + " and ".join(faults),
+            expected=f"exactly the {len(expected)} of a {config.num_layers}-layer GPT-NeoX",
+            mend="Do config.json and the weights belong together?",
+        )
+
+
+def _leaf(rule: Rule, shape: tuple[int, ...], tensors, dtype) -> np.ndarray:
+    leaf = np.empty(shape, dtype)  # filled layer by layer: the peak is the tree plus one tensor
+    for layer, part in enumerate(leaf if rule.stacked else leaf[None]):
+        name = rule.hub_name.format(layer=layer)
+        stored = tensors.read(name)
+        expected = rule.to_hub(part).shape
+        if stored.shape != expected:
+            raise InputError(
+                f"{name} of shape {stored.shape}", expected=f"{expected} from config.json", mend="Do they belong together?"
+            )
+        part[...] = rule.to_flax(stored)
+        if not np.isfinite(part).all():
+            raise InputError(
+                f"{name} with {int((~np.isfinite(part)).sum())} non-finite of {part.size} numbers",
+                expected="finite weights",
+                mend="The file is damaged, or the run had diverged by this step.",
+            )
+    return leaf
+
+
+def _get(tree, path: tuple[str, ...]):
+    for key in path:
+        tree = tree[key]
+    return tree
+
+
+def _put(tree: dict, path: tuple[str, ...], leaf):
+    for key in path[:-1]:
+        tree = tree.setdefault(key, {})
+    tree[path[-1]] = leaf

@@ -1,0 +1,58 @@
+"""Models as pure functions: params and tokens to hidden states, hidden states to logits.
+
+Axes: B batch, T tokens, D width, V vocabulary.
+
+Each architecture is one module with `Config`, `init(key, config)`, `hidden_fn(config)` and `unembed_fn(config)`; the
+functions here pick the module by the type of the config, so that measures never ask which model they hold.
+"""
+
+import functools
+from types import ModuleType
+
+import jax.numpy as jnp
+
+from dynamics.errors import InputError
+from dynamics.models import gpt_neox
+
+ARCHITECTURES: dict[type, ModuleType] = {gpt_neox.Config: gpt_neox}
+
+
+def architecture(config) -> ModuleType:
+    """The module that implements `config`. Raises InputError for a config of another type."""
+    if type(config) not in ARCHITECTURES:
+        raise InputError.unknown("model config", type(config).__qualname__, (c.__module__ for c in ARCHITECTURES))
+    return ARCHITECTURES[type(config)]
+
+
+def init(key, config):
+    """Params as the suite's authors drew them, float32."""
+    return architecture(config).init(key, config)
+
+
+def hidden_fn(config):
+    """hidden(params, tokens [B,T], capture=(), intervene=None) -> (h [B,T,D] after the final norm, captured)."""
+    return architecture(config).hidden_fn(config)
+
+
+def unembed_fn(config):
+    """unembed(params, h [...,D]) -> logits float32 [...,V]."""
+    return architecture(config).unembed_fn(config)
+
+
+@functools.cache
+def apply_fn(config):
+    """apply(params, tokens [B,T]) -> logits float32 [B,T,V]: the two composed, for inputs whose logits fit."""
+    hidden, unembed = hidden_fn(config), unembed_fn(config)
+
+    def apply(params, tokens):
+        h, _ = hidden(params, tokens)
+        return unembed(params, h)
+
+    return apply
+
+
+def num_params(params) -> int:
+    """How many numbers a params tree holds."""
+    import jax
+
+    return sum(int(jnp.size(leaf)) for leaf in jax.tree.leaves(params))
