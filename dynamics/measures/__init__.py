@@ -1,0 +1,1 @@
+"""Measures: pure functions of params and tokens; per-item numbers in nats."""

@@ -1,0 +1,47 @@
+"""Surprisal of every token under a language model, and the mean loss made of it.
+
+Axes: B batch, T tokens, D width, V vocabulary. Units: nats.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+
+from dynamics import models
+from dynamics.measures import chunks
+
+
+@functools.cache
+def surprisal_fn(config, chunk: int | None = None):
+    """surprisal(params, tokens [B,T]) -> -log p(token t | tokens < t), float32 [B,T-1]; the first token has none.
+
+    Logits are made and dropped chunk by chunk, in the backward pass too.
+    """
+    hidden, unembed = models.hidden_fn(config), models.unembed_fn(config)
+    size = chunk or chunks.chunk_tokens(config.vocab_size)
+
+    def surprisal(params, tokens):
+        h, _ = hidden(params, tokens[:, :-1])
+        targets = tokens[:, 1:]
+
+        def of_chunk(inputs):
+            h, target = inputs
+            logits = unembed(params, h)
+            return jax.nn.logsumexp(logits, axis=-1) - jnp.take_along_axis(logits, target[:, None], axis=-1)[:, 0]
+
+        flat = (h.reshape(-1, h.shape[-1]), targets.reshape(-1))
+        return chunks.map_tokens(of_chunk, flat, size, remat=True).reshape(targets.shape)
+
+    return surprisal
+
+
+@functools.cache
+def loss_fn(config, chunk: int | None = None):
+    """loss(params, tokens [B,T]) -> mean surprisal, a scalar: what SGLD, Hessians and training are about."""
+    surprisal = surprisal_fn(config, chunk)
+
+    def loss(params, tokens):
+        return surprisal(params, tokens).mean()
+
+    return loss
