@@ -1,0 +1,103 @@
+"""The nano suite: small GPT-NeoX models of several seeds, trained on first use on the embedded corpus.
+
+`nano` is the default of every experiment; `smoke` is the same path in seconds, to check an installation.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from dynamics.data import corpus, tokenizer
+from dynamics.models import gpt_neox
+from dynamics.suite import Suite, folder_tree
+from dynamics.training import pretrain
+from dynamics.training.recipe import Recipe
+
+
+def _recipe(name: str, width: int, depth: int, heads: int, vocab: int, **numbers) -> Recipe:
+    config = gpt_neox.Config(
+        hidden_size=width,
+        num_layers=depth,
+        num_heads=heads,
+        intermediate_size=4 * width,
+        vocab_size=vocab,
+        max_positions=256,
+    )
+    return Recipe(name=name, config=config, **numbers)
+
+
+# Nano is two sizes of one depth, so that a difference between them is one of width.
+RECIPES: dict[str, tuple[Recipe, ...]] = {
+    "nano": (
+        _recipe("nano-32", 32, 2, 2, 2048, num_steps=1024),
+        _recipe("nano-64", 64, 2, 4, 2048, num_steps=1024),
+    ),
+    "smoke": (
+        _recipe("smoke-16", 16, 1, 2, 512, num_steps=32, batch_size=4, context=64, warmup=4),
+        _recipe("smoke-24", 24, 1, 3, 512, num_steps=32, batch_size=4, context=64, warmup=4),
+    ),
+}
+
+
+def cache_root() -> Path:
+    """Where suites are kept: $DYNAMICS_CACHE, else ~/.cache/dynamics."""
+    return Path(os.environ.get("DYNAMICS_CACHE") or Path.home() / ".cache" / "dynamics").expanduser()
+
+
+def suite(name: str) -> Suite:
+    """The grid of a suite trained here, whether or not its files exist yet."""
+    recipes = RECIPES[name]
+    steps = recipes[0].checkpoint_steps()
+    return folder_tree(name, _folder(name), [r.name for r in recipes], range(recipes[0].num_seeds), steps)
+
+
+def ensure(name: str, models: tuple[str, ...], progress: Callable[[Recipe], Callable[[int], None]]):
+    """Trains whatever `models` of the suite lack; returns at once where nothing does.
+
+    Several processes may call it together: one trains, the others wait. `progress(recipe)` gives the function that is
+    told every step.
+    """
+    folder = _folder(name)
+    for recipe in RECIPES[name]:
+        if recipe.name in models and not _done(folder / recipe.name).exists():
+            folder.mkdir(parents=True, exist_ok=True)
+            with FileLock(folder / ".lock"):
+                _train(name, recipe, folder, progress(recipe))
+
+
+def _train(name: str, recipe: Recipe, folder: Path, progress: Callable[[int], None]):
+    target = folder / recipe.name
+    if _done(target).exists():  # another process was first
+        return
+    target.mkdir(exist_ok=True)
+    stream, tokenizer_file = _stream(folder, recipe.config.vocab_size)
+    pretrain.pretrain(recipe, stream, target, tokenizer_file, progress)
+    _write(_done(target), json.dumps({"suite": name, "model": recipe.name, "tokens": len(stream)}) + "\n")
+
+
+def _stream(folder: Path, vocab_size: int) -> tuple[np.ndarray, Path]:
+    """The training documents as one token stream [N], each headed by the separator, and the tokenizer's file."""
+    text, path = corpus.embedded().train(), folder / "tokenizer.json"
+    if not path.exists():
+        _write(path, tokenizer.train((d.text for d in text.documents), vocab_size).to_str())
+    return np.concatenate(tokenizer.encode(tokenizer.load(folder), text)), path
+
+
+def _folder(name: str) -> Path:
+    fingerprint = corpus.embedded().fingerprint()
+    joint = "-".join(recipe.fingerprint(fingerprint) for recipe in RECIPES[name])
+    return cache_root() / f"{name}-{joint}"
+
+
+def _done(folder: Path) -> Path:
+    return folder / "trained.json"
+
+
+def _write(path: Path, text: str):
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    partial.write_text(text)
+    partial.replace(path)

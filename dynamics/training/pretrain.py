@@ -1,0 +1,111 @@
+"""The training loop: seeds vmapped in one program, resumable at any kill, bit-equal when resumed.
+
+Axes: S seeds, B batch, T tokens, N tokens of the training stream.
+
+Every batch is a function of (seed, step) alone, so a resumed run sees what an undisturbed one would have.
+"""
+
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+from dynamics import checkpoints
+from dynamics.measures import surprisal
+from dynamics.models import gpt_neox
+from dynamics.training.recipe import Recipe
+
+_SAVE_EVERY = 64  # steps; a kill loses at most these
+
+
+class TrainState(NamedTuple):
+    """Everything the next step depends on."""
+
+    step: jax.Array  # [] int32, steps done
+    params: Any  # leaves [S, ...]
+    optimizer: Any  # leaves [S, ...]
+    loss: jax.Array  # [S] training loss of the last step, nats
+
+
+def optimizer(recipe: Recipe) -> optax.GradientTransformation:
+    """AdamW after global-norm clipping; the first rate is 0, as in Pythia, so steps 0 and 1 are the same model."""
+    rate = optax.warmup_cosine_decay_schedule(
+        0.0, recipe.peak_rate, recipe.warmup, recipe.num_steps, recipe.peak_rate * recipe.final_rate_share
+    )
+    return optax.chain(
+        optax.clip_by_global_norm(recipe.clip_norm),
+        optax.adamw(rate, b1=recipe.beta1, b2=recipe.beta2, weight_decay=recipe.weight_decay),
+    )
+
+
+def batch_at(recipe: Recipe, stream, seed, step):
+    """Tokens [B,T] that `seed` sees at `step`: windows at uniform offsets of the stream [N]."""
+    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), seed), step)
+    offsets = jax.random.randint(key, (recipe.batch_size, 1), 0, stream.shape[0] - recipe.context + 1)
+    return stream[offsets + jnp.arange(recipe.context)[None]]
+
+
+@functools.cache
+def functions(recipe: Recipe) -> tuple[Callable, Callable]:
+    """(start(seeds [S]) -> TrainState, advance(state, seeds, stream [N]) -> TrainState), both jitted."""
+    loss_fn, update = surprisal.loss_fn(recipe.config), optimizer(recipe)
+
+    def start(seed):
+        params = gpt_neox.init(jax.random.fold_in(jax.random.key(1), seed), recipe.config)
+        return params, update.init(params)
+
+    def advance(params, moments, seed, step, stream):
+        loss, gradient = jax.value_and_grad(loss_fn)(params, batch_at(recipe, stream, seed, step))
+        change, moments = update.update(gradient, moments, params)
+        return optax.apply_updates(params, change), moments, loss
+
+    @jax.jit
+    def start_all(seeds):
+        params, moments = jax.vmap(start)(seeds)
+        return TrainState(jnp.int32(0), params, moments, jnp.full(seeds.shape, jnp.nan, jnp.float32))
+
+    @functools.partial(jax.jit, donate_argnums=0)
+    def advance_all(state: TrainState, seeds, stream):
+        step = jax.vmap(advance, in_axes=(0, 0, 0, None, None))
+        return TrainState(state.step + 1, *step(state.params, state.optimizer, seeds, state.step, stream))
+
+    return start_all, advance_all
+
+
+def pretrain(recipe: Recipe, stream: np.ndarray, folder: Path, tokenizer: Path, progress: Callable[[int], None]):
+    """Trains every seed of `recipe` on the token stream [N]; checkpoints go to folder/seed{k}/step{n}.
+
+    Resumes from folder/state. Calls progress(step) after every step.
+    """
+    import orbax.checkpoint as ocp
+
+    start, advance = functions(recipe)
+    seeds, stream_on_device = jnp.arange(recipe.num_seeds), jnp.asarray(stream)
+    state, wanted = start(seeds), set(recipe.checkpoint_steps())
+    options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
+    with ocp.CheckpointManager((folder / "state").absolute(), options=options) as manager:
+        if (latest := manager.latest_step()) is not None:
+            state = manager.restore(latest, args=ocp.args.StandardRestore(state))
+        for step in range(int(state.step), recipe.num_steps + 1):
+            if step in wanted:
+                _save_seeds(recipe, state, folder, tokenizer)
+            # Saved after the hub checkpoint of the same step, so that a restored state has nothing left to write.
+            if (step in wanted and step >= _SAVE_EVERY) or step % _SAVE_EVERY == _SAVE_EVERY - 1:
+                manager.save(step, args=ocp.args.StandardSave(state))
+            progress(step)
+            if step < recipe.num_steps:
+                state = advance(state, seeds, stream_on_device)
+
+
+def _save_seeds(recipe: Recipe, state: TrainState, folder: Path, tokenizer: Path):
+    params = jax.device_get(state.params)
+    for seed in range(recipe.num_seeds):
+        target = folder / f"seed{seed}" / f"step{int(state.step)}"
+        if not target.exists():
+            own = jax.tree.map(lambda leaf, k=seed: leaf[k], params)
+            checkpoints.save(target, recipe.config, own, tokenizer)

@@ -1,0 +1,235 @@
+"""Intervals cover what they claim, and errors equal the closed forms they generalise.
+
+Axes: R runs, S seeds, G documents. True theta is 1 in every model below.
+"""
+
+import numpy as np
+import pytest
+
+from dynamics.analysis.uncertainty import (
+    clustered_mean,
+    document_interval,
+    mean_over_seeds,
+    paired_difference,
+    population_interval,
+    seed_interval,
+)
+from dynamics.errors import InputError
+
+RUNS = 2000
+INTERVALS = [seed_interval, document_interval, population_interval]
+
+
+def pair_divergences(kind: str, rng: np.random.Generator, seeds: int) -> np.ndarray:
+    """Divergences [R, S, S] of mean one under a model of how seeds differ."""
+    if kind == "lognormal":  # each seed has a scale of its own
+        scale = np.exp(0.2 * rng.standard_normal((RUNS, seeds)) - 0.02)
+        return scale[:, :, None] * scale[:, None, :]
+    # seeds are points of d dimensions; in many, all pairs are nearly equally far apart
+    d, floor = {"homogeneous": (50, 0), "rank-2": (2, 0), "rank-2 + 1": (2, 1), "rank-2 + 4": (2, 4)}[kind]
+    z = rng.standard_normal((RUNS, seeds, d))
+    squared = ((z[:, :, None] - z[:, None]) ** 2).sum(-1)
+    return (floor + squared / 2) / (floor + d)
+
+
+def document_effects(rng: np.random.Generator, documents: int, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+    """Lognormal effects [R, G] of mean one, and lengths [R, G] from 100 to 2000 tokens."""
+    effects = np.exp(sigma * rng.standard_normal((RUNS, documents)) - sigma**2 / 2)
+    return effects, rng.integers(100, 2000, (RUNS, documents)).astype(float)
+
+
+def coverage(interval, kl: np.ndarray, weights: np.ndarray) -> float:
+    found = [interval(k, w) for k, w in zip(kl, weights, strict=True)]
+    return float(np.mean([i.low <= 1 <= i.high for i in found]))
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("kind", ["homogeneous", "rank-2", "rank-2 + 1", "rank-2 + 4", "lognormal"])
+def test_seed_interval_covers(kind, seeds):
+    kl = pair_divergences(kind, np.random.default_rng(1), seeds)
+    covered = coverage(seed_interval, kl[..., None], np.ones((RUNS, 1)))
+    assert 0.92 <= covered <= (0.98 if seeds > 3 else 0.99)
+
+
+@pytest.mark.parametrize("seeds", [5, 10])
+def test_seed_interval_is_wide_where_pairs_differ_by_noise_alone(seeds):
+    noise = np.triu(np.random.default_rng(2).standard_normal((RUNS, seeds, seeds)), 1)
+    kl = 1 + 0.1 * (noise + noise.swapaxes(1, 2))
+    assert coverage(seed_interval, kl[..., None], np.ones((RUNS, 1))) >= 0.95
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("documents", [10, 50])
+@pytest.mark.parametrize("sigma", [0.2, 0.5])
+def test_document_interval_covers(sigma, documents):
+    effects, lengths = document_effects(np.random.default_rng(3), documents, sigma)
+    kl = np.broadcast_to(effects[:, None, None, :], (RUNS, 2, 2, documents))
+    covered = coverage(lambda k, w: document_interval(k, w, num_resamples=999), kl, lengths)
+    assert 0.92 <= covered <= 0.98
+
+
+@pytest.mark.parametrize(("seeds", "documents"), [(5, 10), (5, 50), (10, 10), (10, 50)])
+@pytest.mark.parametrize("kind", ["homogeneous", "rank-2", "rank-2 + 1", "lognormal"])
+def test_population_interval_covers(kind, seeds, documents):
+    rng = np.random.default_rng(4)
+    effects, lengths = document_effects(rng, documents, 0.3)
+    kl = pair_divergences(kind, rng, seeds)[..., None] * effects[:, None, None, :]
+    assert 0.92 <= coverage(population_interval, kl, lengths) <= 0.98
+
+
+def test_a_standard_deviation_over_pairs_is_no_error_bar():
+    kl = pair_divergences("lognormal", np.random.default_rng(5), 10)
+    pairs = kl[:, ~np.eye(10, dtype=bool)]
+    half = 1.96 * pairs.std(1, ddof=1) / np.sqrt(pairs.shape[1])
+    assert np.mean(abs(pairs.mean(1) - 1) <= half) < 0.75
+
+
+@pytest.fixture
+def example() -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(6)
+    return rng.lognormal(size=(5, 5, 12)), rng.integers(10, 100, 12).astype(float)
+
+
+def limits(interval) -> np.ndarray:
+    return np.array([interval.mean, interval.low, interval.high, interval.sem])
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_scale_equivariance(interval, example):
+    kl, weights = example
+    np.testing.assert_allclose(limits(interval(7 * kl, weights)), 7 * limits(interval(kl, weights)), rtol=1e-9)
+    np.testing.assert_allclose(limits(interval(kl, 3 * weights)), limits(interval(kl, weights)), rtol=1e-9)
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_seeds_may_come_in_any_order(interval, example):
+    kl, weights = example
+    order = [3, 0, 4, 1, 2]
+    np.testing.assert_allclose(limits(interval(kl[np.ix_(order, order)], weights)), limits(interval(kl, weights)))
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_the_mean_is_theta_whatever_the_diagonal(interval, example):
+    kl, weights = example
+    theta = sum(kl[i, j] @ weights for i in range(5) for j in range(5) if i != j) / (20 * weights.sum())
+    kl[np.arange(5), np.arange(5)] = np.nan
+    found = interval(kl, weights)
+    assert found.mean == pytest.approx(theta)
+    assert 0 <= found.low < found.mean < found.high
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_a_higher_level_is_wider(interval, example):
+    narrow, wide = interval(*example, level=0.8), interval(*example, level=0.99)
+    assert wide.low < narrow.low < narrow.high < wide.high
+
+
+@pytest.mark.parametrize("interval", INTERVALS)
+def test_identical_pairs_and_documents_leave_no_doubt(interval):
+    found = interval(np.full((4, 4, 6), 2.0), np.full(6, 10.0))
+    np.testing.assert_allclose(limits(found), [2, 2, 2, 0], atol=1e-12)
+
+
+def test_the_population_error_holds_both_sources(example):
+    seed, document, both = (interval(*example) for interval in INTERVALS)
+    assert both.sem > max(seed.sem, document.sem)
+    assert (seed.rests_on, document.rests_on) == ("5 seeds", "12 documents")
+    assert both.rests_on == "5 seeds and 12 documents"
+
+
+def test_document_interval_is_reproducible_and_in_blocks_alike(example):
+    assert document_interval(*example, seed=1) == document_interval(*example, seed=1)
+    assert document_interval(*example, seed=1) != document_interval(*example, seed=2)
+    rng = np.random.default_rng(7)  # enough documents for several blocks: the normal interval is the limit
+    kl, weights = rng.lognormal(size=(2, 2, 20_000)), np.ones(20_000)
+    found = document_interval(kl, weights, num_resamples=1000)
+    assert found.high - found.low == pytest.approx(2 * 1.96 * found.sem, rel=0.1)
+
+
+def test_clustered_error_is_the_textbook_error_when_every_cluster_has_one_item():
+    values = np.random.default_rng(8).normal(size=(3, 40))
+    mean, sem, count = clustered_mean(values, np.arange(40))
+    np.testing.assert_allclose(mean, values.mean(-1))
+    np.testing.assert_allclose(sem, values.std(-1, ddof=1) / np.sqrt(40))
+    assert count == 40
+
+
+def test_copies_within_a_cluster_add_no_evidence():
+    values = np.random.default_rng(9).normal(size=20)
+    once = clustered_mean(values, np.arange(20))
+    copied = clustered_mean(np.tile(values, 7), np.tile(np.arange(20), 7))
+    np.testing.assert_allclose(copied, once)
+
+
+def test_a_weight_is_a_count_of_copies():
+    rng = np.random.default_rng(10)
+    values, clusters, copies = rng.normal(size=30), rng.integers(0, 6, 30), rng.integers(0, 4, 30)
+    repeated = clustered_mean(np.repeat(values, copies), np.repeat(clusters, copies))
+    np.testing.assert_allclose(clustered_mean(values, clusters, copies), repeated)
+
+
+def test_clustered_error_is_the_sampling_error_of_the_ratio():
+    rng = np.random.default_rng(11)
+    lengths, effects = rng.integers(1, 6, (RUNS, 40)), rng.normal(size=(RUNS, 40))
+    found = [
+        clustered_mean(np.repeat(e, n), np.repeat(np.arange(40), n)) for e, n in zip(effects, lengths, strict=True)
+    ]
+    means, sems = np.array([m for m, _, _ in found]), np.array([s for _, s, _ in found])
+    assert np.sqrt((sems**2).mean()) == pytest.approx(means.std(), rel=0.06)
+
+
+def test_one_cluster_has_no_error_bar():
+    mean, sem, count = clustered_mean(np.array([1.0, 3.0]), np.zeros(2))
+    assert (mean, count) == (2, 1)
+    assert np.isnan(sem)
+
+
+def test_mean_over_seeds():
+    mean, sem = mean_over_seeds(np.array([1.0, 2.0, 3.0]))
+    assert (mean, sem) == (2, pytest.approx(1 / np.sqrt(3)))
+    assert np.isnan(mean_over_seeds(np.array([4.0]))[1])
+
+
+def test_what_two_steps_share_cancels(example):
+    kl, weights = example
+    assert paired_difference(kl, kl + 2, weights) == pytest.approx((2, 0))
+    rise, sem = paired_difference(kl, 3 * kl, weights)
+    back, same = paired_difference(3 * kl, kl, weights)
+    assert (rise, sem) == pytest.approx((-back, same))
+
+
+def test_the_error_of_a_rise_is_that_of_both_sources():
+    """Additive seed, document effects a_i + a_j + b_d: the closed form is 4 var(a)/S + var(b)/G."""
+    rng = np.random.default_rng(12)
+    a, b = 0.1 * rng.standard_normal((RUNS, 6)), 0.3 * rng.standard_normal((RUNS, 20))
+    change = a[:, :, None, None] + a[:, None, :, None] + b[:, None, None, :]
+    found = np.array([paired_difference(np.ones_like(c), 2 + c, np.ones(20)) for c in change])
+    expected = 4 * 0.01 / 6 + 0.09 / 20
+    assert found[:, 0].mean() == pytest.approx(1, abs=0.01)
+    assert found[:, 0].var() == pytest.approx(expected, rel=0.1)
+    assert (found[:, 1] ** 2).mean() == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda: seed_interval(np.ones((2, 2, 9)), np.ones(9)), "2 seeds"),
+        (lambda: population_interval(np.ones((2, 2, 9)), np.ones(9)), "2 seeds"),
+        (lambda: population_interval(np.ones((3, 3, 2)), np.ones(2)), "2 documents"),
+        (lambda: document_interval(np.ones((3, 3, 4)), np.ones(4)), "4 documents"),
+        (lambda: document_interval(np.ones((3, 3, 9)), np.ones(9), num_resamples=10), "10 resamples"),
+        (lambda: seed_interval(np.ones((3, 3, 9)), np.ones(8)), "kl"),
+        (lambda: seed_interval(np.ones((3, 4, 9)), np.ones(9)), "kl"),
+        (lambda: seed_interval(np.full((3, 3, 9), np.inf), np.ones(9)), "not finite"),
+        (lambda: seed_interval(np.zeros((3, 3, 9)), np.ones(9)), "zero or negative"),
+        (lambda: seed_interval(np.ones((3, 3, 9)), np.zeros(9)), "weights"),
+        (lambda: seed_interval(np.ones((3, 3, 9)), np.ones(9), level=95), "level 95"),
+        (lambda: paired_difference(np.ones((3, 3, 9)), np.ones((4, 4, 9)), np.ones(9)), "shapes"),
+        (lambda: clustered_mean(np.ones(3), np.zeros(4)), "clusters"),
+        (lambda: clustered_mean(np.ones(0), np.zeros(0)), "weights"),
+        (lambda: mean_over_seeds(np.ones((2, 2))), "shape"),
+    ],
+)
+def test_bad_input_is_refused(call, words):
+    with pytest.raises(InputError, match=words):
+        call()

@@ -1,0 +1,19 @@
+"""A strict session: two CPU devices, no silent broadcasting over ranks, no network, a cache of its own."""
+
+import os
+
+os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["TQDM_DISABLE"] = "1"
+
+import jax
+import pytest
+
+jax.config.update("jax_numpy_rank_promotion", "raise")
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory) -> str:
+    """An empty cache folder for suites trained in the session."""
+    return str(tmp_path_factory.mktemp("cache"))
