@@ -56,17 +56,42 @@ def save(folder: str | Path, config: gpt_neox.Config, params, tokenizer: Path | 
     """Writes model.safetensors and config.json (and a copy of `tokenizer`, a tokenizer.json) in the hub's layout.
 
     The folder appears whole or not at all: files are written beside it and renamed into place. Leaves keep their
-    dtype; load(save(x)) is bit-equal for float32. transformers reads the result. Returns the folder.
+    dtype; load(save(x)) is bit-equal for float32. transformers reads the result. Returns the folder. Raises InputError
+    if the params are not the config's, or if a file stands where the folder should.
     """
     folder = Path(folder)
-    partial = folder.with_name(f".{folder.name}.{os.getpid()}.partial")
+    if folder.exists() and not folder.is_dir():
+        raise InputError(f"{folder}, which is a file", expected="a folder to write, new or to be replaced")
+    partial = _beside(folder, "partial")
     tensors = convert.from_params(config, params)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    safetensors.numpy.save_file(tensors, partial / tensor_file.SINGLE, metadata={"format": "pt"})
-    (partial / "config.json").write_text(json.dumps(hub_config.to_hub(config), indent=2) + "\n")
-    if tokenizer is not None:
-        shutil.copyfile(tokenizer, partial / "tokenizer.json")
-    shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    try:
+        safetensors.numpy.save_file(tensors, partial / tensor_file.SINGLE, metadata={"format": "pt"})
+        (partial / "config.json").write_text(json.dumps(hub_config.to_hub(config), indent=2) + "\n")
+        if tokenizer is not None:
+            shutil.copyfile(tokenizer, partial / "tokenizer.json")
+        _put_in_place(partial, folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
     return folder
+
+
+def _beside(folder: Path, role: str) -> Path:
+    return folder.with_name(f".{folder.name}.{os.getpid()}.{role}")
+
+
+def _put_in_place(partial: Path, folder: Path):
+    # A rename cannot replace a folder that is not empty, so the old one steps aside, and back if the rename fails.
+    if not folder.exists():
+        partial.rename(folder)
+        return
+    aside = _beside(folder, "replaced")
+    shutil.rmtree(aside, ignore_errors=True)
+    folder.rename(aside)
+    try:
+        partial.rename(folder)
+    except BaseException:
+        aside.rename(folder)
+        raise
+    shutil.rmtree(aside)

@@ -1,7 +1,7 @@
 """Hub tensors to a stacked params tree and back: rearrangement only, no number changes but by a cast.
 
-Axes as in models/gpt_neox.py. A torch Linear stores [out, in]; a flax kernel is [in, out]. GPT-NeoX fuses query, key and
-value per head, [H,3,K], not [3,H,K]: reading it the other way gives a model that runs and is wrong.
+Axes as in models/gpt_neox.py. A torch Linear stores [out, in]; a flax kernel is [in, out]. GPT-NeoX fuses query, key
+and value per head, [H,3,K], not [3,H,K]: reading it the other way gives a model that runs and is wrong.
 """
 
 import dataclasses
@@ -92,10 +92,7 @@ def to_params(config: gpt_neox.Config, tensors, dtype=np.float32):
 
 def from_params(config: gpt_neox.Config, params) -> dict[str, np.ndarray]:
     """Hub tensors of a params tree, the inverse of `to_params`. Raises InputError if the tree is not the config's."""
-    shapes, found = _shapes(config), jax.tree.map(np.shape, params)
-    expected = jax.tree.map(lambda leaf: leaf.shape, shapes)
-    if found != expected:
-        raise InputError(f"params of shapes {found}", expected=f"the config's {expected}")
+    _check_tree(_leaf_shapes(params), _leaf_shapes(_shapes(config)))
     tensors = {}
     for rule in rules(config):
         leaf = np.asarray(_get(params, rule.path))
@@ -107,6 +104,21 @@ def from_params(config: gpt_neox.Config, params) -> dict[str, np.ndarray]:
 
 def _shapes(config: gpt_neox.Config):
     return jax.eval_shape(lambda key: gpt_neox.init(key, config), jax.random.key(0))
+
+
+def _leaf_shapes(tree) -> dict[str, tuple[int, ...]]:
+    leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): np.shape(leaf) for path, leaf in leaves}
+
+
+def _check_tree(found: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]):
+    for path in sorted(found.keys() | expected.keys()):
+        if found.get(path) != expected.get(path):
+            raise InputError(
+                f"params whose {path} is {found.get(path, 'missing')}",
+                expected=f"{expected.get(path, 'no such leaf')}, from the config",
+                mend="Do the config and the params belong together?",
+            )
 
 
 def _named_unembed(rule: Rule, names: set[str]) -> Rule:
@@ -138,14 +150,17 @@ def _leaf(rule: Rule, shape: tuple[int, ...], tensors, dtype) -> np.ndarray:
         expected = rule.to_hub(part).shape
         if stored.shape != expected:
             raise InputError(
-                f"{name} of shape {stored.shape}", expected=f"{expected} from config.json", mend="Do they belong together?"
+                f"{name} of shape {stored.shape}",
+                expected=f"{expected} from config.json",
+                mend="Do they belong together?",
             )
-        part[...] = rule.to_flax(stored)
+        with np.errstate(over="ignore"):  # a cast out of range gives inf, which the next line refuses
+            part[...] = rule.to_flax(stored)
         if not np.isfinite(part).all():
             raise InputError(
                 f"{name} with {int((~np.isfinite(part)).sum())} non-finite of {part.size} numbers",
                 expected="finite weights",
-                mend="The file is damaged, or the run had diverged by this step.",
+                mend=f"The file is damaged, the run had diverged by this step, or {np.dtype(dtype)} is too narrow.",
             )
     return leaf
 

@@ -25,6 +25,10 @@ def read(folder: Path) -> gpt_neox.Config:
         fields = json.loads(path.read_text())
     except ValueError as error:
         raise InputError(f"{path} that is not JSON ({error})", expected="a model configuration") from error
+    if not isinstance(fields, dict):
+        raise InputError(
+            f"{path} that holds a JSON {type(fields).__name__}", expected="a model configuration, an object"
+        )
     return from_hub(fields, str(path))
 
 

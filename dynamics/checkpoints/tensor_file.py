@@ -46,7 +46,7 @@ class TensorFolder:
 
 def _weight_files(folder: Path) -> list[Path]:
     if (folder / INDEX).is_file():
-        shards = sorted(set(json.loads((folder / INDEX).read_text())["weight_map"].values()))
+        shards = _shards(folder / INDEX)
         missing = [shard for shard in shards if not (folder / shard).is_file()]
         if missing:
             raise InputError(
@@ -64,6 +64,17 @@ def _weight_files(folder: Path) -> list[Path]:
             mend="Convert it: transformers' AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder).",
         )
     raise InputError(f"{folder} without weights", expected=f"{SINGLE} or {INDEX}", mend="Is it a checkpoint folder?")
+
+
+def _shards(index: Path) -> list[str]:
+    try:
+        return sorted(set(json.loads(index.read_text())["weight_map"].values()))
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{index}, unreadable: {error!r}",
+            expected='a JSON object whose "weight_map" names a shard for every tensor',
+            mend="Fetch the revision again.",
+        ) from error
 
 
 def _open(path: Path):

@@ -25,16 +25,16 @@ abc argparse ast base64 bdb bisect bz2 cProfile calendar cmd code codecs codeop 
 contextlib contextvars copy copyreg csv dataclasses datetime decimal difflib dis doctest enum filecmp fileinput fnmatch
 fractions ftplib functools genericpath getopt getpass gettext glob graphlib gzip hashlib heapq hmac imaplib inspect io
 ipaddress keyword linecache locale lzma mailbox mimetypes modulefinder netrc ntpath numbers opcode operator optparse os
-pdb pickle pickletools pkgutil platform plistlib poplib posixpath pprint profile pstats pty py_compile pyclbr pydoc queue
-quopri random reprlib rlcompleter runpy sched secrets selectors shelve shlex shutil signal site smtplib socket
+pdb pickle pickletools pkgutil platform plistlib poplib posixpath pprint profile pstats pty py_compile pyclbr pydoc
+queue quopri random reprlib rlcompleter runpy sched secrets selectors shelve shlex shutil signal site smtplib socket
 socketserver ssl stat statistics string stringprep struct subprocess symtable tabnanny tarfile tempfile textwrap
 threading timeit tokenize trace traceback tracemalloc tty types typing uuid warnings wave weakref webbrowser zipapp
 zipimport
-""".split()
+"""
 _PACKAGES = """
 asyncio collections concurrent ctypes curses dbm email http importlib json logging multiprocessing re sqlite3 tomllib
 unittest urllib venv wsgiref xml xmlrpc zoneinfo
-""".split()
+"""
 
 
 class Document(NamedTuple):
@@ -104,7 +104,7 @@ def read(path: str | Path) -> Corpus:
     """
     path = Path(path)
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file() and not p.name.startswith("."))
+        files = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path)))
         documents = [Document(str(p.relative_to(path)), _domain(p), _text(p)) for p in files]
     elif path.suffix == ".jsonl":
         documents = _jsonl(path)
@@ -130,11 +130,19 @@ def _topics() -> list[Document]:
 
 
 def _modules(library: Path) -> list[Document]:
-    files = [library / f"{name}.py" for name in _MODULES]
-    for package in _PACKAGES:
-        files += [p for p in (library / package).rglob("*.py") if not {"test", "tests"} & set(p.parts)]
+    files = [library / f"{name}.py" for name in _MODULES.split()]
+    for package in _PACKAGES.split():
+        files += [p for p in (library / package).rglob("*.py") if not _test_file(p.relative_to(library))]
     found = {str(path.relative_to(library)): path for path in files if path.is_file()}
     return [Document(name, "code", _text(found[name])) for name in sorted(found)]
+
+
+def _test_file(path: Path) -> bool:
+    return bool({"test", "tests"} & set(path.parts)) or path.name.startswith("test_")
+
+
+def _hidden(path: Path) -> bool:
+    return any(part.startswith(".") for part in path.parts)
 
 
 def _domain(path: Path) -> str:
@@ -145,14 +153,20 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}, which is not UTF-8 ({error.reason} at byte {error.start})", expected="text") from error
+        raise InputError(
+            f"{path}, which is not UTF-8 ({error.reason} at byte {error.start})", expected="text"
+        ) from error
 
 
 def _jsonl(path: Path) -> list[Document]:
     documents = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    # Not splitlines(): JSON strings may hold U+2028 and its like, which end no record.
+    for number, line in enumerate(_text(path).split("\n"), 1):
+        if not line.strip():
+            continue
         try:
             record = json.loads(line)
+            record["text"].encode()  # an unpaired surrogate is valid JSON and no text
             documents.append(Document(f"{path.name}#{number}", str(record.get("domain", "text")), record["text"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(

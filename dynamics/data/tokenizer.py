@@ -14,7 +14,9 @@ SEPARATOR = "<|endoftext|>"  # stands before every document, as in Pythia's trai
 
 
 def train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """A byte-level BPE of exactly `vocab_size` ids; id 0 is the document separator, as in Pythia."""
+    """A byte-level BPE of exactly `vocab_size` ids; id 0 is the document separator, as in Pythia. Raises InputError."""
+    if vocab_size < 257:
+        raise InputError(f"a vocabulary of {vocab_size}", expected="at least 257 ids: the separator and every byte")
     tokenizer = Tokenizer(tokenizers.models.BPE())
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
@@ -48,7 +50,7 @@ def load(folder: Path) -> Tokenizer:
 
 
 def encode(tokenizer: Tokenizer, corpus: Corpus) -> list[np.ndarray]:
-    """Token ids of every document, int32, each headed by the separator. Raises InputError if it is not in the vocabulary."""
+    """Token ids of every document, int32, each headed by the separator. Raises InputError if the vocabulary lacks it."""
     separator = tokenizer.token_to_id(SEPARATOR)
     if separator is None:
         raise InputError(f"a tokenizer without {SEPARATOR}", expected="the GPT-NeoX document separator")

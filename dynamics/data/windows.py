@@ -31,7 +31,9 @@ class Windows:
 
 
 def cut(documents: list[np.ndarray], length: int) -> Windows:
-    """Contiguous windows of `length` tokens from each document's start; the rest of each document is left out."""
+    """Contiguous windows of `length` tokens from each document's start; its rest is left out. Raises InputError."""
+    if length < 1:
+        raise InputError(f"windows of {length} tokens", expected="at least 1")
     rows, owners = [], []
     for index, ids in enumerate(documents):
         count = len(ids) // length

@@ -1,9 +1,10 @@
 """GPT-NeoX, the architecture of Pythia (Biderman et al. 2023), in flax linen with its layers stacked.
 
-Axes: B batch, T (and S) tokens, D width, H heads, K head dim, R rotated dims of a head, F MLP width, L layers, V vocabulary.
+Axes: B batch, T (and S) tokens, D width, H heads, K head dim, R rotated dims of a head, F MLP width, L layers,
+V vocabulary.
 
-Params are a plain nested dict whose leaves under `layers` carry a leading L, so that compile time is flat in depth and a
-number per layer is a vmap:
+Params are a plain nested dict whose leaves under `layers` carry a leading L, so that compile time is flat in depth and
+a number per layer is a vmap:
 
     embed/embedding [V,D]
     layers/attention_norm/{scale,bias} [L,D]      layers/attention/qkv/kernel [L,D,H,3,K]  bias [L,H,3,K]
@@ -49,6 +50,12 @@ class Config:
     initializer: Literal["small", "normal"] = "small"
 
     def __post_init__(self):
+        for field in ("hidden_size", "num_layers", "num_heads", "intermediate_size", "vocab_size", "max_positions"):
+            size = getattr(self, field)
+            if not isinstance(size, int) or size < 1:
+                raise InputError(f"{field} {size!r}", expected="a whole number, 1 or more")
+        if not 0 <= self.rotary_fraction <= 1:
+            raise InputError(f"rotary_fraction {self.rotary_fraction}", expected="a fraction from 0 to 1")
         if self.hidden_size % self.num_heads:
             raise InputError(
                 f"hidden_size {self.hidden_size} with num_heads {self.num_heads}", expected="a multiple of the heads"
@@ -104,13 +111,14 @@ def _initializers(config: Config):
 
 
 def rotary(x, base: float, dims: int):
-    """Rotates the first `dims` of each head by its position (Su et al. 2021): [B,T,H,K] -> [B,T,H,K].
+    """Rotates the first `dims` of each head by its position (Su et al. 2021): [...,T,K] -> [...,T,K].
 
     Half-rotation layout: dim r pairs with dim r + R/2, where the paper pairs neighbours.
     """
     frequencies = base ** (-jnp.arange(0, dims, 2, dtype=jnp.float32) / dims)
-    angles = jnp.arange(x.shape[1], dtype=jnp.float32)[:, None] * frequencies
-    cos, sin = jnp.cos(angles)[None, :, None, :], jnp.sin(angles)[None, :, None, :]
+    angles = jnp.arange(x.shape[-2], dtype=jnp.float32)[:, None] * frequencies
+    angles = angles.reshape((1,) * (x.ndim - 2) + angles.shape)
+    cos, sin = jnp.cos(angles), jnp.sin(angles)
     first, second, rest = jnp.split(x, (dims // 2, dims), axis=-1)
     return jnp.concatenate([first * cos - second * sin, second * cos + first * sin, rest], axis=-1)
 
@@ -123,12 +131,13 @@ class Attention(nn.Module):
         c = self.config
         draw, draw_residual = _initializers(c)
         qkv = nn.DenseGeneral((c.num_heads, 3, c.head_dim), kernel_init=draw, name="qkv")(x)
-        query, key, value = qkv[..., 0, :], qkv[..., 1, :], qkv[..., 2, :]
+        # Heads before positions: XLA's CPU matrix product is three times as fast on the contiguous layout.
+        query, key, value = jnp.einsum("bthik->ibhtk", qkv)
         query, key = (rotary(z, c.rotary_base, c.rotary_dims) for z in (query, key))
-        scores = jnp.einsum("bthk,bshk->bhts", query, key) / c.head_dim**0.5
+        scores = jnp.einsum("bhtk,bhsk->bhts", query, key) / c.head_dim**0.5
         causal = jnp.tril(jnp.ones(scores.shape[-2:], bool))[None, None]
         weights = at("attention", jax.nn.softmax(jnp.where(causal, scores, -jnp.inf), axis=-1))
-        heads = at("heads", jnp.einsum("bhts,bshk->bthk", weights, value))
+        heads = at("heads", jnp.einsum("bhts,bhsk->bhtk", weights, value).swapaxes(1, 2))
         return nn.DenseGeneral(c.hidden_size, axis=(-2, -1), kernel_init=draw_residual, name="out")(heads)
 
 
@@ -204,9 +213,9 @@ def init(key, config: Config):
 def hidden_fn(config: Config):
     """hidden(params, tokens [B,T], capture=(), intervene=None) -> (h [B,T,D] after the final norm, captured).
 
-    `capture` names SITES; captured[site] stacks them over layers, [L, ...]. `intervene(site, value, layer)` returns what
-    takes the value's place; it is traced inside the scan over layers, so `layer` is a traced int32. Raises InputError for
-    an unknown site and for sequences longer than the model's positions.
+    `capture` names SITES; captured[site] stacks them over layers, [L, ...]. `intervene(site, value, layer)` returns
+    what takes the value's place; it is traced inside the scan over layers, so `layer` is a traced int32. Raises
+    InputError for an unknown site and for sequences longer than the model's positions.
     """
 
     def hidden(params, tokens, capture=(), intervene=None):
@@ -227,7 +236,7 @@ def hidden_fn(config: Config):
 
 @functools.cache
 def unembed_fn(config: Config):
-    """unembed(params, h [...,D]) -> logits [...,V], float32 whatever the params: Pythia's logits outgrow half precision."""
+    """unembed(params, h [...,D]) -> logits [...,V], float32 whatever the params: Pythia's outgrow half precision."""
 
     def unembed(params, h):
         return jnp.matmul(h, params["unembed"]["kernel"], preferred_element_type=jnp.float32)
