@@ -1,0 +1,1 @@
+"""One script per question: flags and a loop, nothing else."""

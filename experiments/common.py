@@ -1,0 +1,192 @@
+"""What every experiment shares: flags, the opened suite, the loop over work units, and how a script ends."""
+
+import contextlib
+import dataclasses
+import functools
+import signal
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import jax
+import numpy as np
+import xarray as xr
+from absl import app, flags, logging
+
+from dynamics import checkpoints, results, suite
+from dynamics.data import corpus, tokenizer, windows
+from dynamics.errors import InputError
+from dynamics.results import Unit
+from dynamics.training import nano
+from experiments import progress
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string("suite", "nano", "nano, smoke (trained here on first use), pythia, polypythia")
+flags.DEFINE_list("models", None, "models of the suite; default all that it has")
+flags.DEFINE_list("seeds", None, "seeds; default all")
+flags.DEFINE_list("steps", None, "training steps; default the suite's log-spaced ones")
+flags.DEFINE_string("weights", None, "folder tree REPO/REVISION with weights brought to this machine")
+flags.DEFINE_string("corpus", None, "text or jsonl file, or folder, to measure on; default the embedded corpus")
+flags.DEFINE_string("out", None, "folder for results and report; default results/SUITE")
+flags.DEFINE_string("shard", "0/1", "i/n: take every n-th work unit from the i-th")
+flags.DEFINE_integer("context", 128, "tokens per window", lower_bound=2)
+flags.DEFINE_integer("windows", 160, "windows to measure divergence and surprisal on", lower_bound=1)
+
+SUITES: dict[str, Callable[[], suite.Suite]] = {
+    "nano": functools.partial(nano.suite, "nano"),
+    "smoke": functools.partial(nano.suite, "smoke"),
+    "pythia": suite.pythia,
+    "polypythia": suite.polypythia,
+}
+
+
+class Preempted(BaseException):
+    """SIGTERM: the scheduler wants the machine back. What is committed stays; the unit under way is dropped."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Context:
+    """A suite opened for measuring: where its results go and what text it is measured on."""
+
+    suite: suite.Suite
+    store: results.Store
+    shard: str
+    weights: str | None
+
+    @functools.cached_property
+    def corpus(self) -> corpus.Corpus:
+        return corpus.read(FLAGS.corpus) if FLAGS.corpus else corpus.embedded()
+
+    @functools.cached_property
+    def corpus_fingerprint(self) -> str:
+        return self.corpus.fingerprint()
+
+    @functools.cached_property
+    def tokenizer(self):
+        first = self.suite.source(self.suite.models[0], self.suite.seeds[0], self.suite.steps[0])
+        return tokenizer.load(checkpoints.find(*first, weights=self.weights))
+
+    @functools.cached_property
+    def train_documents(self) -> list[np.ndarray]:
+        return tokenizer.encode(self.tokenizer, self.corpus.train())
+
+    @functools.cached_property
+    def held_out(self) -> windows.Windows:
+        return windows.cut(tokenizer.encode(self.tokenizer, self.corpus.held_out()), FLAGS.context)
+
+    @functools.cached_property
+    def train_windows(self) -> windows.Windows:
+        return windows.cut(self.train_documents, FLAGS.context)
+
+    def load(self, model: str, seed: int, step: int) -> checkpoints.Checkpoint:
+        """A checkpoint whose vocabulary fits the tokens. Raises InputError."""
+        loaded = checkpoints.load(*self.suite.source(model, seed, step), weights=self.weights)
+        windows.check_vocabulary(self.held_out.tokens, loaded.config.vocab_size)
+        return loaded
+
+    def text_config(self) -> dict:
+        """The part of a configuration that says what was measured on."""
+        return {"suite": self.suite.name, "corpus": FLAGS.corpus or "embedded", "context": FLAGS.context}
+
+
+@dataclasses.dataclass(frozen=True)
+class Experiment:
+    """A question: its work units, what they depend on, and how one is computed."""
+
+    measure: str
+    config: Mapping
+    units: Sequence[Unit]
+    compute: Callable[[Context, Unit], tuple[xr.Dataset, list[Mapping]]]  # data, and the weights' provenance
+
+
+def open_suite() -> Context:
+    """The suite that the flags name, trained first if it is one of ours and lacks files."""
+    if FLAGS.suite not in SUITES:
+        raise InputError.unknown("suite", FLAGS.suite, SUITES)
+    chosen = SUITES[FLAGS.suite]()
+    chosen = chosen.select(FLAGS.models, _integers("seeds"), _integers("steps") or _default_steps(chosen))
+    results.shard([], FLAGS.shard)  # a malformed shard ends here, before any work
+    store = results.Store(FLAGS.out or Path("results") / FLAGS.suite)
+    results.check_writable(store.root)
+    if FLAGS.suite in nano.RECIPES:
+        train = lambda recipe: progress.counter(recipe.num_steps, f"training {recipe.name}")  # noqa: E731
+        nano.ensure(FLAGS.suite, chosen.models, train)
+    return Context(chosen, store, FLAGS.shard, FLAGS.weights)
+
+
+def run(context: Context, experiment: Experiment):
+    """Computes what is not yet committed of this shard's units, in order."""
+    mine = results.shard(experiment.units, context.shard)
+    missing = [unit for unit in mine if not context.store.has(unit, experiment.config)]
+    logging.info("%s: %d of %d units to compute", experiment.measure, len(missing), len(mine))
+    for unit in progress.follow(missing, len(missing), experiment.measure):
+        data, weights = experiment.compute(context, unit)
+        provenance = {
+            "weights": weights,
+            "corpus": {"name": context.corpus.name, "sha256": context.corpus_fingerprint},
+        }
+        context.store.write(unit, data, experiment.config, provenance)
+
+
+def grid(context: Context, measure: str, seeds: Sequence[int] | None = None) -> list[Unit]:
+    """A unit for every model, seed and step."""
+    chosen = context.suite.seeds if seeds is None else seeds
+    return [
+        Unit(measure=measure, model=model, seeds=(seed,), step=step)
+        for model in context.suite.models
+        for seed in chosen
+        for step in context.suite.steps
+    ]
+
+
+def main(body: Callable[[], None]):
+    """Runs `body` under absl: one line for bad input, clean ends for Ctrl-C and SIGTERM, never exit code 0 for either."""
+
+    def guarded(argv):
+        if len(argv) > 1:
+            raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+        if not FLAGS["verbosity"].present:
+            logging.set_verbosity(logging.WARNING)  # orbax tells of every file it opens
+        signal.signal(signal.SIGTERM, _preempt)
+        try:
+            body()
+        except InputError as error:
+            print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        except KeyboardInterrupt:
+            print("\nstopped; run the same command to go on where it was", file=sys.stderr)
+            sys.exit(130)
+        except Preempted:
+            print("\nterminated; committed results stay, the same command goes on", file=sys.stderr)
+            sys.exit(143)
+
+    app.run(guarded)
+
+
+@functools.cache
+def jitted(fn: Callable) -> Callable:
+    """`jax.jit(fn)`, the same one for the same function, so that a sweep compiles once."""
+    return jax.jit(fn)
+
+
+def stack(trees: Sequence):
+    """Params of several seeds to one tree with a leading S."""
+    shapes = [jax.tree.map(np.shape, tree) for tree in trees]
+    if any(shape != shapes[0] for shape in shapes):
+        raise InputError("seeds of different shapes", expected="one architecture and vocabulary per comparison")
+    return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
+
+
+def _preempt(signum, frame):
+    raise Preempted
+
+
+def _integers(flag: str) -> list[int] | None:
+    values = FLAGS[flag].value
+    with contextlib.suppress(ValueError):
+        return [int(value) for value in values] if values else None
+    raise InputError(f"--{flag}={','.join(values)}", expected="whole numbers separated by commas")
+
+
+def _default_steps(chosen: suite.Suite) -> Sequence[int]:
+    return suite.PYTHIA_LOG_STEPS if chosen.steps == suite.PYTHIA_STEPS else chosen.steps

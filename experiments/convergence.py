@@ -1,0 +1,96 @@
+"""Do the seeds of a suite predict the same next token? Divergence, surprisal and entropy over training.
+
+    python -m experiments.convergence --suite=nano
+
+Half a minute on 2 cores once the suite is trained. Expect a seed-pair KL of 0.40 nats at step 0 (Pythia's initialisation),
+a minimum near the unigram stage, and a later rise.
+"""
+
+import numpy as np
+import xarray as xr
+from absl import flags
+
+from dynamics.errors import InputError
+from dynamics.measures import divergence, ngram, reduce
+from dynamics.results import Unit
+from experiments import common
+
+FLAGS = flags.FLAGS
+_NGRAM_ORDERS = (1, 2, 3)
+
+
+def experiments(context: common.Context) -> list[common.Experiment]:
+    """The yardstick, and the divergence of every model's seeds at every step."""
+    text = {**context.text_config(), "windows": FLAGS.windows}
+    seeds = context.suite.seeds
+    if len(seeds) < 2:
+        raise InputError(f"{len(seeds)} seed", expected="two or more, to have a pair", mend="Select more --seeds.")
+    units = [
+        Unit(measure="convergence", model=model, seeds=seeds, step=step)
+        for model in context.suite.models
+        for step in context.suite.steps
+    ]
+    yardstick = Unit(measure="ngram", model="kneser-ney", seeds=(0,), step=0)
+    return [
+        common.Experiment("ngram", {**text, "orders": _NGRAM_ORDERS}, [yardstick], kneser_ney),
+        common.Experiment("convergence", text, units, seed_divergence),
+    ]
+
+
+def kneser_ney(context: common.Context, unit: Unit):
+    """Cross-entropy of interpolated Kneser-Ney n-grams on the very windows that the models are measured on."""
+    vocabulary = context.tokenizer.get_vocab_size()
+    text = context.held_out.take(FLAGS.windows)
+    fits = [ngram.fit(context.train_documents, vocabulary, order) for order in _NGRAM_ORDERS]
+    rows = [[-fit.log_probs(row)[1:].mean() for row in text.tokens] for fit in fits]
+    means, errors, _ = reduce.clustered_mean(np.asarray(rows), text.document)
+    data = {
+        "cross_entropy": ("order", means),
+        "cross_entropy_sem": ("order", errors),
+    }
+    return xr.Dataset(data, {"order": list(_NGRAM_ORDERS)}, {"units": "nats/token", "rests_on": "documents"}), []
+
+
+def seed_divergence(context: common.Context, unit: Unit):
+    """`divergence.seed_divergence` of the unit's seeds, reduced to documents."""
+    loaded = [context.load(unit.model, seed, unit.step) for seed in unit.seeds]
+    text = context.held_out.take(FLAGS.windows)
+    params = common.stack([checkpoint.params for checkpoint in loaded])
+    config = loaded[0].config
+    log_unigram = ngram.add_one_unigram(context.train_documents, config.vocab_size)
+    numbers = divergence.seed_divergence(
+        config, params, text.tokens, documents=text.document, log_unigram=log_unigram
+    )
+    return _dataset(numbers, text, unit), [checkpoint.provenance for checkpoint in loaded]
+
+
+def _dataset(numbers: dict, text, unit: Unit) -> xr.Dataset:
+    names, owner = np.unique(text.document, return_inverse=True)
+    member = np.eye(len(names))[owner] / np.bincount(owner)[owner, None]  # [B,G], columns sum to one
+    per_document = {
+        name: (("seed", "document"), numbers[name].mean(-1) @ member)
+        for name in ("surprisal", "entropy", "kl_uniform", "kl_unigram")
+    }
+    data = {
+        **per_document,
+        "kl": (("seed", "other", "document"), numbers["kl_documents"]),
+        "kl_token": (("window", "position"), numbers["kl"].astype(np.float32)),
+        "max_logit": ("seed", numbers["max_logit"].max((1, 2))),
+    }
+    coordinates = {
+        "seed": list(unit.seeds),
+        "document": names,
+        "tokens": ("document", numbers["document_tokens"]),
+        "window_document": ("window", text.document),
+    }
+    return xr.Dataset(data, coordinates, {"units": "nats", "rests_on": "seeds and documents"})
+
+
+def body():
+    context = common.open_suite()
+    for experiment in experiments(context):
+        common.run(context, experiment)
+
+
+if __name__ == "__main__":
+    common.main(body)

@@ -1,0 +1,240 @@
+"""Traces and eigenvalues against dense float64 Hessians, closed forms of quadratics, and PyHessian.
+
+Axes: P parameters, B batch, T tokens.
+"""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from jax.flatten_util import ravel_pytree
+
+from dynamics.errors import InputError
+from dynamics.measures import curvature, surprisal
+from dynamics.models import gpt_neox
+
+KEY = jax.random.key(0)
+CONFIG = gpt_neox.Config(
+    hidden_size=8, num_layers=1, num_heads=2, intermediate_size=8, vocab_size=17, max_positions=16, rotary_fraction=0.5
+)
+
+
+def quadratic(params, matrix):
+    """1/2 w'Aw of params of any tree."""
+    w = ravel_pytree(params)[0]
+    return 0.5 * w @ matrix @ w
+
+
+def symmetric(size: int, seed: int = 0) -> np.ndarray:
+    half = np.random.default_rng(seed).normal(size=(size, size)).astype(np.float32)
+    return (half + half.T) / 2
+
+
+def random_like(params, seed: int, scale: float = 0.5):
+    rng = np.random.default_rng(seed)
+    return jax.tree.map(lambda p: jnp.asarray(scale * rng.normal(size=p.shape), jnp.float32), params)
+
+
+@pytest.fixture(scope="module")
+def transformer():
+    """Every parameter random, norms and biases too, so that no part of the Hessian is zero by symmetry."""
+    params = random_like(gpt_neox.init(KEY, CONFIG), 1)
+    tokens = np.random.default_rng(2).integers(0, CONFIG.vocab_size, (4, 9))
+    return params, jnp.asarray(tokens, jnp.int32)
+
+
+@pytest.fixture(scope="module")
+def dense(transformer):
+    """The transformer's Hessian [P,P], ascending eigenvalues too, float64."""
+    params, tokens = transformer
+    loss = surprisal.loss_fn(CONFIG)
+    with jax.enable_x64(True):
+        flat, unravel = ravel_pytree(jax.tree.map(lambda p: jnp.asarray(np.asarray(p, np.float64)), params))
+        hessian = jax.jit(jax.hessian(lambda w: loss(unravel(w), tokens)))(flat)
+        return np.asarray(hessian), np.linalg.eigvalsh(np.asarray(hessian))
+
+
+def test_product_is_the_dense_hessians(transformer, dense):
+    params, tokens = transformer
+    vector = random_like(params, 3)
+    product = curvature.hvp(surprisal.loss_fn(CONFIG), params, tokens, vector)
+    expected = dense[0] @ np.asarray(ravel_pytree(vector)[0], np.float64)
+    np.testing.assert_allclose(ravel_pytree(product)[0], expected, atol=1e-5 * np.abs(expected).max())
+
+
+def test_eigenvalues_of_a_transformer(transformer, dense):
+    found = curvature.extreme_eigenvalues(surprisal.loss_fn(CONFIG), *transformer, KEY, k=3, num_matvecs=80)
+    largest, smallest = dense[1][::-1][:3], dense[1][:3]
+    assert smallest[0] < 0 < largest[0]
+    np.testing.assert_allclose(found.largest, largest, rtol=0.01)
+    np.testing.assert_allclose(found.smallest, smallest, rtol=0.01)
+    rounding = 1e-5 * largest[0]
+    assert (np.abs(found.largest - largest) <= found.largest_error + rounding).all()
+    assert (np.abs(found.smallest - smallest) <= found.smallest_error + rounding).all()
+
+
+def test_residual_bound_holds_before_convergence(transformer, dense):
+    found = curvature.extreme_eigenvalues(surprisal.loss_fn(CONFIG), *transformer, KEY, k=2, num_matvecs=8)
+    assert found.smallest_error.max() > 1e-3  # not converged, or there is nothing to test
+    for values, errors in ((found.largest, found.largest_error), (found.smallest, found.smallest_error)):
+        nearest = np.abs(values[:, None] - dense[1][None]).min(axis=1)
+        assert (nearest <= errors + 1e-5 * dense[1][-1]).all()
+
+
+def test_trace_of_a_transformer(transformer, dense):
+    exact, loss = np.trace(dense[0]), surprisal.loss_fn(CONFIG)
+    mean, sem = curvature.hessian_trace(loss, *transformer, KEY, relative_sem=0.003, max_samples=8192, at_once=16)
+    assert sem <= 0.003 * mean
+    assert abs(mean - exact) < min(4 * sem, 0.01 * exact)
+
+
+def test_mask_restricts_to_a_block(transformer, dense):
+    params, tokens = transformer
+    mask = jax.tree_util.tree_map_with_path(
+        lambda path, p: jnp.full((1,) * p.ndim, "mlp'" in jax.tree_util.keystr(path), bool), params
+    )
+    inside = np.asarray(ravel_pytree(jax.tree.map(lambda p, m: jnp.broadcast_to(m, p.shape), params, mask))[0])
+    block = dense[0][np.ix_(inside, inside)]
+    loss = surprisal.loss_fn(CONFIG)
+    mean, sem = curvature.hessian_trace(loss, params, tokens, KEY, num_samples=512, at_once=16, mask=mask)
+    found = curvature.extreme_eigenvalues(loss, params, tokens, KEY, num_matvecs=60, mask=mask)
+    exact = np.linalg.eigvalsh(block)
+    assert abs(mean - np.trace(block)) < 4 * sem
+    np.testing.assert_allclose([found.largest[0], found.smallest[0]], [exact[-1], exact[0]], rtol=0.01)
+    with pytest.raises(InputError, match=f"with {inside.sum()} parameters"):
+        curvature.extreme_eigenvalues(loss, params, tokens, KEY, num_matvecs=int(inside.sum()) + 1, mask=mask)
+
+
+def test_diagonal_quadratic_is_exact():
+    curvatures = np.array([-3.0, -0.5, 0.25, 1.0, 2.0, 8.0], np.float32)
+    params = {"a": jnp.ones(2), "b": jnp.ones((2, 2))}
+    assert curvature.hessian_trace(quadratic, params, np.diag(curvatures), KEY) == (curvatures.sum(), 0.0)
+    found = curvature.extreme_eigenvalues(quadratic, params, np.diag(curvatures), KEY, k=6)
+    np.testing.assert_allclose(found.smallest, curvatures, rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(found.largest, curvatures[::-1], rtol=2e-5, atol=1e-6)
+    assert max(found.largest_error.max(), found.smallest_error.max()) < 1e-4
+
+
+def test_signs_survive_where_power_iteration_loses_them():
+    matrix = np.diag([-10.0, -1.0, 2.0, 3.0]).astype(np.float32)
+    found = curvature.extreme_eigenvalues(quadratic, jnp.ones(4), matrix, KEY)
+    assert found.largest[0] == pytest.approx(3, rel=1e-5)
+    assert found.smallest[0] == pytest.approx(-10, rel=1e-5)
+
+
+@pytest.mark.parametrize("scale", [0.0, 2.0])
+def test_repeated_eigenvalue_ends_the_recurrence_early(scale):
+    found = curvature.extreme_eigenvalues(quadratic, jnp.ones(5), scale * np.eye(5, dtype=np.float32), KEY)
+    np.testing.assert_allclose([found.largest[0], found.smallest[0]], scale, atol=1e-6)
+
+
+def test_more_eigenvalues_than_distinct_ones_are_refused():
+    with pytest.raises(InputError, match="1 distinct"):
+        curvature.extreme_eigenvalues(quadratic, jnp.ones(5), np.zeros((5, 5), np.float32), KEY, k=2)
+
+
+@pytest.mark.parametrize(
+    "choice",
+    [{"num_samples": 40}, {"min_samples": 32, "max_samples": 512, "relative_sem": 0.05}],
+    ids=["fixed", "stopped"],
+)
+def test_standard_error_of_the_trace_covers(choice):
+    matrix = symmetric(30) + 4 * np.eye(30, dtype=np.float32)
+    exact, inside, params = float(np.trace(matrix)), 0, jnp.ones(30)
+    matrix = jnp.asarray(matrix)
+    for key in jax.random.split(KEY, 2000):
+        mean, sem = curvature.hessian_trace(quadratic, params, matrix, key, at_once=16, **choice)
+        inside += abs(mean - exact) < 2.02 * sem  # t on 39 degrees of freedom
+    assert 0.92 <= inside / 2000 <= 0.98
+
+
+def test_variance_of_a_probe_is_twice_the_off_diagonal():
+    matrix = symmetric(12)
+    _, sem = curvature.hessian_trace(quadratic, jnp.ones(12), matrix, KEY, num_samples=4000)
+    expected = 2 * ((matrix**2).sum() - (np.diag(matrix) ** 2).sum())
+    assert sem**2 * 4000 == pytest.approx(expected, rel=0.15)
+
+
+def test_longer_run_repeats_the_probes_and_grouping_changes_nothing():
+    matrix = symmetric(12)
+
+    def trace(num_samples, at_once=1):
+        return curvature.hessian_trace(quadratic, jnp.ones(12), matrix, KEY, num_samples=num_samples, at_once=at_once)[
+            0
+        ]
+
+    values = np.diff([n * trace(n) for n in range(2, 20)])
+    np.testing.assert_allclose(values[-1], 19 * trace(19, 5) - 18 * trace(18, 3), rtol=1e-3)
+    assert len(set(np.round(values, 2))) > 5  # probes differ
+
+
+def test_a_sweep_over_checkpoints_compiles_once():
+    traces = []
+
+    def loss(params, batch):
+        traces.append(None)
+        return quadratic(params, batch)
+
+    counts = []
+    for seed in range(3):
+        params, matrix = jnp.full(6, float(seed)), symmetric(6, seed)
+        curvature.hessian_trace(loss, params, matrix, jax.random.key(seed), num_samples=50)
+        curvature.extreme_eigenvalues(loss, params, matrix, jax.random.key(seed), num_matvecs=4)
+        counts.append(len(traces))
+    assert counts[0] == counts[-1]
+
+
+@pytest.mark.parametrize(("k", "num_matvecs"), [(5, None), (1, 5), (3, 2), (0, None)])
+def test_too_many_eigenvalues_are_refused(k, num_matvecs):
+    with pytest.raises(InputError, match="4 parameters"):
+        curvature.extreme_eigenvalues(quadratic, jnp.ones(4), symmetric(4), KEY, k=k, num_matvecs=num_matvecs)
+
+
+@pytest.mark.parametrize("choice", [{"num_samples": 1}, {"min_samples": 8, "max_samples": 4}, {"at_once": 0}])
+def test_too_few_probes_are_refused(choice):
+    with pytest.raises(InputError, match="at least 2"):
+        curvature.hessian_trace(quadratic, jnp.ones(4), symmetric(4), KEY, **choice)
+
+
+def _log_of_b(params, batch):
+    return (params["a"] ** 2).sum() + jnp.log(params["b"]).sum() + 0 * batch
+
+
+@pytest.mark.parametrize("measure", [curvature.hessian_trace, curvature.extreme_eigenvalues])
+def test_non_finite_curvature_names_the_leaf(measure):
+    zero_dim = {"a": jnp.ones(3), "b": jnp.zeros(3)}
+    with pytest.raises(InputError, match=r"non-finite Hessian products in 1 of 2 leaves \(b\)"):
+        measure(_log_of_b, zero_dim, 0.0, KEY)
+    with pytest.raises(InputError, match=r"non-finite params in 1 of 2 leaves \(a\)"):
+        measure(_log_of_b, {"a": jnp.array([1.0, jnp.nan, 1.0]), "b": jnp.ones(3)}, 0.0, KEY)
+
+
+def test_half_precision_params_are_widened():
+    params = {"a": jnp.ones(4, jnp.bfloat16)}
+    mean, _ = curvature.hessian_trace(quadratic, params, symmetric(4), KEY, num_samples=4096, at_once=16)
+    exact, _ = curvature.hessian_trace(quadratic, {"a": jnp.ones(4)}, symmetric(4), KEY, num_samples=4096, at_once=16)
+    assert mean == pytest.approx(exact, rel=1e-6)
+
+
+def _mlp_loss(params, batch):
+    x, y = batch
+    hidden = jnp.tanh(x @ params["w1"].T + params["b1"][None])
+    return ((hidden @ params["w2"].T + params["b2"][None] - y) ** 2).mean()
+
+
+@pytest.mark.long
+@pytest.mark.filterwarnings("ignore")  # torch warns of the cycle that PyHessian's create_graph makes
+def test_pyhessian_agrees_on_an_mlp():
+    torch, pyhessian = pytest.importorskip("torch"), pytest.importorskip("pyhessian")
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(3, 6), torch.nn.Tanh(), torch.nn.Linear(6, 2))
+    x, y = torch.randn(40, 3), 3 * torch.randn(40, 2)
+    theirs = pyhessian.hessian(net, torch.nn.MSELoss(), data=(x, y), cuda=False)
+    their_top = theirs.eigenvalues(maxIter=1000, tol=1e-7, top_n=1)[0][0]
+    their_trace = np.asarray(theirs.trace(maxIter=2000, tol=0))
+    params = dict(zip(("w1", "b1", "w2", "b2"), (p.detach().numpy() for p in net.parameters()), strict=True))
+    batch = (x.numpy(), y.numpy())
+    top = curvature.extreme_eigenvalues(_mlp_loss, params, batch, KEY).largest[0]
+    mean, sem = curvature.hessian_trace(_mlp_loss, params, batch, KEY, num_samples=2000, at_once=16)
+    assert top == pytest.approx(their_top, rel=1e-3)
+    assert abs(mean - their_trace.mean()) < 4 * np.hypot(sem, their_trace.std() / len(their_trace) ** 0.5)
