@@ -1,0 +1,34 @@
+"""The page: whatever results a folder holds, as figures with captions on one self-contained page.
+
+    python -m experiments.report --suite=nano
+
+Seconds; computes nothing but figures.
+"""
+
+from pathlib import Path
+
+from absl import flags
+
+from dynamics import results
+from dynamics.errors import InputError
+from experiments import common
+
+FLAGS = flags.FLAGS
+
+
+def write(store: results.Store, name: str):
+    """Writes report.html into the store's folder and prints its path."""
+    from dynamics.report import page
+
+    print(page.write(store, name, store.root / "report.html"))
+
+
+def body():
+    root = Path(FLAGS.out or Path("results") / FLAGS.suite)
+    if not any(root.glob("*/*/seed*/step*.nc")):
+        raise InputError(f"{root} without results", expected="a folder that an experiment wrote", mend="Check --out.")
+    write(results.Store(root), FLAGS.suite)
+
+
+if __name__ == "__main__":
+    common.main(body)

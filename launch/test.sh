@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# The tests: the fast ones, or with --all the long ones too and, where torch can be had, live parity.
+# Further arguments go to pytest.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+all=0
+if [ "${1:-}" = "--all" ]; then all=1; shift; fi
+if [ "$all" = 1 ]; then
+  source launch/setup.sh requirements.txt requirements-dev.txt requirements-peers.txt
+  exec python -m pytest -n 2 --dist worksteal "$@"
+fi
+source launch/setup.sh requirements.txt requirements-dev.txt
+exec python -m pytest -n 2 --dist worksteal -m "not long" "$@"

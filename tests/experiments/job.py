@@ -1,0 +1,60 @@
+"""Runs the main job as a user would: in a process of its own, with a cache and an output folder of its own."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import xarray as xr
+
+# Few units, every kind of them: what a test of starting, stopping and resuming needs.
+SMALL = ("--suite=smoke", "--steps=0,8,32", "--draws=20", "--burn_in=5", "--windows=24", "--llc_windows=32")
+SMALL = (*SMALL, "--context=64", "--lanczos_steps=8", "--hessian_probes=4", "--hessian_windows=4")
+
+
+def start(script: str, *flags: str, cache: Path, out: Path | None = None) -> subprocess.Popen:
+    environment = {**os.environ, "DYNAMICS_CACHE": str(cache), "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+    command = [sys.executable, "-m", f"experiments.{script}", *flags, *([f"--out={out}"] if out else [])]
+    return subprocess.Popen(
+        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2]
+    )
+
+
+def run(script: str, *flags: str, cache: Path, out: Path | None = None) -> tuple[int, str, str]:
+    """(exit code, standard output, standard error)."""
+    process = start(script, *flags, cache=cache, out=out)
+    stdout, stderr = process.communicate(timeout=600)
+    return process.returncode, stdout, stderr
+
+
+def stop_when(seen: Callable[[], bool], how: signal.Signals, script: str, *flags: str, cache: Path, out: Path):
+    """Starts the job and sends it `how` as soon as `seen()`; returns (exit code, standard error)."""
+    process = start(script, *flags, cache=cache, out=out)
+    while process.poll() is None and not seen():
+        time.sleep(0.01)
+    process.send_signal(how)
+    _, stderr = process.communicate(timeout=120)
+    return process.returncode, stderr
+
+
+def numbers(out: Path) -> dict[str, xr.Dataset]:
+    """Every committed data set by its place in the folder."""
+    found = {}
+    for path in sorted(out.glob("*/*/seed*/step*.nc")):
+        with xr.open_dataset(path, engine="h5netcdf") as stored:
+            found[str(path.relative_to(out))] = stored.load()
+    return found
+
+
+def same(one: xr.Dataset, other: xr.Dataset) -> bool:
+    """Bit-equal variables and coordinates; provenance may name other folders."""
+    if set(one.variables) != set(other.variables):
+        return False
+    return all(
+        np.array_equal(one[name].values, other[name].values, equal_nan=one[name].dtype.kind == "f")
+        for name in one.variables
+    )

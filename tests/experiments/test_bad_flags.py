@@ -1,0 +1,87 @@
+"""Bad input to a script: one line that names the mend, exit code not 0, nothing lost."""
+
+import shutil
+
+import job
+import pytest
+
+pytestmark = pytest.mark.long
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """(cache, out) after the weights experiment on the smoke suite."""
+    cache, out = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("out")
+    code, _, stderr = job.run("weights", *job.SMALL, cache=cache, out=out)
+    assert code == 0, stderr
+    return cache, out
+
+
+@pytest.mark.parametrize(
+    ("script", "flags", "words"),
+    [
+        ("weights", ["--suite=nanoo"], ["nanoo", "nano", "pythia"]),
+        ("weights", ["--models=smoke-99"], ["smoke-99", "smoke-16"]),
+        ("weights", ["--seeds=7"], ["seed", "7", "0, 1, 2"]),
+        ("weights", ["--steps=3"], ["step", "3", "0, 1, 2, 4"]),
+        ("weights", ["--steps=three"], ["--steps=three", "whole numbers"]),
+        ("weights", ["--shard=2/2"], ["--shard=2/2", "i/n"]),
+        ("weights", ["--suite=pythia", "--models=14m", "--steps=512"], ["EleutherAI/pythia-14m", "hf download"]),
+        ("weights", ["--corpus=/no/such/file", "--bins=64"], ["/no/such/file", "does not exist"]),
+        ("convergence", ["--seeds=0"], ["1 seed", "two or more"]),
+        ("curvature", ["--context=100000"], ["shorter than 100000"]),
+        ("llc", ["--step_size=1e9", "--on_unstable=refuse"], ["stab"]),
+        ("llc", ["--step_size=1e9", "--on_unstable=report"], ["chain"]),
+    ],
+)
+def test_one_line_and_a_mend(trained, tmp_path, script, flags, words):
+    code, _, stderr = job.run(script, *job.SMALL, *flags, cache=trained[0], out=tmp_path / "out")
+    assert code == 1
+    assert "Traceback" not in stderr
+    message = stderr.strip().splitlines()[-1]
+    assert message.startswith("error: ")
+    for word in words:
+        assert word in message
+
+
+def test_unwritable_out(trained):
+    code, _, stderr = job.run("weights", *job.SMALL, cache=trained[0], out="/proc/nowhere")
+    assert code == 1
+    assert "--out=/proc/nowhere" in stderr
+
+
+def test_full_disk(trained):
+    code, _, stderr = job.run("weights", *job.SMALL, cache=trained[0], out="/dev/full/results")
+    assert code == 1
+    assert "cannot be written" in stderr
+
+
+def test_other_configuration_is_refused_and_nothing_lost(trained):
+    cache, out = trained
+    before = job.numbers(out)
+    code, _, stderr = job.run("weights", *job.SMALL, "--bins=64", cache=cache, out=out)
+    assert code == 1
+    assert "bins: 256 there, 64 here" in stderr
+    assert job.numbers(out).keys() == before.keys()
+
+
+def test_damaged_checkpoint_is_named_and_the_rest_stays(trained, tmp_path):
+    cache, out = tmp_path / "cache", tmp_path / "out"
+    shutil.copytree(trained[0], cache)
+    target = next(cache.glob("*/smoke-24/seed1/step8")) / "model.safetensors"
+    target.write_bytes(target.read_bytes()[:-100])
+    code, _, stderr = job.run("weights", *job.SMALL, cache=cache, out=out)
+    assert code == 1
+    assert "seed1/step8/model.safetensors" in stderr
+    assert (out / "weights/smoke-16/seed0/step0.nc").exists()
+
+
+def test_unexpected_argument(trained, tmp_path):
+    code, _, _ = job.run("weights", "nano", cache=trained[0], out=tmp_path)
+    assert code == 1
+
+
+def test_report_of_nothing(tmp_path):
+    code, _, stderr = job.run("report", cache=tmp_path, out=tmp_path / "none")
+    assert code == 1
+    assert "without results" in stderr
