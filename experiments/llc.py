@@ -18,9 +18,9 @@ from dynamics.measures import curvature, surprisal
 from experiments import common
 
 FLAGS = flags.FLAGS
-flags.DEFINE_float("step_size", 5e-6, "SGLD step size epsilon, the variance of its noise")
+flags.DEFINE_float("step_size", 2.5e-5, "SGLD step size epsilon, the variance of its noise")
 flags.DEFINE_float("nbeta", 1000.0, "inverse temperature times sample size")
-flags.DEFINE_float("localization", 1e4, "strength gamma of the pull towards the checkpoint")
+flags.DEFINE_float("localization", 3000.0, "strength gamma of the pull towards the checkpoint")
 flags.DEFINE_integer("chains", 4, "independent chains", lower_bound=2)
 flags.DEFINE_integer("draws", 120, "steps of a chain, burn-in among them", lower_bound=2)
 flags.DEFINE_integer("burn_in", 60, "first steps of a chain that are left out", lower_bound=0)

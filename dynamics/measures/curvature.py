@@ -120,21 +120,28 @@ def extreme_eigenvalues(
             f"k = {k} eigenvalues from num_matvecs = {steps} products with {size} parameters",
             expected="1 <= k <= num_matvecs <= parameters",
         )
-    diagonal, off_diagonal, beta = map(np.asarray, _lanczos_fn(loss_fn, steps)(params, batch, key, mask))
-    if not np.isfinite(diagonal).all():
+    alphas, betas = map(np.asarray, _lanczos_fn(loss_fn, steps)(params, batch, key, mask))
+    if not np.isfinite(alphas).all():
         _refuse_nonfinite(loss_fn, params, batch, key, mask)
-        # The products are finite, so a residual was exactly zero: the steps before it span an invariant subspace.
-        steps, beta = int(np.argmin(np.isfinite(diagonal))), 0.0
-    if steps < k:
-        raise InputError(f"k = {k} of a Hessian with {steps} distinct eigenvalues", expected=f"k of at most {steps}")
-    return _ritz(diagonal[:steps], off_diagonal[: steps - 1], float(beta), k)
+    found = _invariant(alphas, betas)
+    if found < k:
+        raise InputError(f"k = {k} of a Hessian with {found} distinct eigenvalues", expected=f"k of at most {found}")
+    return _ritz(alphas[:found].astype(np.float64), betas[:found].astype(np.float64), k)
 
 
-def _ritz(diagonal, off_diagonal, beta: float, k: int) -> ExtremeEigenvalues:
-    tridiagonal = np.diag(diagonal.astype(np.float64))
-    tridiagonal += np.diag(off_diagonal.astype(np.float64), 1) + np.diag(off_diagonal.astype(np.float64), -1)
+def _invariant(alphas, betas) -> int:
+    """Steps before the residual vanished, if it did: they span an invariant subspace, and what follows is rounding."""
+    finite = np.isfinite(alphas)
+    scale = max(np.abs(alphas[finite]).max(), np.abs(betas[np.isfinite(betas)]).max())
+    vanished = ~(betas > np.finfo(betas.dtype).eps * scale)
+    return int(np.argmax(vanished)) + 1 if vanished.any() else len(alphas)
+
+
+def _ritz(alphas, betas, k: int) -> ExtremeEigenvalues:
+    """Both ends of the tridiagonal matrix of diagonal alphas [M] and residual norms betas [M], the last left over."""
+    tridiagonal = np.diag(alphas) + np.diag(betas[:-1], 1) + np.diag(betas[:-1], -1)
     values, vectors = np.linalg.eigh(tridiagonal)  # ascending
-    errors = np.abs(beta * vectors[-1])
+    errors = np.abs(betas[-1] * vectors[-1])
     return ExtremeEigenvalues(values[::-1][:k], values[:k], errors[::-1][:k], errors[:k])
 
 
@@ -156,8 +163,10 @@ def _quadratic_forms_fn(loss_fn, at_once: int):
 
 @functools.lru_cache(maxsize=_KEPT)
 def _lanczos_fn(loss_fn, num_matvecs: int):
-    """The tridiagonal matrix of M steps: diagonal [M], off-diagonal [M-1], and the norm of the last residual."""
-    tridiagonalise = decomp.tridiag_sym(num_matvecs, reortho="full", materialize=False, custom_vjp=False)
+    """Lanczos coefficients of M steps: the diagonal [M], and the norm of the residual after each [M]."""
+    # What matfree's tridiag_sym runs too; but that one averages the matrix with its transpose, and where a residual
+    # vanishes the entry above the diagonal is an inner product of nearly parallel vectors: 2 I then reads 3 and 1.
+    arnoldi = decomp.hessenberg(num_matvecs, reortho="full", custom_vjp=False)
 
     @jax.jit
     def lanczos(params, batch, key, mask):
@@ -167,8 +176,9 @@ def _lanczos_fn(loss_fn, num_matvecs: int):
             return ravel_pytree(_restrict(hvp(loss_fn, params, batch, unravel(vector)), mask))[0]
 
         with jax.default_matmul_precision("highest"):
-            result = tridiagonalise(product, start)
-        return *result.J_small, jnp.linalg.norm(result.residual)
+            result = arnoldi(product, start)
+            last = jnp.linalg.norm(result.residual)
+        return jnp.diagonal(result.J_small), jnp.append(jnp.diagonal(result.J_small, -1), last)
 
     return lanczos
 
@@ -188,8 +198,14 @@ def _restrict(vector, mask):
 
 
 def _as_float(params):
-    """Params on the device, half precision widened: second derivatives of rounded numbers are noise."""
-    return jax.tree.map(lambda p: jnp.asarray(p, jnp.promote_types(jnp.result_type(p), jnp.float32)), params)
+    """Params on the device, half precision widened: second derivatives of rounded numbers are noise.
+
+    Refuses non-finite ones here, where the leaf at fault is known: one of them taints the products of all the others,
+    or of none.
+    """
+    params = jax.tree.map(lambda p: jnp.asarray(p, jnp.promote_types(jnp.result_type(p), jnp.float32)), params)
+    _check_finite("params", params)
+    return params
 
 
 def _size(params, mask) -> int:
@@ -207,16 +223,18 @@ def _check_probes(least: int, most: int, at_once: int):
 
 
 def _refuse_nonfinite(loss_fn, params, batch, key, mask):
-    """Raises InputError if params, or the Hessian's product with a random vector, are not finite; names the leaves."""
+    """Raises InputError if the Hessian's product with a random vector is not finite."""
     product = hvp(loss_fn, params, batch, _restrict(_draw(jax.random.normal, key, params), mask))
-    for kind, tree in (("params", params), ("Hessian products", product)):
-        leaves = jax.tree_util.tree_leaves_with_path(tree)
-        names = [jax.tree_util.keystr(p, simple=True, separator="/") for p, x in leaves if not jnp.isfinite(x).all()]
-        if names:
-            listing = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-            raise InputError(
-                f"non-finite {kind} in {len(names)} of {len(leaves)} leaves ({listing}), "
-                f"the loss being {float(loss_fn(params, batch)):.4g}",
-                expected="finite curvature",
-                mend="Look at the checkpoint and at the batch: the run may have diverged by this step.",
-            )
+    _check_finite("Hessian products", product, f", the loss being {float(loss_fn(params, batch)):.4g}")
+
+
+def _check_finite(kind: str, tree, context: str = ""):
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    names = [jax.tree_util.keystr(p, simple=True, separator="/") for p, x in leaves if not jnp.isfinite(x).all()]
+    if names:
+        listing = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise InputError(
+            f"non-finite {kind} in {len(names)} of {len(leaves)} leaves ({listing}){context}",
+            expected="finite curvature",
+            mend="Look at the checkpoint and at the batch: the run may have diverged by this step.",
+        )

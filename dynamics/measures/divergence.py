@@ -48,7 +48,9 @@ def _kl(own, other):
     centred = jnp.where(possible, d - mean, 0.0)
     near = jnp.log1p(jnp.sum(p * _phi(jnp.minimum(centred, _FAR)), axis=-1))
     far = jax.nn.logsumexp(other, axis=-1) - jax.nn.logsumexp(own, axis=-1) - mean[..., 0]
-    return jnp.where(jnp.max(centred, axis=-1) > _FAR, jnp.maximum(far, 0.0), near)
+    # Also far: mass where only one of the two has any, for which the sum over p's support is not the whole.
+    within = (jnp.max(centred, axis=-1) <= _FAR) & jnp.all(possible, axis=-1)
+    return jnp.where(within, near, jnp.maximum(far, 0.0))
 
 
 def _phi(d):

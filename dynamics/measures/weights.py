@@ -62,7 +62,8 @@ def default_half_width(config: gpt_neox.Config) -> float:
 def density(values, edges, chunk: int = _CHUNK) -> Density:
     """Histogram and moments of `values` (any shape) in one pass, `chunk` values at a time.
 
-    Counts are those of numpy.histogram(values, edges): bins closed below and open above, the last one closed.
+    Counts are those of numpy.histogram(values, edges): bins closed below and open above, the last one closed. (Numbers
+    under 1e-38 in size count as zeros: processors round them so.)
 
     Args:
         values: float array, fewer than 2^31 values.

@@ -116,7 +116,7 @@ def rotary(x, base: float, dims: int):
     Half-rotation layout: dim r pairs with dim r + R/2, where the paper pairs neighbours.
     """
     frequencies = base ** (-jnp.arange(0, dims, 2, dtype=jnp.float32) / dims)
-    angles = jnp.arange(x.shape[-2], dtype=jnp.float32)[:, None] * frequencies
+    angles = jnp.outer(jnp.arange(x.shape[-2], dtype=jnp.float32), frequencies)
     angles = angles.reshape((1,) * (x.ndim - 2) + angles.shape)
     cos, sin = jnp.cos(angles), jnp.sin(angles)
     first, second, rest = jnp.split(x, (dims // 2, dims), axis=-1)

@@ -1,0 +1,123 @@
+"""Seed divergence against float64, closed forms, and its own slow form."""
+
+import itertools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dynamics import models
+from dynamics.errors import InputError
+from dynamics.measures import chunks, divergence
+from dynamics.models import gpt_neox
+
+
+def exact_kl(p_logits, q_logits):
+    """KL in extended precision, [..., V] -> [...]."""
+    p, q = (np.asarray(x, np.longdouble) for x in (p_logits, q_logits))
+    p, q = (x - np.log(np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True)) - x.max(-1, keepdims=True) for x in (p, q))
+    return (np.exp(p) * (p - q)).sum(-1).astype(np.float64)
+
+
+def assert_matches(logits):
+    found = np.asarray(divergence.pairwise_kl(logits))
+    assert (found >= 0).all()
+    for i, j in itertools.permutations(range(len(logits)), 2):
+        np.testing.assert_allclose(found[i, j], exact_kl(logits[i], logits[j]), rtol=1e-5)
+
+
+@pytest.mark.parametrize("apart", [1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 30.0])
+@pytest.mark.parametrize("vocab", [7, 2048, 50304])
+def test_agrees_with_extended_precision(apart, vocab):
+    rng = np.random.default_rng(0)
+    logits = rng.normal(size=(1, 3, vocab)) * 2 + apart * rng.normal(size=(3, 3, vocab))
+    assert_matches(logits.astype(np.float32))
+
+
+def test_a_close_pair_among_far_seeds():
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(4, 2, 50304)) * 3
+    logits[1] = logits[0] + 1e-4 * rng.normal(size=logits[0].shape)
+    assert_matches(logits.astype(np.float32))
+
+
+def test_diagonal_is_zero_and_shift_invariant():
+    logits = np.random.default_rng(2).normal(size=(3, 5, 101)).astype(np.float32)
+    found = np.asarray(divergence.pairwise_kl(logits))
+    assert (found[np.arange(3), np.arange(3)] == 0).all()
+    shifted = divergence.pairwise_kl(logits + np.float32([[[1.0]], [[-2.0]], [[4.0]]]))
+    np.testing.assert_allclose(shifted, found, rtol=1e-4)
+
+
+def test_impossible_tokens_contribute_nothing():
+    one = jnp.log(jnp.array([0.5, 0.5, 0.0]))
+    other = jnp.log(jnp.array([0.25, 0.5, 0.25]))
+    found = divergence.pairwise_kl(jnp.stack([one, other]))
+    np.testing.assert_allclose(found[0, 1], 0.5 * np.log(2), rtol=1e-6)
+    assert np.isinf(found[1, 0])  # what is possible under p must be possible under q
+
+
+def test_gaussian_logits_have_kl_of_their_variance():
+    """Two seeds of N(0, s) logits: KL = s as V grows (SCIENCE: 0.4 at step 0 of Pythia)."""
+    logits = np.random.default_rng(3).normal(size=(2, 8, 50304)).astype(np.float32) * 0.4**0.5
+    assert np.asarray(divergence.pairwise_kl(logits))[0, 1].mean() == pytest.approx(0.4, rel=0.02)
+
+
+CONFIG = gpt_neox.Config(
+    hidden_size=24, num_layers=2, num_heads=3, intermediate_size=29, vocab_size=101, max_positions=32
+)
+
+
+def seeds(count, config=CONFIG):
+    return jax.vmap(lambda seed: gpt_neox.init(jax.random.key(seed), config))(jnp.arange(count))
+
+
+def test_fused_pass_equals_whole_logits(monkeypatch):
+    params, tokens = seeds(3), np.random.default_rng(0).integers(0, 101, (5, 11)).astype(np.int32)
+    documents, unigram = np.array([4, 4, 7, 9, 7]), jax.nn.log_softmax(jnp.arange(101.0) / 50)
+    monkeypatch.setitem(chunks._CHUNK_FLOATS, "cpu", 101 * 3 * 8)  # several chunks, the last one padded
+    divergence._fused.cache_clear()
+    found = divergence.seed_divergence(CONFIG, params, tokens, documents=documents, log_unigram=unigram, full=True)
+    divergence._fused.cache_clear()
+    log_p = jax.nn.log_softmax(jax.vmap(models.apply_fn(CONFIG), (0, None))(params, tokens[:, :-1]))
+    pairs = divergence.pairwise_kl(log_p)
+    close = {"rtol": 2e-4, "atol": 1e-6}
+    np.testing.assert_allclose(found["kl_pairs"], pairs, **close)
+    np.testing.assert_allclose(found["kl"], pairs.sum((0, 1)) / 6, **close)
+    surprisal = -np.take_along_axis(np.asarray(log_p), tokens[None, :, 1:, None], -1)[..., 0]
+    np.testing.assert_allclose(found["surprisal"], surprisal, **close)
+    entropy = -(np.exp(log_p) * log_p).sum(-1)
+    np.testing.assert_allclose(found["entropy"], entropy, **close)
+    np.testing.assert_allclose(found["kl_uniform"], np.log(101) - entropy, **close)
+    reference = (np.exp(log_p) * (log_p - np.asarray(unigram)[None, None, None])).sum(-1)
+    np.testing.assert_allclose(found["kl_unigram"], reference, **close)
+    of_seven = np.asarray(pairs)[:, :, [2, 4]].mean((2, 3))
+    np.testing.assert_allclose(found["kl_documents"][..., 1], of_seven, **close)
+    assert found["document_tokens"].tolist() == [20, 20, 10]
+
+
+@pytest.mark.parametrize("width", [64, pytest.param(128, marks=pytest.mark.long)])
+def test_pythia_initialisation_has_seed_kl_of_two_fifths(width):
+    config = gpt_neox.Config(
+        hidden_size=width, num_layers=2, num_heads=4, intermediate_size=4 * width, vocab_size=8192, max_positions=64
+    )
+    tokens = np.random.default_rng(0).integers(0, 8192, (4, 33)).astype(np.int32)
+    found = divergence.seed_divergence(config, seeds(3, config), tokens)
+    assert found["kl"].mean() == pytest.approx(0.4, rel=0.02)
+    assert found["kl_uniform"].mean() == pytest.approx(0.2, rel=0.02)
+
+
+def test_one_compilation_for_every_checkpoint():
+    tokens = np.zeros((2, 9), np.int32)
+    divergence._fused.cache_clear()
+    for _ in range(3):
+        divergence.seed_divergence(CONFIG, jax.tree.map(np.asarray, seeds(2)), tokens)
+    assert divergence._fused(CONFIG)._cache_size() == 1
+
+
+def test_one_seed_is_refused():
+    with pytest.raises(InputError, match="two or more"):
+        divergence.seed_divergence(CONFIG, seeds(1), np.zeros((1, 5), np.int32))
+    with pytest.raises(InputError, match="two or more"):
+        divergence.pairwise_kl(jnp.zeros((1, 5)))

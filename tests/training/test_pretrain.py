@@ -1,0 +1,54 @@
+"""Training: batches are functions of (seed, step), seeds vmapped equal seeds alone, the first step changes nothing."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dynamics.training import nano, pretrain
+
+RECIPE = dataclasses.replace(nano.RECIPES["smoke"][0], num_steps=4, warmup=2)
+STREAM = np.random.default_rng(0).integers(0, RECIPE.config.vocab_size, 3000).astype(np.int32)
+
+
+def test_batches_depend_on_seed_and_step_alone():
+    one = pretrain.batch_at(RECIPE, jnp.asarray(STREAM), 1, 5)
+    np.testing.assert_array_equal(one, pretrain.batch_at(RECIPE, jnp.asarray(STREAM), 1, 5))
+    assert (one != pretrain.batch_at(RECIPE, jnp.asarray(STREAM), 1, 6)).any()
+    assert (one != pretrain.batch_at(RECIPE, jnp.asarray(STREAM), 2, 5)).any()
+    assert one.shape == (RECIPE.batch_size, RECIPE.context)
+
+
+def test_first_step_has_rate_zero_as_in_pythia():
+    start, advance = pretrain.functions(RECIPE)
+    state = start(jnp.arange(3))
+    before = jax.device_get(state.params)
+    after = advance(state, jnp.arange(3), jnp.asarray(STREAM))
+    jax.tree.map(np.testing.assert_array_equal, before, jax.device_get(after.params))
+    again = advance(after, jnp.arange(3), jnp.asarray(STREAM))
+    assert (np.asarray(again.params["unembed"]["kernel"]) != before["unembed"]["kernel"]).any()
+
+
+def test_a_seed_trains_alike_alone_and_among_others():
+    start, advance = pretrain.functions(RECIPE)
+    together, alone = start(jnp.arange(3)), start(jnp.array([1]))
+    for _ in range(3):
+        together = advance(together, jnp.arange(3), jnp.asarray(STREAM))
+        alone = advance(alone, jnp.array([1]), jnp.asarray(STREAM))
+    np.testing.assert_allclose(together.loss[1], alone.loss[0], rtol=1e-5)
+
+
+def test_compiles_once():
+    start, advance = pretrain.functions(RECIPE)
+    advance.clear_cache()
+    state = start(jnp.arange(3))
+    for _ in range(3):
+        state = advance(state, jnp.arange(3), jnp.asarray(STREAM))
+    assert advance._cache_size() == 1
+
+
+def test_checkpoint_steps_are_pythias():
+    recipe = nano.RECIPES["nano"][0]
+    assert recipe.checkpoint_steps() == (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 768)
+    assert recipe.fingerprint("a") != recipe.fingerprint("b")
