@@ -96,7 +96,7 @@ class Experiment:
     measure: str
     config: Mapping
     units: Sequence[Unit]
-    compute: Callable[[Context, Unit], tuple[xr.Dataset, list[Mapping]]]  # data, and the weights' provenance
+    compute: Callable[[Context, Unit], tuple[xr.Dataset, Sequence[Mapping]]]  # data, and the weights' provenance
 
 
 def open_suite() -> Context:

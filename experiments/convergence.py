@@ -58,9 +58,7 @@ def seed_divergence(context: common.Context, unit: Unit):
     params = common.stack([checkpoint.params for checkpoint in loaded])
     config = loaded[0].config
     log_unigram = ngram.add_one_unigram(context.train_documents, config.vocab_size)
-    numbers = divergence.seed_divergence(
-        config, params, text.tokens, documents=text.document, log_unigram=log_unigram
-    )
+    numbers = divergence.seed_divergence(config, params, text.tokens, documents=text.document, log_unigram=log_unigram)
     return _dataset(numbers, text, unit), [checkpoint.provenance for checkpoint in loaded]
 
 

@@ -22,9 +22,9 @@ flags.DEFINE_float("step_size", 2.5e-5, "SGLD step size epsilon, the variance of
 flags.DEFINE_float("nbeta", 1000.0, "inverse temperature times sample size")
 flags.DEFINE_float("localization", 3000.0, "strength gamma of the pull towards the checkpoint")
 flags.DEFINE_integer("chains", 4, "independent chains", lower_bound=2)
-flags.DEFINE_integer("draws", 120, "steps of a chain, burn-in among them", lower_bound=2)
-flags.DEFINE_integer("burn_in", 60, "first steps of a chain that are left out", lower_bound=0)
-flags.DEFINE_integer("llc_batch", 4, "windows of a minibatch", lower_bound=1)
+flags.DEFINE_integer("draws", 100, "steps of a chain, burn-in among them", lower_bound=2)
+flags.DEFINE_integer("burn_in", 50, "first steps of a chain that are left out", lower_bound=0)
+flags.DEFINE_integer("llc_batch", 2, "windows of a minibatch", lower_bound=1)
 flags.DEFINE_integer("llc_windows", 512, "windows of the data set that minibatches are drawn from", lower_bound=2)
 flags.DEFINE_integer("llc_seeds", 1, "how many of the seeds to take (0: all)", lower_bound=0)
 flags.DEFINE_enum("on_unstable", "report", ["refuse", "report"], "where the step size is beyond the stability bound")
@@ -68,3 +68,51 @@ def learning_coefficient(context: common.Context, unit):
         on_unstable=FLAGS.on_unstable,
     )
     return _dataset(estimate, float(ends.largest[0])), [loaded.provenance]
+
+
+def _dataset(estimate: slt.LLCEstimate, top_eigenvalue: float) -> xr.Dataset:
+    kept = slice(estimate.burn_in, None)
+    chain_losses = estimate.loss_trace[:, kept].mean(1, dtype=np.float64)
+    found = estimate.verdict
+    data = {
+        "llc": estimate.llc,
+        "sem": estimate.sem,
+        "init_loss": estimate.init_loss,
+        "init_loss_sem": estimate.init_loss_sem,
+        "trivial_loss": found.trivial_loss,
+        "chain_loss": found.chain_loss,
+        "chain_loss_sem": chain_losses.std(ddof=1) / len(chain_losses) ** 0.5,
+        "rhat": estimate.rhat,
+        "ess": estimate.ess,
+        "nbeta": estimate.nbeta,
+        "localization": estimate.localization,
+        "step_size": estimate.step_size,
+        "burn_in": estimate.burn_in,
+        "top_eigenvalue": top_eigenvalue,
+        "eps_a": estimate.stability.step_curvature,
+        "relative_distance": found.relative_distance,
+        "localization_share": found.localization_share,
+        "per_chain": ("chain", estimate.per_chain),
+        "loss_trace": (("chain", "draw"), estimate.loss_trace),
+        "baseline_trace": (("chain", "draw"), estimate.baseline_trace),
+        "distance": (("chain", "draw"), estimate.distance),
+    }
+    attributes = {
+        "units": "losses in nats; llc dimensionless",
+        "rests_on": f"{len(estimate.per_chain)} chains",
+        "verdict": found.state,
+        "warnings": ", ".join(found.warnings),
+        "stability": estimate.stability.state,
+        "sentence": f"{found.sentence} {estimate.stability.sentence}",
+    }
+    return xr.Dataset(data, attrs=attributes)
+
+
+def body():
+    context = common.open_suite()
+    for experiment in experiments(context):
+        common.run(context, experiment)
+
+
+if __name__ == "__main__":
+    common.main(body)
