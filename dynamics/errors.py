@@ -26,4 +26,4 @@ class InputError(ValueError):
 
 
 class ChainError(InputError):
-    """A sampling chain whose numbers mean nothing (non-finite or beyond the stability bound); the estimate is refused."""
+    """A chain whose numbers mean nothing (non-finite, or beyond the stability bound); the estimate is refused."""

@@ -16,15 +16,20 @@ SMALL = ("--suite=smoke", "--steps=0,8,32", "--draws=20", "--burn_in=5", "--wind
 SMALL = (*SMALL, "--context=64", "--lanczos_steps=8", "--hessian_probes=4", "--hessian_windows=4")
 
 
-def start(script: str, *flags: str, cache: Path, out: Path | None = None) -> subprocess.Popen:
+def start(script: str, *flags: str, cache: Path, out: Path | str | None = None) -> subprocess.Popen:
     environment = {**os.environ, "DYNAMICS_CACHE": str(cache), "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-m", f"experiments.{script}", *flags, *([f"--out={out}"] if out else [])]
     return subprocess.Popen(
-        command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=Path(__file__).parents[2]
+        command,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
     )
 
 
-def run(script: str, *flags: str, cache: Path, out: Path | None = None) -> tuple[int, str, str]:
+def run(script: str, *flags: str, cache: Path, out: Path | str | None = None) -> tuple[int, str, str]:
     """(exit code, standard output, standard error)."""
     process = start(script, *flags, cache=cache, out=out)
     stdout, stderr = process.communicate(timeout=600)

@@ -15,8 +15,12 @@ from dynamics.models import gpt_neox
 
 def exact_kl(p_logits, q_logits):
     """KL in extended precision, [..., V] -> [...]."""
-    p, q = (np.asarray(x, np.longdouble) for x in (p_logits, q_logits))
-    p, q = (x - np.log(np.exp(x - x.max(-1, keepdims=True)).sum(-1, keepdims=True)) - x.max(-1, keepdims=True) for x in (p, q))
+
+    def log_softmax(x):
+        x = np.asarray(x, np.longdouble) - np.max(x, -1, keepdims=True)
+        return x - np.log(np.exp(x).sum(-1, keepdims=True))
+
+    p, q = log_softmax(p_logits), log_softmax(q_logits)
     return (np.exp(p) * (p - q)).sum(-1).astype(np.float64)
 
 

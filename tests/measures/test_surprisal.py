@@ -30,7 +30,7 @@ def test_gradient_does_not_depend_on_chunks():
 
 
 def test_memory_of_gradient_does_not_hold_logits():
-    """With V = 50304, 1,024 tokens' logits are 206 MB; the compiled gradient needs a fraction of that in temporaries."""
+    """With V = 50304, 1,024 tokens' logits are 206 MB; the compiled gradient's temporaries are a fraction of that."""
     config = gpt_neox.Config(hidden_size=8, num_layers=1, num_heads=1, intermediate_size=8, rotary_fraction=0.25)
     shapes = jax.eval_shape(lambda key: gpt_neox.init(key, config), jax.random.key(0))
     tokens = jax.ShapeDtypeStruct((8, 129), np.int32)
