@@ -56,6 +56,7 @@ def dense(transformer):
         return np.asarray(hessian), np.linalg.eigvalsh(np.asarray(hessian))
 
 
+@pytest.mark.long
 def test_product_is_the_dense_hessians(transformer, dense):
     params, tokens = transformer
     vector = random_like(params, 3)

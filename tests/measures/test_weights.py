@@ -36,7 +36,7 @@ def params():
     return gpt_neox.init(jax.random.key(0), CONFIG)
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=16, deadline=None)
 @given(
     half_width=st.floats(1e-6, 1e4),
     num_bins=st.integers(1, 1500),
