@@ -1,0 +1,1 @@
+"""Figures and tables to one self-contained page."""

@@ -1,0 +1,271 @@
+"""Committed results to curves over training steps, with errors: what figures and tables are made of.
+
+Axes: K steps (ascending), S seeds, G documents, M matrices, N bins, C chains, T draws. Units are those of the measure.
+"""
+
+import itertools
+import json
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import xarray as xr
+
+from dynamics.analysis import uncertainty
+from dynamics.errors import InputError
+from dynamics.measures.reduce import clustered_mean, mean_over_seeds
+from dynamics.results import Unit
+
+QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
+Committed = Sequence[tuple[Unit, xr.Dataset]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """One number of one model over training. low and high are NaN where nothing shows the error."""
+
+    model: str
+    steps: np.ndarray  # [K]
+    value: np.ndarray  # [K]
+    low: np.ndarray  # [K]
+    high: np.ndarray  # [K]
+    rests_on: str  # what low and high are and rest on; "" without any
+
+    @property
+    def has_errors(self) -> bool:
+        return bool(np.isfinite(self.low).any())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Divergence:
+    """Everything that the measure "convergence" says of one model, in nats."""
+
+    model: str
+    seeds: tuple[int, ...]
+    steps: np.ndarray  # [K]
+    kl: np.ndarray  # [K, S, S, G]
+    tokens: np.ndarray  # [G], the weights of the documents
+    per_seed: dict[str, np.ndarray]  # surprisal, entropy, kl_uniform, kl_unigram: [K, S], mean over tokens
+    token_quantiles: np.ndarray  # [K, QUANTILES] of the pair-mean KL of single tokens
+    max_logit: np.ndarray  # [K], the largest |logit| of any seed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Llc:
+    """Local learning coefficients of one model: the estimates, what says whether to believe them, the last chains."""
+
+    estimate: Curve
+    chain_loss: Curve
+    init_loss: Curve
+    trivial_loss: float
+    verdicts: tuple[tuple[str, ...], ...]  # [K][S], in the order of seeds
+    sentences: tuple[str, ...]  # [K], of the first seed
+    settings: dict[str, float]  # nbeta, localization, step_size of the last estimate
+    running: np.ndarray = field(repr=False)  # [C, T] of the first seed at the last step
+
+    @property
+    def local(self) -> np.ndarray:
+        """bool [K]: every seed's chains stayed near the model."""
+        return np.array([set(found) == {"local"} for found in self.verdicts])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Weights:
+    """Histograms of one model's matrices, seeds pooled, and the moments of each."""
+
+    model: str
+    seeds: tuple[int, ...]
+    steps: np.ndarray  # [K]
+    center: np.ndarray  # [N], in units of the weights
+    density: dict[str, np.ndarray]  # matrix -> [K, N], per unit of weight
+    outside: float  # the largest share of any matrix's weights beyond the bins
+    sd: dict[str, Curve]
+    width: dict[str, Curve]  # sd over that of the same seed at its first step
+    excess_kurtosis: dict[str, Curve]
+
+
+def natural(model: str) -> tuple:
+    """Sort key by size: 70m before 1.4b, nano-32 before nano-64."""
+    unit = {"k": 1e3, "m": 1e6, "b": 1e9}
+    sized = [float(number) * unit[suffix] for number, suffix in re.findall(r"(\d+(?:\.\d+)?)([kmb])\b", model.lower())]
+    parts = [(0, float(p), "") if p[:1].isdigit() else (1, 0.0, p) for p in re.findall(r"\d+(?:\.\d+)?|\D+", model)]
+    return (sized or [0.0], parts)
+
+
+def divergences(committed: Iterable[tuple[Unit, xr.Dataset]]) -> list[Divergence]:
+    """One per model, of the largest set of seeds it was measured with, models by size."""
+    groups: dict[str, dict[tuple[int, ...], list]] = {}
+    for unit, data in committed:
+        groups.setdefault(unit.model, {}).setdefault(unit.seeds, []).append((unit, data))
+    chosen = [
+        max(groups[model].values(), key=lambda g: (len(g[0][0].seeds), len(g))) for model in sorted(groups, key=natural)
+    ]
+    return [_divergence(sorted(group, key=lambda pair: pair[0].step)) for group in chosen]
+
+
+def _divergence(group: list) -> Divergence:
+    units, data = zip(*group, strict=True)
+    tokens = data[0]["tokens"].values.astype(np.float64)
+    share = tokens / tokens.sum()
+    names = ("surprisal", "entropy", "kl_uniform", "kl_unigram")
+    return Divergence(
+        model=units[0].model,
+        seeds=units[0].seeds,
+        steps=np.array([unit.step for unit in units]),
+        kl=np.stack([d["kl"].values for d in data]),
+        tokens=tokens,
+        per_seed={name: np.stack([d[name].values @ share for d in data]) for name in names},
+        token_quantiles=np.stack([np.quantile(d["kl_token"].values, QUANTILES) for d in data]),
+        max_logit=np.array([np.abs(d["max_logit"].values).max() for d in data]),
+    )
+
+
+def seed_kl(found: Divergence) -> Curve:
+    """Seed-pair KL with its 95 % interval over seeds, documents held fixed; without one under three seeds."""
+    mean = [clustered_mean(_pair_mean(kl), np.arange(len(found.tokens)), found.tokens)[0] for kl in found.kl]
+    limits = np.array([_seed_limits(kl, found.tokens) for kl in found.kl])
+    rests_on = f"95 % interval over {len(found.seeds)} seeds" if np.isfinite(limits).any() else ""
+    return _curve(found.model, found.steps, mean, limits[:, 0], limits[:, 1], rests_on)
+
+
+def kl_rise(found: Divergence) -> tuple[float, float, float]:
+    """Rise of the seed-pair KL from its lowest step to the last, its error (NaN under three seeds), the lowest step."""
+    curve = seed_kl(found)
+    lowest = int(np.argmin(curve.value))
+    try:
+        rise, sem = uncertainty.paired_difference(found.kl[lowest], found.kl[-1], found.tokens)
+    except InputError:
+        rise, sem = float(curve.value[-1] - curve.value[lowest]), float("nan")
+    return rise, sem, int(found.steps[lowest])
+
+
+def over_seeds(found: Divergence, name: str) -> Curve:
+    """Mean over seeds of a per-seed number, with its standard error over seeds."""
+    pairs = np.array([mean_over_seeds(row) for row in found.per_seed[name]])
+    value, sem = pairs.T
+    rests_on = f"± standard error over {len(found.seeds)} seeds" if len(found.seeds) > 1 else ""
+    return _curve(found.model, found.steps, value, value - sem, value + sem, rests_on)
+
+
+def scalars(committed: Committed, name: str, error: str | None) -> list[Curve]:
+    """A scalar measured one seed at a time, models by size.
+
+    With two or more seeds at every step the errors are standard errors over seeds; with a single one, the estimator's
+    own, `error` (none if that is None).
+    """
+    return [_scalar(model, list(group), name, error) for model, group in _by_model(committed)]
+
+
+def llcs(committed: Committed) -> list[Llc]:
+    """What was found of every model, models by size."""
+    return [_llc(model, list(group)) for model, group in _by_model(committed)]
+
+
+def weights(committed: Committed) -> list[Weights]:
+    """What was found of every model, models by size."""
+    return [_weights(model, list(group)) for model, group in _by_model(committed)]
+
+
+def _by_model(committed: Committed):
+    ordered = sorted(committed, key=lambda pair: (natural(pair[0].model), pair[0].model, pair[0].step, pair[0].seeds))
+    return itertools.groupby(ordered, key=lambda pair: pair[0].model)
+
+
+def _by_step(group: list) -> dict[int, list]:
+    steps = itertools.groupby(group, key=lambda pair: pair[0].step)
+    return {step: [data for _, data in pairs] for step, pairs in steps}
+
+
+def _scalar(model: str, group: list, name: str, error: str | None, matrix: str | None = None) -> Curve:
+    def take(data, key):
+        return float(data[key] if matrix is None else data[key].sel(matrix=matrix))
+
+    steps = _by_step(group)
+    counts = {len(found) for found in steps.values()}
+    values = [[take(data, name) for data in found] for found in steps.values()]
+    own = [take(found[0], error) if error else np.nan for found in steps.values()]
+    pairs = [mean_over_seeds(row) if len(row) > 1 else (row[0], sem) for row, sem in zip(values, own, strict=True)]
+    value, sem = np.array(pairs).T
+    if min(counts) > 1:
+        rests_on = f"± standard error over {_range(counts)} seeds"
+    else:
+        rests_on = "± the estimator's own error, one seed" if error and max(counts) == 1 else ""
+        rests_on = rests_on or (f"± standard error over up to {max(counts)} seeds" if max(counts) > 1 else "")
+    return _curve(model, list(steps), value, value - sem, value + sem, rests_on)
+
+
+def _llc(model: str, group: list) -> Llc:
+    steps = _by_step(group)
+    last = list(steps.values())[-1][0]
+    return Llc(
+        estimate=_scalar(model, group, "llc", "sem"),
+        chain_loss=_scalar(model, group, "chain_loss", "chain_loss_sem"),
+        init_loss=_scalar(model, group, "init_loss", "init_loss_sem"),
+        trivial_loss=float(last["trivial_loss"]),
+        verdicts=tuple(tuple(data.attrs["verdict"] for data in found) for found in steps.values()),
+        sentences=tuple(found[0].attrs.get("sentence", "") for found in steps.values()),
+        settings={name: float(last[name]) for name in ("nbeta", "localization", "step_size")},
+        running=_running(last),
+    )
+
+
+def _running(data: xr.Dataset) -> np.ndarray:
+    """[C, T] running estimate of every chain after the burn-in."""
+    burn_in = json.loads(data.attrs.get("config", "{}")).get("burn_in", 0)
+    baseline = data["baseline_trace"] if "baseline_trace" in data else data["init_loss"]
+    excess = (data["loss_trace"] - baseline).values.astype(np.float64)[:, burn_in:]
+    return float(data["nbeta"]) * np.cumsum(excess, axis=1) / np.arange(1, excess.shape[1] + 1)
+
+
+def _weights(model: str, group: list) -> Weights:
+    steps, first = _by_step(group), group[0][1]
+    names, center = [str(name) for name in first["matrix"].values], first["center"].values.astype(np.float64)
+    counts = np.stack([sum(d["counts"].values.astype(np.int64) for d in found) for found in steps.values()])  # [K,M,N]
+    beyond = np.stack(
+        [sum((d["below"] + d["above"]).values.astype(np.int64) for d in found) for found in steps.values()]
+    )
+    total = counts.sum(-1) + beyond
+    density = counts / total[..., None] / (center[1] - center[0])
+    return Weights(
+        model=model,
+        seeds=tuple(sorted({seed for unit, _ in group for seed in unit.seeds})),
+        steps=np.array(list(steps)),
+        center=center,
+        density={name: density[:, m] for m, name in enumerate(names)},
+        outside=float((beyond / total).max()),
+        sd={name: _scalar(model, group, "sd", None, name) for name in names},
+        width={name: _scalar(model, _with_width(group), "width", None, name) for name in names},
+        excess_kurtosis={name: _scalar(model, group, "excess_kurtosis", None, name) for name in names},
+    )
+
+
+def _with_width(group: list) -> list:
+    """Each data set with sd divided by that of its own seed's first step: what seeds share of it cancels."""
+    first = {}
+    for unit, data in group:
+        first.setdefault(unit.seeds, data["sd"])
+    return [(unit, data.assign(width=data["sd"] / first[unit.seeds])) for unit, data in group]
+
+
+def _curve(model: str, steps, value, low, high, rests_on: str) -> Curve:
+    numbers = (np.asarray(x, np.float64) for x in (value, low, high))
+    value, low, high = numbers
+    return Curve(model=model, steps=np.asarray(steps), value=value, low=low, high=high, rests_on=rests_on)
+
+
+def _pair_mean(kl: np.ndarray) -> np.ndarray:
+    """[S, S, G] -> [G], mean over ordered pairs of different seeds."""
+    return kl[~np.eye(len(kl), dtype=bool)].mean(0)
+
+
+def _seed_limits(kl: np.ndarray, tokens: np.ndarray) -> tuple[float, float]:
+    try:
+        found = uncertainty.seed_interval(kl, tokens)
+    except InputError:
+        return np.nan, np.nan
+    return found.low, found.high
+
+
+def _range(counts: set[int]) -> str:
+    return str(min(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"

@@ -1,0 +1,143 @@
+"""One look for every panel: size, type, colours that a page can re-theme, axes over training steps."""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+SIZE = (4.4, 3.1)  # inches
+INK, GRID, QUIET = "#1b1f24", "#d9dde3", "#6b7480"
+MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+# From small models to large, in hues that the common colour-vision deficiencies tell apart.
+LIGHT_RAMP = ("#1f4fa8", "#a3307d", "#d2640f")
+DARK_RAMP = ("#7fb0ff", "#f08cc4", "#ffb14d")
+# Okabe & Ito (2008), without yellow and black: seen on light and dark ground alike.
+CATEGORIES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#8a6fd1")
+
+
+def ramp(count: int, anchors: Sequence[str] = LIGHT_RAMP) -> list[str]:
+    """`count` colours along the anchors, as lower-case hex; two are the first and last anchor."""
+    corners = np.array([[int(a[i : i + 2], 16) for i in (1, 3, 5)] for a in anchors], np.float64)
+    places = np.linspace(0, 1, count) if count > 1 else np.zeros(1)
+    at = np.linspace(0, 1, len(corners))
+    mixed = np.stack([np.interp(places, at, corners[:, c]) for c in range(3)], axis=-1).round().astype(int)
+    return ["#" + "".join(f"{value:02x}" for value in row) for row in mixed]
+
+
+class Look(dict):
+    """model -> its colour and marker, the same in every panel."""
+
+    def __init__(self, models: Sequence[str]):
+        """`models` by size, as `analysis.curves.natural` sorts them."""
+        looks = zip(models, ramp(len(models)), itertools.cycle(MARKERS), strict=False)
+        super().__init__({model: {"color": color, "marker": marker} for model, color, marker in looks})
+
+
+def axes(ylabel: str, xlabel: str = "training step"):
+    """An empty panel: (Figure, Axes), no frame but the two axes, a faint grid, transparent."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=SIZE, layout="constrained", facecolor="none")
+    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03)
+    ax = figure.add_subplot(facecolor="none")
+    for side, spine in ax.spines.items():
+        spine.set_visible(side in ("left", "bottom"))
+        spine.set_color(QUIET)
+    ax.tick_params(which="both", labelsize=9.5, labelcolor=INK, color=QUIET)
+    ax.grid(color=GRID, linewidth=0.7)
+    ax.set_axisbelow(True)
+    ax.margins(y=0.08)
+    ax.set_xlabel(xlabel, fontsize=10, color=INK)
+    ax.set_ylabel(ylabel, fontsize=10, color=INK)
+    return figure, ax
+
+
+def step_axis(ax, steps: Sequence[int]):
+    """Logarithmic steps that still show step 0."""
+    from matplotlib.ticker import NullLocator
+
+    steps = sorted(set(steps))
+    ax.set_xscale("symlog", linthresh=1, linscale=0.6, base=2)
+    ax.set_xlim(-0.25 if steps[0] == 0 else max(steps[0] * 0.8, 0.5), steps[-1] * 1.15 if steps[-1] else 1)
+    ticks = step_ticks(steps)
+    ax.set_xticks(ticks, [step_label(step) for step in ticks])
+    ax.xaxis.set_minor_locator(NullLocator())
+
+
+def step_ticks(steps: Sequence[int], most: int = 7) -> list[int]:
+    """At most `most` of the steps, 0 among them, the others near evenly apart on a log axis."""
+    steps = sorted(set(steps))
+    positive = [step for step in steps if step > 0]
+    room = most - (len(positive) < len(steps))
+    if len(positive) > room:
+        marks = np.geomspace(positive[0], positive[-1], room)
+        positive = sorted({min(positive, key=lambda s, m=m: abs(np.log(s / m))) for m in marks})
+    return [step for step in steps if step == 0] + positive
+
+
+def step_label(step: int) -> str:
+    return f"{step // 1000}k" if step >= 1000 and step % 1000 == 0 else str(step)
+
+
+def lines(ax, curves, look: Look, band: bool = False, **kwargs):
+    """One line per curve in its model's colour and marker; errors as a band or as bars, where there are any."""
+    for curve in curves:
+        style = {**look[curve.model], "markersize": 5, "linewidth": 1.6, "label": curve.model, **kwargs}
+        ax.plot(curve.steps, curve.value, **style)
+        if curve.has_errors and band:
+            ax.fill_between(curve.steps, curve.low, curve.high, color=style["color"], alpha=0.2, linewidth=0)
+        elif curve.has_errors:
+            bars(ax, curve, style["color"])
+
+
+def bars(ax, curve, color: str):
+    """Error bars alone. Limits, not lengths: an interval may lie anywhere about its estimate."""
+    ax.vlines(curve.steps, curve.low, curve.high, color=color, linewidth=1.3)
+
+
+def legend(figure, ax, columns: int = 3):
+    """Above the panel, where it hides no datum. None for a single thing."""
+    handles, labels = ax.get_legend_handles_labels()
+    if len(handles) > 1:
+        options = {"loc": "outside upper left", "ncols": columns, "frameon": False, "fontsize": 9}
+        spacing = {"handlelength": 1.6, "columnspacing": 1.1, "borderpad": 0.1, "handletextpad": 0.5}
+        figure.legend(handles, labels, labelcolor=INK, **options, **spacing)
+
+
+def log_y(ax):
+    """A logarithmic y axis labelled in plain numbers, with 2 and 5 where there are few decades."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    few = np.log10(high / low) < 2.2
+    ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
+    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+
+
+def signed_log_y(ax, values):
+    """Logarithmic away from zero on both sides, linear below the smallest value's decade, three decades at most."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter, SymmetricalLogLocator
+
+    sizes = np.abs(np.asarray(values, np.float64))
+    sizes = sizes[np.isfinite(sizes) & (sizes > 0)]
+    smallest = max(sizes.min(), sizes.max() / 1e3) if sizes.size else 1.0
+    threshold = 10 ** np.floor(np.log10(smallest))
+    ax.set_yscale("symlog", linthresh=threshold, linscale=0.5)
+    few = sizes.size and sizes.max() < 20 * threshold
+    ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=threshold, subs=(1, 2, 5) if few else (1,)))
+    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.axhline(0, color=QUIET, linewidth=0.8)
+
+
+def _plain(value: float, _) -> str:
+    return f"{value:g}".replace("-", "−")
+
+
+def reference(ax, value: float, text: str, dashes: str = ":"):
+    """A horizontal line to read the curves against, named at its right end."""
+    ax.axhline(value, color=QUIET, linewidth=1.2, linestyle=dashes)
+    place = {"xy": (1, value), "xycoords": ("axes fraction", "data"), "xytext": (-2, 2), "textcoords": "offset points"}
+    ax.annotate(text, ha="right", va="bottom", fontsize=9, color=QUIET, **place)

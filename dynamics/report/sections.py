@@ -1,0 +1,301 @@
+"""What the page says and in which order: every panel with its caption, and what to run where a measure is absent."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dynamics.analysis import curves
+from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
+from dynamics.figures import convergence, curvature, llc, style
+from dynamics.figures import weights as weight_figures
+from dynamics.report import words
+
+HEAT_MAPS = ("unembed_centred", "mlp_up")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """All that a store holds, as curves; empty where a measure is absent."""
+
+    divergence: list[Divergence]
+    ngrams: dict[int, float]
+    llc: list[Llc]
+    trace: list[Curve]
+    largest: list[Curve]
+    smallest: list[Curve]
+    weights: list[Weights]
+
+    @property
+    def models(self) -> list[str]:
+        """Every model of any measure, by size."""
+        names = {one.model for one in (*self.divergence, *self.trace, *self.weights)}
+        return sorted(names | {one.estimate.model for one in self.llc}, key=curves.natural)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """A picture with its words."""
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Panels of one measure; `missing` says how to get them where there are none."""
+
+    name: str
+    title: str
+    question: str
+    panels: list[Panel]
+    missing: str = ""
+
+
+def all_sections(found: Findings, look: style.Look, suite: str) -> list[Section]:
+    """The page's sections in reading order."""
+
+    def section(name, title, question, panels):
+        missing = f"Not measured here. To get it: python -m experiments.{name} --suite={suite}"
+        return Section(name=name, title=title, question=question, panels=panels, missing="" if panels else missing)
+
+    return [
+        section(
+            "convergence",
+            "Do seeds converge to one model?",
+            "Models that differ only in their random seed read the same held-out text. The Kullback–Leibler divergence "
+            "of their next-token distributions says how far apart they are; entropy and loss say what they became.",
+            _convergence(found, look) if found.divergence else [],
+        ),
+        section(
+            "llc",
+            "How degenerate is the loss around each checkpoint?",
+            "The local learning coefficient is n β times what Langevin chains started at the checkpoint lose on "
+            "average. It speaks of the landscape only while the chains stay near the model, so each estimate "
+            "carries a verdict.",
+            _llc(found.llc, look) if found.llc else [],
+        ),
+        section(
+            "curvature",
+            "How curved is the loss?",
+            "The Hessian of the training loss: its trace, and the two ends of its spectrum.",
+            _curvature(found, look) if found.trace else [],
+        ),
+        section(
+            "weights",
+            "How are the weights spread?",
+            "Histograms and moments of every matrix at every checkpoint: a census, without sampling error.",
+            _weights(found.weights, look) if found.weights else [],
+        ),
+    ]
+
+
+def _convergence(found: Findings, look: style.Look) -> list[Panel]:
+    seeds, largest = found.divergence, found.divergence[-1]
+    return [
+        Panel(
+            name="seed-kl",
+            title="Divergence between seeds",
+            caption=_seed_kl_caption(seeds),
+            draw=lambda: convergence.seed_kl(seeds, look),
+        ),
+        Panel(
+            name="cross-entropy",
+            title="Loss on held-out text",
+            caption=_loss_caption(found),
+            draw=lambda: convergence.cross_entropy(seeds, found.ngrams, look),
+        ),
+        *_distances(seeds, look),
+        Panel(
+            name="token-spread",
+            title=f"Spread over tokens, {largest.model}",
+            caption=_spread_caption(largest),
+            draw=lambda: convergence.token_spread(largest, look),
+        ),
+    ]
+
+
+def _distances(seeds: list[Divergence], look: style.Look) -> list[Panel]:
+    to_uniform = [curves.over_seeds(one, "kl_uniform") for one in seeds]
+    to_unigram = [curves.over_seeds(one, "kl_unigram") for one in seeds]
+    entropy = [curves.over_seeds(one, "entropy") for one in seeds]
+    draw = convergence.per_seed
+    return [
+        Panel(
+            name="kl-uniform",
+            title="Distance to the uniform distribution",
+            caption=f"KL from the model to a uniform guess: {_courses(to_uniform)}. {words.bars(to_uniform)}",
+            draw=lambda: draw(seeds, look, "kl_uniform", "KL to uniform (nats)"),
+        ),
+        Panel(
+            name="kl-unigram",
+            title="Distance to word frequency",
+            caption=f"KL from the model to the unigram distribution: {_courses(to_unigram)}. Where it is lowest, the "
+            f"model says little beyond how frequent tokens are. {words.bars(to_unigram)}",
+            draw=lambda: draw(seeds, look, "kl_unigram", "KL to unigram (nats)"),
+        ),
+        Panel(
+            name="entropy",
+            title="Entropy of the prediction",
+            caption=f"{_courses(entropy)}. {words.bars(entropy)}",
+            draw=lambda: draw(seeds, look, "entropy", "entropy (nats)"),
+        ),
+    ]
+
+
+def _seed_kl_caption(found: Sequence[Divergence]) -> str:
+    drawn = [curves.seed_kl(one) for one in found]
+    first = found[0]
+    banded = any(curve.has_errors for curve in drawn)
+    fixed = (
+        f"Bands: 95\u00a0% intervals over {len(first.seeds)} seeds, the {len(first.tokens)} documents held fixed."
+        if banded
+        else f"No band: an interval over seeds needs three, and there are {len(first.seeds)}."
+    )
+    return f"{'. '.join(map(words.kl_course, found))}. Nats per token, mean over ordered pairs of seeds. {fixed}"
+
+
+def _loss_caption(found: Findings) -> str:
+    drawn = [curves.over_seeds(one, "surprisal") for one in found.divergence]
+    ends = words.listed([f"{curve.model} ends at {words.number(curve.value[-1])}" for curve in drawn])
+    lines = words.listed([f"{words.number(value)} (n = {order})" for order, value in found.ngrams.items()] or ["none"])
+    yardstick = (
+        f"Interpolated Kneser–Ney on the same text: {lines} nats per token" if found.ngrams else "No n-gram given"
+    )
+    return f"{ends} nats per token. {yardstick}. {words.bars(drawn)}"
+
+
+def _spread_caption(found: Divergence) -> str:
+    low, _, median, _, high = found.token_quantiles[-1]
+    return (
+        f"At step {found.steps[-1]} the median token's seeds are {words.number(median)} nats apart, 5 % of tokens less "
+        f"than {words.number(low)} and 5 % more than {words.number(high)}. Bands are quantiles over tokens, not errors."
+    )
+
+
+def _llc(found: list[Llc], look: style.Look) -> list[Panel]:
+    last = found[-1]
+    estimates = [one.estimate for one in found]
+    settings = ", ".join(f"{_SYMBOLS[name]} = {value:g}" for name, value in last.settings.items())
+    return [
+        Panel(
+            name="llc",
+            title="Local learning coefficient",
+            caption=f"{words.verdict_sentence(found)}: filled markers are local, a hollow one says nothing about the "
+            f"landscape. {_local_courses(found)} {words.bars(estimates)} Comparable only at one setting: {settings}.",
+            draw=lambda: llc.estimate(found, look),
+        ),
+        *(
+            Panel(
+                name=f"locality-{one.estimate.model}",
+                title=f"Did the chains stay? {one.estimate.model}",
+                caption=_locality_caption(one),
+                draw=lambda one=one: llc.locality(one, look),
+            )
+            for one in (found if len(found) < 3 else (found[0], found[-1]))
+        ),
+        Panel(
+            name="llc-running",
+            title=f"Have the chains settled? {last.estimate.model}, step {last.estimate.steps[-1]}",
+            caption=f"The running estimate of each of {len(last.running)} chains, n β (mean loss so far − the "
+            f"checkpoint's own). Verdict there: {last.verdicts[-1][0]}. {last.sentences[-1]}".strip(),
+            draw=lambda: llc.running(last, look),
+        ),
+    ]
+
+
+_SYMBOLS = {"nbeta": "n β", "localization": "γ", "step_size": "ε"}
+
+
+def _local_courses(found: Sequence[Llc]) -> str:
+    parts = []
+    for one in found:
+        kept = one.local
+        if kept.any():
+            curve = one.estimate
+            picked = {name: getattr(curve, name)[kept] for name in ("steps", "value", "low", "high")}
+            parts.append(words.course(Curve(model=curve.model, rests_on=curve.rests_on, **picked)))
+    return f"Among the local ones, {'; '.join(parts)}." if parts else "None is local: no course is read from them."
+
+
+def _locality_caption(found: Llc) -> str:
+    chain, init = found.chain_loss, found.init_loss
+    above = chain.value > found.trivial_loss
+    where = f"The chains' loss lies above the trivial predictor's ({words.number(found.trivial_loss)} nats per token, "
+    where += f"dotted) at {words.steps_apart(chain.steps, above)}" if above.any() else "dotted) at no step"
+    gap = chain.value[-1] - init.value[-1]
+    return (
+        f"{where}. At step {chain.steps[-1]} the chains lose {words.number(gap)} nats per token on the model itself "
+        f"(dashed). {words.bars([chain, init])}"
+    )
+
+
+def _curvature(found: Findings, look: style.Look) -> list[Panel]:
+    ends = f"Largest: {_courses(found.largest)}. Smallest: {_courses(found.smallest)}."
+    return [
+        Panel(
+            name="hessian-trace",
+            title="Hessian trace",
+            caption=f"{_courses(found.trace)}. Nats per squared weight. {words.bars(found.trace)}",
+            draw=lambda: curvature.trace(found.trace, look),
+        ),
+        Panel(
+            name="hessian-ends",
+            title="Largest and smallest eigenvalue",
+            caption=f"{ends} A negative one is a direction in which the loss bends down. {words.bars(found.largest)}",
+            draw=lambda: curvature.extremes(found.largest, found.smallest, look),
+        ),
+    ]
+
+
+def _weights(found: list[Weights], look: style.Look) -> list[Panel]:
+    last = found[-1]
+    seeds = f"{len(last.seeds)} seeds pooled" if len(last.seeds) > 1 else "one seed"
+    outside = (
+        f"{100 * last.outside:.2g} % at most lie outside the bins" if last.outside else "none lies outside the bins"
+    )
+    maps = [
+        Panel(
+            name=f"density-{matrix}",
+            title=f"Density of {matrix}, {last.model}",
+            caption=f"{_widths(last.sd[matrix])}. A column per checkpoint, {seeds}; {outside}.",
+            draw=lambda matrix=matrix: weight_figures.density(last, matrix),
+        )
+        for matrix in HEAT_MAPS
+        if matrix in last.density
+    ]
+    heavy = max(last.excess_kurtosis.items(), key=lambda item: np.nan_to_num(item[1].value[-1], nan=-np.inf))
+    widths = last.width
+    first = [curve.value[0] for curve in last.sd.values()]
+    ratios = {matrix: curve.value[-1] for matrix, curve in widths.items()}
+    most, least = max(ratios, key=ratios.get), min(ratios, key=ratios.get)
+    return [
+        *maps,
+        Panel(
+            name="weight-sd",
+            title=f"Width of the weights, {last.model}",
+            caption=f"Standard deviation relative to step {last.steps[0]}, where it is {words.number(min(first))} to "
+            f"{words.number(max(first))}. At step {last.steps[-1]} {most} is at {ratios[most]:.2f} times its first "
+            f"width and {least} at {ratios[least]:.2f}. {words.bars([widths[most]])}",
+            draw=lambda: weight_figures.moment(widths, "standard deviation / first", 1.0),
+        ),
+        Panel(
+            name="weight-kurtosis",
+            title=f"Excess kurtosis of the weights, {last.model}",
+            caption=f"0 for a Gaussian. {heavy[0]} ends with the heaviest tails, {words.number(heavy[1].value[-1])} at "
+            f"step {heavy[1].steps[-1]}. {words.bars([heavy[1]])}",
+            draw=lambda: weight_figures.moment(last.excess_kurtosis, "excess kurtosis", 0.0),
+        ),
+    ]
+
+
+def _widths(sd: Curve) -> str:
+    first, last = words.number(sd.value[0]), words.number(sd.value[-1])
+    return f"Standard deviation {first} at step {sd.steps[0]}, {last} at step {sd.steps[-1]}"
+
+
+def _courses(found: Sequence[Curve]) -> str:
+    return "; ".join(words.course(curve) for curve in found)

@@ -1,0 +1,98 @@
+"""Sentences from numbers: what a curve did, and what its bars mean. No sentence says more than its number does."""
+
+import collections
+from collections.abc import Sequence
+
+import numpy as np
+
+from dynamics.analysis import curves
+from dynamics.analysis.curves import Curve, Divergence, Llc
+
+
+def number(value: float) -> str:
+    """Three significant digits, as people write them."""
+    if not np.isfinite(value):
+        return "not finite"
+    if value == 0:
+        return "0"
+    digits = max(0, 2 - int(np.floor(np.log10(abs(value)))))
+    text = f"{value:.{digits}f}" if digits <= 5 else f"{value:.2e}"
+    return text.replace("-", "−")
+
+
+def listed(parts: Sequence[str]) -> str:
+    """a, b and c."""
+    parts = list(parts)
+    return parts[0] if len(parts) == 1 else f"{', '.join(parts[:-1])} and {parts[-1]}"
+
+
+def course(curve: Curve, unit: str = "") -> str:
+    """Where a curve starts, its extreme in between if it has one, and where it ends."""
+    value, steps = curve.value, curve.steps
+    kept = np.flatnonzero(np.isfinite(value))
+    if not kept.size:
+        return f"{curve.model} has no finite value"
+    value, steps = value[kept], steps[kept]
+    start, end = value[0], value[-1]
+    if len(value) == 1:
+        return f"{curve.model} is {number(start)}{unit} at step {steps[0]}"
+    low, high = int(np.argmin(value)), int(np.argmax(value))
+    margin = 0.05 * (value[high] - value[low])
+    turns = []
+    if value[high] > max(start, end) + margin:
+        turns.append((high, "peaks at"))
+    if value[low] < min(start, end) - margin:
+        turns.append((low, "is lowest at"))
+    middle = [f"{verb} {number(value[at])} at step {steps[at]}" for at, verb in sorted(turns)]
+    parts = [f"starts at {number(start)}{unit}", *middle, f"ends at {number(end)} at step {steps[-1]}"]
+    return f"{curve.model} {listed(parts)}"
+
+
+def kl_course(found: Divergence) -> str:
+    """Start, minimum and end of the seed-pair KL, and how sure the rise between the last two is."""
+    curve = curves.seed_kl(found)
+    rise, sem, lowest = curves.kl_rise(found)
+    at = int(np.argmin(curve.value))
+    start = f"{found.model} starts at {number(curve.value[0])}"
+    fall = f", falls to {number(curve.value[at])} at step {lowest}" if at else " and never goes lower"
+    if at == len(curve.steps) - 1:
+        return start + (fall if at else "") + " (the last step: no rise is seen)"
+    end = f"{number(curve.value[-1])} by step {curve.steps[-1]}"
+    return f"{start}{fall}, and rises to {end}; {_sure(rise, sem, len(found.seeds))}"
+
+
+def _sure(rise: float, sem: float, num_seeds: int) -> str:
+    if not np.isfinite(sem):
+        return f"{num_seeds} seeds are too few to say how sure the rise is"
+    if sem == 0:
+        return "the rise has no error to be compared with"
+    ratio = rise / sem
+    if ratio < 3:
+        return f"the rise is {ratio:.1f} standard errors (seeds and documents), not to be relied on"
+    return f"the rise is {ratio:.0f} standard errors (seeds and documents)"
+
+
+def bars(found: Sequence[Curve], what: str = "Bars") -> str:
+    """What the error bars of a panel mean, or that it has none."""
+    kinds = {curve.rests_on for curve in found if curve.has_errors}
+    if not kinds:
+        return "Without error bars: nothing measured shows the error."
+    return f"{what}: {'; '.join(sorted(kinds))}."
+
+
+def verdicts(found: Sequence[Llc]) -> collections.Counter:
+    """How many estimates, over models, steps and seeds, got which verdict."""
+    return collections.Counter(verdict for one in found for row in one.verdicts for verdict in row)
+
+
+def verdict_sentence(found: Sequence[Llc]) -> str:
+    counts = verdicts(found)
+    total, local = counts.total(), counts.pop("local", 0)
+    others = listed([f"{count} “{name}”" for name, count in counts.most_common()]) if counts else ""
+    return f"{local} of {total} estimates are local" + (f"; {others}" if others else "")
+
+
+def steps_apart(steps: np.ndarray, chosen: np.ndarray) -> str:
+    """Step numbers, or how many there are if they are many."""
+    names = [str(step) for step in steps[chosen]]
+    return f"step {listed(names)}" if 0 < len(names) <= 6 else f"{len(names)} steps"

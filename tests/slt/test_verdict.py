@@ -1,0 +1,145 @@
+"""Verdicts on synthetic chains whose story is known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dynamics import slt
+from dynamics.errors import InputError
+from dynamics.slt import llc, stability, verdict
+from dynamics.slt.plan import Scales
+
+
+def judged(**changes):
+    found = {
+        "where": "local",
+        "below": None,
+        "negative": False,
+        "rhat": 1.0,
+        "stability": "stable",
+        "chain_loss": 2.0,
+        "trivial_loss": 4.125,
+        "relative_distance": 0.1,
+        "localization_share": 0.2,
+    }
+    return verdict.judge(**{**found, **changes})
+
+
+@pytest.mark.parametrize(
+    ("chain_loss", "init_loss", "init_sem", "trivial_loss", "expected"),
+    [
+        (4.43, 2.0, 0.02, 4.125, "left the basin"),  # the released regression run
+        (11.4, 3.5, 0.05, np.log(5000), "left the basin"),  # the released language model
+        (2.1, 2.0, 0.02, 4.125, "local"),
+        (4.43, 4.10, 0.02, 4.125, "no basin to leave"),  # below by one standard error only
+        (4.43, 4.45, 0.02, 4.125, "no basin to leave"),
+        (4.43, 4.10, np.nan, 4.125, "left the basin"),  # whole data: l(w*) has no error
+        (9.0, 2.0, 0.02, None, "unchecked"),
+    ],
+)
+def test_locality(chain_loss, init_loss, init_sem, trivial_loss, expected):
+    assert verdict.locality(chain_loss, init_loss, init_sem, trivial_loss) == expected
+
+
+def test_a_chain_that_leaves_a_bounded_basin_is_caught():
+    """A narrow well in a plateau above the trivial loss: noise finds the plateau, and the estimate is its height."""
+
+    def well(w, batch):
+        return 4.43 - 3.0 * jnp.exp(-0.5 * jnp.sum(w**2) / 0.05**2)
+
+    settings = {
+        "step_size": 0.01,
+        "nbeta": 10.0,
+        "localization": 0.1,
+        "num_chains": 8,
+        "num_draws": 300,
+        "burn_in": 100,
+    }
+    data = np.zeros((2, 1), np.float32)
+    got = slt.estimate_llc(well, jnp.ones(8) * 0, data, jax.random.key(0), slt.SGLD(**settings), trivial_loss=4.125)
+    assert got.verdict.state == "left the basin"
+    assert got.llc == pytest.approx(10 * (4.43 - 1.43), rel=0.02)
+    assert "left the model" in got.verdict.sentence
+
+
+def test_order_of_findings():
+    assert judged().state == "local"
+    assert judged(where="left the basin", below="escaped").state == "left the basin"
+    assert judged(where="no basin to leave", below="off a minimum", negative=True).warnings == ("negative",)
+    assert judged(where="unchecked", below="escaped").state == "escaped"
+    assert judged(where="local", below="off a minimum").state == "off a minimum"
+
+
+def test_warnings_are_named_in_the_sentence():
+    got = judged(rhat=1.3, stability="biased")
+    assert got.warnings == ("not converged", "biased")
+    assert "Beware: not converged, biased" in got.sentence
+    assert judged(rhat=float("nan")).warnings == ("convergence unknown",)
+
+
+def test_chains_that_drift_have_not_converged():
+    def plane(w, batch):
+        return jnp.sum(w)
+
+    settings = {"step_size": 1e-4, "nbeta": 100.0, "localization": 1.0, "num_chains": 8, "num_draws": 200}
+    data = np.zeros((2, 1), np.float32)
+    got = slt.estimate_llc(plane, jnp.zeros(2), data, jax.random.key(0), slt.SGLD(**settings))
+    assert got.rhat > 1.1
+    assert "not converged" in got.verdict.warnings
+    exact = -verdict.gradient_drop(2**0.5, Scales(1e-4, 100.0, 1.0), np.arange(200))
+    assert abs(got.llc - exact) < 4 * got.sem
+    assert got.verdict.state == "off a minimum"
+
+
+def test_gradient_drop_limits():
+    steps = np.arange(100_000)
+    settled = verdict.gradient_drop(0.3, Scales(1e-3, 100.0, 10.0), steps[50_000:])
+    assert settled == pytest.approx((100 * 0.3) ** 2 / 10)  # the plane's posterior mean
+    early = verdict.gradient_drop(0.3, Scales(1e-3, 100.0, 10.0), np.array([1]))
+    assert early == pytest.approx((100 * 0.3) ** 2 * 1e-3 / 2)  # one step of the drift
+    free = verdict.gradient_drop(0.3, Scales(1e-3, 100.0, 0.0), np.array([7]))
+    assert free == pytest.approx(7 * (100 * 0.3) ** 2 * 1e-3 / 2)
+
+
+def test_minibatch_noise_is_no_gradient():
+    """At a minimum every batch has a gradient; the estimate of the whole one must not see it."""
+
+    def mean_square(w, batch):
+        return jnp.mean((batch - w[None]) ** 2)
+
+    data = np.random.default_rng(0).normal(size=(256, 4)).astype(np.float32)
+    sampler = slt.SGLD(step_size=1e-3, localization=1.0, num_chains=512, num_draws=2, batch_size=8)
+    at_minimum = llc.init_grad_norm(mean_square, data.mean(0), data, jax.random.key(0), sampler)
+    typical = np.sqrt(4 * 4 * data.var() / 8 / 16)  # sqrt(E|g_B - g|^2), g = (2/4)(w - mean)
+    assert at_minimum < 0.2 * typical
+    off = llc.init_grad_norm(mean_square, data.mean(0) + 1, data, jax.random.key(0), sampler)
+    assert off == pytest.approx(1.0, rel=0.1)
+
+
+def test_explained_by_loss():
+    losses = np.linspace(4.4, 1.75, 30)
+    forgot = 66.67 * (4.43 - losses)
+    share = slt.explained_by_loss(forgot, losses, 66.67)
+    assert share.correlation == pytest.approx(1)
+    assert share.implied_chain_loss == pytest.approx(4.43)
+    assert share.residual < 1e-9
+    hump = 100 * np.sin(np.linspace(0, np.pi, 30))
+    assert abs(slt.explained_by_loss(hump, losses, 66.67).correlation) < 0.1
+    with pytest.raises(InputError, match="at least three"):
+        slt.explained_by_loss([1.0, 2.0], [1.0, 2.0], 1.0)
+
+
+@pytest.mark.parametrize(("eps_a", "state"), [(0.4, "stable"), (0.41, "biased"), (3.99, "biased"), (4.01, "unstable")])
+def test_stability_bands(eps_a, state):
+    got = stability.assess(Scales(eps_a / 101, 100.0, 1.0), 1.0)
+    assert got.state == state
+    assert got.step_curvature == pytest.approx(eps_a)
+    assert got.bias_factor == pytest.approx(1 / (1 - eps_a / 4) if eps_a < 4 else np.inf)
+
+
+def test_stability_without_a_bound():
+    assert stability.assess(Scales(1.0, 100.0, 1.0), None).state == "unknown"
+    assert stability.assess(Scales(1.0, 100.0, 1.0), -3.0).state == "unknown"
+    with pytest.raises(InputError, match="top_eigenvalue"):
+        stability.assess(Scales(1.0, 100.0, 1.0), float("nan"))
