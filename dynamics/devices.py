@@ -103,7 +103,17 @@ def _over_mesh(jitted, mesh: Mesh, per_chain, *shared):
 
 def _place(tree, mesh: Mesh, spec):
     """Puts every leaf on the mesh as `spec` of its shape says: a list of axis names, [] for a copy on each device."""
-    return jax.tree.map(lambda x: jax.device_put(x, NamedSharding(mesh, PartitionSpec(*spec(np.shape(x))))), tree)
+    return jax.tree.map(lambda x: _put(x, NamedSharding(mesh, PartitionSpec(*spec(np.shape(x))))), tree)
+
+
+def _put(x, sharding: NamedSharding):
+    """device_put, also where `sharding` reaches over other processes; every process holds the whole of x."""
+    if sharding.is_fully_addressable:
+        return jax.device_put(x, sharding)
+    if jnp.issubdtype(getattr(x, "dtype", np.float32), jax.dtypes.prng_key):
+        return jax.random.wrap_key_data(_put(jax.random.key_data(x), sharding), impl=jax.random.key_impl(x))
+    whole = np.asarray(x, dtype=jax.dtypes.result_type(x))
+    return jax.make_array_from_callback(whole.shape, sharding, lambda index: whole[index])
 
 
 def _largest_divisible(shape, parts: int) -> list:

@@ -1,8 +1,8 @@
 """Results on disk: one file per work unit, written whole or not at all, skipped when it is there.
 
 A work unit is (measure, model, seeds, step). Its file is one netCDF data set at OUT/MEASURE/MODEL/SEEDS/step{n}.nc, put
-in place by one rename, so that a reader sees it whole or not at all, and any scheduler can run any subset, twice, killed
-at any point. Every file carries the configuration it was computed with; a folder written with another one is refused.
+in place by one rename, so that a reader sees it whole or not at all, and any scheduler can run any subset, twice,
+killed at any point. Every file carries the configuration it was computed with; a folder written with another one is refused.
 """
 
 import contextlib
@@ -99,11 +99,10 @@ class Store:
         """Every committed unit of a measure, in order."""
         found = []
         for path in (self.root / measure).glob("*/seed*/step*.nc"):
-            with _open(path) as stored:
-                fields = json.loads(stored.attrs["unit"])
-            found.append(Unit(**{**fields, "seeds": tuple(fields["seeds"])}))
-        for unit in sorted(found):
-            yield unit, self.read(unit)
+            data = _load(path)
+            fields = json.loads(data.attrs["unit"])
+            found.append((Unit(**{**fields, "seeds": tuple(fields["seeds"])}), data))
+        yield from sorted(found, key=lambda pair: pair[0])
 
 
 def check_writable(root: Path):

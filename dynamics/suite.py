@@ -37,7 +37,7 @@ class Suite:
         seeds: Sequence[int] | None = None,
         steps: Sequence[int] | None = None,
     ) -> "Suite":
-        """The sub-grid. Raises InputError for a model, seed or step that the suite does not have, listing those it has."""
+        """The sub-grid. Raises InputError for a model, seed or step the suite lacks, listing those it has."""
         return dataclasses.replace(
             self,
             models=_known("model", models, self.models, self.name),

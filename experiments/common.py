@@ -140,7 +140,7 @@ def grid(context: Context, measure: str, seeds: Sequence[int] | None = None) -> 
 
 
 def main(body: Callable[[], None]):
-    """Runs `body` under absl: one line for bad input, clean ends for Ctrl-C and SIGTERM, never exit code 0 for either."""
+    """Runs `body` under absl: one line for bad input, clean ends for Ctrl-C and SIGTERM, all with an exit code not 0."""
 
     def guarded(argv):
         if len(argv) > 1:
@@ -182,9 +182,9 @@ def _preempt(signum, frame):
 
 
 def _integers(flag: str) -> list[int] | None:
-    values = FLAGS[flag].value
+    values: list[str] = FLAGS[flag].value or []
     with contextlib.suppress(ValueError):
-        return [int(value) for value in values] if values else None
+        return [int(value) for value in values] or None
     raise InputError(f"--{flag}={','.join(values)}", expected="whole numbers separated by commas")
 
 

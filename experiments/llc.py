@@ -2,7 +2,7 @@
 
     python -m experiments.llc --suite=nano
 
-About two minutes on 2 cores. The largest Hessian eigenvalue is measured first, since it decides whether a chain is stable.
+About two minutes on 2 cores. The largest Hessian eigenvalue is measured first: it decides whether a chain is stable.
 Estimates are comparable only at one (n beta, gamma, epsilon); those are part of the results' configuration.
 """
 

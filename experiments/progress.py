@@ -30,15 +30,23 @@ def counter(total: int, label: str) -> Callable[[int], None]:
                 bar.close()
 
         return draw
-    start = time.monotonic()
-    last = [start, 0]  # when a line was last printed; where counting began (a resumed loop starts late)
+    first: list[
+        float
+    ] = []  # when the first report came, and what it said: compiling before it tells nothing of the rest
+    printed = [time.monotonic()]
 
     def line(done: int):
         now = time.monotonic()
-        last[1] = last[1] or max(done - 1, 0)
-        if done >= total or now - last[0] >= _SECONDS_BETWEEN_LINES:
-            left = (now - start) / max(done - last[1], 1) * (total - done)
-            print(f"{label}: {done}/{total}, {tqdm.format_interval(left)} left", file=sys.stderr, flush=True)
-            last[0] = now
+        first[:] = first or [now, done]
+        if done >= total or now - printed[0] >= _SECONDS_BETWEEN_LINES:
+            left = _left(now - first[0], done - first[1], total - done)
+            print(f"{label}: {done}/{total}, {left}", file=sys.stderr, flush=True)
+            printed[0] = now
 
     return line
+
+
+def _left(elapsed: float, done: float, remaining: int) -> str:
+    if not remaining:
+        return "done"
+    return f"{tqdm.format_interval(elapsed / done * remaining)} left" if done else "compiling"

@@ -50,7 +50,7 @@ def load(folder: Path) -> Tokenizer:
 
 
 def encode(tokenizer: Tokenizer, corpus: Corpus) -> list[np.ndarray]:
-    """Token ids of every document, int32, each headed by the separator. Raises InputError if the vocabulary lacks it."""
+    """Token ids of every document, int32, each headed by the separator. Raises InputError if it is unknown."""
     separator = tokenizer.token_to_id(SEPARATOR)
     if separator is None:
         raise InputError(f"a tokenizer without {SEPARATOR}", expected="the GPT-NeoX document separator")

@@ -36,9 +36,9 @@ class Look(dict):
 def axes(ylabel: str, xlabel: str = "training step"):
     """An empty panel: (Figure, Axes), no frame but the two axes, a faint grid, transparent."""
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=SIZE, layout="constrained", facecolor="none")
-    figure.get_layout_engine().set(w_pad=0.03, h_pad=0.03)
+    figure = Figure(figsize=SIZE, layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03), facecolor="none")
     ax = figure.add_subplot(facecolor="none")
     for side, spine in ax.spines.items():
         spine.set_visible(side in ("left", "bottom"))

@@ -24,7 +24,8 @@ def density(found: Weights, matrix: str):
     shown = style.step_ticks(found.steps.tolist())
     ax.set_xticks([list(found.steps).index(step) for step in shown], [style.step_label(step) for step in shown])
     bar = figure.colorbar(mesh, ax=ax, pad=0.02)
-    bar.solids.set_rasterized(True)
+    if bar.solids is not None:
+        bar.solids.set_rasterized(True)
     bar.outline.set_visible(False)
     bar.ax.tick_params(labelsize=9.5, labelcolor=style.INK, color=style.QUIET)
     bar.set_label("log₁₀ density", fontsize=10, color=style.INK)

@@ -19,8 +19,8 @@ def chunk_tokens(vocab_size: int, models: int = 1) -> int:
 def map_tokens(fn, xs, chunk: int, remat: bool = False):
     """fn over chunks of the leading axis N of every leaf of `xs`, results joined: leaves [N, ...].
 
-    N is padded to a multiple of `chunk` by repeating zeros and cut again. With `remat` the backward pass recomputes each
-    chunk and holds none.
+    N is padded with zeros to a multiple of `chunk` and cut again. With `remat` the backward pass recomputes each chunk
+    and holds none.
     """
     count = jax.tree.leaves(xs)[0].shape[0]
     if count <= chunk:

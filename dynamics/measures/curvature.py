@@ -177,8 +177,8 @@ def _lanczos_fn(loss_fn, num_matvecs: int):
 
         with jax.default_matmul_precision("highest"):
             result = arnoldi(product, start)
-            last = jnp.linalg.norm(result.residual)
-        return jnp.diagonal(result.J_small), jnp.append(jnp.diagonal(result.J_small, -1), last)
+            last, small = jnp.linalg.norm(result.residual), jnp.asarray(result.J_small)
+        return jnp.diagonal(small), jnp.append(jnp.diagonal(small, -1), last)
 
     return lanczos
 

@@ -3,7 +3,8 @@
 Axes: S seeds, B batch, T tokens, V vocabulary, G documents, N tokens flattened. Units: nats.
 
 Source: Fehlauer, Mahowald & Pimentel, "Convergence and Divergence of Language Models under Different Random Seeds",
-eq. 1-3; their convergence is the negative of the pair mean here. KL(p_i || p_j) = sum_v p_i (log p_i - log p_j), with 0 log 0 = 0.
+eq. 1-3; their convergence is the negative of the pair mean here.
+KL(p_i || p_j) = sum_v p_i (log p_i - log p_j), with 0 log 0 = 0.
 """
 
 import functools
@@ -24,8 +25,8 @@ _FAR = 15.0  # largest centred d beyond which the direct form is exact enough an
 def pairwise_kl(log_probs):
     """KL(p_i || p_j) of every ordered pair: [S,...,V] log-probabilities or logits -> [S,S,...], nats.
 
-    Unnormalised inputs are normalised on the way, so raw logits serve and keep the digits that a log-softmax would round
-    away. Within 1e-5 relative of float64 on the same inputs, for pairs 1e-5 to far apart; never negative.
+    Unnormalised inputs are normalised on the way, so raw logits serve, and keep the digits that a log-softmax would
+    round away. Within 1e-5 relative of float64 on the same inputs, for pairs 1e-5 to far apart; never negative.
     Raises InputError for fewer than two seeds.
     """
     if log_probs.shape[0] < 2:

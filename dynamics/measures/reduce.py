@@ -4,6 +4,7 @@ Axes: N items, G clusters (documents), S seeds.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from dynamics.errors import InputError
 
@@ -37,7 +38,7 @@ def clustered_mean(
     return mean, np.sqrt(correction * (sums**2).sum(-1)) / weights.sum(), count
 
 
-def mean_over_seeds(values: np.ndarray) -> tuple[float, float]:
+def mean_over_seeds(values: npt.ArrayLike) -> tuple[float, float]:
     """Mean of one value per seed, [S], and its standard error, SD / sqrt(S); the latter is NaN with a single seed.
 
     Raises InputError on no seed or more than one axis.

@@ -113,14 +113,15 @@ def _initializers(config: Config):
 def rotary(x, base: float, dims: int):
     """Rotates the first `dims` of each head by its position (Su et al. 2021): [...,T,K] -> [...,T,K].
 
-    Half-rotation layout: dim r pairs with dim r + R/2, where the paper pairs neighbours.
+    Half-rotation layout: dim r pairs with dim r + R/2, where the paper pairs neighbours. Angles are always float32.
     """
     frequencies = base ** (-jnp.arange(0, dims, 2, dtype=jnp.float32) / dims)
     angles = jnp.outer(jnp.arange(x.shape[-2], dtype=jnp.float32), frequencies)
     angles = angles.reshape((1,) * (x.ndim - 2) + angles.shape)
     cos, sin = jnp.cos(angles), jnp.sin(angles)
     first, second, rest = jnp.split(x, (dims // 2, dims), axis=-1)
-    return jnp.concatenate([first * cos - second * sin, second * cos + first * sin, rest], axis=-1)
+    turned = (first * cos - second * sin, second * cos + first * sin)
+    return jnp.concatenate([*(z.astype(x.dtype) for z in turned), rest], axis=-1)
 
 
 class Attention(nn.Module):
@@ -134,10 +135,10 @@ class Attention(nn.Module):
         # Heads before positions: XLA's CPU matrix product is three times as fast on the contiguous layout.
         query, key, value = jnp.einsum("bthik->ibhtk", qkv)
         query, key = (rotary(z, c.rotary_base, c.rotary_dims) for z in (query, key))
-        scores = jnp.einsum("bhtk,bhsk->bhts", query, key) / c.head_dim**0.5
+        scores = jnp.einsum("bhtk,bhsk->bhts", query, key, preferred_element_type=jnp.float32) / c.head_dim**0.5
         causal = jnp.tril(jnp.ones(scores.shape[-2:], bool))[None, None]
         weights = at("attention", jax.nn.softmax(jnp.where(causal, scores, -jnp.inf), axis=-1))
-        heads = at("heads", jnp.einsum("bhts,bhsk->bhtk", weights, value).swapaxes(1, 2))
+        heads = at("heads", jnp.einsum("bhts,bhsk->bhtk", weights.astype(value.dtype), value).swapaxes(1, 2))
         return nn.DenseGeneral(c.hidden_size, axis=(-2, -1), kernel_init=draw_residual, name="out")(heads)
 
 

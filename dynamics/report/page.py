@@ -90,7 +90,9 @@ def summary(found: Findings) -> list[str]:
         loss = float(curves.over_seeds(one, "surprisal").value[-1])
         beaten = [order for order, value in found.ngrams.items() if loss < value]
         rank = (
-            f"better than Kneser–Ney with n = {words.listed(map(str, beaten))}" if beaten else "worse than any n-gram"
+            f"better than Kneser–Ney with n = {words.listed([str(order) for order in beaten])}"
+            if beaten
+            else "worse than any n-gram"
         )
         rank = f", {rank} on the same text" if found.ngrams else ""
         lines.append(f"{one.model} ends at a loss of {words.number(loss)} nats per token{rank}.")
@@ -105,7 +107,9 @@ def table(found: Findings) -> list[dict[str, str]]:
     """A row per model: column -> text, a dash where it was not measured."""
     rows = []
     for model in found.models:
-        row = dict.fromkeys(("final loss", "KL at start", "KL minimum", "at step", "final KL", "max |logit|"), "–")
+        row: dict[str, str] = dict.fromkeys(
+            ("final loss", "KL at start", "KL minimum", "at step", "final KL", "max |logit|"), "–"
+        )
         for one in (one for one in found.divergence if one.model == model):
             kl, at = curves.seed_kl(one), int(np.argmin(curves.seed_kl(one).value))
             row |= {

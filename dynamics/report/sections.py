@@ -271,7 +271,7 @@ def _weights(found: list[Weights], look: style.Look) -> list[Panel]:
     widths = last.width
     first = [curve.value[0] for curve in last.sd.values()]
     ratios = {matrix: curve.value[-1] for matrix, curve in widths.items()}
-    most, least = max(ratios, key=ratios.get), min(ratios, key=ratios.get)
+    most, least = max(ratios, key=lambda name: ratios[name]), min(ratios, key=lambda name: ratios[name])
     return [
         *maps,
         Panel(

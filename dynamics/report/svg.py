@@ -29,7 +29,7 @@ def inline(figure, name: str, label: str, themed: dict[str, str]) -> str:
     text = re.sub(r'(url\(#|href="#)', rf"\g<1>{name}-", text)
     text = re.sub(r"'DejaVu Sans'[^;\"]*", FONT, text)
     text = re.sub("|".join(map(re.escape, themed)), lambda found: themed[found[0]], text)
-    box = re.search(r'viewBox="[^"]*"', text)[0]
+    box = re.findall(r'viewBox="[^"]*"', text)[0]
     return re.sub(r"<svg[^>]*>", f'<svg role="img" aria-label="{_escaped(label)}" {box}>', text, count=1)
 
 

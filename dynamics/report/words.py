@@ -43,7 +43,7 @@ def course(curve: Curve, unit: str = "") -> str:
         turns.append((high, "peaks at"))
     if value[low] < min(start, end) - margin:
         turns.append((low, "is lowest at"))
-    middle = [f"{verb} {number(value[at])} at step {steps[at]}" for at, verb in sorted(turns)]
+    middle = [f"{verb} {number(float(value[at]))} at step {steps[at]}" for at, verb in sorted(turns)]
     parts = [f"starts at {number(start)}{unit}", *middle, f"ends at {number(end)} at step {steps[-1]}"]
     return f"{curve.model} {listed(parts)}"
 

@@ -95,7 +95,7 @@ def estimate_llc(
 
     Args:
         loss_fn: (params, batch) -> mean loss. Programs are kept by its identity, so a sweep over checkpoints, and over
-            step_size, nbeta and localization, compiles once (and one small program more for the first negative estimate).
+            step_size, nbeta and localization, compiles once (and one small program at the first negative estimate).
         params: w*, any pytree.
         data: pytree, leading axis N.
         key: typed key; the same at every checkpoint makes noise and batches repeat there (A.4.2).
@@ -115,12 +115,19 @@ def estimate_llc(
     scales = sampler.scales(plan.num_items(data))
     if on_unstable == "refuse":
         stability.refuse_unstable(stability.assess(scales, top_eigenvalue), scales)
-    run = None
-    for run in plan.segments(loss_fn, sampler, params, data, key, mesh=mesh):
-        if progress is not None:
-            progress(run.traces.loss.shape[1], sampler.num_draws)
+    runs = plan.segments(loss_fn, sampler, params, data, key, mesh=mesh)
+    traces = next(runs).traces
+    _report(progress, traces, sampler)
+    for run in runs:
+        traces = run.traces
+        _report(progress, traces, sampler)
     known = {"trivial_loss": trivial_loss, "top_eigenvalue": top_eigenvalue}
-    return summarise(loss_fn, params, data, key, sampler, run.traces, **known)
+    return summarise(loss_fn, params, data, key, sampler, traces, **known)
+
+
+def _report(progress, traces: plan.Traces, sampler: plan.Plan):
+    if progress is not None:
+        progress(traces.loss.shape[1], sampler.num_draws)
 
 
 def summarise(

@@ -43,7 +43,7 @@ class Traces(NamedTuple):
 class Run(NamedTuple):
     """A run as far as it has come; all that is needed to go on."""
 
-    state: Any  # the sampler's state, leaves [C,...]; None once every draw is made
+    state: Any  # the sampler's state, leaves [C,...]; None where all draws are one segment
     traces: Traces  # NumPy, [C, draws so far]
 
 
@@ -64,7 +64,8 @@ class Plan:
             draw; "fixed": the whole data at w*; "recycled": the mean of the C batch losses at w* that the first draws
             are (the paper's), free and noisy. With whole-data batches the first two are one.
         chain_batch: how many chains a device holds at once; None for all of its share.
-        segment: draws per compiled scan, between which a caller can save; None for all in one.
+        segment: draws per compiled scan, between which a caller can save; None for all in one. One that divides
+            num_draws compiles once.
     """
 
     step_size: float
@@ -168,8 +169,8 @@ def norm(tree):
 def chain_fn(loss_fn, sampler: Plan, length: int, keep_state: bool):
     """chain((key, state), center, data, scales, start) -> (state, Traces [length]): draws start .. start + length - 1.
 
-    For one chain on no device in particular. `key` is the chain's own; a None state starts at `center` (w*). The state
-    comes back where `keep_state`, else None, so that chains taken in turn do not all stay in memory.
+    For one chain on no device in particular. `key` is the chain's own. Without `keep_state` the state is None on both
+    sides and the chain starts at `center` (w*), so that chains taken in turn do not all stay in memory.
     """
     kernel = sampler.kernel()
 
@@ -193,11 +194,18 @@ def chain_fn(loss_fn, sampler: Plan, length: int, keep_state: bool):
             return state, Traces(info.loss, baseline, distance, info.grad_norm)
 
         with jax.default_matmul_precision("highest"):
-            state = kernel.init(center) if state is None else state
+            state = state if keep_state else kernel.init(center)
             state, traces = jax.lax.scan(draw, state, start + jnp.arange(length))
         return state if keep_state else None, traces
 
     return chain
+
+
+@functools.lru_cache(maxsize=64)
+def init_fn(sampler: Plan):
+    """init(key, center) -> the state in which a chain starts."""
+    kernel = sampler.kernel()
+    return lambda key, center: kernel.init(center)
 
 
 def segments(loss_fn, sampler: Plan, params, data, key, *, mesh=None, run: Run | None = None) -> Iterator[Run]:
@@ -222,13 +230,16 @@ def segments(loss_fn, sampler: Plan, params, data, key, *, mesh=None, run: Run |
     center = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
     data = jax.tree.map(jnp.asarray, data)
     keys = jax.vmap(lambda chain: jax.random.fold_in(key, chain))(jnp.arange(sampler.num_chains))
-    done = 0 if run is None else run.traces.loss.shape[1]
+    done, program = 0 if run is None else run.traces.loss.shape[1], sampler.program()
+    segment = min(sampler.segment or sampler.num_draws, sampler.num_draws)
+    state = None if run is None else run.state
+    if segment < sampler.num_draws and state is None:
+        state = devices.map_chains(init_fn(program), mesh)(keys, center)
     while done < sampler.num_draws:
-        length = min(sampler.segment or sampler.num_draws, sampler.num_draws - done)
-        more = done + length < sampler.num_draws
-        chain = chain_fn(loss_fn, sampler.program(), length, more)
+        length = min(segment, sampler.num_draws - done)
+        chain = chain_fn(loss_fn, program, length, segment < sampler.num_draws)
         mapped = devices.map_chains(chain, mesh, chain_batch=sampler.chain_batch)
-        state, traces = mapped((keys, run and run.state), center, data, scales, np.int32(done))
+        state, traces = mapped((keys, state), center, data, scales, np.int32(done))
         traces = jax.tree.map(np.asarray, traces)
         refuse_non_finite(traces, done, sampler)
         run = Run(state, traces if run is None else _joined(run.traces, traces))

@@ -52,9 +52,17 @@ def leaves(params) -> dict[str, np.ndarray]:
     return {jax.tree_util.keystr(path, simple=True, separator="/"): leaf for path, leaf in paths}
 
 
-def swapped(config, params, **changes):
-    """Logits' function of the same numbers under another config."""
-    return lambda tokens: models.apply_fn(dataclasses.replace(config, **changes))(params, tokens)
+def apply(config, params, tokens):
+    return jax.jit(models.apply_fn(config))(params, tokens)
+
+
+def hidden(config, params, tokens, capture=(), intervene=None):
+    run = jax.jit(models.hidden_fn(config), static_argnames=("capture", "intervene"))
+    return run(params, tokens, capture=capture, intervene=intervene)
+
+
+def init(seed: int, config):
+    return jax.jit(models.init, static_argnums=1)(jax.random.key(seed), config)
 
 
 def test_golden_cases_are_all_there():
@@ -64,7 +72,7 @@ def test_golden_cases_are_all_there():
 
 def test_logits_equal_transformers(golden):
     checkpoint, tokens, expected = golden
-    logits = models.apply_fn(checkpoint.config)(checkpoint.params, tokens)
+    logits = apply(checkpoint.config, checkpoint.params, tokens)
     assert logits.dtype == jnp.float32
     assert expected.std() >= 1
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4)
@@ -89,7 +97,8 @@ def test_every_golden_leaf_is_random(golden):
 )
 def test_golden_logits_tell_the_configs_apart(golden, change):
     checkpoint, tokens, expected = golden
-    logits = swapped(checkpoint.config, checkpoint.params, **change(checkpoint.config))(tokens)
+    other = dataclasses.replace(checkpoint.config, **change(checkpoint.config))
+    logits = apply(other, checkpoint.params, tokens)
     assert np.abs(logits - expected).max() > 1e-3
 
 
@@ -98,17 +107,17 @@ def test_golden_logits_tell_the_qkv_layout_apart(golden):
     kernel = checkpoint.params["layers"]["attention"]["qkv"]["kernel"]
     wrong = kernel.reshape(L, -1, 3, H, checkpoint.config.head_dim).swapaxes(2, 3)
     params = jax.tree.map(lambda leaf: wrong if leaf is kernel else leaf, checkpoint.params)
-    assert np.abs(models.apply_fn(checkpoint.config)(params, tokens) - expected).max() > 0.1
+    assert np.abs(apply(checkpoint.config, params, tokens) - expected).max() > 0.1
 
 
 def test_gelu_is_exact(golden):
-    checkpoint, tokens, expected = golden
+    checkpoint, tokens, _ = golden
     config, params = checkpoint.config, checkpoint.params
     up = params["layers"]["mlp"]["up"]
     # With the norm's output zeroed the activations are GELU of the bias alone.
     norm = jax.tree.map(np.zeros_like, params["layers"]["mlp_norm"])
     layers = {**params["layers"], "mlp_norm": norm}
-    _, captured = models.hidden_fn(config)({**params, "layers": layers}, tokens, capture=("mlp",))
+    _, captured = hidden(config, {**params, "layers": layers}, tokens, capture=("mlp",))
     x = up["bias"].astype(np.float64)
     erf = np.vectorize(math.erf)(x / math.sqrt(2))
     np.testing.assert_allclose(captured["mlp"][:, 0, 0], x * (1 + erf) / 2, rtol=1e-5, atol=1e-6)
@@ -135,23 +144,25 @@ def test_all_ten_pythias_are_built_in():
 
 @pytest.mark.parametrize("width", [64, 128, 256])
 def test_untrained_logits_have_variance_two_fifths(width):
-    config = gpt_neox.Config(hidden_size=width, num_layers=2, num_heads=4, intermediate_size=4 * width)
-    params = models.init(jax.random.key(width), config)
-    logits = models.apply_fn(config)(params, jnp.arange(0, 44, 4)[None])
+    config = gpt_neox.Config(hidden_size=width, num_layers=2, num_heads=4, intermediate_size=67, vocab_size=10_007)
+    params = init(width, config)
+    logits = apply(config, params, jnp.arange(0, 44, 4)[None])
     assert float(logits.var()) == pytest.approx(0.4, rel=0.02)
     assert float(jnp.abs(logits.mean())) < 0.02
 
 
 @pytest.mark.parametrize("width", [64, 128])
 def test_untrained_logits_of_the_two_largest_grow_with_width(width):
-    config = gpt_neox.Config(hidden_size=width, num_layers=2, num_heads=4, intermediate_size=67, initializer="normal")
-    logits = models.apply_fn(config)(models.init(jax.random.key(1), config), jnp.arange(0, 44, 4)[None])
+    config = gpt_neox.Config(
+        hidden_size=width, num_layers=2, num_heads=4, intermediate_size=67, vocab_size=10_007, initializer="normal"
+    )
+    logits = apply(config, init(1, config), jnp.arange(0, 44, 4)[None])
     assert float(logits.var()) == pytest.approx(0.0004 * width, rel=0.04)  # eps is a part of so small a stream
 
 
 def test_init_draws_every_layer_apart_and_repeats():
     config = gpt_neox.Config(hidden_size=40, num_layers=L, num_heads=H, intermediate_size=67, vocab_size=V)
-    params, again, other = (models.init(jax.random.key(seed), config) for seed in (7, 7, 8))
+    params, again, other = (init(seed, config) for seed in (7, 7, 8))
     jax.tree.map(np.testing.assert_array_equal, params, again)
     kernel = params["layers"]["mlp"]["up"]["kernel"]
     assert not np.array_equal(kernel[0], kernel[1])
@@ -162,7 +173,7 @@ def test_init_draws_every_layer_apart_and_repeats():
 def test_captures_have_their_shapes(golden):
     checkpoint, tokens, _ = golden
     c, (b, t) = checkpoint.config, tokens.shape
-    h, captured = models.hidden_fn(c)(checkpoint.params, tokens, capture=tuple(gpt_neox.SITES))
+    h, captured = hidden(c, checkpoint.params, tokens, capture=tuple(gpt_neox.SITES))
     assert h.shape == (b, t, c.hidden_size)
     assert {site: value.shape for site, value in captured.items()} == {
         "residual": (L, b, t, c.hidden_size),
@@ -174,7 +185,7 @@ def test_captures_have_their_shapes(golden):
 
 def test_attention_rows_sum_to_one_and_see_no_future(golden):
     checkpoint, tokens, _ = golden
-    _, captured = models.hidden_fn(checkpoint.config)(checkpoint.params, tokens, capture=("attention",))
+    _, captured = hidden(checkpoint.config, checkpoint.params, tokens, capture=("attention",))
     attention = captured["attention"]
     np.testing.assert_allclose(attention.sum(-1), 1, atol=1e-6)
     assert (np.triu(attention, 1) == 0).all()
@@ -186,7 +197,7 @@ def test_attention_rows_sum_to_one_and_see_no_future(golden):
 def test_heads_and_mlp_reproduce_the_stream(golden):
     checkpoint, tokens, _ = golden
     config, layers = checkpoint.config, checkpoint.params["layers"]
-    _, captured = models.hidden_fn(config)(checkpoint.params, tokens, capture=("residual", "heads", "mlp"))
+    _, captured = hidden(config, checkpoint.params, tokens, capture=("residual", "heads", "mlp"))
     out, down = layers["attention"]["out"], layers["mlp"]["down"]
     attended = np.einsum("lbthk,lhkd->lbtd", captured["heads"], out["kernel"]) + out["bias"][:, None, None]
     processed = np.einsum("lbtf,lfd->lbtd", captured["mlp"], down["kernel"]) + down["bias"][:, None, None]
@@ -197,38 +208,38 @@ def test_heads_and_mlp_reproduce_the_stream(golden):
 
 def test_residual_starts_at_the_embedding(golden):
     checkpoint, tokens, _ = golden
-    _, captured = models.hidden_fn(checkpoint.config)(checkpoint.params, tokens, capture=("residual",))
+    _, captured = hidden(checkpoint.config, checkpoint.params, tokens, capture=("residual",))
     np.testing.assert_array_equal(captured["residual"][0], checkpoint.params["embed"]["embedding"][tokens])
 
 
 def test_identity_intervention_changes_nothing(golden):
     checkpoint, tokens, _ = golden
-    hidden = models.hidden_fn(checkpoint.config)
-    plain, _ = hidden(checkpoint.params, tokens)
-    touched, captured = hidden(checkpoint.params, tokens, ("heads",), lambda site, value, layer: value)
+    config = checkpoint.config
+    plain, _ = hidden(config, checkpoint.params, tokens)
+    touched, captured = hidden(config, checkpoint.params, tokens, ("heads",), lambda site, value, layer: value)
     np.testing.assert_array_equal(plain, touched)
-    np.testing.assert_array_equal(captured["heads"], hidden(checkpoint.params, tokens, ("heads",))[1]["heads"])
+    np.testing.assert_array_equal(captured["heads"], hidden(config, checkpoint.params, tokens, ("heads",))[1]["heads"])
 
 
 def test_zeroed_heads_are_a_zero_out_kernel(golden):
     checkpoint, tokens, _ = golden
-    hidden = models.hidden_fn(checkpoint.config)
+    config = checkpoint.config
 
     def zero_heads(site, value, layer):
         return jnp.zeros_like(value) if site == "heads" else value
 
-    ablated, captured = hidden(checkpoint.params, tokens, ("heads",), zero_heads)
+    ablated, captured = hidden(config, checkpoint.params, tokens, ("heads",), zero_heads)
     kernel = checkpoint.params["layers"]["attention"]["out"]["kernel"]
     without = jax.tree.map(lambda leaf: np.zeros_like(leaf) if leaf is kernel else leaf, checkpoint.params)
-    np.testing.assert_allclose(ablated, hidden(without, tokens)[0], atol=1e-6)
+    np.testing.assert_allclose(ablated, hidden(config, without, tokens)[0], atol=1e-6)
     assert not captured["heads"].any()  # what is captured is what took its place
-    assert np.abs(ablated - hidden(checkpoint.params, tokens)[0]).max() > 0.1
+    assert np.abs(ablated - hidden(config, checkpoint.params, tokens)[0]).max() > 0.1
 
 
 @pytest.mark.parametrize("target", range(L))
 def test_intervention_reaches_its_layer_alone(golden, target):
     checkpoint, tokens, _ = golden
-    hidden, params = models.hidden_fn(checkpoint.config), checkpoint.params
+    config, params = checkpoint.config, checkpoint.params
 
     def zero_one_head(site, value, layer):
         return value.at[:, :, 2].multiply(jnp.where(layer == target, 0.0, 1.0)) if site == "heads" else value
@@ -237,25 +248,25 @@ def test_intervention_reaches_its_layer_alone(golden, target):
     cut = kernel.copy()
     cut[target, 2] = 0
     without = jax.tree.map(lambda leaf: cut if leaf is kernel else leaf, params)
-    ablated, _ = hidden(params, tokens, (), zero_one_head)
-    np.testing.assert_allclose(ablated, hidden(without, tokens)[0], atol=1e-6)
+    ablated, _ = hidden(config, params, tokens, (), zero_one_head)
+    np.testing.assert_allclose(ablated, hidden(config, without, tokens)[0], atol=1e-6)
 
 
 def test_a_later_token_changes_no_earlier_logit(golden):
     checkpoint, tokens, _ = golden
-    apply = models.apply_fn(checkpoint.config)
-    before = apply(checkpoint.params, tokens)
+    config = checkpoint.config
+    before = apply(config, checkpoint.params, tokens)
     for position in range(tokens.shape[1]):
         changed = tokens.copy()
         changed[:, position] = (changed[:, position] + 1) % V
-        after = apply(checkpoint.params, changed)
+        after = apply(config, checkpoint.params, changed)
         np.testing.assert_array_equal(before[:, :position], after[:, :position])
         assert (np.abs(before - after)[:, position:].max(-1) > 1e-4).all()
 
 
 def test_batch_rows_do_not_mix(golden):
     checkpoint, tokens, expected = golden
-    alone = models.apply_fn(checkpoint.config)(checkpoint.params, tokens[1:])
+    alone = apply(checkpoint.config, checkpoint.params, tokens[1:])
     np.testing.assert_allclose(alone, expected[1:], atol=1e-4)
 
 
@@ -270,40 +281,40 @@ def test_rotary_scores_depend_on_relative_position_alone(offset, gap, base, dims
     query, key = jax.random.normal(jax.random.key(dims), (2, 14))
 
     def score(at_query, at_key):
-        rotated = [gpt_neox.rotary(jnp.broadcast_to(v, (1, 48, 1, 14)), base, dims)[0, :, 0] for v in (query, key)]
+        rotated = [gpt_neox.rotary(jnp.broadcast_to(v, (48, 14)), base, dims) for v in (query, key)]
         return float(rotated[0][at_query] @ rotated[1][at_key])
 
     assert score(offset + gap, offset) == pytest.approx(score(gap, 0), abs=1e-4)
 
 
 def test_rotary_turns_pairs_by_position():
-    x = jax.random.normal(jax.random.key(0), (2, 11, 5, 17))
+    x = jax.random.normal(jax.random.key(0), (2, 5, 11, 17))
     turned = gpt_neox.rotary(x, 10_000.0, 4)
-    np.testing.assert_array_equal(turned[:, 0], x[:, 0])  # position 0 is the identity
+    np.testing.assert_array_equal(turned[:, :, 0], x[:, :, 0])  # position 0 is the identity
     np.testing.assert_array_equal(turned[..., 4:], x[..., 4:])  # the rest of the head is left alone
     np.testing.assert_allclose(jnp.linalg.norm(turned, axis=-1), jnp.linalg.norm(x, axis=-1), rtol=1e-5)
     # Dim r pairs with r + R/2, as one complex number turned by t * base^(-2r/R).
     angles = np.arange(11)[:, None] * np.array([1.0, 10_000.0**-0.5])
     before, after = (np.asarray(z[..., :2]) + 1j * np.asarray(z[..., 2:4]) for z in (x, turned))
-    np.testing.assert_allclose(after, before * np.exp(1j * angles)[None, :, None], atol=1e-5)
+    np.testing.assert_allclose(after, before * np.exp(1j * angles)[None, None], atol=1e-5)
 
 
 def test_logits_are_float32_for_half_precision_params(golden):
     checkpoint, tokens, _ = golden
     half = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), checkpoint.params)
-    assert models.apply_fn(checkpoint.config)(half, tokens).dtype == jnp.float32
+    assert apply(checkpoint.config, half, tokens).dtype == jnp.float32
 
 
 def test_sequences_longer_than_the_positions_are_refused(golden):
     checkpoint, _, _ = golden
     with pytest.raises(InputError, match=r"sequences of 24 tokens; expected at most 23"):
-        models.apply_fn(checkpoint.config)(checkpoint.params, np.zeros((1, 24), np.int32))
+        apply(checkpoint.config, checkpoint.params, np.zeros((1, 24), np.int32))
 
 
 def test_unknown_capture_site_lists_the_known_ones(golden):
     checkpoint, tokens, _ = golden
     with pytest.raises(InputError, match=r"unknown site 'head'.*residual, attention, heads, mlp.*Did you mean heads"):
-        models.hidden_fn(checkpoint.config)(checkpoint.params, tokens, capture=("head",))
+        hidden(checkpoint.config, checkpoint.params, tokens, capture=("head",))
 
 
 @pytest.mark.parametrize(
@@ -323,5 +334,5 @@ def test_impossible_configs_are_refused(fields, message):
 
 
 def test_other_configs_are_refused():
-    with pytest.raises(InputError, match="unknown model config 'int'.*gpt_neox"):
+    with pytest.raises(InputError, match=r"unknown model config 'int'.*gpt_neox"):
         models.apply_fn(3)

@@ -4,6 +4,12 @@ Axes: C chains. Over layouts the first 20 steps agree to 1e-5 and estimates to 0
 into segments or not, every bit agrees.
 """
 
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -23,12 +29,16 @@ def loss(params, batch):
     return jnp.mean((jnp.tanh(x @ params["hidden"]) @ params["out"] - y) ** 2)
 
 
-@pytest.fixture(scope="module")
-def problem():
+def make_problem():
     rng = np.random.default_rng(1)
     data = tuple(rng.normal(size=shape).astype(np.float32) for shape in ((64, 3), (64,)))
     params = {"hidden": rng.normal(size=(3, 8)).astype(np.float32), "out": rng.normal(size=8).astype(np.float32)}
     return params, data
+
+
+@pytest.fixture(scope="module")
+def problem():
+    return make_problem()
 
 
 def sampler(**changes):
@@ -156,3 +166,38 @@ def test_map_chains_keeps_order_and_shapes(count, chain_batch):
     expected = [fn(keys[i], 3.0) for i in range(count)]
     np.testing.assert_array_equal(got["bits"], [e["bits"] for e in expected])
     np.testing.assert_allclose(got["value"], np.stack([e["value"] for e in expected]), rtol=1e-6)
+
+
+_PROCESS = """
+import sys
+import jax
+jax.distributed.initialize(sys.argv[1], 2, int(sys.argv[2]))
+import numpy as np
+from jax.sharding import Mesh
+from dynamics import slt
+import test_layouts as layouts
+mesh = Mesh(np.array(jax.devices()).reshape(2, 1), ("chain", "model")) if sys.argv[3] == "mesh" else None
+assert (jax.process_count(), len(jax.local_devices())) == (2, 1)
+found = slt.estimate_llc(layouts.loss, *layouts.make_problem(), jax.random.key(3), layouts.sampler(segment=20), mesh=mesh)
+print("estimate", found.llc)
+"""
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("layout", ["pmap", "mesh"])
+def test_two_processes_share_the_chains(reference, layout):
+    with socket.socket() as free:
+        free.bind(("localhost", 0))
+        address = f"localhost:{free.getsockname()[1]}"
+    here = os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(pathlib.Path(__file__).parent)}
+    command = [sys.executable, "-c", _PROCESS, address]
+    pair = [
+        subprocess.Popen(
+            [*command, str(i), layout], env=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+        for i in range(2)
+    ]
+    outputs = [process.communicate(timeout=300)[0] for process in pair]
+    for process, output in zip(pair, outputs, strict=True):
+        assert process.returncode == 0, output
+        assert abs(float(output.split("estimate")[-1]) - reference.llc) < 0.1 * reference.sem
