@@ -6,6 +6,7 @@ Axes: C chains, D devices of this process, c chains of one device, P processes.
 import functools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 

@@ -2,7 +2,8 @@
 
 A work unit is (measure, model, seeds, step). Its file is one netCDF data set at OUT/MEASURE/MODEL/SEEDS/step{n}.nc, put
 in place by one rename, so that a reader sees it whole or not at all, and any scheduler can run any subset, twice,
-killed at any point. Every file carries the configuration it was computed with; a folder written with another one is refused.
+killed at any point. Every file carries the configuration it was computed with; a folder written with another one is
+refused.
 """
 
 import contextlib

@@ -140,7 +140,7 @@ def grid(context: Context, measure: str, seeds: Sequence[int] | None = None) -> 
 
 
 def main(body: Callable[[], None]):
-    """Runs `body` under absl: one line for bad input, clean ends for Ctrl-C and SIGTERM, all with an exit code not 0."""
+    """Runs `body` under absl: one line for bad input, clean ends for Ctrl-C and SIGTERM, exit codes not 0."""
 
     def guarded(argv):
         if len(argv) > 1:

@@ -2,8 +2,8 @@
 
     python -m experiments.convergence --suite=nano
 
-Half a minute on 2 cores once the suite is trained. Expect a seed-pair KL of 0.40 nats at step 0 (Pythia's initialisation),
-a minimum near the unigram stage, and a later rise.
+Half a minute on 2 cores once the suite is trained. Expect a seed-pair KL of 0.40 nats at step 0 (Pythia's
+initialisation), a minimum near the unigram stage, and a later rise.
 """
 
 import numpy as np

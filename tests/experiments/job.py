@@ -29,10 +29,12 @@ def start(script: str, *flags: str, cache: Path, out: Path | str | None = None) 
     )
 
 
-def run(script: str, *flags: str, cache: Path, out: Path | str | None = None) -> tuple[int, str, str]:
+def run(
+    script: str, *flags: str, cache: Path, out: Path | str | None = None, timeout: float = 600
+) -> tuple[int, str, str]:
     """(exit code, standard output, standard error)."""
     process = start(script, *flags, cache=cache, out=out)
-    stdout, stderr = process.communicate(timeout=600)
+    stdout, stderr = process.communicate(timeout=timeout)
     return process.returncode, stdout, stderr
 
 

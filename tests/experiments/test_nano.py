@@ -1,0 +1,99 @@
+"""The main job as the README gives it: the nano suite's seeds converge, diverge, and learn more than a bigram."""
+
+import resource
+import time
+from pathlib import Path
+
+import job
+import numpy as np
+import pytest
+
+from dynamics.analysis.uncertainty import paired_difference
+from dynamics.results import Store
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(2400)]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """The results of one whole run from an empty cache."""
+    cache, out = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("out")
+    code, stdout, stderr = job.run("demo", cache=cache, out=out, timeout=2300)
+    assert code == 0, stderr
+    assert Path(stdout.strip().splitlines()[-1]).stat().st_size > 50_000
+    start = time.monotonic()
+    code, _, stderr = job.run("demo", cache=cache, out=out)
+    assert code == 0, stderr
+    assert time.monotonic() - start < 60  # nothing to compute: under 30 s on an idle machine
+    return Store(out)
+
+
+@pytest.fixture(scope="module")
+def divergence(store):
+    """{model: {step: data set}}"""
+    found = {}
+    for unit, data in store.committed("convergence"):
+        found.setdefault(unit.model, {})[unit.step] = data
+    return found
+
+
+def mean_kl(data) -> float:
+    seeds = data.sizes["seed"]
+    return float((data.kl * data.tokens).sum() / data.tokens.sum() / (seeds * (seeds - 1)))
+
+
+def test_memory_stays_under_four_gigabytes(store):
+    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 4 * 2**20  # in KiB, the largest child
+
+
+def test_every_unit_is_there(store):
+    counts = {m: len(list(store.committed(m))) for m in ("ngram", "convergence", "weights", "curvature", "llc")}
+    assert counts == {"ngram": 1, "convergence": 24, "weights": 72, "curvature": 24, "llc": 24}
+
+
+def test_seeds_start_at_the_initialisations_divergence(divergence):
+    for steps in divergence.values():
+        assert mean_kl(steps[0]) == pytest.approx(0.40, abs=0.02)
+
+
+def test_seeds_converge_and_then_diverge(divergence):
+    for steps in divergence.values():
+        lowest = min(steps, key=lambda step: mean_kl(steps[step]))
+        assert mean_kl(steps[lowest]) < 0.30
+        later = max((s for s in steps if s > lowest), key=lambda step: mean_kl(steps[step]))
+        rise, sem = paired_difference(steps[lowest].kl.values, steps[later].kl.values, steps[0].tokens.values)
+        assert rise > 3 * sem
+
+
+def test_convergence_is_near_the_unigram_stage(divergence):
+    """Between the lowest divergence's neighbours the predictions are nearest to the unigram's."""
+    for steps in divergence.values():
+        order = sorted(steps)
+        lowest = order.index(min(steps, key=lambda step: mean_kl(steps[step])))
+        nearest = order.index(min(steps, key=lambda step: float(steps[step].kl_unigram.mean())))
+        assert abs(lowest - nearest) <= 1
+
+
+def test_larger_model_beats_the_bigram(store, divergence):
+    ((_, yardstick),) = store.committed("ngram")
+    steps = divergence["nano-64"]
+    last = steps[max(steps)]
+    loss = float((last.surprisal * last.tokens).sum() / last.tokens.sum() / last.sizes["seed"])
+    assert loss < float(yardstick.cross_entropy.sel(order=2)) - 0.1
+
+
+def test_loss_falls_and_llc_is_judged(store):
+    found = [(unit, data) for unit, data in store.committed("llc")]
+    assert all(data.attrs["verdict"] for _, data in found)
+    first, last = (next(d for u, d in found if u.model == "nano-64" and u.step == s) for s in (0, 768))
+    assert first.attrs["verdict"] == "no basin to leave"
+    assert last.attrs["verdict"] == "local"
+    assert float(last.llc) > 5 * float(last.sem)
+    assert all(float(data.eps_a) < 4 for _, data in found)
+
+
+def test_initial_weights_are_pythias(store):
+    unit, data = next(iter(store.committed("weights")))
+    assert unit.step == 0
+    assert float(data.sd.sel(matrix="embed")) == pytest.approx((2 / (5 * 32)) ** 0.5, rel=0.02)
+    assert abs(float(data.excess_kurtosis.sel(matrix="embed"))) < 5 * np.sqrt(24 / (2048 * 32))
