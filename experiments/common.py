@@ -40,6 +40,12 @@ SUITES: dict[str, Callable[[], suite.Suite]] = {
 }
 
 
+_DISK = (
+    "expected a readable, writable disk with room. Free some space, or move $DYNAMICS_CACHE or --out, and run the same "
+    "command: what was committed stays."
+)
+
+
 class Preempted(BaseException):
     """SIGTERM: the scheduler wants the machine back. What is committed stays; the unit under way is dropped."""
 
@@ -152,6 +158,10 @@ def main(body: Callable[[], None]):
             body()
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        except OSError as error:
+            where = f" at {error.filename}" if error.filename else ""
+            print(f"error: got {error.strerror or error}{where}; {_DISK}", file=sys.stderr)
             sys.exit(1)
         except KeyboardInterrupt:
             print("\nstopped; run the same command to go on where it was", file=sys.stderr)

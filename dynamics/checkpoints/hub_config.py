@@ -40,6 +40,8 @@ def from_hub(fields: dict, where: str = "config.json") -> gpt_neox.Config:
         if fields.get(name, value) != value:
             raise InputError(f"{where} with {name} = {fields[name]!r}", expected=f"{value!r}, as in every Pythia")
     rope = fields.get("rope_parameters") or fields.get("rope_scaling") or {}
+    if not isinstance(rope, dict):
+        raise InputError(f"{where} with rope_parameters = {rope!r}", expected="an object")
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind != "default":
         raise InputError.unknown(f"rope type in {where}", kind, ["default"])
@@ -52,7 +54,7 @@ def from_hub(fields: dict, where: str = "config.json") -> gpt_neox.Config:
             vocab_size=fields["vocab_size"],
             max_positions=fields["max_position_embeddings"],
             rotary_fraction=rope.get("partial_rotary_factor", fields.get("rotary_pct", 0.25)),
-            rotary_base=float(rope.get("rope_theta", fields.get("rotary_emb_base", 10_000))),
+            rotary_base=rope.get("rope_theta", fields.get("rotary_emb_base", 10_000.0)),
             parallel_residual=fields.get("use_parallel_residual", True),
             layer_norm_eps=fields.get("layer_norm_eps", 1e-5),
             initializer=fields.get("initializer", "small"),

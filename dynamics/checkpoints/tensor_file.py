@@ -68,7 +68,10 @@ def _weight_files(folder: Path) -> list[Path]:
 
 def _shards(index: Path) -> list[str]:
     try:
-        return sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+        if not shards or not all(isinstance(shard, str) for shard in shards):
+            raise ValueError(f"shards {shards}")
+        return shards
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise InputError(
             f"{index}, unreadable: {error!r}",

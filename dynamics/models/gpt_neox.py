@@ -15,6 +15,7 @@ a number per layer is a vmap:
 
 import dataclasses
 import functools
+import math
 from collections.abc import Callable
 from typing import Literal
 
@@ -54,8 +55,10 @@ class Config:
             size = getattr(self, field)
             if not isinstance(size, int) or size < 1:
                 raise InputError(f"{field} {size!r}", expected="a whole number, 1 or more")
-        if not 0 <= self.rotary_fraction <= 1:
-            raise InputError(f"rotary_fraction {self.rotary_fraction}", expected="a fraction from 0 to 1")
+        for field, most in (("rotary_fraction", 1), ("rotary_base", math.inf), ("layer_norm_eps", math.inf)):
+            value = getattr(self, field)
+            if not isinstance(value, int | float) or not 0 <= value <= most:
+                raise InputError(f"{field} {value!r}", expected=f"a number from 0 to {most}")
         if self.hidden_size % self.num_heads:
             raise InputError(
                 f"hidden_size {self.hidden_size} with num_heads {self.num_heads}", expected="a multiple of the heads"

@@ -142,6 +142,7 @@ def test_config_without_a_field(folder):
         ({"num_hidden_layers": None}, ["num_layers None"]),
         ({"rotary_pct": 0.5}, ["rotary_fraction 0.5", "even number"]),
         ({"rotary_pct": "all"}, ["rotary_fraction 'all'"]),
+        ({"layer_norm_eps": float("nan")}, ["layer_norm_eps nan"]),
         ({"rotary_emb_base": "big"}, ["rotary_base 'big'"]),
         ({"rope_parameters": [1]}, ["rope_parameters", "[1]"]),
     ],

@@ -314,7 +314,9 @@ def test_hub_ids_are_found_in_the_hugging_face_cache(tmp_path, monkeypatch):
     (repo / "refs").mkdir()
     (repo / "refs" / "step512").write_text(commit)
     assert_same(checkpoints.load("nobody/small", "step512").params, random_params(SMALL))
-    with pytest.raises(InputError, match="nobody/small at revision step1, .*hf download nobody/small --revision step1"):
+    with pytest.raises(
+        InputError, match=r"nobody/small at revision step1, .*hf download nobody/small --revision step1"
+    ):
         checkpoints.load("nobody/small", "step1")
 
 

@@ -16,7 +16,7 @@ SMALL = ("--suite=smoke", "--steps=0,8,32", "--draws=20", "--burn_in=5", "--wind
 SMALL = (*SMALL, "--context=64", "--lanczos_steps=8", "--hessian_probes=4", "--hessian_windows=4")
 
 
-def start(script: str, *flags: str, cache: Path, out: Path | str | None = None) -> subprocess.Popen:
+def start(script: str, *flags: str, cache: Path | str, out: Path | str | None = None) -> subprocess.Popen:
     environment = {**os.environ, "DYNAMICS_CACHE": str(cache), "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
     command = [sys.executable, "-m", f"experiments.{script}", *flags, *([f"--out={out}"] if out else [])]
     return subprocess.Popen(
@@ -30,7 +30,7 @@ def start(script: str, *flags: str, cache: Path, out: Path | str | None = None) 
 
 
 def run(
-    script: str, *flags: str, cache: Path, out: Path | str | None = None, timeout: float = 600
+    script: str, *flags: str, cache: Path | str, out: Path | str | None = None, timeout: float = 600
 ) -> tuple[int, str, str]:
     """(exit code, standard output, standard error)."""
     process = start(script, *flags, cache=cache, out=out)
@@ -38,7 +38,7 @@ def run(
     return process.returncode, stdout, stderr
 
 
-def stop_when(seen: Callable[[], bool], how: signal.Signals, script: str, *flags: str, cache: Path, out: Path):
+def stop_when(seen: Callable[[], bool], how: signal.Signals, script: str, *flags: str, cache: Path | str, out: Path):
     """Starts the job and sends it `how` as soon as `seen()`; returns (exit code, standard error)."""
     process = start(script, *flags, cache=cache, out=out)
     while process.poll() is None and not seen():

@@ -56,6 +56,13 @@ def test_full_disk(trained):
     assert "cannot be written" in stderr
 
 
+def test_unwritable_cache(tmp_path):
+    code, _, stderr = job.run("weights", *job.SMALL, cache="/proc/nowhere", out=tmp_path)
+    assert code == 1
+    assert "Traceback" not in stderr
+    assert "DYNAMICS_CACHE" in stderr
+
+
 def test_other_configuration_is_refused_and_nothing_lost(trained):
     cache, out = trained
     before = job.numbers(out)

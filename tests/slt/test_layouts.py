@@ -178,7 +178,8 @@ from dynamics import slt
 import test_layouts as layouts
 mesh = Mesh(np.array(jax.devices()).reshape(2, 1), ("chain", "model")) if sys.argv[3] == "mesh" else None
 assert (jax.process_count(), len(jax.local_devices())) == (2, 1)
-found = slt.estimate_llc(layouts.loss, *layouts.make_problem(), jax.random.key(3), layouts.sampler(segment=20), mesh=mesh)
+problem, sampler = layouts.make_problem(), layouts.sampler(segment=20)
+found = slt.estimate_llc(layouts.loss, *problem, jax.random.key(3), sampler, mesh=mesh)
 print("estimate", found.llc)
 """
 
@@ -197,7 +198,11 @@ def test_two_processes_share_the_chains(reference, layout):
         )
         for i in range(2)
     ]
-    outputs = [process.communicate(timeout=300)[0] for process in pair]
+    try:
+        outputs = [process.communicate(timeout=300)[0] for process in pair]
+    finally:
+        for process in pair:
+            process.kill()  # one that waits for a dead peer
     for process, output in zip(pair, outputs, strict=True):
         assert process.returncode == 0, output
         assert abs(float(output.split("estimate")[-1]) - reference.llc) < 0.1 * reference.sem
