@@ -134,6 +134,13 @@ def run(context: Context, experiment: Experiment):
         context.store.write(unit, data, experiment.config, provenance)
 
 
+def run_all(make: Callable[[Context], Sequence[Experiment]]):
+    """A whole script: opens the suite that the flags name and runs what `make` asks of it."""
+    context = open_suite()
+    for experiment in make(context):
+        run(context, experiment)
+
+
 def grid(context: Context, measure: str, seeds: Sequence[int] | None = None) -> list[Unit]:
     """A unit for every model, seed and step."""
     chosen = context.suite.seeds if seeds is None else seeds

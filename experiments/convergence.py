@@ -84,11 +84,5 @@ def _dataset(numbers: dict, text, unit: Unit) -> xr.Dataset:
     return xr.Dataset(data, coordinates, {"units": "nats", "rests_on": "seeds and documents"})
 
 
-def body():
-    context = common.open_suite()
-    for experiment in experiments(context):
-        common.run(context, experiment)
-
-
 if __name__ == "__main__":
-    common.main(body)
+    common.main(lambda: common.run_all(experiments))

@@ -53,11 +53,5 @@ def hessian(context: common.Context, unit):
     return xr.Dataset(data, attrs=attributes), [loaded.provenance]
 
 
-def body():
-    context = common.open_suite()
-    for experiment in experiments(context):
-        common.run(context, experiment)
-
-
 if __name__ == "__main__":
-    common.main(body)
+    common.main(lambda: common.run_all(experiments))

@@ -110,11 +110,5 @@ def _dataset(estimate: slt.LLCEstimate, top_eigenvalue: float) -> xr.Dataset:
     return xr.Dataset(data, attrs=attributes)
 
 
-def body():
-    context = common.open_suite()
-    for experiment in experiments(context):
-        common.run(context, experiment)
-
-
 if __name__ == "__main__":
-    common.main(body)
+    common.main(lambda: common.run_all(experiments))
