@@ -103,15 +103,15 @@ def read(path: str | Path) -> Corpus:
     A plain text file is cut at blank lines into documents of about 8,000 characters. Raises InputError.
     """
     path = Path(path)
+    if not path.exists():
+        raise InputError(f"the corpus {path}, which does not exist", expected="a text or jsonl file, or a folder")
     if path.is_dir():
         files = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path)))
         documents = [Document(str(p.relative_to(path)), _domain(p), _text(p)) for p in files]
     elif path.suffix == ".jsonl":
         documents = _jsonl(path)
-    elif path.is_file():
-        documents = _blocks(path)
     else:
-        raise InputError(f"the corpus {path}, which does not exist", expected="a text or jsonl file, or a folder")
+        documents = _blocks(path)
     if not any(document.text.strip() for document in documents):
         raise InputError(f"the corpus {path} without text", expected="at least one document")
     return Corpus(path.name, tuple(documents))

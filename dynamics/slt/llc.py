@@ -26,8 +26,8 @@ class LLCEstimate:
 
     Attributes:
         llc: lambda, dimensionless.
-        sem: standard error, between-chain SD / sqrt(C); nan for one chain. It rests on C chains and has no part for the
-            error of a baseline that chains share ("fixed", "recycled"): that is nbeta * init_loss_sem.
+        sem: standard error, between-chain SD / sqrt(C); nan for one chain. It rests on C chains and cannot see an error
+            that all chains share: that of the "recycled" baseline, about nbeta * init_loss_sem, is often far larger.
         per_chain: [C].
         loss_trace: [C,draws] batch loss at w_t before the step, burn-in included; draw 0 is w* itself.
         baseline_trace: [C,draws] what each is compared with.
@@ -141,7 +141,8 @@ def summarise(
     llc, sem = float(per_chain.mean()), _sem(per_chain)
     rhat, ess = convergence(excess)
     bound = stability.assess(scales, top_eigenvalue)
-    below = _below(loss_fn, params, data, key, sampler, llc, sem)
+    shared = scales.nbeta * baseline.sem if _baseline_is_noisy(sampler, data) else 0.0
+    below = _below(loss_fn, params, data, key, sampler, llc, math.hypot(np.nan_to_num(sem), np.nan_to_num(shared)))
     found = _found(params, sampler, scales, traces, baseline, trivial_loss)
     return LLCEstimate(
         llc=llc,
@@ -250,6 +251,11 @@ def _chunk_losses(loss_fn, size: int):
 
 def _float32(params):
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
+
+
+def _baseline_is_noisy(sampler: plan.Plan, data) -> bool:
+    """Whether one noisy l(w*) is subtracted from every chain, which the spread between chains cannot show."""
+    return sampler.baseline == "recycled" and not sampler.whole(plan.num_items(data))
 
 
 def _below(loss_fn, params, data, key, sampler: plan.Plan, llc: float, sem: float) -> str | None:

@@ -4,8 +4,8 @@
 
 Axes: B batch, T tokens, V vocabulary. Shapes are prime where the architecture lets them be (3 layers, 5 heads,
 vocabulary 101, MLP 67, 11 tokens), so that a swapped axis cannot hide. Every parameter is drawn at random, biases and
-norms included. Between them the three cases hold both residual forms, three rotary fractions, config.json of either age,
-either name of the output matrix, the buffers of old files, three dtypes, and shards.
+norms included. Between them the three cases hold both residual forms, three rotary fractions, config.json of either
+age, either name of the output matrix, the buffers of old files, three dtypes, and shards.
 """
 
 import json

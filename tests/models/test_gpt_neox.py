@@ -151,7 +151,8 @@ def test_untrained_logits_have_variance_two_fifths(width):
     assert float(jnp.abs(logits.mean())) < 0.02
 
 
-def test_untrained_logits_of_the_two_largest_grow_with_width(width=128):
+def test_untrained_logits_of_the_two_largest_grow_with_width():
+    width = 128
     config = gpt_neox.Config(
         hidden_size=width, num_layers=2, num_heads=4, intermediate_size=67, vocab_size=10_007, initializer="normal"
     )
@@ -235,8 +236,8 @@ def test_zeroed_heads_are_a_zero_out_kernel(golden):
     assert np.abs(ablated - hidden(config, checkpoint.params, tokens)[0]).max() > 0.1
 
 
-def test_intervention_reaches_its_layer_alone(golden, target=1):
-    checkpoint, tokens, _ = golden
+def test_intervention_reaches_its_layer_alone(golden):
+    (checkpoint, tokens, _), target = golden, 1
     config, params = checkpoint.config, checkpoint.params
 
     def zero_one_head(site, value, layer):

@@ -110,7 +110,14 @@ def test_plain_loop(problem, reference):
     assert abs(scales.nbeta * (losses - below).mean() - reference.llc) < 0.1 * reference.sem
 
 
-@pytest.mark.parametrize("changes", [{}, {"chain_batch": 2, "batch_size": None}, {"thinning": 3}])
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        pytest.param({"chain_batch": 2, "batch_size": None}, marks=pytest.mark.long),
+        pytest.param({"thinning": 3}, marks=pytest.mark.long),
+    ],
+)
 def test_segments_are_bit_equal(problem, changes):
     *_, whole = slt.segments(loss, sampler(**changes), *problem, jax.random.key(3))
     *_, cut = slt.segments(loss, sampler(**changes, segment=23), *problem, jax.random.key(3))

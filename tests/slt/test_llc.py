@@ -183,6 +183,15 @@ def test_same_batch_baseline_is_unbiased_and_quieter(regression):
         assert abs(estimated.init_loss - full) < 4 * estimated.init_loss_sem
 
 
+def test_a_noisy_shared_baseline_is_no_escape(regression):
+    """Two batches at w* can read far above l(w*); chains that hardly move then agree on a negative value."""
+    data, w = regression
+    settings = {"step_size": 1e-7, "nbeta": 100, "num_chains": 2, "num_draws": 400, "batch_size": 8}
+    found = [estimate(least_squares, w, seed, data=data, baseline="recycled", **settings) for seed in range(8)]
+    assert any(got.llc < -3 * got.sem for got in found)
+    assert not any(got.verdict.state in ("escaped", "off a minimum") for got in found)
+
+
 def test_default_temperature_and_batch(regression):
     data, w = regression
     got = estimate(least_squares, w, data=data, step_size=1e-4, num_draws=8, batch_size=100, num_chains=2)
