@@ -69,6 +69,8 @@ def save(folder: str | Path, config: gpt_neox.Config, params, tokenizer: Path | 
     try:
         safetensors.numpy.save_file(tensors, partial / tensor_file.SINGLE, metadata={"format": "pt"})
         (partial / "config.json").write_text(json.dumps(hub_config.to_hub(config), indent=2) + "\n")
+        # safetensors writes for the owner's eyes alone; whoever may read the config may read the weights.
+        shutil.copymode(partial / "config.json", partial / tensor_file.SINGLE)
         if tokenizer is not None:
             shutil.copyfile(tokenizer, partial / "tokenizer.json")
         _put_in_place(partial, folder)

@@ -224,6 +224,12 @@ def test_provenance_names_every_weight_file_by_its_sha256():
     assert Path(provenance["folder"]) == GOLDEN / "sequential_half"
 
 
+def test_weights_are_readable_to_whoever_can_read_the_config(tmp_path):
+    folder = checkpoints.save(tmp_path / "x", SMALL, random_params(SMALL))
+    modes = {(folder / name).stat().st_mode for name in ("config.json", "model.safetensors")}
+    assert len(modes) == 1
+
+
 def test_tokenizer_is_copied_beside_the_weights(tmp_path):
     source = tmp_path / "some.json"
     source.write_text('{"any": "tokenizer"}')

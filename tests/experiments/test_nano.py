@@ -85,7 +85,7 @@ def test_larger_model_beats_the_bigram(store, divergence):
 def test_loss_falls_and_llc_is_judged(store):
     found = [(unit, data) for unit, data in store.committed("llc")]
     assert all(data.attrs["verdict"] for _, data in found)
-    first, last = (next(d for u, d in found if u.model == "nano-64" and u.step == s) for s in (0, 768))
+    first, last = (next(d for u, d in found if u.model == "nano-64" and u.step == s) for s in (0, 640))
     assert first.attrs["verdict"] == "no basin to leave"
     assert last.attrs["verdict"] == "local"
     assert float(last.llc) > 5 * float(last.sem)

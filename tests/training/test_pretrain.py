@@ -50,5 +50,5 @@ def test_compiles_once():
 
 def test_checkpoint_steps_are_pythias():
     recipe = nano.RECIPES["nano"][0]
-    assert recipe.checkpoint_steps() == (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 768)
+    assert recipe.checkpoint_steps() == (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 640)
     assert recipe.fingerprint("a") != recipe.fingerprint("b")
