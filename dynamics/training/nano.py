@@ -33,8 +33,12 @@ def _recipe(name: str, width: int, depth: int, heads: int, vocab: int, **numbers
 # Nano is two sizes of one depth, so that a difference between them is one of width.
 RECIPES: dict[str, tuple[Recipe, ...]] = {
     "nano": (
-        _recipe("nano-32", 32, 2, 2, 2048, num_steps=640, batch_size=12, peak_rate=1.2e-2, final_rate_share=0.02),
-        _recipe("nano-64", 64, 2, 4, 2048, num_steps=640, batch_size=12, peak_rate=1.2e-2, final_rate_share=0.02),
+        _recipe(
+            "nano-32", 32, 2, 2, 2048, num_steps=640, batch_size=12, peak_rate=1.2e-2, final_rate_share=0.02, warmup=160
+        ),
+        _recipe(
+            "nano-64", 64, 2, 4, 2048, num_steps=640, batch_size=12, peak_rate=1.2e-2, final_rate_share=0.02, warmup=160
+        ),
     ),
     "smoke": (
         _recipe("smoke-16", 16, 1, 2, 512, num_steps=32, batch_size=4, context=64, warmup=4),
