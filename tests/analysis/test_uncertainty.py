@@ -7,14 +7,13 @@ import numpy as np
 import pytest
 
 from dynamics.analysis.uncertainty import (
-    clustered_mean,
     document_interval,
-    mean_over_seeds,
     paired_difference,
     population_interval,
     seed_interval,
 )
 from dynamics.errors import InputError
+from dynamics.measures.reduce import clustered_mean, mean_over_seeds
 
 RUNS = 2000
 INTERVALS = [seed_interval, document_interval, population_interval]
