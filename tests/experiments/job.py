@@ -12,13 +12,28 @@ import numpy as np
 import xarray as xr
 
 # Few units, every kind of them: what a test of starting, stopping and resuming needs.
-SMALL = ("--suite=smoke", "--steps=0,8,32", "--draws=20", "--burn_in=5", "--windows=24", "--llc_windows=32")
-SMALL = (*SMALL, "--context=64", "--lanczos_steps=8", "--hessian_probes=4", "--hessian_windows=4")
+SMALL = ("--suite=smoke", "--steps=0,8,32", "--windows=24", "--context=64")
+DEMO = (*SMALL, "--draws=20", "--burn_in=5", "--llc_windows=32", "--lanczos_steps=8", "--hessian_probes=4")
+DEMO = (*DEMO, "--hessian_windows=4")
+
+# A background shell hands its children an ignored SIGINT; a user at a terminal has the default.
+_AS_AT_A_TERMINAL = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+)
 
 
 def start(script: str, *flags: str, cache: Path | str, out: Path | str | None = None) -> subprocess.Popen:
     environment = {**os.environ, "DYNAMICS_CACHE": str(cache), "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
-    command = [sys.executable, "-m", f"experiments.{script}", *flags, *([f"--out={out}"] if out else [])]
+    command = [
+        sys.executable,
+        "-c",
+        _AS_AT_A_TERMINAL,
+        sys.executable,
+        "-m",
+        f"experiments.{script}",
+        *flags,
+        *([f"--out={out}"] if out else []),
+    ]
     return subprocess.Popen(
         command,
         env=environment,

@@ -13,7 +13,7 @@ pytestmark = pytest.mark.long
 def undisturbed(tmp_path_factory):
     """(cache, out) of one whole run, which also shows that the page is written."""
     cache, out = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("out")
-    code, stdout, stderr = job.run("demo", *job.SMALL, cache=cache, out=out)
+    code, stdout, stderr = job.run("demo", *job.DEMO, cache=cache, out=out)
     assert code == 0, stderr
     assert stdout.strip().endswith("report.html")
     return cache, out
@@ -29,9 +29,9 @@ def test_killed_while_training_sampling_and_writing(undisturbed, tmp_path):
         lambda: any(out.glob("llc/*/*/.step*")) or any(out.glob("llc/smoke-24/*/step8.nc")),
     ]
     for seen in kill_points:
-        code, _ = job.stop_when(seen, signal.SIGKILL, "demo", *job.SMALL, cache=cache, out=out)
+        code, _ = job.stop_when(seen, signal.SIGKILL, "demo", *job.DEMO, cache=cache, out=out)
         assert code == -signal.SIGKILL
-    code, _, stderr = job.run("demo", *job.SMALL, cache=cache, out=out)
+    code, _, stderr = job.run("demo", *job.DEMO, cache=cache, out=out)
     assert code == 0, stderr
     expected, found = job.numbers(undisturbed[1]), job.numbers(out)
     assert expected.keys() == found.keys()
@@ -82,7 +82,7 @@ def test_again_recomputes_nothing(undisturbed):
     cache, out = undisturbed
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.nc")}
     start = time.monotonic()
-    code, _, stderr = job.run("demo", *job.SMALL, cache=cache, out=out)
+    code, _, stderr = job.run("demo", *job.DEMO, cache=cache, out=out)
     assert code == 0, stderr
     assert time.monotonic() - start < 60
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.nc")} == before
@@ -91,7 +91,7 @@ def test_again_recomputes_nothing(undisturbed):
 def test_preemption_commits_what_is_whole(undisturbed, tmp_path):
     cache, out = undisturbed[0], tmp_path / "out"
     code, stderr = job.stop_when(
-        lambda: any(out.glob("curvature/*/*/step8.nc")), signal.SIGTERM, "demo", *job.SMALL, cache=cache, out=out
+        lambda: any(out.glob("curvature/*/*/step8.nc")), signal.SIGTERM, "demo", *job.DEMO, cache=cache, out=out
     )
     assert code == 143
     assert "committed results stay" in stderr
@@ -104,7 +104,7 @@ def test_preemption_commits_what_is_whole(undisturbed, tmp_path):
 def test_interrupt_ends_cleanly(undisturbed, tmp_path):
     cache, out = undisturbed[0], tmp_path / "out"
     code, stderr = job.stop_when(
-        lambda: any(out.glob("weights/*/*/step8.nc")), signal.SIGINT, "demo", *job.SMALL, cache=cache, out=out
+        lambda: any(out.glob("weights/*/*/step8.nc")), signal.SIGINT, "demo", *job.DEMO, cache=cache, out=out
     )
     assert code == 130
     assert "same command" in stderr
