@@ -30,7 +30,7 @@ def trained(tmp_path_factory):
         ("weights", ["--corpus=/no/such/file", "--bins=64"], ["/no/such/file", "does not exist"]),
         ("convergence", ["--seeds=0"], ["1 seed", "two or more"]),
         ("curvature", ["--context=100000"], ["shorter than 100000"]),
-        ("llc", ["--step_size=1e9", "--on_unstable=refuse"], ["stab"]),
+        ("llc", ["--step_size=1e9", "--on_unstable=refuse"], ["diverge"]),
         ("llc", ["--step_size=1e9", "--on_unstable=report"], ["chain"]),
     ],
 )
