@@ -115,8 +115,7 @@ def open_suite() -> Context:
     store = results.Store(FLAGS.out or Path("results") / FLAGS.suite)
     results.check_writable(store.root)
     if FLAGS.suite in nano.RECIPES:
-        train = lambda recipe: progress.counter(recipe.num_steps, f"training {recipe.name}")  # noqa: E731
-        nano.ensure(FLAGS.suite, chosen.models, train)
+        nano.ensure(FLAGS.suite, chosen.models, lambda r: progress.counter(r.num_steps, f"training {r.name}"))
     return Context(chosen, store, FLAGS.shard, FLAGS.weights)
 
 
