@@ -1,6 +1,6 @@
 """The main job: a suite of checkpoints to one page that shows how its models got their weights.
 
-    python -m experiments.demo                        # the nano suite, trained on first use; eight minutes on 2 cores
+    python -m experiments.demo                        # the nano suite, trained on first use; five minutes on 2 cores
     python -m experiments.demo --suite=polypythia --models=14m,31m --weights=WEIGHTS --out=OUT
 
 Every work unit is committed when it is done, so the same command goes on where it was stopped. With --shard=i/n each

@@ -2,7 +2,7 @@
 
     python -m experiments.train_suite --suite=nano
 
-About four minutes on 2 cores; resumes where it was killed. Checkpoints go to $DYNAMICS_CACHE (~/.cache/dynamics).
+About three minutes on 2 cores; resumes where it was killed. Checkpoints go to $DYNAMICS_CACHE (~/.cache/dynamics).
 """
 
 from experiments import common

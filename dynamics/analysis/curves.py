@@ -60,6 +60,7 @@ class Llc:
     init_loss: Curve
     trivial_loss: float
     verdicts: tuple[tuple[str, ...], ...]  # [K][S], in the order of seeds
+    warnings: tuple[str, ...]  # every warning of every estimate
     sentences: tuple[str, ...]  # [K], of the first seed
     settings: dict[str, float]  # nbeta, localization, step_size of the last estimate
     running: np.ndarray = field(repr=False)  # [C, T] of the first seed at the last step
@@ -204,10 +205,15 @@ def _llc(model: str, group: list) -> Llc:
         init_loss=_scalar(model, group, "init_loss", "init_loss_sem"),
         trivial_loss=float(last["trivial_loss"]),
         verdicts=tuple(tuple(data.attrs["verdict"] for data in found) for found in steps.values()),
+        warnings=tuple(word for found in steps.values() for data in found for word in _warnings(data)),
         sentences=tuple(found[0].attrs.get("sentence", "") for found in steps.values()),
         settings={name: float(last[name]) for name in ("nbeta", "localization", "step_size")},
         running=_running(last),
     )
+
+
+def _warnings(data: xr.Dataset) -> list[str]:
+    return [word for word in data.attrs.get("warnings", "").split(", ") if word]
 
 
 def _running(data: xr.Dataset) -> np.ndarray:

@@ -33,7 +33,7 @@ def cross_entropy(found: Sequence[Divergence], ngrams: dict[int, float], look: s
     """Loss of every model on held-out text; `ngrams` maps order to the loss of Kneser-Ney on the same text."""
     figure, ax = style.axes("cross-entropy (nats per token)")
     for order, value in ngrams.items():
-        style.reference(ax, value, f"Kneser–Ney n = {order}")
+        style.reference(ax, value, f"Kneser–Ney n = {order}", at="left")
     style.lines(ax, [curves.over_seeds(one, "surprisal") for one in found], look)
     return _finished(figure, ax, found)
 

@@ -136,8 +136,9 @@ def _plain(value: float, _) -> str:
     return f"{value:g}".replace("-", "−")
 
 
-def reference(ax, value: float, text: str, dashes: str = ":"):
-    """A horizontal line to read the curves against, named at its right end."""
+def reference(ax, value: float, text: str, dashes: str = ":", at: str = "right"):
+    """A horizontal line to read the curves against, named at one end: the one that the curves leave free."""
     ax.axhline(value, color=QUIET, linewidth=1.2, linestyle=dashes)
-    place = {"xy": (1, value), "xycoords": ("axes fraction", "data"), "xytext": (-2, 2), "textcoords": "offset points"}
-    ax.annotate(text, ha="right", va="bottom", fontsize=9, color=QUIET, **place)
+    end, inward = (1, -2) if at == "right" else (0, 2)
+    place = {"xy": (end, value), "xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    ax.annotate(text, ha=at, va="bottom", fontsize=9, color=QUIET, xytext=(inward, 2), **place)

@@ -185,7 +185,8 @@ def _llc(found: list[Llc], look: style.Look) -> list[Panel]:
             name="llc",
             title="Local learning coefficient",
             caption=f"{words.verdict_sentence(found)}: filled markers are local, a hollow one says nothing about the "
-            f"landscape. {_local_courses(found)} {words.bars(estimates)} Comparable only at one setting: {settings}.",
+            f"landscape. {words.warning_sentence(found)} {_local_courses(found)} {words.bars(estimates)} Comparable "
+            f"only at one setting: {settings}.",
             draw=lambda: llc.estimate(found, look),
         ),
         *(
@@ -226,10 +227,11 @@ def _locality_caption(found: Llc) -> str:
     above = chain.value > found.trivial_loss
     where = f"The chains' loss lies above the trivial predictor's ({words.number(found.trivial_loss)} nats per token, "
     where += f"dotted) at {words.steps_apart(chain.steps, above)}" if above.any() else "dotted) at no step"
-    gap = chain.value[-1] - init.value[-1]
+    # Chain and model see different minibatches; the estimate compares them on the same ones.
+    gap = found.estimate.value[-1] / found.settings["nbeta"]
     return (
-        f"{where}. At step {chain.steps[-1]} the chains lose {words.number(gap)} nats per token on the model itself "
-        f"(dashed). {words.bars([chain, init])}"
+        f"{where}. Dashed: the model itself. On the same batches the chains of step {chain.steps[-1]} lose "
+        f"{words.number(gap)} nats per token on it. {words.bars([chain, init])}"
     )
 
 

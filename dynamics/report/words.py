@@ -49,7 +49,7 @@ def course(curve: Curve, unit: str = "") -> str:
 
 
 def kl_course(found: Divergence) -> str:
-    """Start, minimum and end of the seed-pair KL, and how sure the rise between the last two is."""
+    """Start, minimum, later peak and end of the seed-pair KL, and how sure the rise from minimum to end is."""
     curve = curves.seed_kl(found)
     rise, sem, lowest = curves.kl_rise(found)
     at = int(np.argmin(curve.value))
@@ -57,8 +57,15 @@ def kl_course(found: Divergence) -> str:
     fall = f", falls to {number(curve.value[at])} at step {lowest}" if at else " and never goes lower"
     if at == len(curve.steps) - 1:
         return start + (fall if at else "") + " (the last step: no rise is seen)"
+    return f"{start}{fall}, {_rise(curve, at)}; {_sure(rise, sem, len(found.seeds))}"
+
+
+def _rise(curve: Curve, lowest: int) -> str:
     end = f"{number(curve.value[-1])} by step {curve.steps[-1]}"
-    return f"{start}{fall}, and rises to {end}; {_sure(rise, sem, len(found.seeds))}"
+    peak = lowest + int(np.argmax(curve.value[lowest:]))
+    if curve.value[peak] - curve.value[-1] <= 0.05 * (curve.value[peak] - curve.value[lowest]):
+        return f"and rises to {end}"
+    return f"rises to {number(curve.value[peak])} at step {curve.steps[peak]} and comes back to {end}"
 
 
 def _sure(rise: float, sem: float, num_seeds: int) -> str:
@@ -68,8 +75,8 @@ def _sure(rise: float, sem: float, num_seeds: int) -> str:
         return "the rise has no error to be compared with"
     ratio = rise / sem
     if ratio < 3:
-        return f"the rise is {ratio:.1f} standard errors (seeds and documents), not to be relied on"
-    return f"the rise is {ratio:.0f} standard errors (seeds and documents)"
+        return f"from minimum to end the rise is {ratio:.1f} standard errors (seeds and documents), not to be relied on"
+    return f"from minimum to end the rise is {ratio:.0f} standard errors (seeds and documents)"
 
 
 def bars(found: Sequence[Curve], what: str = "Bars") -> str:
@@ -90,6 +97,12 @@ def verdict_sentence(found: Sequence[Llc]) -> str:
     total, local = counts.total(), counts.pop("local", 0)
     others = listed([f"{count} “{name}”" for name, count in counts.most_common()]) if counts else ""
     return f"{local} of {total} estimates are local" + (f"; {others}" if others else "")
+
+
+def warning_sentence(found: Sequence[Llc]) -> str:
+    """How many estimates carry which warning; "" where none does."""
+    counts = collections.Counter(word for one in found for word in one.warnings)
+    return f"Warned of: {listed([f'{count} “{name}”' for name, count in counts.most_common()])}." if counts else ""
 
 
 def steps_apart(steps: np.ndarray, chosen: np.ndarray) -> str:

@@ -116,6 +116,7 @@ def test_hollow_where_the_chains_were_not_local(look):
         init_loss=curve("toy-70m", [6.9, 5, 2]),
         trivial_loss=6.9,
         verdicts=(("no basin to leave",), ("left the basin",), ("local",)),
+        warnings=(),
         sentences=("", "", ""),
         settings={"nbeta": 1.0, "localization": 1.0, "step_size": 1e-4},
         running=np.ones((4, 50)),
@@ -175,6 +176,12 @@ def test_the_rise_is_told_with_its_error():
     assert "no rise is seen" in words.kl_course(divergence("m", [0.4, 0.3, 0.2]))
     assert "too few" in words.kl_course(divergence("m", [0.4, 0.2, 0.5], num_seeds=2))
     assert "not to be relied on" in words.kl_course(divergence("m", [0.4, 0.2, 0.2005]))
+
+
+def test_a_peak_between_minimum_and_end_is_told():
+    told = words.kl_course(divergence("m", [0.4, 0.2, 0.8, 0.5]))
+    assert "comes back to 0." in told
+    assert f"at step {STEPS[2]} and" in told
 
 
 @pytest.mark.parametrize(

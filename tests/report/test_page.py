@@ -43,7 +43,7 @@ def llc(step: int, verdict: str) -> xr.Dataset:
     data = {"llc": 50.0 + step, "sem": 2.0, "init_loss": 3.0, "chain_loss": 3.05, "trivial_loss": 6.0}
     data |= {"nbeta": 1000.0, "localization": 3000.0, "step_size": 1e-5, **dict.fromkeys(names, 0.1)}
     data |= {"loss_trace": (("chain", "draw"), trace), "per_chain": ("chain", np.full(4, 50.0))}
-    return xr.Dataset(data, attrs={"verdict": verdict, "sentence": "A sentence."})
+    return xr.Dataset(data, attrs={"verdict": verdict, "sentence": "A sentence.", "warnings": "biased, negative"})
 
 
 def weights(step: int) -> xr.Dataset:
@@ -183,8 +183,13 @@ def test_table_and_verdict_counts(text):
     assert "6 of 10 estimates are local" in text
 
 
+def test_counts_the_warnings_of_estimates(text):
+    total = len(MODELS) * len(STEPS)
+    assert f"Warned of: {total} “biased” and {total} “negative”." in text
+
+
 def test_says_how_sure_the_rise_is(text):
-    assert re.search(r"rises to [\d.]+ by step 32; the rise is \d+ standard errors \(seeds and documents\)", text)
+    assert re.search(r"rises to [\d.]+ by step 32; from minimum to end the rise is \d+ standard errors", text)
 
 
 def test_absent_measures_are_named_with_the_command_that_makes_them(tmp_path):
