@@ -10,7 +10,7 @@ import importlib
 __version__ = "0.1.0"
 
 _ROOMS = (
-    "analysis", "checkpoints", "data", "devices", "errors", "figures", "measures",
+    "analysis", "cache", "checkpoints", "data", "devices", "errors", "figures", "measures",
     "models", "report", "results", "slt", "suite", "training",
 )  # fmt: skip
 

@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jax
@@ -14,18 +14,26 @@ import xarray as xr
 from absl import app, flags, logging
 
 from dynamics import checkpoints, results, suite
+from dynamics.checkpoints import fetch, prefetch
 from dynamics.data import corpus, tokenizer, windows
 from dynamics.errors import InputError
 from dynamics.results import Unit
 from dynamics.training import nano
-from experiments import progress
+from experiments import audits, progress
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("suite", "nano", "nano, smoke (trained here on first use), pythia, polypythia")
+flags.DEFINE_string(
+    "suite",
+    "nano",
+    "nano, smoke (trained here on first use), pythia, polypythia, polypythia-data, polypythia-weights, multibert, or a "
+    "toml file that describes one (dynamics/suite/file.py)",
+)
 flags.DEFINE_list("models", None, "models of the suite; default all that it has")
 flags.DEFINE_list("seeds", None, "seeds; default all")
-flags.DEFINE_list("steps", None, "training steps; default the suite's log-spaced ones")
+flags.DEFINE_list("steps", None, "training steps: numbers, log, linear:N, all; default log where a suite is published")
 flags.DEFINE_string("weights", None, "folder tree REPO/REVISION with weights brought to this machine")
+flags.DEFINE_bool("keep_suspect", False, "measure checkpoints that the audit of a hub suite convicts, too")
+flags.DEFINE_float("cache_gb", 100.0, "room for downloaded weights; those used longest ago go first", lower_bound=0.1)
 flags.DEFINE_string("corpus", None, "text or jsonl file, or folder, to measure on; default the embedded corpus")
 flags.DEFINE_string("out", None, "folder for results and report; default results/SUITE")
 flags.DEFINE_string("shard", "0/1", "i/n: take every n-th work unit from the i-th")
@@ -37,6 +45,9 @@ SUITES: dict[str, Callable[[], suite.Suite]] = {
     "smoke": functools.partial(nano.suite, "smoke"),
     "pythia": suite.pythia,
     "polypythia": suite.polypythia,
+    "polypythia-data": suite.polypythia_data,
+    "polypythia-weights": suite.polypythia_weights,
+    "multibert": suite.multibert,
 }
 
 
@@ -105,18 +116,33 @@ class Experiment:
     compute: Callable[[Context, Unit], tuple[xr.Dataset, Sequence[Mapping]]]  # data, and the weights' provenance
 
 
-def open_suite() -> Context:
-    """The suite that the flags name, trained first if it is one of ours and lacks files."""
-    if FLAGS.suite not in SUITES:
-        raise InputError.unknown("suite", FLAGS.suite, SUITES)
-    chosen = SUITES[FLAGS.suite]()
-    chosen = chosen.select(FLAGS.models, _integers("seeds"), _integers("steps") or _default_steps(chosen))
+def open_suite(audited: bool = True) -> Context:
+    """The suite that the flags name: trained first if it is one of ours and lacks files, audited if it is the hub's."""
+    chosen = named_suite()
+    steps = suite.choose(FLAGS.steps, chosen.steps, chosen.default_steps) if FLAGS.steps else chosen.default_steps
+    chosen = chosen.select(FLAGS.models, _integers("seeds"), steps)
     results.shard([], FLAGS.shard)  # a malformed shard ends here, before any work
-    store = results.Store(FLAGS.out or Path("results") / FLAGS.suite)
+    store = results.Store(out_folder(chosen.name))
     results.check_writable(store.root)
     if FLAGS.suite in nano.RECIPES:
         nano.ensure(FLAGS.suite, chosen.models, lambda r: progress.counter(r.num_steps, f"training {r.name}"))
+    if audited and chosen.on_hub:
+        chosen = audits.leave_out(chosen, audits.examine(named_suite(), chosen, store, read="no"))
     return Context(chosen, store, FLAGS.shard, FLAGS.weights)
+
+
+def named_suite() -> suite.Suite:
+    """The whole suite that --suite names: one of ours, a published one, or a toml file's."""
+    if FLAGS.suite.endswith(".toml"):
+        return suite.read(Path(FLAGS.suite))
+    if FLAGS.suite not in SUITES:
+        raise InputError.unknown("suite", FLAGS.suite, [*SUITES, "FILE.toml"])
+    return SUITES[FLAGS.suite]()
+
+
+def out_folder(suite_name: str) -> Path:
+    """Where results go: --out, or results/SUITE."""
+    return Path(FLAGS.out or Path("results") / suite_name)
 
 
 def run(context: Context, experiment: Experiment):
@@ -124,13 +150,38 @@ def run(context: Context, experiment: Experiment):
     mine = results.shard(experiment.units, context.shard)
     missing = [unit for unit in mine if not context.store.has(unit, experiment.config)]
     logging.info("%s: %d of %d units to compute", experiment.measure, len(missing), len(mine))
-    for unit in progress.follow(missing, len(missing), experiment.measure):
+    for unit in progress.follow(_brought(context, missing), len(missing), experiment.measure):
         data, weights = experiment.compute(context, unit)
         provenance = {
             "weights": weights,
             "corpus": {"name": context.corpus.name, "sha256": context.corpus_fingerprint},
         }
         context.store.write(unit, data, experiment.config, provenance)
+
+
+def _brought(context: Context, units: Sequence[Unit]) -> Iterator[Unit]:
+    """The units, each once its checkpoints are on this machine; those of the next are fetched meanwhile."""
+    if not context.suite.on_hub:
+        yield from units
+        return
+    budget = fetch.Budget(FLAGS.cache_gb)
+
+    def sources(unit: Unit) -> list[suite.Source]:
+        # A yardstick has no checkpoint of its own.
+        known = unit.model in context.suite.models
+        return [context.suite.source(unit.model, seed, unit.step) for seed in unit.seeds] if known else []
+
+    def bring(unit: Unit):
+        for source in sources(unit):
+            if source.on_hub:
+                budget.fetch(*source, weights=context.weights)
+
+    def release(unit: Unit):
+        for source in sources(unit):
+            budget.release(*source)
+
+    for unit, _ in prefetch.ahead(units, bring, release=release):
+        yield unit
 
 
 def run_all(make: Callable[[Context], Sequence[Experiment]]):
@@ -141,13 +192,12 @@ def run_all(make: Callable[[Context], Sequence[Experiment]]):
 
 
 def grid(context: Context, measure: str, seeds: Sequence[int] | None = None) -> list[Unit]:
-    """A unit for every model, seed and step."""
+    """A unit for every model, seed and step that may be measured."""
     chosen = context.suite.seeds if seeds is None else seeds
     return [
-        Unit(measure=measure, model=model, seeds=(seed,), step=step)
-        for model in context.suite.models
-        for seed in chosen
-        for step in context.suite.steps
+        Unit(measure=measure, model=cell.model, seeds=(cell.seed,), step=cell.step)
+        for cell in context.suite.cells()
+        if cell.seed in chosen
     ]
 
 
@@ -185,6 +235,19 @@ def jitted(fn: Callable) -> Callable:
     return jax.jit(fn)
 
 
+def check_alike(unit: Unit, loaded: Sequence[checkpoints.Checkpoint]):
+    """Raises InputError unless the unit's seeds are of one architecture."""
+    for seed, checkpoint in zip(unit.seeds, loaded, strict=True):
+        first, other = dataclasses.asdict(loaded[0].config), dataclasses.asdict(checkpoint.config)
+        unlike = [f"{name} {first[name]!r} and {other[name]!r}" for name in first if first[name] != other.get(name)]
+        if unlike:
+            raise InputError(
+                f"{unit.model} with seeds {unit.seeds[0]} and {seed} of different architecture ({', '.join(unlike)})",
+                expected="one architecture and vocabulary per comparison",
+                mend="Leave one out with --seeds; `python -m experiments.audit` shows which differ.",
+            )
+
+
 def stack(trees: Sequence):
     """Params of several seeds to one tree with a leading S."""
     shapes = [jax.tree.map(np.shape, tree) for tree in trees]
@@ -202,7 +265,3 @@ def _integers(flag: str) -> list[int] | None:
     with contextlib.suppress(ValueError):
         return [int(value) for value in values] or None
     raise InputError(f"--{flag}={','.join(values)}", expected="whole numbers separated by commas")
-
-
-def _default_steps(chosen: suite.Suite) -> Sequence[int]:
-    return suite.PYTHIA_LOG_STEPS if chosen.steps == suite.PYTHIA_STEPS else chosen.steps

@@ -29,6 +29,7 @@ def experiments(context: common.Context) -> list[common.Experiment]:
         Unit(measure="convergence", model=model, seeds=seeds, step=step)
         for model in context.suite.models
         for step in context.suite.steps
+        if context.suite.whole(model, step, seeds)  # a convicted seed takes its step out of the comparison
     ]
     yardstick = Unit(measure="ngram", model="kneser-ney", seeds=(0,), step=0)
     return [
@@ -54,6 +55,7 @@ def kneser_ney(context: common.Context, unit: Unit):
 def seed_divergence(context: common.Context, unit: Unit):
     """`divergence.seed_divergence` of the unit's seeds, reduced to documents."""
     loaded = [context.load(unit.model, seed, unit.step) for seed in unit.seeds]
+    common.check_alike(unit, loaded)
     text = context.held_out.take(FLAGS.windows)
     params = common.stack([checkpoint.params for checkpoint in loaded])
     config = loaded[0].config

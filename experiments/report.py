@@ -5,8 +5,6 @@
 Seconds; computes nothing but figures.
 """
 
-from pathlib import Path
-
 from absl import flags
 
 from dynamics import results
@@ -24,10 +22,12 @@ def write(store: results.Store, name: str):
 
 
 def body():
-    root = Path(FLAGS.out or Path("results") / FLAGS.suite)
+    # A folder of results speaks for itself: its suite need not be at hand.
+    name = common.named_suite().name if FLAGS.suite.endswith(".toml") else FLAGS.suite
+    root = common.out_folder(name)
     if not any(root.glob("*/*/seed*/step*.nc")):
         raise InputError(f"{root} without results", expected="a folder that an experiment wrote", mend="Check --out.")
-    write(results.Store(root), FLAGS.suite)
+    write(results.Store(root), name)
 
 
 if __name__ == "__main__":

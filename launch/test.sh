@@ -7,7 +7,9 @@ all=0
 if [ "${1:-}" = "--all" ]; then all=1; shift; fi
 if [ "$all" = 1 ]; then
   source launch/setup.sh requirements.txt requirements-dev.txt requirements-peers.txt
-  exec python -m pytest -n 2 --dist worksteal "$@"
+  if [ $# -gt 0 ]; then exec python -m pytest -n 2 --dist worksteal "$@"; fi
+  python -m pytest -n 2 --dist worksteal -m "not alone"
+  exec python -m pytest -m alone
 fi
 source launch/setup.sh requirements.txt requirements-dev.txt
-exec python -m pytest -n 2 --dist worksteal -m "not long" "$@"
+exec python -m pytest -n 2 --dist worksteal -m "not long and not alone" "$@"

@@ -14,6 +14,7 @@ FILES = sorted((ROOT / "dynamics").rglob("*.py"))
 # suite -> checkpoint files -> params -> measure -> results -> analysis -> figure -> report
 ROOMS = [
     "errors",
+    "cache",
     "devices",
     "suite",
     "models",

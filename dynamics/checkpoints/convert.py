@@ -5,8 +5,12 @@ and value per head, [H,3,K], not [3,H,K]: reading it the other way gives a model
 """
 
 import dataclasses
+import functools
+import itertools
+import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
@@ -31,6 +35,10 @@ class Rule:
     @property
     def stacked(self) -> bool:
         return self.path[0] == "layers"
+
+
+_BLOCK = 1024  # rows and columns that are copied at a time: a few MB
+Part = tuple[Rule, str, np.ndarray]  # the rule, the tensor's name, the array that it fills
 
 
 def _norm(path: tuple[str, ...], hub_name: str) -> list[Rule]:
@@ -77,7 +85,7 @@ def rules(config: gpt_neox.Config) -> list[Rule]:
 
 
 def to_params(config: gpt_neox.Config, tensors, dtype=np.float32):
-    """The params tree out of anything with `names()` and `read(name)`.
+    """The params tree out of anything with `names()` and `read(name)`, which several threads call.
 
     Raises InputError for a missing, an unknown, a misshapen or a non-finite tensor, by name.
     """
@@ -85,8 +93,10 @@ def to_params(config: gpt_neox.Config, tensors, dtype=np.float32):
     _check_names(table, config, tensors.names())
     shapes = _shapes(config)
     params: dict = {}
-    for rule in table:
-        _put(params, rule.path, _leaf(rule, _get(shapes, rule.path).shape, tensors, dtype))
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # NumPy casts without the interpreter's lock
+        parts = [part for rule in table for part in _parts(params, rule, _get(shapes, rule.path).shape, dtype)]
+        parts.sort(key=lambda part: -part[2].size)  # so that no core is left with a long one at the end
+        _all(pool, lambda part: _fill(*part, tensors), parts)
     return params
 
 
@@ -102,6 +112,7 @@ def from_params(config: gpt_neox.Config, params) -> dict[str, np.ndarray]:
     return tensors
 
 
+@functools.lru_cache
 def _shapes(config: gpt_neox.Config):
     return jax.eval_shape(lambda key: gpt_neox.init(key, config), jax.random.key(0))
 
@@ -142,27 +153,63 @@ def _check_names(table: list[Rule], config: gpt_neox.Config, names: set[str]):
         )
 
 
-def _leaf(rule: Rule, shape: tuple[int, ...], tensors, dtype) -> np.ndarray:
-    leaf = np.empty(shape, dtype)  # filled layer by layer: the peak is the tree plus one tensor
-    for layer, part in enumerate(leaf if rule.stacked else leaf[None]):
-        name = rule.hub_name.format(layer=layer)
-        stored = tensors.read(name)
-        expected = rule.to_hub(part).shape
-        if stored.shape != expected:
-            raise InputError(
-                f"{name} of shape {stored.shape}",
-                expected=f"{expected} from config.json",
-                mend="Do they belong together?",
-            )
-        with np.errstate(over="ignore"):  # a cast out of range gives inf, which the next line refuses
-            part[...] = rule.to_flax(stored)
-        if not np.isfinite(part).all():
-            raise InputError(
-                f"{name} with {int((~np.isfinite(part)).sum())} non-finite of {part.size} numbers",
-                expected="finite weights",
-                mend=f"The file is damaged, the run had diverged by this step, or {np.dtype(dtype)} is too narrow.",
-            )
-    return leaf
+def _parts(params: dict, rule: Rule, shape: tuple[int, ...], dtype) -> list[Part]:
+    """A leaf put into `params`, empty, as what each of its tensors fills: the peak is the tree plus a few tensors."""
+    leaf = np.empty(shape, dtype)
+    _put(params, rule.path, leaf)
+    layers = leaf if rule.stacked else leaf[None]
+    return [(rule, rule.hub_name.format(layer=layer), part) for layer, part in enumerate(layers)]
+
+
+def _all(pool: ThreadPoolExecutor, function: Callable[[Part], None], parts: list[Part]):
+    """Raises the first error in their order, and leaves undone what was not begun by then."""
+    futures = [pool.submit(function, part) for part in parts]
+    try:
+        for future in futures:
+            future.result()
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def _fill(rule: Rule, name: str, part: np.ndarray, tensors):
+    stored = tensors.read(name)
+    expected = rule.to_hub(part).shape
+    if stored.shape != expected:
+        raise InputError(
+            f"{name} of shape {stored.shape}",
+            expected=f"{expected} from config.json",
+            mend="Do they belong together?",
+        )
+    with np.errstate(over="ignore", invalid="ignore"):  # a cast out of range gives inf, which the next line refuses
+        finite = [_copied(*block) for block in _blocks(part, rule.to_flax(stored))]
+    if not all(finite):
+        raise InputError(
+            f"{name} with {int((~np.isfinite(part)).sum())} non-finite of {part.size} numbers",
+            expected="finite weights",
+            mend=f"The file is damaged, the run had diverged by this step, or {part.dtype} is too narrow.",
+        )
+
+
+def _blocks(part: np.ndarray, stored: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    # A transposed vocabulary matrix read across its whole width misses the cache at every number: four times as slow.
+    steps = [range(0, n, _BLOCK) for n in part.shape[:1] + part.shape[1:][-1:]]
+    for first, *last in itertools.product(*steps):
+        at = (slice(first, first + _BLOCK), ..., *(slice(k, k + _BLOCK) for k in last))
+        yield part[at], stored[at]
+
+
+def _copied(part: np.ndarray, stored: np.ndarray) -> bool:
+    """Casts into `part`, and says whether it is finite while it is in the cache."""
+    part[...] = stored
+    return _finite(part)
+
+
+def _finite(part: np.ndarray) -> bool:
+    if part.dtype not in (np.float32, np.float64):
+        return bool(np.isfinite(part).all())
+    # Both extremes are NaN if any number is; no array of booleans is made, and it takes half the time.
+    return bool(np.isfinite(part.min()) and np.isfinite(part.max()))
 
 
 def _get(tree, path: tuple[str, ...]):

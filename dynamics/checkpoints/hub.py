@@ -1,28 +1,337 @@
-"""Where a revision's files lie on this machine."""
+"""The hub as seen from here: revisions, listings, and files read in part or whole.
 
+One request tells every branch of a repository; what a commit holds never changes and is kept on disk, so that looking
+at all branches again costs that one request.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import json
+import os
+import re
+import threading
+import urllib.parse
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import huggingface_hub
-from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError
+import numpy as np
+from huggingface_hub import constants
 
+import dynamics
+from dynamics.cache import cache_root
+from dynamics.checkpoints import tensor_file, transfer
 from dynamics.errors import InputError
 
+CONFIG = "config.json"
+# What stands for a revision's weights, in the order in which `tensor_file` chooses.
+WEIGHTS = (tensor_file.INDEX, tensor_file.SINGLE, tensor_file.TORCH_INDEX, tensor_file.TORCH_SINGLE)
+_COMMIT = re.compile("[0-9a-f]{40}")
+_DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
 
-def locate(repo: str, revision: str | None = None, weights: str | Path | None = None) -> Path:
-    """The folder of `repo` at `revision`: under `weights`/REPO/REVISION if given, else in the Hugging Face cache.
 
-    Raises InputError that says how to bring the files where they are in neither place.
-    """
-    name = revision or "main"
-    if weights is not None and (Path(weights) / repo / name).is_dir():
-        return Path(weights) / repo / name
-    try:
-        return Path(huggingface_hub.snapshot_download(repo, revision=name, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError) as error:
+@dataclasses.dataclass(frozen=True)
+class RemoteFile:
+    """A file as the hub lists it."""
+
+    size: int  # bytes
+    sha256: str | None  # of large files
+    blob_id: str  # git's sha1; of a large file, that of its pointer
+
+    @property
+    def digest(self) -> str:
+        """What the content is verified by."""
+        return self.sha256 or self.blob_id
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """What a revision held when it was asked for."""
+
+    repo: str
+    revision: str
+    commit: str
+    files: dict[str, RemoteFile]
+
+    def weights(self) -> str:
+        """The file that stands for the weights. Raises InputError if there is none."""
+        for name in WEIGHTS:
+            if name in self.files:
+                return name
+        raise InputError(f"{self.repo} at revision {self.revision} without weights", expected=f"any of {WEIGHTS}")
+
+
+class Absent(InputError):
+    """A revision that is not on this machine and cannot be fetched from here: says how to bring it."""
+
+    def __init__(self, repo: str, revision: str | None, weights: str | Path | None = None, why: str = ""):
+        name = revision or "main"
         target = Path(weights or "weights") / repo / name
-        raise InputError(
-            f"{repo} at revision {name}, whose weights are not on this machine",
+        super().__init__(
+            f"{repo} at revision {name}, whose weights are not on this machine" + (f" ({why})" if why else ""),
             expected="its files in the Hugging Face cache" + (f" or in {target}" if weights else ""),
             mend=f"Where there is a network: `hf download {repo} --revision {name}` (into the cache), or the same with "
             f"`--local-dir {target}` and then --weights={weights or 'weights'} here.",
-        ) from error
+        )
+        self.why = why
+
+
+def refs(repo: str) -> dict[str, str]:
+    """The commit of every branch and tag. One request per process. Raises InputError for an unknown repository."""
+    endpoint = _endpoint()
+    # The first thread asks, the others wait for its answer.
+    with _asking.setdefault((endpoint, repo), threading.Lock()):
+        if (endpoint, repo) not in _refs:
+            with _told(repo, "main") as http:
+                answer = http.json(_api(repo, "refs"))
+            _refs[endpoint, repo] = _read_refs(answer, repo)
+        return _refs[endpoint, repo]
+
+
+def listing(repo: str, revision: str = "main") -> Listing:
+    """The files of a branch, tag or commit. Raises InputError for an unknown one, near ones named."""
+    commit = revision if _COMMIT.fullmatch(revision) else _commit(repo, revision)
+    kept = place(repo) / "listings" / f"{commit}.json"
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
+        return Listing(repo, revision, commit, _read_files(json.loads(kept.read_text())))
+    with _told(repo, revision) as http:
+        answer = http.json(_api(repo, f"revision/{commit}?blobs=true"))
+    try:
+        files = _read_files(answer["siblings"])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _foreign(f"a listing of {repo} that lacks or holds {error}") from error
+    write_whole(kept, json.dumps(answer["siblings"]))
+    return Listing(repo, revision, commit, files)
+
+
+def content(repo: str, commit: str, name: str) -> bytes:
+    """A small file's bytes, verified. Raises InputError if the commit has no such file."""
+    found = listing(repo, commit)
+    file = _listed(found, name)
+    with _told(repo, commit) as http:
+        body = http.read_range(_url(found, name), 0, file.size)
+    hasher = transfer.hasher(file.size, file.digest)
+    hasher.update(body)
+    if hasher.hexdigest() != file.digest:
+        raise InputError(f"{name} of {repo} at {commit} with digest {hasher.hexdigest()}", expected=file.digest)
+    return body
+
+
+def download(found: Listing, name: str, target: Path, halt: threading.Event | None = None) -> Path:
+    """A listed file at `target`, verified; see `transfer.Client.download`."""
+    file = _listed(found, name)
+    with _told(found.repo, found.revision) as http:
+        return http.download(_url(found, name), target, file.size, file.digest, halt=halt)
+
+
+class RemoteBytes:
+    """A remote file as a `byte_source.ByteSource`: a read is one request for its range."""
+
+    def __init__(self, client: transfer.Client, url: str, size: int, name: str):
+        self.name, self.size = name, size
+        self._client, self._url = client, url
+
+    def read(self, start: int, stop: int) -> memoryview:
+        return memoryview(self._client.read_range(self._url, start, stop))
+
+
+class RemoteFolder:
+    """Named tensors of a revision on the hub; each costs its shard's header, once, and its own bytes.
+
+    Raises InputError as `listing` does, and for a revision without weights or with a damaged file.
+    """
+
+    def __init__(self, repo: str, revision: str = "main"):
+        self._listing = listing(repo, revision)
+        head = self._listing.weights()
+        # Without an index, the one file holds every name.
+        self._map = shard_map(self._listing, content(repo, self._listing.commit, head)) if is_index(head) else {}
+        self._single = head
+        self._opened: dict[str, tensor_file.TensorFile] = {}
+
+    def names(self) -> set[str]:
+        return set(self._map) or self._open(self._single).names()
+
+    def shape(self, name: str) -> tuple[int, ...]:
+        return self._holder(name).shape(name)
+
+    def read(self, name: str) -> np.ndarray:
+        """The tensor as stored, bfloat16 included (ml_dtypes)."""
+        with _told(self._listing.repo, self._listing.revision):
+            return self._holder(name).read(name)
+
+    def _holder(self, name: str) -> tensor_file.TensorFile:
+        if self._map and name not in self._map:
+            raise InputError.unknown(f"tensor of {self._listing.repo}", name, sorted(self._map))
+        return self._open(self._map.get(name, self._single))
+
+    def _open(self, shard: str) -> tensor_file.TensorFile:
+        if shard not in self._opened:
+            file = _listed(self._listing, shard)
+            where = f"{shard} of {self._listing.repo} at revision {self._listing.revision}"
+            with _told(self._listing.repo, self._listing.revision) as http:
+                source = RemoteBytes(http, _url(self._listing, shard), file.size, where)
+                self._opened[shard] = tensor_file.open_tensors(source)
+        return self._opened[shard]
+
+
+def remote_tensor(repo: str, revision: str, name: str) -> np.ndarray:
+    """One tensor of a checkpoint on the hub, without the rest of it."""
+    return RemoteFolder(repo, revision).read(name)
+
+
+def is_index(name: str) -> bool:
+    return name.endswith(".index.json")
+
+
+def shard_map(found: Listing, index: bytes) -> dict[str, str]:
+    """Tensor name -> shard, from an index file's bytes. Raises InputError where the revision lacks a shard of it."""
+    where = f"{found.repo} at revision {found.revision}"
+    try:
+        shards = dict(json.loads(index)["weight_map"])
+        names = sorted({str(shard) for shard in shards.values()})
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{where} with an unreadable index ({error!r})", expected='a "weight_map"') from error
+    missing = [name for name in names if name not in found.files or "/" in name]
+    if missing or not names:
+        told = f"{len(missing)} of {len(names)} shards missing ({', '.join(missing)})"
+        raise InputError(f"{where} with {told}", expected="every shard that its index names", mend="Leave it out.")
+    return shards
+
+
+def locate(repo: str, revision: str | None = None, weights: str | Path | None = None) -> Path:
+    """The folder of a revision's files on this machine, brought there if need be: `fetch.fetch`."""
+    from dynamics.checkpoints import fetch  # which imports this module
+
+    return fetch.fetch(repo, revision, weights)
+
+
+def place(repo: str) -> Path:
+    """The folder where everything of a repository is kept."""
+    return cache_root() / "hub" / repo.replace("/", "--")
+
+
+def write_whole(path: Path, text: str):
+    """Writes a small file that readers see whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_native_id()}")
+    partial.write_text(text)
+    partial.replace(path)
+
+
+def close():
+    """Forgets what was asked for, and the connections; for tests, and after the endpoint or the token changed."""
+    if _made.cache_info().currsize:
+        _made().close()
+    _made.cache_clear()
+    _refs.clear()
+
+
+_refs: dict[tuple[str, str], dict[str, str]] = {}
+_asking: dict[tuple[str, str], threading.Lock] = {}
+_making = threading.Lock()
+
+
+def client() -> transfer.Client:
+    """The one client of this process, with the user's token if there is one."""
+    with _making:  # threads that ask at once would each make one
+        return _made()
+
+
+@functools.cache
+def _made() -> transfer.Client:
+    token = huggingface_hub.get_token()
+    headers = huggingface_hub.utils.build_hf_headers(
+        token=token or False, library_name="dynamics", library_version=dynamics.__version__
+    )
+    return transfer.Client(headers)
+
+
+def _endpoint() -> str:
+    return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+
+
+def _api(repo: str, what: str) -> str:
+    return f"{_endpoint()}/api/models/{urllib.parse.quote(repo)}/{what}"
+
+
+def _url(found: Listing, name: str) -> str:
+    return f"{_endpoint()}/{urllib.parse.quote(found.repo)}/resolve/{found.commit}/{urllib.parse.quote(name)}"
+
+
+def _commit(repo: str, revision: str) -> str:
+    try:
+        known = refs(repo)
+    except Absent as error:
+        raise Absent(repo, revision, why=error.why) from error
+    if revision not in known:
+        raise InputError.unknown(f"revision of {repo}", revision, known)
+    return known[revision]
+
+
+def _listed(found: Listing, name: str) -> RemoteFile:
+    if name not in found.files:
+        raise InputError.unknown(f"file of {found.repo} at revision {found.revision}", name, found.files)
+    return found.files[name]
+
+
+def _read_refs(answer: Any, repo: str) -> dict[str, str]:
+    try:
+        # A branch goes before a tag of its name, as on the hub.
+        listed = [ref for kind in ("tags", "branches") for ref in answer.get(kind, [])]
+        return {ref["name"]: _matching(_COMMIT, ref["targetCommit"]) for ref in listed}
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _foreign(f"a list of branches of {repo} that lacks or holds {error}") from error
+
+
+def _read_files(siblings: Any) -> dict[str, RemoteFile]:
+    files = {}
+    for file in siblings:
+        large = (file.get("lfs") or {}).get("sha256")
+        files[file["rfilename"]] = RemoteFile(int(file["size"]), large, _matching(_COMMIT, file["blobId"]))
+        _matching(_DIGEST, files[file["rfilename"]].digest)
+    return files
+
+
+def _matching(form: re.Pattern, told: str) -> str:
+    # Commits and digests become names of files here: nothing else may come in their place.
+    if not form.fullmatch(told):
+        raise ValueError(f"{told!r}, which is no hash")
+    return told
+
+
+def _foreign(what: str) -> InputError:
+    return InputError(f"{what} from {_endpoint()}", expected="what the hub answers", mend="Check HF_ENDPOINT.")
+
+
+@contextlib.contextmanager
+def _told(repo: str, revision: str) -> Iterator[transfer.Client]:
+    """The client of this process; refusals and silence are told in terms of what was asked for."""
+    if constants.is_offline_mode():
+        raise Absent(repo, revision, why="HF_HUB_OFFLINE is set")
+    try:
+        yield client()
+    except transfer.Unreachable as error:
+        raise Absent(repo, revision, why=error.why) from error
+    except transfer.Refused as error:
+        raise _refusal(repo, revision, error) from error
+
+
+def _refusal(repo: str, revision: str, error: transfer.Refused) -> InputError:
+    if error.code == "GatedRepo":
+        return InputError(
+            f"{repo}, which is given only to those who accept its terms",
+            expected="the token of an account that has",
+            mend=f"Accept the terms at {_endpoint()}/{repo}, then set HF_TOKEN or run `hf auth login`.",
+        )
+    if error.code == "RevisionNotFound":
+        return InputError.unknown(f"revision of {repo}", revision, refs(repo))
+    if error.code == "RepoNotFound" or (error.status in (401, 404) and not error.code):
+        return InputError(
+            f"{repo}, which {_endpoint()} does not know or does not show ({error.why})",
+            expected="a hub id like EleutherAI/pythia-14m",
+            mend="Check its spelling; where it is private, or HF_TOKEN has lapsed, set HF_TOKEN.",
+        )
+    return InputError(f"a refusal to give {repo} at revision {revision} ({error.why})", expected="its files")

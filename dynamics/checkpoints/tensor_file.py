@@ -1,78 +1,144 @@
-"""One tensor at a time out of a folder of safetensors, single or sharded."""
+"""One tensor at a time out of a checkpoint folder: safetensors or torch's .bin, single or sharded."""
 
 import hashlib
 import json
+import os
+import re
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
-import safetensors
 
+from dynamics.checkpoints.byte_source import ByteSource, LocalBytes
+from dynamics.checkpoints.head import is_torch, with_head
+from dynamics.checkpoints.safetensors_file import SafetensorsFile
+from dynamics.checkpoints.torch_file import TorchFile
 from dynamics.errors import InputError
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
+TORCH_SINGLE, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
+# A shard lies beside its index: a path in its place would have another file read.
+_SHARD = re.compile(r"[^/\\\0]+\.(safetensors|bin)")
+_CONVERT = "Convert it: transformers' AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder)."
+
+
+class TensorFile(Protocol):
+    """Named tensors, none of which is read before it is asked for; an unknown name is an InputError."""
+
+    def names(self) -> set[str]: ...
+
+    def shape(self, name: str) -> tuple[int, ...]: ...
+
+    def dtype(self, name: str) -> np.dtype: ...
+
+    def read(self, name: str) -> np.ndarray:
+        """The tensor as stored, bfloat16 included (ml_dtypes); it may be read-only."""
+        ...
+
+
+def open_tensors(source: ByteSource) -> TensorFile:
+    """The tensors of one weight file, whose format its first bytes tell. Raises InputError for a damaged one."""
+    source = with_head(source)
+    return TorchFile(source) if is_torch(source) else SafetensorsFile(source)
 
 
 class TensorFolder:
     """Named tensors of a checkpoint folder, memory-mapped; nothing is read before `read`.
 
-    Raises InputError for a folder without weights, and for a shard that is missing, truncated or no safetensors file.
+    Raises InputError for a folder without weights, for a shard that is missing, truncated or no weight file, and for
+    an index that says otherwise than its shards.
     """
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        self.files = _weight_files(self.folder)
-        self._handles = {path: _open(path) for path in self.files}
-        self._where = {name: path for path, handle in self._handles.items() for name in handle.keys()}  # noqa: SIM118
+        index = _index(self.folder)
+        self.files = _shard_files(index) if index else [_single(self.folder)]
+        self._where = self._by_name({path: _open(path) for path in self.files})
+        if index:
+            _check_index(index, {name: path.name for name, (path, _) in self._where.items()})
 
     def names(self) -> set[str]:
         return set(self._where)
 
     def shape(self, name: str) -> tuple[int, ...]:
-        return tuple(self._handle(name).get_slice(name).get_shape())
+        return self._file(name).shape(name)
+
+    def dtype(self, name: str) -> np.dtype:
+        return self._file(name).dtype(name)
 
     def read(self, name: str) -> np.ndarray:
-        """The tensor as stored, bfloat16 included (ml_dtypes)."""
-        return self._handle(name).get_tensor(name)
+        """The tensor as stored, bfloat16 included (ml_dtypes); a read-only view of the file's bytes."""
+        return self._file(name).read(name)
 
     def sha256(self) -> dict[str, str]:
         """sha256 of every weight file: what a result's provenance names."""
-        return {path.name: _sha256(path) for path in self.files}
+        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # hashlib lets other threads run
+            return dict(zip([path.name for path in self.files], pool.map(_sha256, self.files), strict=True))
 
-    def _handle(self, name: str):
+    def _by_name(self, opened: dict[Path, TensorFile]) -> dict[str, tuple[Path, TensorFile]]:
+        where: dict[str, tuple[Path, TensorFile]] = {}
+        for path, file in opened.items():
+            for name in file.names():
+                if name in where:
+                    raise InputError(
+                        f"{self.folder} with {name!r} both in {where[name][0].name} and in {path.name}",
+                        expected="each tensor in one shard",
+                        mend="Fetch the revision again.",
+                    )
+                where[name] = (path, file)
+        return where
+
+    def _file(self, name: str) -> TensorFile:
         if name not in self._where:
             raise InputError(f"{self.folder} without the tensor {name!r}", expected="a complete checkpoint")
-        return self._handles[self._where[name]]
+        return self._where[name][1]
 
 
-def _weight_files(folder: Path) -> list[Path]:
+def _index(folder: Path) -> Path | None:
+    """The index in force; a single safetensors file goes before torch's index."""
     if (folder / INDEX).is_file():
-        shards = _shards(folder / INDEX)
-        missing = [shard for shard in shards if not (folder / shard).is_file()]
-        if missing:
-            raise InputError(
-                f"{folder} with {len(missing)} of {len(shards)} shards missing ({', '.join(missing)})",
-                expected=f"every shard that {INDEX} names",
-                mend="Fetch the revision again.",
-            )
-        return [folder / shard for shard in shards]
-    if (folder / SINGLE).is_file():
-        return [folder / SINGLE]
+        return folder / INDEX
+    if (folder / TORCH_INDEX).is_file() and not (folder / SINGLE).is_file():
+        return folder / TORCH_INDEX
+    return None
+
+
+def _single(folder: Path) -> Path:
+    for name in (SINGLE, TORCH_SINGLE):
+        if (folder / name).is_file():
+            return folder / name
     if any(folder.glob("pytorch_model*.bin")):
         raise InputError(
-            f"{folder} with torch .bin files only",
-            expected=f"{SINGLE} or {INDEX}",
-            mend="Convert it: transformers' AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder).",
+            f"{folder} with torch .bin files only, and neither {TORCH_SINGLE} nor {TORCH_INDEX} among them",
+            expected=f"{SINGLE}, {INDEX}, {TORCH_SINGLE} or {TORCH_INDEX}",
+            mend=f"Fetch the index. {_CONVERT}",
         )
-    raise InputError(f"{folder} without weights", expected=f"{SINGLE} or {INDEX}", mend="Is it a checkpoint folder?")
+    raise InputError(
+        f"{folder} without weights", expected=f"{SINGLE}, {TORCH_SINGLE} or an index", mend="Is it a checkpoint folder?"
+    )
 
 
-def _shards(index: Path) -> list[str]:
+def _shard_files(index: Path) -> list[Path]:
+    shards = sorted(set(_weight_map(index).values()))
+    missing = [shard for shard in shards if not (index.parent / shard).is_file()]
+    if missing:
+        raise InputError(
+            f"{index.parent} with {len(missing)} of {len(shards)} shards missing ({', '.join(missing)})",
+            expected=f"every shard that {index.name} names",
+            mend="Fetch the revision again.",
+        )
+    return [index.parent / shard for shard in shards]
+
+
+def _weight_map(index: Path) -> dict[str, str]:
     try:
-        shards = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        if not shards or not all(isinstance(shard, str) for shard in shards):
-            raise ValueError(f"shards {shards}")
-        return shards
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        weight_map = json.loads(index.read_text())["weight_map"]
+        shards = list(weight_map.values())
+        if not shards or not all(isinstance(shard, str) and _SHARD.fullmatch(shard) for shard in shards):
+            raise ValueError(f"shards {sorted(map(str, shards))[:3]}")
+        return weight_map
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise InputError(
             f"{index}, unreadable: {error!r}",
             expected='a JSON object whose "weight_map" names a shard for every tensor',
@@ -80,17 +146,33 @@ def _shards(index: Path) -> list[str]:
         ) from error
 
 
-def _open(path: Path):
+def _check_index(index: Path, found: dict[str, str]):
+    expected = _weight_map(index)
+    for name in sorted(expected.keys() | found.keys()):
+        if expected.get(name) != found.get(name):
+            raise InputError(
+                f"{name!r} in {found.get(name, 'no shard')}",
+                expected=f"it in {expected.get(name, 'no shard')}, as {index} says",
+                mend="The files are of different saves; fetch the revision again.",
+            )
+
+
+def _open(path: Path) -> TensorFile:
     try:
-        return safetensors.safe_open(path, framework="numpy")
-    except (safetensors.SafetensorError, OSError) as error:
+        return open_tensors(LocalBytes(path))
+    except InputError as error:
+        if path.suffix != ".bin":
+            raise
         raise InputError(
-            f"{path} ({path.stat().st_size} bytes), unreadable: {error}",
-            expected="a whole safetensors file",
-            mend="It was probably cut off while it was copied; fetch it again.",
+            f"{path.parent} with torch .bin files only, and {str(error).removeprefix('got ')}",
+            mend=f"Or, where the file is whole to torch: {_CONVERT}",
         ) from error
 
 
 def _sha256(path: Path) -> str:
+    # The Hugging Face cache names a large file by its sha256, and links to it; the hub's own name saves the hashing.
+    target = path.resolve()
+    if path.is_symlink() and target.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", target.name):
+        return target.name
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

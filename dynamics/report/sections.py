@@ -1,8 +1,6 @@
 """What the page says and in which order: every panel with its caption, and what to run where a measure is absent."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -10,49 +8,10 @@ from dynamics.analysis import curves
 from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
 from dynamics.figures import convergence, curvature, llc, style
 from dynamics.figures import weights as weight_figures
-from dynamics.report import words
+from dynamics.report import audit, words
+from dynamics.report.section import Findings, Panel, Section
 
 HEAT_MAPS = ("unembed_centred", "mlp_up")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Findings:
-    """All that a store holds, as curves; empty where a measure is absent."""
-
-    divergence: list[Divergence]
-    ngrams: dict[int, float]
-    llc: list[Llc]
-    trace: list[Curve]
-    largest: list[Curve]
-    smallest: list[Curve]
-    weights: list[Weights]
-
-    @property
-    def models(self) -> list[str]:
-        """Every model of any measure, by size."""
-        names = {one.model for one in (*self.divergence, *self.trace, *self.weights)}
-        return sorted(names | {one.estimate.model for one in self.llc}, key=curves.natural)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Panel:
-    """A picture with its words."""
-
-    name: str
-    title: str
-    caption: str
-    draw: Callable[[], Any]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """Panels of one measure; `missing` says how to get them where there are none."""
-
-    name: str
-    title: str
-    question: str
-    panels: list[Panel]
-    missing: str = ""
 
 
 def all_sections(found: Findings, look: style.Look, suite: str) -> list[Section]:
@@ -62,7 +21,9 @@ def all_sections(found: Findings, look: style.Look, suite: str) -> list[Section]
         missing = f"Not measured here. To get it: python -m experiments.{name} --suite={suite}"
         return Section(name=name, title=title, question=question, panels=panels, missing="" if panels else missing)
 
+    audited = [audit.section(found.audit)] if found.audit else []
     return [
+        *audited,
         section(
             "convergence",
             "Do seeds converge to one model?",

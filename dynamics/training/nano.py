@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
+from dynamics.cache import cache_root
 from dynamics.data import corpus, tokenizer
 from dynamics.models import gpt_neox
 from dynamics.suite import Suite, folder_tree
@@ -45,11 +46,6 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
         _recipe("smoke-24", 24, 1, 3, 512, num_steps=32, batch_size=4, context=64, warmup=4),
     ),
 }
-
-
-def cache_root() -> Path:
-    """Where suites are kept: $DYNAMICS_CACHE, else ~/.cache/dynamics."""
-    return Path(os.environ.get("DYNAMICS_CACHE") or Path.home() / ".cache" / "dynamics").expanduser()
 
 
 def suite(name: str) -> Suite:

@@ -24,7 +24,7 @@ def trained(tmp_path_factory):
         ("weights", ["--models=smoke-99"], ["smoke-99", "smoke-16"]),
         ("weights", ["--seeds=7"], ["seed", "7", "0, 1, 2"]),
         ("weights", ["--steps=3"], ["step", "3", "0, 1, 2, 4"]),
-        ("weights", ["--steps=three"], ["--steps=three", "whole numbers"]),
+        ("weights", ["--steps=three"], ["'three'", "whole numbers"]),
         ("weights", ["--shard=2/2"], ["--shard=2/2", "i/n"]),
         ("weights", ["--suite=pythia", "--models=14m", "--steps=512"], ["EleutherAI/pythia-14m", "hf download"]),
         ("weights", ["--corpus=/no/such/file", "--bins=64"], ["/no/such/file", "does not exist"]),

@@ -46,6 +46,13 @@ def llc(step: int, verdict: str) -> xr.Dataset:
     return xr.Dataset(data, attrs={"verdict": verdict, "sentence": "A sentence.", "warnings": "biased, negative"})
 
 
+def audit() -> xr.Dataset:
+    states = [1, 3, *[1] * (len(STEPS) - 3), 2]
+    told = [[STEPS[1], "duplicate", "the weights of step <9>", True], [STEPS[-1], "remark", "an outlier", False]]
+    attributes = {"findings": json.dumps(told), "fate": "left out of every figure below", "weights_read": "false"}
+    return xr.Dataset({"state": ("step", states)}, {"step": list(STEPS)}, attributes)
+
+
 def weights(step: int) -> xr.Dataset:
     center = np.linspace(-1, 1, 21)
     counts = np.tile((1000 * np.exp(-8 * center**2)).astype(int), (len(MATRICES), 1))
@@ -67,6 +74,9 @@ def fill(root: Path, measures=page.MEASURES, num_seeds: int = 3) -> results.Stor
     hessian = xr.Dataset({**ends, "smallest_error": 0.1, "loss": 3.0})
     if "ngram" in measures:
         put("ngram", "kneser-ney", (0,), 0, ngram)
+    if "audit" in measures:
+        for model in MODELS:
+            put("audit", model, (0,), 0, audit())
     for model, scale in zip(MODELS, (1.0, 1.5), strict=True):
         for step in STEPS:
             verdict = "local" if step > 1 else "no basin to leave"
@@ -181,6 +191,13 @@ def test_table_and_verdict_counts(text):
         assert row["KL minimum"] == words.number(min(kl["value"]))
         assert row["LLC verdicts"] == "3 local, 2 no basin to leave"
     assert "6 of 10 estimates are local" in text
+
+
+def test_tells_what_the_audit_found(text):
+    total = len(MODELS) * len(STEPS)
+    assert f"{len(MODELS)} of {total} checkpoints are convicted (×): left out of every figure below" in text
+    assert "the weights of step &lt;9&gt;" in text
+    assert text.index("an outlier") > text.rindex("duplicate")  # faults before remarks
 
 
 def test_counts_the_warnings_of_estimates(text):

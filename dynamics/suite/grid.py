@@ -1,35 +1,51 @@
-"""Which checkpoints: grids of (model, seed, step), each cell with the place its files come from."""
+"""A suite: a grid of checkpoints with a place for every cell."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from dynamics.errors import InputError
 
-PYTHIA_SIZES = ("14m", "31m", "70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b")
-POLYPYTHIA_SIZES = PYTHIA_SIZES[:5]
-# The hub's revisions, and the log-spaced subset that seed-divergence studies use.
-PYTHIA_STEPS = (0, *(2**k for k in range(10)), *range(1000, 144_000, 1000))
-PYTHIA_LOG_STEPS = (0, *(2**k for k in range(10)), *(1000 * 2**k for k in range(8)))
+
+class Cell(NamedTuple):
+    """One checkpoint's place in the grid."""
+
+    model: str
+    seed: int
+    step: int
+
+    def __str__(self) -> str:
+        return f"{self.model} seed {self.seed} step {self.step}"
 
 
 class Source(NamedTuple):
     """What `checkpoints.load` takes."""
 
-    location: str  # a folder or a hub id
-    revision: str | None
+    location: str  # a folder, or a hub id
+    revision: str | None  # of a hub id; None for a folder
+
+    @property
+    def on_hub(self) -> bool:
+        return self.revision is not None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Suite:
-    """A grid of checkpoints."""
+    """A grid of checkpoints.
+
+    `default_steps` are those taken where a user names none; `left_out` are cells that must not be measured; in a suite
+    with `shared_start` all seeds of a model have one initialisation.
+    """
 
     name: str
     models: tuple[str, ...]
     seeds: tuple[int, ...]
     steps: tuple[int, ...]
     source: Callable[[str, int, int], Source]
+    default_steps: tuple[int, ...] | None = None
+    left_out: frozenset[Cell] = frozenset()
+    shared_start: bool = False
 
     def select(
         self,
@@ -44,6 +60,23 @@ class Suite:
             seeds=_known("seed", seeds, self.seeds, self.name),
             steps=_known("step", steps, self.steps, self.name),
         )
+
+    def without(self, cells: Sequence[Cell]) -> "Suite":
+        """The suite with these cells left out."""
+        return dataclasses.replace(self, left_out=self.left_out | frozenset(cells))
+
+    def cells(self) -> Iterator[Cell]:
+        """Every cell that may be measured, run by run."""
+        grid = (Cell(m, s, t) for m in self.models for s in self.seeds for t in self.steps)
+        return (cell for cell in grid if cell not in self.left_out)
+
+    def whole(self, model: str, step: int, seeds: Sequence[int]) -> bool:
+        """May all of `seeds` be compared at this step?"""
+        return not any(Cell(model, seed, step) in self.left_out for seed in seeds)
+
+    @property
+    def on_hub(self) -> bool:
+        return self.source(self.models[0], self.seeds[0], self.steps[0]).on_hub
 
 
 def _known(kind: str, wanted: Sequence | None, known: tuple, suite: str) -> tuple:
@@ -62,24 +95,3 @@ def folder_tree(name: str, root: Path, models: Sequence[str], seeds: Sequence[in
         return Source(str(root / model / f"seed{seed}" / f"step{step}"), None)
 
     return Suite(name=name, models=tuple(models), seeds=tuple(seeds), steps=tuple(steps), source=source)
-
-
-def pythia() -> Suite:
-    """Pythia (Biderman et al. 2023): ten sizes, one seed."""
-    return Suite(
-        name="pythia",
-        models=PYTHIA_SIZES,
-        seeds=(0,),
-        steps=PYTHIA_STEPS,
-        source=lambda model, _, step: Source(f"EleutherAI/pythia-{model}", f"step{step}"),
-    )
-
-
-def polypythia() -> Suite:
-    """PolyPythias (van der Wal et al. 2025): five sizes, ten seeds; seed 0 is the base model."""
-
-    def source(model: str, seed: int, step: int) -> Source:
-        suffix = f"-seed{seed}" if seed else ""
-        return Source(f"EleutherAI/pythia-{model}{suffix}", f"step{step}")
-
-    return Suite(name="polypythia", models=POLYPYTHIA_SIZES, seeds=tuple(range(10)), steps=PYTHIA_STEPS, source=source)

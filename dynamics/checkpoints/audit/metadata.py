@@ -1,0 +1,113 @@
+"""Faults that file digests alone betray: nothing here reads a weight."""
+
+import collections
+from collections.abc import Callable, Iterable, Mapping
+
+from dynamics.checkpoints.audit.finding import Finding
+from dynamics.checkpoints.audit.inventory import Inventory
+from dynamics.checkpoints.audit.known import known_faults
+from dynamics.suite import Cell, Source
+
+# A warm-up from rate 0 leaves the weights of step 1, and in half precision of step 2, as they were at step 0.
+_START = {0, 1, 2}
+
+
+def check_metadata(
+    found: Mapping[Cell, Inventory | None], *, last_step: int, shared_start: bool = False
+) -> list[Finding]:
+    """Everything that inventories say of a suite's checkpoints.
+
+    Args:
+        found: the inventory of every cell, None where its place does not exist.
+        last_step: the last step of a whole run. Of checkpoints that serve one file, the one of this step is believed:
+            faulty uploads serve the final weights.
+        shared_start: do all seeds of a model start from one initialisation?
+    """
+    held = {cell: inventory for cell, inventory in found.items() if inventory is not None}
+    whole = {cell: inventory for cell, inventory in held.items() if inventory.weights and not inventory.absent}
+    return sorted(
+        {
+            *(Finding(cell, "missing", "no such revision or folder") for cell in found.keys() - held.keys()),
+            *_partial(held),
+            *_duplicates(whole, last_step, shared_start),
+            *_borrowed(whole, last_step),
+            *_unlike(held, "config", lambda cell: cell.model),
+            *_unlike(held, "tokenizer", lambda cell: ""),
+        }
+    )
+
+
+def check_record(cells: Iterable[Cell], source: Callable[[str, int, int], Source]) -> list[Finding]:
+    """What public records say of these checkpoints."""
+    return sorted(
+        Finding(cell, "on record" if fault.convicts else "remark", f"{fault.what} ({fault.issue}, {fault.reported})")
+        for cell in cells
+        for fault in known_faults(source(*cell).location, cell.step)
+    )
+
+
+def _partial(held: Mapping[Cell, Inventory]) -> Iterable[Finding]:
+    for cell, inventory in held.items():
+        faults = ["no weight files"] if not inventory.weights else []
+        faults += [f"without {', '.join(inventory.absent)}"] if inventory.absent else []
+        faults += ["without config.json"] if not inventory.config else []
+        if faults:
+            yield Finding(cell, "partial", "; ".join(faults))
+
+
+def _duplicates(whole: Mapping[Cell, Inventory], last_step: int, shared_start: bool) -> Iterable[Finding]:
+    groups = collections.defaultdict(list)
+    for cell, inventory in whole.items():
+        groups[frozenset(inventory.weights.values())].append(cell)
+    for group in (sorted(group) for group in groups.values() if len(group) > 1):
+        if _is_start(group, shared_start):
+            yield from (Finding(cell, "same start", f"the weights of {_others(cell, group)}") for cell in group[1:])
+        else:
+            for cell in _not_believed(group, last_step):
+                yield Finding(cell, "duplicate", f"the weights of {_others(cell, group)}")
+
+
+def _borrowed(whole: Mapping[Cell, Inventory], last_step: int) -> Iterable[Finding]:
+    owners = collections.defaultdict(set)
+    sets = {cell: frozenset(inventory.weights.values()) for cell, inventory in whole.items()}
+    for cell, inventory in whole.items():
+        for name, digest in inventory.weights.items():
+            owners[name, digest].add(cell)
+    for (name, _), group in owners.items():
+        group = sorted(group)
+        # Cells that share every file are duplicates, reported as such, or one start.
+        if len({sets[cell] for cell in group}) > 1 and not {cell.step for cell in group} <= _START:
+            for cell in _not_believed(group, last_step):
+                yield Finding(cell, "borrowed shard", f"{name} is that of {_others(cell, group)}")
+
+
+def _unlike(held: Mapping[Cell, Inventory], field: str, group_of: Callable[[Cell], str]) -> Iterable[Finding]:
+    """Cells whose `field` is not what most of their group have."""
+    groups = collections.defaultdict(dict)
+    for cell, inventory in sorted(held.items()):
+        if getattr(inventory, field):
+            groups[group_of(cell)][cell] = getattr(inventory, field)
+    for values in groups.values():
+        ((usual, count), *_) = collections.Counter(values.values()).most_common(1)
+        for cell, value in values.items():
+            if value != usual:
+                yield Finding(cell, field, f"{field}.json differs from that of {count} others")
+
+
+def _is_start(group: list[Cell], shared_start: bool) -> bool:
+    one_run = len({(cell.model, cell.seed) for cell in group}) == 1
+    one_model = len({cell.model for cell in group}) == 1
+    return {cell.step for cell in group} <= _START and (one_run or (shared_start and one_model))
+
+
+def _not_believed(group: list[Cell], last_step: int) -> list[Cell]:
+    """All but the final checkpoint of a single run; where runs share a file nobody knows whose it is."""
+    one_run = len({(cell.model, cell.seed) for cell in group}) == 1
+    return [cell for cell in group if not (one_run and cell.step == last_step)]
+
+
+def _others(cell: Cell, group: list[Cell]) -> str:
+    others = [other for other in group if other != cell]
+    near = [f"step {o.step}" if o[:2] == cell[:2] else str(o) for o in (others[-1], *others[:2])]
+    shown = list(dict.fromkeys(near))
+    return " and ".join(shown[:2]) + (f" ({len(others)} in all)" if len(others) > 2 else "")

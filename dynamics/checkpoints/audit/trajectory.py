@@ -1,0 +1,107 @@
+"""Faults that only weights betray: a run's checkpoints as points on one path.
+
+d(a, b) is the Euclidean distance of two checkpoints' weight matrices. On the path of an optimiser d(t-1, t+1) is about
+the root of d(t-1, t)^2 + d(t, t+1)^2 (diffusion) or more (drift); around a checkpoint of another run or era it is far
+below either.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+
+from dynamics.checkpoints.audit.finding import Finding
+from dynamics.errors import InputError
+from dynamics.suite import Cell
+
+Tensors = Mapping[str, np.ndarray]  # matrices of one checkpoint, by name
+
+DETOUR = 0.5  # of the shorter leg; 1 for uncorrelated noise around a mean, about 1.4 for diffusion
+JUMP = 0.8  # of the distance from the start at the checkpoint before
+EARLY = 64  # by this step a run still resembles its initialisation
+
+
+def check_trajectory(cells: Sequence[Cell], read: Callable[[Cell], Tensors]) -> list[Finding]:
+    """Findings about one run, read checkpoint by checkpoint: three are in memory, and the first.
+
+    Args:
+        cells: of one model and seed; steps need not be sorted.
+        read: a cell to its matrices (all of them, or a sample that is the same at every step).
+    """
+    findings, path = [], []  # the path: the first checkpoint and the last two that belong to it
+    for cell in sorted(cells):
+        try:
+            tensors = _flat(read(cell))
+        except InputError as error:
+            findings.append(Finding(cell, "unreadable", str(error).removeprefix("got ")))
+            continue
+        broken = [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]
+        if broken:
+            findings.append(Finding(cell, "non-finite", ", ".join(broken[:3])))
+        elif path and path[0][1].keys() != tensors.keys():
+            findings.append(Finding(cell, "unreadable", "tensors of other names than at the start"))
+        else:
+            path, found = _extended(path, (cell, tensors))
+            findings += found
+    return findings
+
+
+def _extended(path: list, newest: tuple[Cell, Tensors]) -> tuple[list, list[Finding]]:
+    """The path with one more checkpoint, without one that now proves to be a stranger, and what was found."""
+    cell = newest[0]
+    found = list(_foreign_start([*path, newest])) if len(path) == 2 and cell.step <= EARLY else []
+    if len(path) > 1 and not found:
+        stranger = list(_detour(path[-2], path[-1], newest))
+        path, found = (path[:-1], stranger) if stranger else (path, [])
+    if path:
+        found += _jump_back(path[0], path[-1], newest)
+    return [*path[:1], *path[1:][-1:], newest], found
+
+
+def _detour(before: tuple[Cell, Tensors], middle: tuple[Cell, Tensors], after: tuple[Cell, Tensors]):
+    legs = _distance(before[1], middle[1]), _distance(middle[1], after[1])
+    across = _distance(before[1], after[1])
+    if across < DETOUR * min(legs):
+        told = f"{legs[0]:.3g} and {legs[1]:.3g} from its neighbours, which are {across:.3g} apart"
+        yield Finding(middle[0], "detour", told)
+
+
+def _jump_back(start: tuple[Cell, Tensors], before: tuple[Cell, Tensors], newest: tuple[Cell, Tensors]):
+    far, near = _distance(before[1], start[1]), _distance(newest[1], start[1])
+    if near < JUMP * far:
+        yield Finding(newest[0], "jump back", f"{near:.3g} from step {start[0].step}, after {far:.3g}")
+
+
+def _foreign_start(path: list):
+    """A start that is unrelated to two early checkpoints which resemble each other."""
+    (cell, start), (_, first), (_, second) = path
+    away, along = _cosine(start, first), _cosine(first, second)
+    if away < 0.5 < along:
+        steps = path[1][0].step, path[2][0].step
+        told = f"cosine {away:.2f} with step {steps[0]}, whose cosine with step {steps[1]} is {along:.2f}"
+        yield Finding(cell, "foreign start", told)
+
+
+def _flat(tensors: Tensors) -> dict[str, np.ndarray]:
+    return {name: np.asarray(tensor, np.float32).ravel() for name, tensor in sorted(tensors.items())}
+
+
+def _distance(a: Tensors, b: Tensors) -> float:
+    return float(np.sqrt(sum(np.square(a[name] - b[name], dtype=np.float64).sum() for name in a)))
+
+
+def _cosine(a: Tensors, b: Tensors) -> float:
+    def inner(x, y):
+        return sum(float(np.dot(x[name], y[name])) for name in x)
+
+    return inner(a, b) / max(np.sqrt(inner(a, a) * inner(b, b)), np.finfo(np.float32).tiny)
+
+
+def matrices(names: Iterable[str], sample: bool) -> list[str]:
+    """Which tensors to compare: every weight matrix, or from first and last layer those that move most."""
+    kept = sorted(name for name in names if name.endswith(".weight") and "norm" not in name)
+    if not sample:
+        return kept
+    ends = [name for name in kept if name.endswith(("attention.dense.weight", "mlp.dense_4h_to_h.weight"))]
+    by_layer = sorted(ends, key=lambda name: [int(part) for part in name.split(".") if part.isdigit()])
+    return list(dict.fromkeys(itertools.chain(by_layer[:2], by_layer[-2:]))) or kept[:2]

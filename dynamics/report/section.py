@@ -1,0 +1,51 @@
+"""What a page is made of: findings as curves, panels with their words, sections of panels."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from dynamics.analysis import curves
+from dynamics.analysis.audits import Audit
+from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """All that a store holds, as curves; empty where a measure is absent."""
+
+    divergence: list[Divergence]
+    ngrams: dict[int, float]
+    llc: list[Llc]
+    trace: list[Curve]
+    largest: list[Curve]
+    smallest: list[Curve]
+    weights: list[Weights]
+    audit: Audit | None = None
+
+    @property
+    def models(self) -> list[str]:
+        """Every model of any measure, by size."""
+        names = {one.model for one in (*self.divergence, *self.trace, *self.weights)}
+        return sorted(names | {one.estimate.model for one in self.llc}, key=curves.natural)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Panel:
+    """A picture with its words."""
+
+    name: str
+    title: str
+    caption: str
+    draw: Callable[[], Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Panels of one measure; `missing` says how to get them where there are none."""
+
+    name: str
+    title: str
+    question: str
+    panels: list[Panel]
+    missing: str = ""
+    rows: tuple[dict[str, str], ...] = ()  # a table below the panels: column -> text

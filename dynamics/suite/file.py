@@ -1,0 +1,149 @@
+"""A suite of one's own from a small toml file: any tree of folders, or any hub ids.
+
+    name = "mine"
+    models = ["small", "large"]
+    seeds = [0, 1, 2]
+    steps = [0, 1, 2, 4, 8]
+    folder = "runs/{model}/seed{seed}/step{step}"     # relative to the file; or, on the hub:
+    repo = "me/{model}-seed{seed}"
+    revision = "step{step}"                           # default "main"
+
+or, for places that follow no pattern, a table for every checkpoint, which together fill a grid:
+
+    [[checkpoint]]
+    model = "small"
+    seed = 0
+    step = 0
+    folder = "runs/first"                             # or repo and revision
+"""
+
+import string
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from dynamics.errors import InputError
+from dynamics.suite.grid import Cell, Source, Suite
+
+_PLACE = ("folder", "repo", "revision")
+_GRID = ("models", "seeds", "steps")
+_FIELDS = ("name", *_GRID, *_PLACE, "shared_start", "checkpoint")
+_CELL = ("model", "seed", "step")
+
+
+def read(path: Path) -> Suite:
+    """The suite that a toml file describes.
+
+    Raises InputError for a file that is missing or no toml, an unknown or missing field, a value of another type, a
+    pattern with an unknown placeholder, two checkpoints in one cell, and a grid with holes.
+    """
+    path = Path(path)
+    fields = _parse(path)
+    _check_names(fields, _FIELDS, path)
+    name = fields.get("name", path.stem)
+    if "checkpoint" in fields:
+        return _from_tables(path, name, fields)
+    models, seeds, steps = (_listed(fields, key, path) for key in _GRID)
+    place = _place(fields, path)
+    place(models[0], seeds[0], steps[0])  # an unknown placeholder ends here
+    return _suite(path, name, fields, models, seeds, steps, place)
+
+
+def _suite(path: Path, name, fields: Mapping, models, seeds, steps, place) -> Suite:
+    for what, value, kind in (("name", name, str), ("shared_start", fields.get("shared_start", False), bool)):
+        if not isinstance(value, kind):
+            raise InputError(f"{what} = {value!r} in {path}", expected=f"a {kind.__name__}")
+    return Suite(
+        name=name,
+        models=tuple(models),
+        seeds=tuple(seeds),
+        steps=tuple(sorted(steps)),
+        source=place,
+        shared_start=fields.get("shared_start", False),
+    )
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}, which cannot be read ({error.strerror})", expected="a suite file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}, which is not toml ({error})", expected="a suite file") from error
+
+
+def _check_names(fields: Mapping, known, path: Path):
+    for field in fields:
+        if field not in known:
+            raise InputError.unknown(f"field in {path}", field, known)
+
+
+def _listed(fields: Mapping, key: str, path: Path) -> list:
+    values = fields.get(key)
+    kind = str if key == "models" else int
+    if not isinstance(values, list) or not values or not all(type(value) is kind for value in values):
+        words = "names" if kind is str else "whole numbers"
+        raise InputError(f"{key} = {values!r} in {path}", expected=f"a list of {words}, not empty")
+    if len(set(values)) != len(values):
+        raise InputError(f"{key} = {values!r} in {path}", expected="each once")
+    return values
+
+
+def _place(fields: Mapping, where: Path):
+    """(model, seed, step) -> Source, by the pattern that the fields hold."""
+    for key in _PLACE:
+        if not isinstance(fields.get(key, ""), str):
+            raise InputError(f"{key} = {fields[key]!r} in {where}", expected="a text")
+    if ("folder" in fields) == ("repo" in fields):
+        got = "folder and repo" if "folder" in fields else "neither folder nor repo"
+        raise InputError(f"{where} with {got}", expected="one of the two: a pattern of folders, or of hub ids")
+    root = where.parent
+
+    def source(model: str, seed: int, step: int) -> Source:
+        cell = {"model": model, "seed": seed, "step": step}
+        if "folder" in fields:
+            return Source(str(root / _fill(fields["folder"], cell, where)), None)
+        return Source(_fill(fields["repo"], cell, where), _fill(fields.get("revision", "main"), cell, where))
+
+    return source
+
+
+def _fill(pattern: str, cell: Mapping, where: Path) -> str:
+    try:
+        for _, name, _, _ in string.Formatter().parse(pattern):
+            if name is not None and name not in cell:
+                raise InputError.unknown(f"placeholder in {where}", name, cell)
+        return pattern.format(**cell)
+    except InputError:
+        raise
+    except (ValueError, IndexError) as error:
+        raise InputError(f"the pattern {pattern!r} in {where} ({error})", expected="such as step{step}") from error
+
+
+def _from_tables(path: Path, name: str, fields: Mapping) -> Suite:
+    places: dict[Cell, Source] = {}
+    tables = fields["checkpoint"]
+    if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
+        raise InputError(f"checkpoint = {tables!r} in {path}", expected="tables, each headed [[checkpoint]]")
+    for table in tables:
+        _check_names(table, (*_CELL, *_PLACE), path)
+        cell = _cell(table, path)
+        if cell in places:
+            raise InputError(f"{path} with {cell} twice", expected="one place for each checkpoint")
+        places[cell] = _place(table, path)(*cell)
+    if not places:
+        raise InputError(f"{path} without a checkpoint", expected="at least one table [[checkpoint]]")
+    models, seeds, steps = (list(dict.fromkeys(axis)) for axis in zip(*places, strict=True))
+    holes = [cell for m in models for s in seeds for t in steps if (cell := Cell(m, s, t)) not in places]
+    if holes:
+        listing = "; ".join(map(str, holes[:5])) + ("; ..." if len(holes) > 5 else "")
+        raise InputError(f"{path} without {listing}", expected="every seed of every model at every step")
+    return _suite(path, name, fields, models, seeds, steps, lambda model, seed, step: places[Cell(model, seed, step)])
+
+
+def _cell(table: Mapping, path: Path) -> Cell:
+    for key, kind in zip(_CELL, (str, int, int), strict=True):
+        if type(table.get(key)) is not kind:
+            raise InputError(f"a checkpoint with {key} = {table.get(key)!r} in {path}", expected=f"a {kind.__name__}")
+    return Cell(table["model"], table["seed"], table["step"])

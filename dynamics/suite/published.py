@@ -1,0 +1,65 @@
+"""Suites on the hub, as their authors laid them out."""
+
+from dynamics.suite.grid import Source, Suite
+
+PYTHIA_SIZES = ("14m", "31m", "70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b")
+POLYPYTHIA_SIZES = PYTHIA_SIZES[:5]
+# 14m and 31m were trained on the deduplicated Pile alone and have no second variant.
+PYTHIA_MODELS = (*PYTHIA_SIZES, *(f"{size}-deduped" for size in PYTHIA_SIZES[2:]))
+PYTHIA_STEPS = (0, *(2**k for k in range(10)), *range(1000, 144_000, 1000))
+# The log-spaced subset of Fehlauer et al. 2025: doublings in either part of the grid.
+PYTHIA_LOG_STEPS = (0, *(2**k for k in range(10)), *(1000 * 2**k for k in range(8)))
+MULTIBERT_STEPS = (0, *range(20_000, 200_001, 20_000), *range(300_000, 2_000_001, 100_000))
+
+
+def _on_pythia_steps(name: str, models, seeds, repo, *, shared_start: bool = False) -> Suite:
+    return Suite(
+        name=name,
+        models=models,
+        seeds=tuple(seeds),
+        steps=PYTHIA_STEPS,
+        source=lambda model, seed, step: Source(repo(model, seed), f"step{step}"),
+        default_steps=PYTHIA_LOG_STEPS,
+        shared_start=shared_start,
+    )
+
+
+def pythia() -> Suite:
+    """Pythia (Biderman et al. 2023): ten sizes, eight of them deduplicated too, one seed."""
+    return _on_pythia_steps("pythia", PYTHIA_MODELS, [0], lambda model, _: f"EleutherAI/pythia-{model}")
+
+
+def polypythia() -> Suite:
+    """PolyPythias (van der Wal et al. 2025): five sizes, ten seeds; seed 0 is the base model."""
+
+    def repo(model: str, seed: int) -> str:
+        return f"EleutherAI/pythia-{model}" + (f"-seed{seed}" if seed else "")
+
+    return _on_pythia_steps("polypythia", POLYPYTHIA_SIZES, range(10), repo)
+
+
+def polypythia_data() -> Suite:
+    """PolyPythias whose seeds vary the order of the data alone: one initialisation."""
+
+    def repo(model: str, seed: int) -> str:
+        return f"EleutherAI/pythia-{model}-data-seed{seed}"
+
+    return _on_pythia_steps("polypythia-data", ("160m",), range(1, 4), repo, shared_start=True)
+
+
+def polypythia_weights() -> Suite:
+    """PolyPythias whose seeds vary the initialisation alone."""
+
+    def repo(model: str, seed: int) -> str:
+        return f"EleutherAI/pythia-{model}-weight-seed{seed}"
+
+    return _on_pythia_steps("polypythia-weights", ("160m",), range(1, 4), repo)
+
+
+def multibert() -> Suite:
+    """MultiBERTs (Sellam et al. 2022): the five seeds with checkpoints during training, a repository for each."""
+
+    def source(model: str, seed: int, step: int) -> Source:
+        return Source(f"google/multiberts-seed_{seed}-step_{step // 1000}k", "main")
+
+    return Suite(name="multibert", models=("base",), seeds=tuple(range(5)), steps=MULTIBERT_STEPS, source=source)

@@ -1,0 +1,162 @@
+"""Revisions, listings and single tensors of a hub; what it refuses is told in terms of what was asked for."""
+
+import json
+import math
+
+import huggingface_hub.constants
+import numpy as np
+import pytest
+import safetensors.numpy
+from hub_server import serving, sha256
+
+from dynamics.checkpoints import head, hub, transfer
+from dynamics.errors import InputError
+
+RNG = np.random.default_rng(0)
+A = {f"layer.{k}.weight": RNG.normal(size=(127, 331)).astype(np.float32) for k in range(4)}
+B = {"head.weight": RNG.normal(size=(61, 7)).astype(np.float16)}
+ONE = {"config.json": b"{}", "model.safetensors": safetensors.numpy.save({**A, **B})}
+SHARDS = [f"model-0000{k}-of-00002.safetensors" for k in (1, 2)]
+SPLIT = {
+    "config.json": b"{}",
+    "model.safetensors.index.json": json.dumps(
+        {"weight_map": {**dict.fromkeys(A, SHARDS[0]), **dict.fromkeys(B, SHARDS[1])}}
+    ).encode(),
+    SHARDS[0]: safetensors.numpy.save(A),
+    SHARDS[1]: safetensors.numpy.save(B),
+}
+REPO = "acme/tiny"
+STEPS = [f"step{step}" for step in (0, *(2**k for k in range(10)), *range(1000, 144_000, 1000))]
+
+
+@pytest.fixture
+def server(tmp_path, monkeypatch):
+    branches = {step: {**ONE, "config.json": step.encode()} for step in STEPS}
+    with serving({REPO: {"main": ONE, "split": SPLIT, **branches}}, monkeypatch, tmp_path) as server:
+        yield server
+
+
+def test_refs_and_listing_are_what_the_hub_holds(server):
+    assert set(hub.refs(REPO)) == {"main", "split", *STEPS}
+    found = hub.listing(REPO, "split")
+    assert (found.repo, found.revision, found.commit) == (REPO, "split", server.commit(REPO, "split"))
+    assert {name: file.size for name, file in found.files.items()} == {name: len(body) for name, body in SPLIT.items()}
+    assert found.files[SHARDS[0]].sha256 == sha256(SPLIT[SHARDS[0]])
+    assert found.files["config.json"].sha256 is None
+    assert found.weights() == "model.safetensors.index.json"
+    assert hub.listing(REPO, found.commit).files == found.files
+
+
+def test_looking_at_every_branch_again_costs_one_request(server):
+    first = [hub.listing(REPO, step) for step in STEPS]
+    assert server.count() == len(STEPS) + 1
+    hub.close()  # as a new process would be
+    assert [hub.listing(REPO, step) for step in STEPS] == first
+    assert server.count() == len(STEPS) + 2
+    assert server.count("/refs") == 2
+
+
+def test_a_damaged_listing_on_disk_is_asked_for_again(server):
+    first = hub.listing(REPO)
+    (kept,) = hub.place(REPO).glob("listings/*")
+    for damaged in ("", "[{}]", "[3]", "{", '[{"rfilename": "x", "size": 3, "blobId": "../../x"}]'):
+        kept.write_text(damaged)
+        assert hub.listing(REPO) == first
+    assert server.count("/revision/") == 6
+
+
+def test_a_small_file_is_verified(server):
+    found = hub.listing(REPO, "step512")
+    assert hub.content(REPO, found.commit, "config.json") == b"step512"
+    server.fail("config.json", "wrong")
+    with pytest.raises(InputError, match=r"config.json of acme/tiny .* with digest"):
+        hub.content(REPO, found.commit, "config.json")
+    with pytest.raises(InputError, match=r"unknown file of .* 'confg.json'.*Did you mean config.json"):
+        hub.content(REPO, found.commit, "confg.json")
+
+
+def test_one_tensor_costs_little_more_than_its_bytes(server):
+    for revision, index in (("main", b""), ("split", SPLIT["model.safetensors.index.json"])):
+        before = server.bytes_of(".safetensors") + server.bytes_of("index.json")
+        for name in ("layer.2.weight", "head.weight"):
+            tensor = hub.remote_tensor(REPO, revision, name)
+            assert tensor.dtype == (np.float16 if name in B else np.float32)
+            np.testing.assert_array_equal(tensor, {**A, **B}[name])
+        own = A["layer.2.weight"].nbytes + B["head.weight"].nbytes
+        cost = server.bytes_of(".safetensors") + server.bytes_of("index.json") - before
+        assert cost <= own + 2 * len(index) + 2 * head.SPAN
+
+
+def test_a_folder_on_the_hub_reads_as_one_on_disk(server):
+    for revision in ("main", "split"):
+        folder = hub.RemoteFolder(REPO, revision)
+        assert folder.names() == {*A, *B}
+        assert folder.shape("head.weight") == (61, 7)
+        with pytest.raises(InputError, match=r"layer\.9\.weight"):
+            folder.read("layer.9.weight")
+
+
+def test_remote_bytes_are_one_request_each(server):
+    found = hub.listing(REPO)
+    body = ONE["model.safetensors"]
+    url = f"{server.url}/{REPO}/resolve/{found.commit}/model.safetensors"
+    source = hub.RemoteBytes(hub.client(), url, len(body), "the file")
+    for start, stop in ((0, 8), (1000, 5000), (len(body) - 3, len(body))):
+        assert bytes(source.read(start, stop)) == body[start:stop]
+    assert server.count("/cdn/") == 3
+    assert server.bytes_of("model.safetensors") == 8 + 4000 + 3
+
+
+def test_near_revisions_are_named(server):
+    with pytest.raises(InputError, match=r"unknown revision of acme/tiny 'step51'.*Did you mean .*step512"):
+        hub.listing(REPO, "step51")
+    with pytest.raises(InputError, match="unknown revision of acme/tiny 'aaaa"):
+        hub.listing(REPO, "a" * 40)
+
+
+def test_unknown_and_gated_repositories(server):
+    with pytest.raises(InputError, match=r"acme/tinny, which .* does not know .*RepoNotFound.*Check its spelling"):
+        hub.listing("acme/tinny")
+    server.gated.add(REPO)
+    with pytest.raises(InputError, match=rf"Accept the terms at {server.url}/{REPO}, then set HF_TOKEN"):
+        hub.remote_tensor(REPO, "main", "head.weight")
+    server.fail("/refs", "status", 403)
+    hub.close()
+    with pytest.raises(InputError, match=r"a refusal to give acme/tiny at revision main .*status 403"):
+        hub.refs(REPO)
+
+
+@pytest.mark.parametrize("part", ["/refs", "/revision/"])
+def test_a_login_page_in_place_of_the_hub(server, part):
+    server.fail(part, "html", times=math.inf)
+    with pytest.raises(InputError, match=r"an html page from .*proxy or a login page"):
+        hub.listing(REPO)
+
+
+def test_an_answer_of_another_kind(server, monkeypatch):
+    for answer in ([], {"branches": 3}, {"branches": [{"name": "main", "targetCommit": "../x"}]}, {"siblings": [{}]}):
+        hub.close()
+        monkeypatch.setattr(transfer.Client, "json", lambda self, url, answer=answer: answer)
+        with pytest.raises(InputError, match="Check HF_ENDPOINT"):
+            hub.listing(REPO, "main" if "siblings" not in answer else "b" * 40)
+
+
+def test_no_network_and_offline_say_how_to_fetch_elsewhere(server, monkeypatch):
+    command = (
+        "hf download acme/tiny --revision step1` .*--local-dir weights/acme/tiny/step1` and then --weights=weights"
+    )
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(InputError, match=f"HF_HUB_OFFLINE is set.*`{command}"):
+        hub.RemoteFolder(REPO, "step1")
+    assert server.count() == 0
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
+    commit = hub.listing(REPO, "step1").commit
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
+    with pytest.raises(InputError, match=r"no whole answer from http://127.0.0.1:1/.* in 3 attempts"):
+        hub.refs(REPO)
+    assert hub.listing(REPO, commit).files  # on disk
+
+
+def test_the_token_goes_with_every_request_to_the_hub(server):
+    hub.listing(REPO)
+    assert set(server.tokens.values()) == {"Bearer secret"}
