@@ -243,6 +243,8 @@ def client() -> transfer.Client:
 @functools.cache
 def _made() -> transfer.Client:
     token = huggingface_hub.get_token()
+    if token and not token.isascii():
+        raise InputError("an HF_TOKEN with a character that no token has", expected="letters, digits and underscores")
     headers = huggingface_hub.utils.build_hf_headers(
         token=token or False, library_name="dynamics", library_version=dynamics.__version__
     )

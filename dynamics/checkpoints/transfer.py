@@ -262,4 +262,6 @@ def _bytes_before(response: httpx.Response, url: str, start: int, stop: int) -> 
 
 
 def _told(error: Exception) -> str:
+    if isinstance(error, httpx.LocalProtocolError):
+        return "a header that cannot be sent"  # its own words may hold the token
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

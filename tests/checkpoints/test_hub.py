@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import safetensors.numpy
 from hub_server import serving, sha256
+from make_torch_zip import state_dict
 
 from dynamics.checkpoints import head, hub, transfer
 from dynamics.errors import InputError
@@ -25,6 +26,7 @@ SPLIT = {
     SHARDS[0]: safetensors.numpy.save(A),
     SHARDS[1]: safetensors.numpy.save(B),
 }
+TORCH = {"config.json": b"{}", "pytorch_model.bin": state_dict({**A, **B})}
 REPO = "acme/tiny"
 STEPS = [f"step{step}" for step in (0, *(2**k for k in range(10)), *range(1000, 144_000, 1000))]
 
@@ -32,12 +34,12 @@ STEPS = [f"step{step}" for step in (0, *(2**k for k in range(10)), *range(1000, 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     branches = {step: {**ONE, "config.json": step.encode()} for step in STEPS}
-    with serving({REPO: {"main": ONE, "split": SPLIT, **branches}}, monkeypatch, tmp_path) as server:
+    with serving({REPO: {"main": ONE, "split": SPLIT, "torch": TORCH, **branches}}, monkeypatch, tmp_path) as server:
         yield server
 
 
 def test_refs_and_listing_are_what_the_hub_holds(server):
-    assert set(hub.refs(REPO)) == {"main", "split", *STEPS}
+    assert set(hub.refs(REPO)) == {"main", "split", "torch", *STEPS}
     found = hub.listing(REPO, "split")
     assert (found.repo, found.revision, found.commit) == (REPO, "split", server.commit(REPO, "split"))
     assert {name: file.size for name, file in found.files.items()} == {name: len(body) for name, body in SPLIT.items()}
@@ -76,19 +78,21 @@ def test_a_small_file_is_verified(server):
 
 
 def test_one_tensor_costs_little_more_than_its_bytes(server):
-    for revision, index in (("main", b""), ("split", SPLIT["model.safetensors.index.json"])):
-        before = server.bytes_of(".safetensors") + server.bytes_of("index.json")
+    for revision, index in (("main", b""), ("torch", b""), ("split", SPLIT["model.safetensors.index.json"])):
+        before = sum(map(server.bytes_of, (".safetensors", ".bin", "index.json")))
         for name in ("layer.2.weight", "head.weight"):
             tensor = hub.remote_tensor(REPO, revision, name)
             assert tensor.dtype == (np.float16 if name in B else np.float32)
             np.testing.assert_array_equal(tensor, {**A, **B}[name])
         own = A["layer.2.weight"].nbytes + B["head.weight"].nbytes
-        cost = server.bytes_of(".safetensors") + server.bytes_of("index.json") - before
-        assert cost <= own + 2 * len(index) + 2 * head.SPAN
+        cost = sum(map(server.bytes_of, (".safetensors", ".bin", "index.json"))) - before
+        # Beside them, for each: an index, and the head of a file; of torch's its end too.
+        ends = 2 if revision == "torch" else 1
+        assert cost <= own + 2 * (len(index) + ends * head.SPAN + 500)
 
 
 def test_a_folder_on_the_hub_reads_as_one_on_disk(server):
-    for revision in ("main", "split"):
+    for revision in ("main", "split", "torch"):
         folder = hub.RemoteFolder(REPO, revision)
         assert folder.names() == {*A, *B}
         assert folder.shape("head.weight") == (61, 7)
@@ -155,6 +159,14 @@ def test_no_network_and_offline_say_how_to_fetch_elsewhere(server, monkeypatch):
     with pytest.raises(InputError, match=r"no whole answer from http://127.0.0.1:1/.* in 3 attempts"):
         hub.refs(REPO)
     assert hub.listing(REPO, commit).files  # on disk
+
+
+def test_a_token_that_is_none_is_told(server, monkeypatch):
+    hub.close()
+    monkeypatch.setenv("HF_TOKEN", "“secret”")
+    with pytest.raises(InputError, match="HF_TOKEN with a character") as raised:
+        hub.refs(REPO)
+    assert "secret" not in str(raised.value)
 
 
 def test_the_token_goes_with_every_request_to_the_hub(server):

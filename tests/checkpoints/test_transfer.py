@@ -181,6 +181,14 @@ def test_the_token_stays_with_the_endpoint(tmp_path):
         each.close()
 
 
+def test_a_token_that_cannot_be_sent_is_not_shown(server):
+    client = transfer.Client({"Authorization": "Bearer hf_secret\n"})
+    with pytest.raises(InputError, match=r"cannot be asked for .*HF_TOKEN") as raised:
+        client.json(where(server, "config.json"))
+    assert "hf_secret" not in str(raised.value)
+    client.close()
+
+
 def test_a_full_disk_is_told_and_the_next_attempt_goes_on(client, server, tmp_path):
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
