@@ -47,7 +47,7 @@ class Unit:
 def shard(units: Sequence[Unit], part: str) -> list[Unit]:
     """Every n-th unit, from the i-th: part "i/n" with 0 <= i < n. Raises InputError on any other form."""
     index, _, count = part.partition("/")
-    if not (index.isdigit() and count.isdigit() and int(index) < int(count)):
+    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
         raise InputError(f"--shard={part}", expected="i/n with 0 <= i < n, e.g. 0/4")
     return list(units)[int(index) :: int(count)]
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -57,8 +58,11 @@ _DISK = (
 )
 
 
-class Preempted(BaseException):
-    """SIGTERM: the scheduler wants the machine back. What is committed stays; the unit under way is dropped."""
+# signal -> exit code, and what is said
+_ENDS = {
+    signal.SIGINT: (130, b"\nstopped; run the same command to go on where it was\n"),
+    signal.SIGTERM: (143, b"\nterminated; committed results stay, the same command goes on\n"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,7 +107,7 @@ class Context:
 
     def text_config(self) -> dict:
         """The part of a configuration that says what was measured on."""
-        return {"suite": self.suite.name, "corpus": FLAGS.corpus or "embedded", "context": FLAGS.context}
+        return {"suite": self.suite.name, "corpus_sha256": self.corpus_fingerprint, "context": FLAGS.context}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -209,7 +213,9 @@ def main(body: Callable[[], None]):
             raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
         if not FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # orbax tells of every file it opens
-        signal.signal(signal.SIGTERM, _preempt)
+        # Not by exceptions: one raised inside a callback of the compiler is swallowed. A kill at any point is safe.
+        for number, (code, words) in _ENDS.items():
+            signal.signal(number, functools.partial(_end, code, words))
         try:
             body()
         except InputError as error:
@@ -219,12 +225,6 @@ def main(body: Callable[[], None]):
             where = f" at {error.filename}" if error.filename else ""
             print(f"error: got {error.strerror or error}{where}; {_DISK}", file=sys.stderr)
             sys.exit(1)
-        except KeyboardInterrupt:
-            print("\nstopped; run the same command to go on where it was", file=sys.stderr)
-            sys.exit(130)
-        except Preempted:
-            print("\nterminated; committed results stay, the same command goes on", file=sys.stderr)
-            sys.exit(143)
 
     app.run(guarded)
 
@@ -256,8 +256,9 @@ def stack(trees: Sequence):
     return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)
 
 
-def _preempt(signum, frame):
-    raise Preempted
+def _end(code: int, words: bytes, signum, frame):
+    os.write(2, words)
+    os._exit(code)
 
 
 def _integers(flag: str) -> list[int] | None:

@@ -16,7 +16,7 @@ import numpy as np
 from dynamics.errors import InputError
 
 MOST_BYTES = 1 << 26
-_MOST_STEPS, _MOST_DEPTH = 500_000, 20_000  # about 45 steps a tensor; 2000 stack items a dict of 1000 at a time
+_MOST_STEPS, _MOST_DEPTH = 200_000, 20_000  # about 45 steps a tensor; 2000 stack items a dict of 1000 at a time
 _STATE_DICT = "Only state dicts are read; in torch, save it again as torch.save(model.state_dict(), path)."
 _OPERATIONS = {operation.code: operation for operation in pickletools.opcodes}
 _DICT = "collections OrderedDict"

@@ -183,7 +183,10 @@ def provenance(committed: Mapping[str, curves.Committed]) -> list[tuple[str, lis
 def _source(weight: Mapping) -> str:
     """A hub id, or the last parts of a folder's path: a page that is shown tells no home folder."""
     source = str(weight.get("source", "?"))
-    return f"folder …/{Path(source).parents[2].name}" if Path(source).is_absolute() else source
+    if not Path(source).is_absolute():
+        return source
+    parts = Path(source).parts
+    return f"folder …/{parts[max(1, len(parts) - 4)]}"  # of FOLDER/MODEL/SEED/STEP
 
 
 def configurations(committed: Mapping[str, curves.Committed]) -> list[tuple[str, str]]:

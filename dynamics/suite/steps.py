@@ -41,8 +41,8 @@ def _of_word(word: str, steps: Sequence[int], log: Sequence[int]) -> Sequence[in
     if word == "log":
         return log
     kind, _, count = word.partition(":")
-    if kind == "linear" and count.isdigit():
+    if kind == "linear" and count.isdecimal():
         return linear(steps, int(count))
-    if word.isdigit():
+    if word.isdecimal():
         return [int(word)]
     raise InputError(f"steps {word!r}", expected="whole numbers, log, all, or linear:N, separated by commas")

@@ -33,10 +33,10 @@ def refused(tmp_path):
     """The file's bytes -> the message of the InputError that opening them raises, within 2 s."""
 
     def opened(content: bytes, *parts: str, name: str = "x.bin") -> str:
-        begun = time.monotonic()
+        begun = time.process_time()
         with pytest.raises(InputError) as caught:
             open_tensors(LocalBytes(make.write(tmp_path / name, content)))
-        assert time.monotonic() - begun < 2
+        assert time.process_time() - begun < 2
         message = str(caught.value)
         assert all(part in message for part in (name, *parts)), message
         assert len(message) < 1500
@@ -120,8 +120,8 @@ PROGRAMS = {
     "no UTF-8": (b"\x80\x02" + pickle.BINUNICODE + U32(1) + b"\xff.", "BINUNICODE is damaged"),
     "long number": (b"\x80\x02" + pickle.LONG4 + U32(2**31 - 1) + b"\1" * 99, "the pickle operation LONG4"),
     "text number": (b"\x80\x02" + pickle.LONG + b"9" * 100_000 + b"L\n.", "the pickle operation LONG"),
-    "deep tuples": (b"\x80\x02)" + pickle.TUPLE1 * 450_000 + b".", "a pickled tuple"),
-    "endless tuples": (b"\x80\x02)" + pickle.TUPLE1 * 600_000 + b".", "more than 500000 steps"),
+    "deep tuples": (b"\x80\x02)" + pickle.TUPLE1 * 180_000 + b".", "a pickled tuple"),
+    "endless tuples": (b"\x80\x02)" + pickle.TUPLE1 * 300_000 + b".", "more than 200000 steps"),
     "deep marks": (b"\x80\x02" + pickle.MARK * 1_000_000 + b".", "stacks more than"),
     "deep lists": (b"\x80\x02" + pickle.EMPTY_LIST * 1_000_000 + b".", "stacks more than"),
     "doubling": (b"\x80\x02)" + b"\x94h\0\x86" * 10_000 + b".", "a pickled tuple"),
@@ -303,7 +303,7 @@ def fuzzed(seed: int, seconds: float, path: Path) -> dict[str, int]:
 
 
 def outcome(path: Path) -> str:
-    begun = time.monotonic()
+    begun = time.process_time()
     try:
         file = open_tensors(LocalBytes(path))
         for key in file.names():
@@ -314,7 +314,7 @@ def outcome(path: Path) -> str:
     except InputError:
         return "refused"
     finally:
-        assert time.monotonic() - begun < 2
+        assert time.process_time() - begun < 2
     return "read"
 
 
