@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import os
 import signal
 import sys
@@ -105,6 +106,16 @@ class Context:
         windows.check_vocabulary(self.held_out.tokens, loaded.config.vocab_size)
         return loaded
 
+    @property
+    def place(self) -> str:
+        """Which checkpoints bear the suite's names: a trained suite's fingerprint, or a digest of where they lie."""
+        first = self.suite.source(self.suite.models[0], 0, 0) if FLAGS.suite in nano.RECIPES else None
+        if first:
+            return Path(first.location).parents[2].name
+        whole = named_suite()
+        spot = whole.source(whole.models[0], whole.seeds[0], whole.steps[0]).location
+        return hashlib.sha256(spot.encode()).hexdigest()[:12]
+
     def text_config(self) -> dict:
         """The part of a configuration that says what was measured on."""
         return {"suite": self.suite.name, "corpus_sha256": self.corpus_fingerprint, "context": FLAGS.context}
@@ -152,7 +163,8 @@ def out_folder(suite_name: str) -> Path:
 def run(context: Context, experiment: Experiment):
     """Computes what is not yet committed of this shard's units, in order."""
     mine = results.shard(experiment.units, context.shard)
-    missing = [unit for unit in mine if not context.store.has(unit, experiment.config)]
+    config = {**experiment.config, "checkpoints": context.place}
+    missing = [unit for unit in mine if not context.store.has(unit, config)]
     logging.info("%s: %d of %d units to compute", experiment.measure, len(missing), len(mine))
     for unit in progress.follow(_brought(context, missing), len(missing), experiment.measure):
         data, weights = experiment.compute(context, unit)
@@ -160,7 +172,7 @@ def run(context: Context, experiment: Experiment):
             "weights": weights,
             "corpus": {"name": context.corpus.name, "sha256": context.corpus_fingerprint},
         }
-        context.store.write(unit, data, experiment.config, provenance)
+        context.store.write(unit, data, config, provenance)
 
 
 def _brought(context: Context, units: Sequence[Unit]) -> Iterator[Unit]:
