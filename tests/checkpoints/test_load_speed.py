@@ -57,7 +57,10 @@ def seconds(function) -> float:
 def test_loading_is_reading_and_casting(folder):
     path = folder / "model.safetensors"
     offset = 8 + int.from_bytes(path.read_bytes()[:8], "little")
-    read_and_cast = lambda: np.fromfile(path, np.float16, offset=offset).astype(np.float32)  # noqa: E731
+
+    def read_and_cast():
+        return np.fromfile(path, np.float16, offset=offset).astype(np.float32)
+
     seconds(read_and_cast), seconds(lambda: checkpoints.load(folder))  # warms the page cache
     pairs: list[tuple[float, float]] = []
     # Loading uses every core and the yardstick one, so a busy machine is given time to come to rest.

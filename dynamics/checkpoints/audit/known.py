@@ -61,29 +61,16 @@ KNOWN_FAULTS: tuple[KnownFault, ...] = (
         convicts=True,
         what="the run does not descend from this initialisation",
     ),
-    KnownFault(
-        issue=f"{_TRACKER}202",
-        reported="2026-07-17",
-        repos=_pythia("410m-seed9"),
-        steps=(40_000,),
-        convicts=True,
-        what="without weights",
-    ),
-    KnownFault(
-        issue=f"{_TRACKER}202",
-        reported="2026-07-17",
-        repos=_pythia("410m-seed6"),
-        steps=(88_000,),
-        convicts=True,
-        what="without weights",
-    ),
-    KnownFault(
-        issue=f"{_TRACKER}202",
-        reported="2026-07-17",
-        repos=_pythia("410m-seed2"),
-        steps=(111_000,),
-        convicts=True,
-        what="without weights",
+    *(
+        KnownFault(
+            issue=f"{_TRACKER}202",
+            reported="2026-07-17",
+            repos=_pythia(name),
+            steps=(step,),
+            convicts=True,
+            what="without weights",
+        )
+        for name, step in (("410m-seed9", 40_000), ("410m-seed6", 88_000), ("410m-seed2", 111_000))
     ),
     KnownFault(
         issue=f"{_TRACKER}108",
