@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from dynamics.checkpoints import convert, hub, hub_config, tensor_file
+from dynamics.checkpoints import convert, fetch, hub_config, tensor_file
 from dynamics.errors import InputError
 from dynamics.models import gpt_neox
 
@@ -29,7 +29,8 @@ def load(source: str | Path, revision: str | None = None, *, weights=None, dtype
     """Loads a folder in the hub's layout, or a hub id such as "EleutherAI/pythia-14m" at a revision.
 
     Args:
-        source: a folder, or a hub id; the files of the latter must be on this machine (`checkpoints.hub.locate`).
+        source: a folder, or a hub id; the files of the latter are downloaded unless they are on this machine
+            (`checkpoints.fetch`).
         revision: for a hub id, e.g. "step512".
         weights: a folder tree REPO/REVISION to look in before the Hugging Face cache.
         dtype: of every leaf, whatever the files hold (float16 and bfloat16 are widened to float32 by default).
@@ -53,7 +54,7 @@ def find(source: str | Path, revision: str | None = None, *, weights=None) -> Pa
         return Path(source)
     if Path(source).is_absolute() or str(source).count("/") != 1 or str(source).startswith("."):
         raise InputError(f"{source}, which is no folder", expected="a checkpoint folder, or a hub id like owner/name")
-    return hub.locate(str(source), revision, weights)
+    return fetch.fetch(str(source), revision, weights)
 
 
 def save(folder: str | Path, config: gpt_neox.Config, params, tokenizer: Path | None = None) -> Path:

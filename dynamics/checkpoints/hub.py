@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import huggingface_hub
-import numpy as np
 from huggingface_hub import constants
 
 import dynamics
@@ -84,7 +83,7 @@ def refs(repo: str) -> dict[str, str]:
     # The first thread asks, the others wait for its answer.
     with _asking.setdefault((endpoint, repo), threading.Lock()):
         if (endpoint, repo) not in _refs:
-            with _told(repo, "main") as http:
+            with told(repo, "main") as http:
                 answer = http.json(_api(repo, "refs"))
             _refs[endpoint, repo] = _read_refs(answer, repo)
         return _refs[endpoint, repo]
@@ -96,7 +95,7 @@ def listing(repo: str, revision: str = "main") -> Listing:
     kept = place(repo) / "listings" / f"{commit}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         return Listing(repo, revision, commit, _read_files(json.loads(kept.read_text())))
-    with _told(repo, revision) as http:
+    with told(repo, revision) as http:
         answer = http.json(_api(repo, f"revision/{commit}?blobs=true"))
     try:
         files = _read_files(answer["siblings"])
@@ -109,9 +108,9 @@ def listing(repo: str, revision: str = "main") -> Listing:
 def content(repo: str, commit: str, name: str) -> bytes:
     """A small file's bytes, verified. Raises InputError if the commit has no such file."""
     found = listing(repo, commit)
-    file = _listed(found, name)
-    with _told(repo, commit) as http:
-        body = http.read_range(_url(found, name), 0, file.size)
+    file = listed(found, name)
+    with told(repo, commit) as http:
+        body = http.read_range(url(found, name), 0, file.size)
     hasher = transfer.hasher(file.size, file.digest)
     hasher.update(body)
     if hasher.hexdigest() != file.digest:
@@ -121,65 +120,9 @@ def content(repo: str, commit: str, name: str) -> bytes:
 
 def download(found: Listing, name: str, target: Path, halt: threading.Event | None = None) -> Path:
     """A listed file at `target`, verified; see `transfer.Client.download`."""
-    file = _listed(found, name)
-    with _told(found.repo, found.revision) as http:
-        return http.download(_url(found, name), target, file.size, file.digest, halt=halt)
-
-
-class RemoteBytes:
-    """A remote file as a `byte_source.ByteSource`: a read is one request for its range."""
-
-    def __init__(self, client: transfer.Client, url: str, size: int, name: str):
-        self.name, self.size = name, size
-        self._client, self._url = client, url
-
-    def read(self, start: int, stop: int) -> memoryview:
-        return memoryview(self._client.read_range(self._url, start, stop))
-
-
-class RemoteFolder:
-    """Named tensors of a revision on the hub; each costs its shard's header, once, and its own bytes.
-
-    Raises InputError as `listing` does, and for a revision without weights or with a damaged file.
-    """
-
-    def __init__(self, repo: str, revision: str = "main"):
-        self._listing = listing(repo, revision)
-        head = self._listing.weights()
-        # Without an index, the one file holds every name.
-        self._map = shard_map(self._listing, content(repo, self._listing.commit, head)) if is_index(head) else {}
-        self._single = head
-        self._opened: dict[str, tensor_file.TensorFile] = {}
-
-    def names(self) -> set[str]:
-        return set(self._map) or self._open(self._single).names()
-
-    def shape(self, name: str) -> tuple[int, ...]:
-        return self._holder(name).shape(name)
-
-    def read(self, name: str) -> np.ndarray:
-        """The tensor as stored, bfloat16 included (ml_dtypes)."""
-        with _told(self._listing.repo, self._listing.revision):
-            return self._holder(name).read(name)
-
-    def _holder(self, name: str) -> tensor_file.TensorFile:
-        if self._map and name not in self._map:
-            raise InputError.unknown(f"tensor of {self._listing.repo}", name, sorted(self._map))
-        return self._open(self._map.get(name, self._single))
-
-    def _open(self, shard: str) -> tensor_file.TensorFile:
-        if shard not in self._opened:
-            file = _listed(self._listing, shard)
-            where = f"{shard} of {self._listing.repo} at revision {self._listing.revision}"
-            with _told(self._listing.repo, self._listing.revision) as http:
-                source = RemoteBytes(http, _url(self._listing, shard), file.size, where)
-                self._opened[shard] = tensor_file.open_tensors(source)
-        return self._opened[shard]
-
-
-def remote_tensor(repo: str, revision: str, name: str) -> np.ndarray:
-    """One tensor of a checkpoint on the hub, without the rest of it."""
-    return RemoteFolder(repo, revision).read(name)
+    file = listed(found, name)
+    with told(found.repo, found.revision) as http:
+        return http.download(url(found, name), target, file.size, file.digest, halt=halt)
 
 
 def is_index(name: str) -> bool:
@@ -199,13 +142,6 @@ def shard_map(found: Listing, index: bytes) -> dict[str, str]:
         told = f"{len(missing)} of {len(names)} shards missing ({', '.join(missing)})"
         raise InputError(f"{where} with {told}", expected="every shard that its index names", mend="Leave it out.")
     return shards
-
-
-def locate(repo: str, revision: str | None = None, weights: str | Path | None = None) -> Path:
-    """The folder of a revision's files on this machine, brought there if need be: `fetch.fetch`."""
-    from dynamics.checkpoints import fetch  # which imports this module
-
-    return fetch.fetch(repo, revision, weights)
 
 
 def place(repo: str) -> Path:
@@ -259,7 +195,7 @@ def _api(repo: str, what: str) -> str:
     return f"{_endpoint()}/api/models/{urllib.parse.quote(repo)}/{what}"
 
 
-def _url(found: Listing, name: str) -> str:
+def url(found: Listing, name: str) -> str:
     return f"{_endpoint()}/{urllib.parse.quote(found.repo)}/resolve/{found.commit}/{urllib.parse.quote(name)}"
 
 
@@ -273,7 +209,7 @@ def _commit(repo: str, revision: str) -> str:
     return known[revision]
 
 
-def _listed(found: Listing, name: str) -> RemoteFile:
+def listed(found: Listing, name: str) -> RemoteFile:
     if name not in found.files:
         raise InputError.unknown(f"file of {found.repo} at revision {found.revision}", name, found.files)
     return found.files[name]
@@ -309,7 +245,7 @@ def _foreign(what: str) -> InputError:
 
 
 @contextlib.contextmanager
-def _told(repo: str, revision: str) -> Iterator[transfer.Client]:
+def told(repo: str, revision: str) -> Iterator[transfer.Client]:
     """The client of this process; refusals and silence are told in terms of what was asked for."""
     if constants.is_offline_mode():
         raise Absent(repo, revision, why="HF_HUB_OFFLINE is set")

@@ -10,7 +10,7 @@ import safetensors.numpy
 from hub_server import serving, sha256
 from make_torch_zip import state_dict
 
-from dynamics.checkpoints import head, hub, transfer
+from dynamics.checkpoints import head, hub, remote, transfer
 from dynamics.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -81,7 +81,7 @@ def test_one_tensor_costs_little_more_than_its_bytes(server):
     for revision, index in (("main", b""), ("torch", b""), ("split", SPLIT["model.safetensors.index.json"])):
         before = sum(map(server.bytes_of, (".safetensors", ".bin", "index.json")))
         for name in ("layer.2.weight", "head.weight"):
-            tensor = hub.remote_tensor(REPO, revision, name)
+            tensor = remote.remote_tensor(REPO, revision, name)
             assert tensor.dtype == (np.float16 if name in B else np.float32)
             np.testing.assert_array_equal(tensor, {**A, **B}[name])
         own = A["layer.2.weight"].nbytes + B["head.weight"].nbytes
@@ -93,7 +93,7 @@ def test_one_tensor_costs_little_more_than_its_bytes(server):
 
 def test_a_folder_on_the_hub_reads_as_one_on_disk(server):
     for revision in ("main", "split", "torch"):
-        folder = hub.RemoteFolder(REPO, revision)
+        folder = remote.RemoteFolder(REPO, revision)
         assert folder.names() == {*A, *B}
         assert folder.shape("head.weight") == (61, 7)
         with pytest.raises(InputError, match=r"layer\.9\.weight"):
@@ -104,7 +104,7 @@ def test_remote_bytes_are_one_request_each(server):
     found = hub.listing(REPO)
     body = ONE["model.safetensors"]
     url = f"{server.url}/{REPO}/resolve/{found.commit}/model.safetensors"
-    source = hub.RemoteBytes(hub.client(), url, len(body), "the file")
+    source = remote.RemoteBytes(hub.client(), url, len(body), "the file")
     for start, stop in ((0, 8), (1000, 5000), (len(body) - 3, len(body))):
         assert bytes(source.read(start, stop)) == body[start:stop]
     assert server.count("/cdn/") == 3
@@ -123,7 +123,7 @@ def test_unknown_and_gated_repositories(server):
         hub.listing("acme/tinny")
     server.gated.add(REPO)
     with pytest.raises(InputError, match=rf"Accept the terms at {server.url}/{REPO}, then set HF_TOKEN"):
-        hub.remote_tensor(REPO, "main", "head.weight")
+        remote.remote_tensor(REPO, "main", "head.weight")
     server.fail("/refs", "status", 403)
     hub.close()
     with pytest.raises(InputError, match=r"a refusal to give acme/tiny at revision main .*status 403"):
@@ -151,7 +151,7 @@ def test_no_network_and_offline_say_how_to_fetch_elsewhere(server, monkeypatch):
     )
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match=f"HF_HUB_OFFLINE is set.*`{command}"):
-        hub.RemoteFolder(REPO, "step1")
+        remote.RemoteFolder(REPO, "step1")
     assert server.count() == 0
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     commit = hub.listing(REPO, "step1").commit

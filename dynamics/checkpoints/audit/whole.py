@@ -10,7 +10,7 @@ from pathlib import Path
 import huggingface_hub.constants
 import numpy as np
 
-from dynamics.checkpoints import fetch, hub, tensor_file
+from dynamics.checkpoints import fetch, hub, remote, tensor_file
 from dynamics.checkpoints.audit.finding import Finding
 from dynamics.checkpoints.audit.inventory import CONFIG, Inventory, of_folder, of_listing
 from dynamics.checkpoints.audit.metadata import check_metadata, check_record
@@ -104,7 +104,7 @@ def _matrices(source: Source, weights: str | None, read: str) -> dict[str, np.nd
     folder = _folder(source, weights)
     try:
         tensors = (
-            tensor_file.TensorFolder(folder) if folder else hub.RemoteFolder(source.location, str(source.revision))
+            tensor_file.TensorFolder(folder) if folder else remote.RemoteFolder(source.location, str(source.revision))
         )
         return {name: tensors.read(name) for name in matrices(tensors.names(), read == "sample")}
     except InputError as error:
