@@ -11,9 +11,11 @@ from typing import NamedTuple
 import numpy as np
 
 from dynamics.errors import InputError
+from dynamics.slt import diagnostics
+from dynamics.slt.diagnostics import SURE, Mixing
 from dynamics.slt.plan import Scales
+from dynamics.slt.stability import Stability
 
-SURE = 3.0  # standard errors
 RHAT_LIMIT = 1.1
 
 _SENTENCES = {
@@ -38,7 +40,11 @@ class Verdict:
             leave": l(w*) not surely below it; "off a minimum", "escaped": chain loss surely below l(w*), and the
             gradient at w* explains it or does not; "unchecked": no trivial loss given and nothing else found. Surely
             means by 3 standard errors.
-        warnings: any of "not converged" (R-hat above 1.1), "convergence unknown", "biased", "unstable", "negative".
+        warnings: any of "not converged" (R-hat above 1.1), "convergence unknown", "too few draws" (fewer than 50
+            independent ones per chain: the error is not to be relied on), "still spreading" (the distance from w* still
+            grows: no stationary distribution), "biased", "unstable" (the step, by the stability bound), "negative",
+            "wrong sign" (negative, and w* looks like a maximum: the curvature there is mostly downward, or the loss is
+            below 0, which no cross-entropy of tokens and no squared error is).
         chain_loss: mean over chains and draws after the burn-in.
         trivial_loss: of the best constant predictor (log V, Var y), or None.
         relative_distance: mean |w_t - w*| / |w*|.
@@ -93,21 +99,26 @@ def downhill(llc: float, drop: float) -> str:
     return "off a minimum" if drop >= abs(llc) / 2 else "escaped"
 
 
-def judge(*, where: str, below: str | None, negative: bool, rhat: float, stability: str, **numbers) -> Verdict:
+def judge(
+    *, where: str, below: str | None, mixing: Mixing, stability: Stability, init_loss: float, **numbers
+) -> Verdict:
     """Puts the findings in order: the locality where it condemns, then the downhill finding, then the locality.
 
     `where` is from `locality`, `below` from `downhill` or None, `numbers` the remaining fields of `Verdict`.
     """
     state = where if where in ("left the basin", "no basin to leave") or below is None else below
     found = {
-        "negative": negative,
-        "not converged": rhat > RHAT_LIMIT,
-        "convergence unknown": math.isnan(rhat),
-        stability: stability in ("biased", "unstable"),
+        "negative": below is not None,
+        "wrong sign": below is not None and (stability.at_maximum or init_loss < 0),
+        "not converged": mixing.rhat > RHAT_LIMIT,
+        "convergence unknown": math.isnan(mixing.rhat),
+        "too few draws": mixing.per_chain < diagnostics.ENOUGH,
+        "still spreading": mixing.spreading,
+        stability.state: stability.state in ("biased", "unstable"),
     }
     warnings = tuple(name for name, present in found.items() if present)
-    sentence = _SENTENCES[state] + (f" Beware: {', '.join(warnings)}." if warnings else "")
-    return Verdict(state=state, warnings=warnings, sentence=sentence, **numbers)
+    told = f" Beware: {', '.join(warnings)}." if warnings else ""
+    return Verdict(state=state, warnings=warnings, sentence=_SENTENCES[state] + told, **numbers)
 
 
 class LossShare(NamedTuple):

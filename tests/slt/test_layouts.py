@@ -18,7 +18,7 @@ from jax.sharding import AxisType, Mesh
 
 from dynamics import devices, slt
 from dynamics.errors import InputError
-from dynamics.slt import plan, samplers
+from dynamics.slt import batches, noise
 
 CHAINS, DRAWS = 5, 60  # five chains divide over neither two devices nor batches of two
 
@@ -101,10 +101,10 @@ def test_plain_loop(problem, reference):
         key, w = jax.random.fold_in(jax.random.key(3), chain), params
         for step in range(DRAWS):
             at = jax.random.fold_in(key, step)
-            batch = plan.draw_batch(plan.fold_name(at, "batch"), jax.tree.map(jnp.asarray, data), 16)
+            batch = batches.draw_batch(batches.fold_name(at, "batch"), jax.tree.map(jnp.asarray, data), 16)
             losses[chain, step], below[chain, step] = loss(w, batch), loss(params, batch)
             pull = jax.tree.map(lambda g, x, o: scales.nbeta * g + 5.0 * (x - o), jax.grad(loss)(w, batch), w, params)
-            eta = samplers.noise(at, w)
+            eta = noise.noise(at, w)
             w = jax.tree.map(lambda x, d, n: x - 5e-4 * d + np.float32(1e-3) ** 0.5 * n, w, pull, eta)
     np.testing.assert_allclose(reference.loss_trace[:, :20], losses[:, :20], rtol=1e-5, atol=1e-5)
     assert abs(scales.nbeta * (losses - below).mean() - reference.llc) < 0.1 * reference.sem

@@ -7,17 +7,27 @@ import pytest
 
 from dynamics import slt
 from dynamics.errors import InputError
-from dynamics.slt import llc, stability, verdict
+from dynamics.slt import baseline, stability, verdict
+from dynamics.slt.diagnostics import Mixing
 from dynamics.slt.plan import Scales
+
+
+def bound(product: float, smallest: float = 0.0):
+    """Of a step with epsilon a = product along a top eigenvalue of 1."""
+    return stability.assess(Scales(product, 1.0, 0.0), stability.Ends(1.0, smallest))
+
+
+def mixed(**changes):
+    return Mixing(**{"rhat": 1.0, "ess": 1000.0, "per_chain": 100.0, "growth": 1.0, "spreading": False, **changes})
 
 
 def judged(**changes):
     found = {
         "where": "local",
         "below": None,
-        "negative": False,
-        "rhat": 1.0,
-        "stability": "stable",
+        "mixing": mixed(),
+        "stability": bound(0.1),
+        "init_loss": 2.0,
         "chain_loss": 2.0,
         "trivial_loss": 4.125,
         "relative_distance": 0.1,
@@ -66,16 +76,21 @@ def test_a_chain_that_leaves_a_bounded_basin_is_caught():
 def test_order_of_findings():
     assert judged().state == "local"
     assert judged(where="left the basin", below="escaped").state == "left the basin"
-    assert judged(where="no basin to leave", below="off a minimum", negative=True).warnings == ("negative",)
+    assert judged(where="no basin to leave", below="off a minimum").warnings == ("negative",)
     assert judged(where="unchecked", below="escaped").state == "escaped"
     assert judged(where="local", below="off a minimum").state == "off a minimum"
 
 
 def test_warnings_are_named_in_the_sentence():
-    got = judged(rhat=1.3, stability="biased")
+    assert judged().warnings == ()
+    got = judged(mixing=mixed(rhat=1.3), stability=bound(1.0))
     assert got.warnings == ("not converged", "biased")
     assert "Beware: not converged, biased" in got.sentence
-    assert judged(rhat=float("nan")).warnings == ("convergence unknown",)
+    assert judged(mixing=mixed(rhat=float("nan"))).warnings == ("convergence unknown",)
+    assert judged(mixing=mixed(per_chain=49.0)).warnings == ("too few draws",)
+    assert judged(mixing=mixed(spreading=True)).warnings == ("still spreading",)
+    assert judged(below="escaped", stability=bound(0.1, smallest=-2.0)).warnings == ("negative", "wrong sign")
+    assert judged(below="escaped", init_loss=-1.0).warnings == ("negative", "wrong sign")
 
 
 def test_chains_that_drift_have_not_converged():
@@ -110,10 +125,10 @@ def test_minibatch_noise_is_no_gradient():
 
     data = np.random.default_rng(0).normal(size=(256, 4)).astype(np.float32)
     sampler = slt.SGLD(step_size=1e-3, localization=1.0, num_chains=512, num_draws=2, batch_size=8)
-    at_minimum = llc.init_grad_norm(mean_square, data.mean(0), data, jax.random.key(0), sampler)
+    at_minimum = baseline.gradient_norm(mean_square, data.mean(0), data, jax.random.key(0), sampler)
     typical = np.sqrt(4 * 4 * data.var() / 8 / 16)  # sqrt(E|g_B - g|^2), g = (2/4)(w - mean)
     assert at_minimum < 0.2 * typical
-    off = llc.init_grad_norm(mean_square, data.mean(0) + 1, data, jax.random.key(0), sampler)
+    off = baseline.gradient_norm(mean_square, data.mean(0) + 1, data, jax.random.key(0), sampler)
     assert off == pytest.approx(1.0, rel=0.1)
 
 

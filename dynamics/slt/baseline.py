@@ -1,0 +1,113 @@
+"""l(w*): what the losses of chains are compared with, and how well it is known.
+
+Axes: C chains, N data items, m items of a batch, K chunks of the data.
+"""
+
+import functools
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from dynamics.slt import batches
+from dynamics.slt.chain import Traces
+from dynamics.slt.plan import Plan
+
+
+class Baseline(NamedTuple):
+    """What chain losses are compared with."""
+
+    trace: np.ndarray  # [C,draws]
+    loss: float  # l(w*)
+    sem: float
+
+
+def sem(values) -> float:
+    """Standard error of the mean of independent values; nan for one."""
+    return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
+
+
+def of_run(loss_fn, params, data, sampler: Plan, traces: Traces) -> Baseline:
+    """The baseline that `sampler.baseline` names, with l(w*) and its error.
+
+    The error is that of a mean over a sample of the population: independent batches of m among N items give
+    SD_batch sqrt(m / N) for the data and SD_batch / sqrt(batches) for having drawn only so many.
+    """
+    count = batches.num_items(data)
+    m, shape = sampler.items(count), traces.loss.shape
+    drawn = traces.baseline if traces.baseline is not None else traces.loss[:, :1]  # draw 0 is w* itself
+    if sampler.whole(count) or sampler.baseline == "fixed":
+        loss, error = data_loss(loss_fn, params, data, m // sampler.accumulate)
+        return Baseline(np.full(shape, loss), loss, error)
+    loss, error = float(drawn.mean(dtype=np.float64)), sem(drawn.ravel().astype(np.float64))
+    error *= math.sqrt(1 + drawn.size * m / count)
+    return Baseline(drawn if traces.baseline is not None else np.full(shape, loss), loss, error)
+
+
+def is_shared(sampler: Plan, data) -> bool:
+    """Whether one noisy l(w*) is subtracted from every chain, which the spread between chains cannot show."""
+    return sampler.baseline == "recycled" and not sampler.whole(batches.num_items(data))
+
+
+def data_loss(loss_fn, params, data, size: int) -> tuple[float, float]:
+    """l(w*) over the whole data in chunks of `size`, and its standard error from K equal chunks; nan where K is one."""
+    count = batches.num_items(data)
+    whole, params = count // size * size, as_float32(params)
+    losses = np.asarray(_chunk_losses(loss_fn, size)(params, jax.tree.map(lambda x: x[:whole], data)), np.float64)
+    rest = []
+    if whole < count:
+        rest = np.asarray(_chunk_losses(loss_fn, count - whole)(params, jax.tree.map(lambda x: x[whole:], data)))
+    total = losses.sum() * size + sum(map(float, rest)) * (count - whole)
+    return float(total / count), sem(losses)
+
+
+@functools.lru_cache(maxsize=64)
+def _chunk_losses(loss_fn, size: int):
+    def losses(params, data):
+        with jax.default_matmul_precision("highest"):
+            chunks = jax.tree.map(lambda x: jnp.reshape(x, (-1, size, *x.shape[1:])), data)
+            return jax.lax.map(lambda chunk: loss_fn(params, chunk), chunks)
+
+    return jax.jit(losses)
+
+
+def as_float32(params):
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
+
+
+def gradient_norm(loss_fn, params, data, key, sampler: Plan, scale=None) -> float:
+    """|gradient at w*| free of minibatch noise: from products of the gradients of independent batches, at least 0.
+
+    |sum g|^2 - sum |g|^2 over B (B - 1), with B = max(C, 16) batches; the whole data needs one. `scale` (a pytree like
+    params, or None) multiplies each weight's gradient: it is then that in the units of `centers.Units`.
+    """
+    count = 1 if sampler.whole(batches.num_items(data)) else max(sampler.num_chains, 16)
+    total, squares = _gradients(loss_fn, sampler.batch_size, count)(as_float32(params), data, key, scale)
+    if count == 1:
+        return math.sqrt(float(squares))
+    return math.sqrt(max(0.0, (float(total) - float(squares)) / (count * (count - 1))))
+
+
+@functools.lru_cache(maxsize=64)
+def _gradients(loss_fn, size: int | None, count: int):
+    def add(params, data, key, scale, sums, index):
+        batch_key = batches.fold_name(jax.random.fold_in(key, index), "init gradient")
+        grad = jax.grad(loss_fn)(params, batches.draw_batch(batch_key, data, size))
+        grad = grad if scale is None else jax.tree.map(jnp.multiply, grad, scale)
+        return (jax.tree.map(jnp.add, sums[0], grad), sums[1] + _square(grad)), None
+
+    def gradients(params, data, key, scale):
+        with jax.default_matmul_precision("highest"):
+            start = (jax.tree.map(jnp.zeros_like, params), jnp.float32(0))
+            (total, squares), _ = jax.lax.scan(
+                functools.partial(add, params, data, key, scale), start, jnp.arange(count)
+            )
+        return _square(total), squares
+
+    return jax.jit(gradients)
+
+
+def _square(tree):
+    return sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree))
