@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 
 _ROOMS = (
     "analysis", "cache", "checkpoints", "data", "devices", "errors", "figures", "measures",
-    "models", "report", "results", "slt", "suite", "training",
+    "models", "report", "restrict", "results", "slt", "suite", "training",
 )  # fmt: skip
 
 

@@ -33,6 +33,33 @@ SITES = {
     "mlp": "[B,T,F] MLP activations after GELU",
 }
 
+# What can be selected (`dynamics.restrict`): name -> {path of a leaf or subtree: the axis that each number picks}. A
+# number's place is marked by the field of Config that counts it. The output bias serves all heads and belongs to none.
+_ATTENTION = "layers.{num_layers}.attention"
+PARTS: dict[str, dict[str, tuple[int, ...]]] = {
+    "embed": {"embed": ()},
+    "unembed": {"unembed": ()},
+    "final_norm": {"final_norm": ()},
+    "layers.{num_layers}": {"layers": (0,)},
+    "layers.{num_layers}.attention_norm": {"layers/attention_norm": (0,)},
+    _ATTENTION: {"layers/attention": (0,)},
+    f"{_ATTENTION}.heads.{{num_heads}}": {
+        "layers/attention/qkv/kernel": (0, 2),
+        "layers/attention/qkv/bias": (0, 1),
+        "layers/attention/out/kernel": (0, 1),
+    },
+    f"{_ATTENTION}.out_bias": {"layers/attention/out/bias": (0,)},
+    "layers.{num_layers}.mlp_norm": {"layers/mlp_norm": (0,)},
+    "layers.{num_layers}.mlp": {"layers/mlp": (0,)},
+}
+# Names by how finely they cut: the first two leave no weight out.
+_ENDS = ("embed", "final_norm", "unembed")
+PART_GROUPS: dict[str, tuple[str, ...]] = {
+    "layers": (*_ENDS, "layers"),
+    "modules": (*_ENDS, *(f"layers.*.{module}" for module in ("attention_norm", "attention", "mlp_norm", "mlp"))),
+    "heads": ("layers.*.attention.heads",),
+}
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
