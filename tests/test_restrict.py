@@ -152,6 +152,7 @@ def test_selected_weights_are_all_that_a_head_has(params):
     np.testing.assert_allclose(hidden(gone, tokens)[0], hidden(params, tokens, intervene=silence)[0], atol=1e-5)
 
 
+@pytest.mark.long  # compiling the draws of its 17 leaves
 def test_masked_curvature_compiles_once(params):
     """The Hessian of sum w^2/2 is 1: the trace of a block is its size; one program serves all parts."""
     traced = []
