@@ -215,8 +215,20 @@ def refuse_non_finite(traces: Traces, start: int, sampler: Plan, params):
     raise ChainError(
         f"{len(chains)} of {len(bad)} chains non-finite (chain {named}), the first at draw {first}",
         expected="finite losses and gradients in every chain",
-        mend=f"step_size={sampler.step_size} is too large here (the bound is 4 / (nbeta h + gamma), h the top Hessian"
-        " eigenvalue)."
+        mend=_cause(traces.loss, first - start, sampler)
         if first
         else f"Draw 0 is the checkpoint itself: its loss or gradient is not finite{centers.non_finite(params)}.",
+    )
+
+
+def _cause(losses, broken: int, sampler: Plan) -> str:
+    """What drives chains out of the numbers: a step that overshoots, or a loss that falls without end."""
+    if broken > 0 and losses[:, broken - 1].mean() < losses[:, 0].mean():
+        return (
+            "The loss fell without bound before that: is its sign right? A likelihood is to be negated, and a loss that"
+            " has no minimum needs more localization."
+        )
+    return (
+        f"step_size={sampler.step_size} is too large here (the bound is 4 / (nbeta h + gamma), h the top Hessian"
+        " eigenvalue)."
     )

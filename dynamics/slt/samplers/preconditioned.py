@@ -32,8 +32,8 @@ def _preconditioned_step(key, state: State, loss, grad, direction, scale, target
     pull = jax.tree.map(lambda g, u: half * g * target.localization * u, scale, state.offset)
     random = jax.tree.map(lambda g, n: jnp.sqrt(target.step_size * g) * n, scale, eta)
     moved = jax.tree.map(lambda u, d, p, n: u - d - p + n, state.offset, drift, pull, random)
-    lengths = map(kernel.norm, (grad, drift, pull, random))
-    return kernel.reflect(moved, target), Info(loss, *lengths, jnp.float32(jnp.nan))
+    size, drifted, pulled, shaken = map(kernel.norm, (grad, drift, pull, random))
+    return kernel.reflect(moved, target), Info(loss, size, drifted, pulled, shaken, jnp.float32(jnp.nan))
 
 
 def _average(decay: float, old, new, adapting):

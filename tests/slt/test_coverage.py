@@ -1,0 +1,48 @@
+"""Intervals between chains cover what chains of their length estimate on average; shorter ones are told apart."""
+
+import dataclasses
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dynamics import slt
+from dynamics.slt import truths
+
+H = jnp.asarray((1.0, 10.0))
+SETTINGS = {"nbeta": 100.0, "localization": 1.0, "step_size": 1e-3}
+SLOWEST = 1 - 1e-3 * 101 / 2  # rho of the direction h = 1
+WANTED = round(50 * (1 + SLOWEST**2) / (1 - SLOWEST**2))
+RUNS = 2000
+
+
+def quadratic(w, batch):
+    return 0.5 * jnp.sum(H * w**2)
+
+
+def sampled(draws: int, chains: int, seed: int = 0):
+    plan = slt.SGLD(**SETTINGS, num_chains=chains, num_draws=draws, burn_in=20)
+    return slt.estimate_llc(quadratic, jnp.zeros(2), np.zeros((2, 1), np.float32), jax.random.key(seed), plan)
+
+
+@pytest.mark.long
+def test_intervals_cover():
+    many = sampled(20 + WANTED, 20 * RUNS)
+    exact = truths.quadratic_chain(np.asarray(H), **SETTINGS, num_draws=20 + WANTED, burn_in=20).mean
+    runs = many.per_chain.reshape(RUNS, 20)
+    for chains in (4, 8, 20):
+        covered = 0
+        for run in runs[:, :chains]:
+            mean, sem = run.mean(), run.std(ddof=1) / chains**0.5
+            low, high = dataclasses.replace(many, llc=mean, sem=sem, per_chain=run).interval()
+            covered += low <= exact <= high
+        assert 0.92 <= covered / RUNS <= 0.98, chains
+
+
+@pytest.mark.long
+def test_short_chains_are_said_to_be():
+    short = [sampled(20 + WANTED // 8, 4, seed).verdict.warnings for seed in range(40)]
+    long = [sampled(20 + 2 * WANTED, 4, seed).verdict.warnings for seed in range(40)]
+    assert sum("too few draws" in found for found in short) >= 38
+    assert sum("too few draws" in found for found in long) <= 2

@@ -1,0 +1,88 @@
+"""Planted failures are named, and healthy chains pass."""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dynamics import slt
+from dynamics.errors import ChainError
+
+TRIVIAL = 2.0  # of the data below: Var y
+
+
+def mean_square(w, batch):
+    x, y = batch
+    return jnp.mean((x @ w["seen"] - y) ** 2) + 0 * jnp.sum(w["unseen"])
+
+
+@functools.cache
+def problem():
+    """A regression at its minimum, with eight weights that it does not use."""
+    rng = np.random.default_rng(1)
+    x = rng.normal(size=(256, 3))
+    y = x @ np.ones(3) / 3**0.5 + rng.normal(size=256)
+    best = np.linalg.lstsq(x, y, rcond=None)[0]
+    return {"seen": best.astype(np.float32), "unseen": np.ones(8, np.float32)}, (x.astype("f4"), y.astype("f4"))
+
+
+HEALTHY = slt.SGLD(
+    step_size=4e-4, nbeta=100.0, localization=50.0, num_chains=4, num_draws=3000, burn_in=500, batch_size=64
+)
+
+
+def estimate(seed=0, loss=mean_square, params=None, data=None, **changes):
+    start, items = problem()
+    given = {name: changes.pop(name) for name in ("top_eigenvalue", "on_unstable") if name in changes}
+    options = {"trivial_loss": TRIVIAL, "top_eigenvalue": "measure", **given}
+    sampler = slt.SGLD(**{**{f: getattr(HEALTHY, f) for f in HEALTHY.__dataclass_fields__}, **changes})
+    return slt.estimate_llc(loss, params or start, data or items, jax.random.key(seed), sampler, **options)
+
+
+@pytest.mark.long
+def test_healthy_chains_pass():
+    verdicts = [estimate(seed).verdict for seed in range(100)]
+    passed = [found.state == "local" and not found.warnings for found in verdicts]
+    assert sum(passed) >= 95, [found.sentence for found, good in zip(verdicts, passed, strict=True) if not good]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("seed", range(3))
+class TestPlanted:
+    def test_step_size_too_large(self, seed):
+        with pytest.raises(ChainError, match="step_size"):
+            estimate(seed, step_size=0.03)
+        with pytest.raises(ChainError, match=r"too large here"):
+            estimate(seed, step_size=0.03, top_eigenvalue=None)
+        assert "biased" in estimate(seed, step_size=5e-3).verdict.warnings
+
+    def test_no_localization(self, seed):
+        assert "still spreading" in estimate(seed, localization=0.0, num_chains=8).verdict.warnings
+
+    def test_wrong_sign(self, seed):
+        found = estimate(seed, loss=climbing, num_draws=200, burn_in=100)
+        assert "wrong sign" in found.verdict.warnings
+        with pytest.raises(ChainError, match="is its sign right"):
+            estimate(seed, loss=climbing, step_size=2e-3)
+
+    def test_corrupted_leaf(self, seed):
+        start, _ = problem()
+        with pytest.raises(ChainError, match="leaf seen"):
+            estimate(seed, params={**start, "seen": np.array([1, np.nan, 1], np.float32)})
+        overwritten = np.random.default_rng(seed).normal(size=3).astype(np.float32) * 2
+        found = estimate(seed, params={**start, "seen": overwritten})
+        assert found.verdict.state in ("no basin to leave", "off a minimum")
+
+    def test_too_few_draws(self, seed):
+        assert "too few draws" in estimate(seed, num_draws=540).verdict.warnings
+
+    def test_left_the_basin(self, seed):
+        found = estimate(seed, nbeta=1.0, localization=0.01, step_size=0.02)
+        assert found.verdict.state == "left the basin"
+
+
+def climbing(w, batch):
+    """The negated loss: a log-likelihood mistaken for one."""
+    return -mean_square(w, batch)
