@@ -221,7 +221,7 @@ def summarise(
     below = _below(loss_fn, params, data, key, sampler, mask, llc, math.hypot(np.nan_to_num(sem), shared))
     mixed = diagnostics.mixing(excess, traces.offset[:, kept])
     found = _found(params, mask, scales, traces, start, trivial_loss, kept)
-    judged = verdict.judge(below=below, mixing=mixed, stability=bound, init_loss=start.loss, **found)
+    judged = verdict.judge(llc=llc, below=below, mixing=mixed, stability=bound, init_loss=start.loss, **found)
     return LLCEstimate(
         llc=llc,
         sem=sem,

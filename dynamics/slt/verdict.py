@@ -43,8 +43,8 @@ class Verdict:
         warnings: any of "not converged" (R-hat above 1.1), "convergence unknown", "too few draws" (fewer than 50
             independent ones per chain: the error is not to be relied on), "still spreading" (the distance from w* still
             grows: no stationary distribution), "biased", "unstable" (the step, by the stability bound), "negative",
-            "wrong sign" (negative, and w* looks like a maximum: the curvature there is mostly downward, or the loss is
-            below 0, which no cross-entropy of tokens and no squared error is).
+            "wrong sign" (below 0, surely or not, and w* looks like a maximum: the curvature there is mostly downward, or
+            the loss is below 0, which no cross-entropy of tokens and no squared error is).
         chain_loss: mean over chains and draws after the burn-in.
         trivial_loss: of the best constant predictor (log V, Var y), or None.
         relative_distance: mean |w_t - w*| / |w*|.
@@ -100,7 +100,7 @@ def downhill(llc: float, drop: float) -> str:
 
 
 def judge(
-    *, where: str, below: str | None, mixing: Mixing, stability: Stability, init_loss: float, **numbers
+    *, llc: float, where: str, below: str | None, mixing: Mixing, stability: Stability, init_loss: float, **numbers
 ) -> Verdict:
     """Puts the findings in order: the locality where it condemns, then the downhill finding, then the locality.
 
@@ -109,7 +109,7 @@ def judge(
     state = where if where in ("left the basin", "no basin to leave") or below is None else below
     found = {
         "negative": below is not None,
-        "wrong sign": below is not None and (stability.at_maximum or init_loss < 0),
+        "wrong sign": llc < 0 and (stability.at_maximum or init_loss < 0),
         "not converged": mixing.rhat > RHAT_LIMIT,
         "convergence unknown": math.isnan(mixing.rhat),
         "too few draws": mixing.per_chain < diagnostics.ENOUGH,

@@ -20,12 +20,12 @@ def mean_square(w, batch):
 
 @functools.cache
 def problem():
-    """A regression at its minimum, with eight weights that it does not use."""
+    """A regression at its minimum, with forty weights that it does not use."""
     rng = np.random.default_rng(1)
     x = rng.normal(size=(256, 3))
     y = x @ np.ones(3) / 3**0.5 + rng.normal(size=256)
     best = np.linalg.lstsq(x, y, rcond=None)[0]
-    return {"seen": best.astype(np.float32), "unseen": np.ones(8, np.float32)}, (x.astype("f4"), y.astype("f4"))
+    return {"seen": best.astype(np.float32), "unseen": np.ones(40, np.float32)}, (x.astype("f4"), y.astype("f4"))
 
 
 HEALTHY = slt.SGLD(

@@ -24,12 +24,6 @@ def quadratic(h: tuple, slope: float = 0.0):
     return lambda w, batch: slope * w.sum() + 0.5 * jnp.sum(jnp.asarray(h) * w**2)
 
 
-@functools.cache
-def powers(exponents: tuple):
-    """l = sum |w_i|^p_i."""
-    return lambda w, batch: sum(jnp.abs(w[i]) ** p for i, p in enumerate(exponents))
-
-
 def crossing(w, batch):
     """(w1 w2)^2: the simplest singular minimum."""
     return (w[0] * w[1]) ** 2
@@ -94,31 +88,6 @@ def test_escape_from_a_saddle_is_no_gradient():
     got = estimate(double_well, jnp.zeros(1), step_size=1e-3, nbeta=30, trivial_loss=5.0, num_draws=1500)
     assert got.llc < -10
     assert got.verdict.state == "escaped"
-
-
-def test_sum_of_powers_without_localization():
-    settings = {"step_size": 5e-4, "nbeta": 100, "localization": 0.0, "num_draws": 4000, "burn_in": 1000}
-    got = estimate(powers((2, 3, 4)), jnp.zeros(3), num_chains=64, **settings)
-    stiff = 0.5 * (1 / (1 - 5e-4 * 200 / 4) - 1)  # the step-size bias of the quadratic direction, the largest
-    assert abs(got.llc - (1 / 2 + 1 / 3 + 1 / 4) - stiff) < 4 * got.sem
-    assert got.sem < 0.02
-
-
-def test_quartic_with_localization():
-    settings = {"step_size": 5e-4, "nbeta": 100, "num_draws": 4000, "burn_in": 1000, "num_chains": 128}
-    got = estimate(powers((4,)), jnp.zeros(1), **settings)
-    assert abs(got.llc - 0.24172) < 4 * got.sem + 0.002
-    assert got.sem < 0.008
-
-
-@pytest.mark.long
-@pytest.mark.parametrize(("eps", "expected", "allowance"), [(2.5e-4, 0.36140, 0.02), (1e-3, 0.380, 0.02)])
-def test_crossing_near_its_bessel_value(eps, expected, allowance):
-    per_draw = round(0.025 / eps)  # the same time between draws at every epsilon
-    settings = {"step_size": eps, "nbeta": 144.76, "num_draws": 1200, "burn_in": 200, "thinning": per_draw}
-    got = estimate(crossing, jnp.zeros(2), num_chains=1500, **settings)
-    assert got.sem < 0.01 * expected
-    assert abs(got.llc - expected) < allowance * expected + 3 * got.sem
 
 
 @pytest.mark.long

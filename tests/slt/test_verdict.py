@@ -23,6 +23,7 @@ def mixed(**changes):
 
 def judged(**changes):
     found = {
+        "llc": -1.0 if changes.get("below") else 1.0,
         "where": "local",
         "below": None,
         "mixing": mixed(),
