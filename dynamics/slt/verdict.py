@@ -43,7 +43,7 @@ class Verdict:
         warnings: any of "not converged" (R-hat above 1.1), "convergence unknown", "too few draws" (fewer than 50
             independent ones per chain: the error is not to be relied on), "still spreading" (the distance from w* still
             grows: no stationary distribution), "biased", "unstable" (the step, by the stability bound), "negative",
-            "wrong sign" (below 0, surely or not, and w* looks like a maximum: the curvature there is mostly downward, or
+            "wrong sign" (below 0, surely or not, and w* looks like a maximum: curvature there is mostly downward, or
             the loss is below 0, which no cross-entropy of tokens and no squared error is).
         chain_loss: mean over chains and draws after the burn-in.
         trivial_loss: of the best constant predictor (log V, Var y), or None.
