@@ -41,10 +41,10 @@ def learning_coefficient(widths: Sequence[int], rank: int) -> Degeneracy:
     chosen = next(deficits[:n] for n in range(2, len(deficits) + 1) if _closed(deficits[:n], deficits[n:]))
     size, total = len(chosen) - 1, sum(chosen)  # l and S
     a = total - (math.ceil(total / size) - 1) * size
-    pairs = (total**2 - sum(d**2 for d in chosen)) / 2
-    regular = (rank * (widths[0] + widths[-1]) - rank**2) / 2
-    llc = regular + a * (size - a) / (4 * size) - (size - 1) * total**2 / (4 * size) + pairs / 2
-    return Degeneracy(llc, a * (size - a) + 1)
+    pairs = (total**2 - sum(d**2 for d in chosen)) // 2
+    regular = rank * (widths[0] + widths[-1]) - rank**2
+    quarters = 2 * size * (regular + pairs) + a * (size - a) - (size - 1) * total**2  # 4 l lambda, a whole number
+    return Degeneracy(quarters / (4 * size), a * (size - a) + 1)
 
 
 def degenerate_point(widths: Sequence[int], rank: int) -> list[np.ndarray]:
