@@ -35,11 +35,23 @@ class Look(dict):
 
 def axes(ylabel: str, xlabel: str = "training step"):
     """An empty panel: (Figure, Axes), no frame but the two axes, a faint grid, transparent."""
+    figure = sheet(SIZE)
+    ax = figure.add_subplot()
+    dress(ax, ylabel, xlabel)
+    return figure, ax
+
+
+def sheet(size: tuple[float, float]):
+    """An empty transparent Figure of `size` inches, for a picture of several panels."""
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=SIZE, layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03), facecolor="none")
-    ax = figure.add_subplot(facecolor="none")
+    return Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03), facecolor="none")
+
+
+def dress(ax, ylabel: str, xlabel: str):
+    """Gives one panel the look of all."""
+    ax.set_facecolor("none")
     for side, spine in ax.spines.items():
         spine.set_visible(side in ("left", "bottom"))
         spine.set_color(QUIET)
@@ -49,7 +61,6 @@ def axes(ylabel: str, xlabel: str = "training step"):
     ax.margins(y=0.08)
     ax.set_xlabel(xlabel, fontsize=10, color=INK)
     ax.set_ylabel(ylabel, fontsize=10, color=INK)
-    return figure, ax
 
 
 def step_axis(ax, steps: Sequence[int]):

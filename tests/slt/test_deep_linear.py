@@ -4,13 +4,20 @@ Axes: C chains, k singular values.
 """
 
 import itertools
+import runpy
+from pathlib import Path
+from types import SimpleNamespace
 
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy import integrate
+from scipy.stats import spearmanr
 
 from dynamics.errors import InputError
 from dynamics.slt import deep_linear, truths
+
+example = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "docs" / "deep_linear.py")))
 
 
 def reduced_rank_regression(inputs: int, hidden: int, outputs: int, r: int) -> tuple[float, int]:
@@ -151,3 +158,26 @@ def test_bad_shapes_are_told(widths, rank):
         deep_linear.learning_coefficient(widths, rank)
     with pytest.raises(InputError, match="three widths"):
         deep_linear.two_layer_posterior(widths[:2], nbeta=1, localization=1)
+
+
+def test_padded_networks_are_the_networks():
+    shape = example.Shape((3, 5, 4, 6), 2)
+    center, described = example.network(shape)
+    assert example.loss(jnp.asarray(center), described) == 0
+    rng = np.random.default_rng(0)
+    moved = center + rng.normal(size=center.shape).astype(np.float32)
+    layers = [m[:after, :before] for m, before, after in zip(moved, shape.widths, shape.widths[1:], strict=False)]
+    error = np.linalg.multi_dot(layers[::-1]) - deep_linear.target(*shape)
+    assert example.loss(jnp.asarray(moved), described) == pytest.approx(np.sum(error**2) / 2, rel=1e-5)
+
+
+@pytest.mark.long
+def test_deep_linear_networks():
+    shapes = example.random_shapes()
+    assert len({shape.widths for shape in shapes}) == 10
+    exact = np.array([shape.exact.llc for shape in shapes])
+    found = example.estimates(shapes)
+    llc, sem = (np.array([getattr(one, name) for one in found]) for name in ("llc", "sem"))
+    assert (np.abs(llc - exact) <= np.maximum(0.15 * exact, 4 * sem)).all()
+    assert spearmanr(llc, exact).statistic >= 0.95
+    assert (sem < 0.08 * exact).all()
