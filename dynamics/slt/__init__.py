@@ -3,6 +3,7 @@
 from dynamics.slt.chain import Run, segments
 from dynamics.slt.compare import Difference, Sensitivity, difference, sensitivity
 from dynamics.slt.curve import estimate_llc_curve
+from dynamics.slt.language_model import estimate_language_model_llc
 from dynamics.slt.llc import LLCEstimate, estimate_llc, summarise
 from dynamics.slt.plan import Plan
 from dynamics.slt.response import loss_covariance, susceptibility
@@ -22,6 +23,7 @@ __all__ = [
     "Sensitivity",
     "Verdict",
     "difference",
+    "estimate_language_model_llc",
     "estimate_llc",
     "estimate_llc_curve",
     "explained_by_loss",

@@ -50,6 +50,22 @@ def test_head_of_a_language_model():
     assert found.distance[:, -1] == pytest.approx(walked, rel=0.15)
 
 
+def test_language_model_wrapper_is_the_plain_call():
+    params = models.init(jax.random.key(0), CONFIG)
+    tokens = np.random.default_rng(0).integers(0, 61, (16, 12), dtype=np.int32)
+    plain = estimate((params, tokens), loss=surprisal.loss_fn(CONFIG))
+    given = (CONFIG, params, tokens, jax.random.key(3), PLAN)
+    found = slt.estimate_language_model_llc(*given, probes={"two": tokens[:2]})
+    np.testing.assert_allclose(found.loss_trace, plain.loss_trace, rtol=1e-6)
+    assert found.probes["two"].shape == (2, 12, 2, 11)
+    assert found.stability.state != "unknown"
+    assert found.verdict.trivial_loss == pytest.approx(math.log(61))
+    with pytest.raises(InputError, match=r"Did you mean layers\.0-1\.mlp"):
+        slt.estimate_language_model_llc(*given, parts=["layers.1.mpl"])
+    with pytest.raises(InputError, match="vocabulary"):
+        slt.estimate_language_model_llc(CONFIG, params, tokens + 61, jax.random.key(3), PLAN)
+
+
 def test_restricted_chain_is_the_smaller_problem(problem):
     """Masking a leaf gives the estimate of a model that has it built in; the noise of the others is the same."""
     params, data = problem
