@@ -1,4 +1,4 @@
-"""The local learning coefficient of a language model over a corpus of tokens: what is left to choose once that is known.
+"""The local learning coefficient of a language model over a corpus of tokens: what is known then is filled in.
 
 Axes: N windows, T tokens of a window, V vocabulary.
 """
