@@ -1,12 +1,12 @@
-"""How degenerate is the loss around each checkpoint? The local learning coefficient by SGLD, with a locality verdict.
+"""How degenerate is the loss around each checkpoint? The local learning coefficient, with a locality verdict.
 
     python -m experiments.llc --suite=nano
+    python -m experiments.llc --suite=nano --calibrate        # which step size, n beta and localization to take
+    python -m experiments.llc --suite=nano --parts=layers.1.attention.heads.0 --out=results/head
 
-About two minutes on 2 cores. The largest Hessian eigenvalue is measured first: it decides whether a chain is stable.
-Estimates are comparable only at one (n beta, gamma, epsilon); those are part of the results' configuration.
+About two minutes on 2 cores. The ends of the Hessian's spectrum are measured first: they decide whether a chain is
+stable. Estimates are comparable only at one (n beta, gamma, epsilon); those are part of the results' configuration.
 """
-
-import math
 
 import jax
 import numpy as np
@@ -14,71 +14,49 @@ import xarray as xr
 from absl import flags
 
 from dynamics import slt
-from dynamics.measures import curvature, surprisal
-from experiments import common
+from dynamics.measures import surprisal
+from dynamics.slt import language_model
+from experiments import calibration, common, sampling
 
 FLAGS = flags.FLAGS
-flags.DEFINE_float("step_size", 2.5e-5, "SGLD step size epsilon, the variance of its noise")
-flags.DEFINE_float("nbeta", 1000.0, "inverse temperature times sample size")
-flags.DEFINE_float("localization", 3000.0, "strength gamma of the pull towards the checkpoint")
-flags.DEFINE_integer("chains", 4, "independent chains", lower_bound=2)
-flags.DEFINE_integer("draws", 100, "steps of a chain, burn-in among them", lower_bound=2)
-flags.DEFINE_integer("burn_in", 50, "first steps of a chain that are left out", lower_bound=0)
-flags.DEFINE_integer("llc_batch", 2, "windows of a minibatch", lower_bound=1)
-flags.DEFINE_integer("llc_windows", 512, "windows of the data set that minibatches are drawn from", lower_bound=2)
-flags.DEFINE_integer("llc_seeds", 1, "how many of the seeds to take (0: all)", lower_bound=0)
-flags.DEFINE_enum("on_unstable", "report", ["refuse", "report"], "where the step size is beyond the stability bound")
+flags.DEFINE_bool("calibrate", False, "try a grid of settings at a few checkpoints and recommend one")
+flags.DEFINE_bool("sensitivity", False, "also with half the step and twice the pull: four times the work")
+flags.DEFINE_bool("common_noise", True, "the same noise and batches at every checkpoint")
 
 
 def experiments(context: common.Context) -> list[common.Experiment]:
-    """The LLC at every checkpoint of the chosen seeds."""
-    names = ("step_size", "nbeta", "localization", "chains", "draws", "burn_in", "llc_batch", "llc_windows")
-    config = {**context.text_config(), **{name: FLAGS[name].value for name in names}}
-    seeds = context.suite.seeds[: FLAGS.llc_seeds or None]
-    return [common.Experiment("llc", config, common.grid(context, "llc", seeds), learning_coefficient)]
-
-
-def sampler() -> slt.SGLD:
-    """The sampler that the flags name."""
-    return slt.SGLD(
-        step_size=FLAGS.step_size,
-        nbeta=FLAGS.nbeta,
-        localization=FLAGS.localization,
-        num_chains=FLAGS.chains,
-        num_draws=FLAGS.draws,
-        burn_in=FLAGS.burn_in,
-        batch_size=FLAGS.llc_batch,
-    )
+    """The LLC at every checkpoint of the chosen seeds, or the calibration of its sampler."""
+    if FLAGS.calibrate:
+        return [calibration.experiment(context)]
+    own = {"sensitivity": FLAGS.sensitivity, "common_noise": FLAGS.common_noise}
+    units = common.grid(context, "llc", sampling.seeds(context))
+    return [common.Experiment("llc", {**sampling.config(context), **own}, units, learning_coefficient)]
 
 
 def learning_coefficient(context: common.Context, unit):
-    """`slt.estimate_llc` at one checkpoint; noise and batches repeat at every checkpoint."""
+    """The estimate at one checkpoint; noise and batches repeat at every checkpoint, unless asked otherwise."""
     loaded = context.load(unit.model, unit.seeds[0], unit.step)
-    loss, params = surprisal.loss_fn(loaded.config), jax.device_put(loaded.params)
-    data = context.train_windows.take(FLAGS.llc_windows).tokens
-    # A Ritz value lies inside the spectrum: with its residual bound it is the cautious side of the stability bound.
-    ends = curvature.extreme_eigenvalues(loss, params, data[:8], jax.random.key(1), num_matvecs=8)
-    top = float(ends.largest[0] + ends.largest_error[0])
-    estimate = slt.estimate_llc(
-        loss,
-        params,
-        data,
-        jax.random.key(0),
-        sampler(),
-        trivial_loss=math.log(loaded.config.vocab_size),
-        top_eigenvalue=top,
-        on_unstable=FLAGS.on_unstable,
-    )
-    return _dataset(estimate, top), [loaded.provenance]
+    params, key = jax.device_put(loaded.params), jax.random.key(0)
+    key = key if FLAGS.common_noise else jax.random.fold_in(key, unit.step)
+    given = (params, sampling.data(context), key, sampling.sampler())
+    options = {**language_model.known_options(loaded.config, FLAGS.parts), "on_unstable": FLAGS.on_unstable}
+    loss = surprisal.loss_fn(loaded.config)
+    if not FLAGS.sensitivity:
+        return dataset(slt.estimate_llc(loss, *given, **options)), [loaded.provenance]
+    found = slt.sensitivity(loss, *given, **options)
+    effects = {name: getattr(found, name) for name in found._fields if "effect" in name}
+    return dataset(found.estimate).assign(effects), [loaded.provenance]
 
 
-def _dataset(estimate: slt.LLCEstimate, top_eigenvalue: float) -> xr.Dataset:
+def dataset(estimate: slt.LLCEstimate) -> xr.Dataset:
+    """All that a reader needs to believe or doubt an estimate."""
     kept = slice(estimate.burn_in, None)
     chain_losses = estimate.loss_trace[:, kept].mean(1, dtype=np.float64)
     found = estimate.verdict
     data = {
         "llc": estimate.llc,
         "sem": estimate.sem,
+        "shared_sem": estimate.shared_sem,
         "init_loss": estimate.init_loss,
         "init_loss_sem": estimate.init_loss_sem,
         "trivial_loss": found.trivial_loss,
@@ -86,11 +64,12 @@ def _dataset(estimate: slt.LLCEstimate, top_eigenvalue: float) -> xr.Dataset:
         "chain_loss_sem": chain_losses.std(ddof=1) / len(chain_losses) ** 0.5,
         "rhat": estimate.rhat,
         "ess": estimate.ess,
+        "acceptance": estimate.acceptance,
         "nbeta": estimate.nbeta,
         "localization": estimate.localization,
         "step_size": estimate.step_size,
         "burn_in": estimate.burn_in,
-        "top_eigenvalue": top_eigenvalue,
+        "num_free": estimate.num_free,
         "eps_a": estimate.stability.step_curvature,
         "relative_distance": found.relative_distance,
         "localization_share": found.localization_share,
@@ -98,6 +77,10 @@ def _dataset(estimate: slt.LLCEstimate, top_eigenvalue: float) -> xr.Dataset:
         "loss_trace": (("chain", "draw"), estimate.loss_trace),
         "baseline_trace": (("chain", "draw"), estimate.baseline_trace),
         "distance": (("chain", "draw"), estimate.distance),
+        "grad_norm": (("chain", "draw"), estimate.grad_norm),
+        "drift_norm": (("chain", "draw"), estimate.drift_norm),
+        "pull_norm": (("chain", "draw"), estimate.pull_norm),
+        "noise_norm": (("chain", "draw"), estimate.noise_norm),
     }
     attributes = {
         "units": "losses in nats; llc dimensionless",

@@ -39,11 +39,16 @@ def estimate_language_model_llc(
     """
     for items in (tokens, *(probes or {}).values()):
         windows.check_vocabulary(items, config.vocab_size)
-    defaults = {
+    known = known_options(config, parts, probes)
+    return estimate_llc(surprisal.loss_fn(config), params, tokens, key, sampler, **{**known, **options})
+
+
+def known_options(config, parts: Sequence[str] = (), probes: Mapping[str, Any] | None = None) -> dict:
+    """Options of `llc.estimate_llc` that a language model settles; for `compare.sensitivity` too."""
+    return {
         "trivial_loss": math.log(config.vocab_size),
         "top_eigenvalue": "measure",
         "mask": restrict.select(config, *parts) if parts else None,
         "probes": probes,
         "per_item_fn": surprisal.surprisal_fn(config) if probes else None,
     }
-    return estimate_llc(surprisal.loss_fn(config), params, tokens, key, sampler, **{**defaults, **options})

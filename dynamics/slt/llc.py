@@ -127,7 +127,7 @@ def estimate_llc(
     probes: Mapping[str, Any] | None = None,
     per_item_fn: Callable | None = None,
     trivial_loss: float | None = None,
-    top_eigenvalue: float | Literal["measure"] | None = None,
+    top_eigenvalue: float | stability.Ends | Literal["measure"] | None = None,
     on_unstable: Literal["refuse", "report"] = "refuse",
     mesh=None,
     progress: Callable[[int, int], None] | None = None,
@@ -148,7 +148,8 @@ def estimate_llc(
         per_item_fn: (params, items) -> array of losses, one per item or per token.
         trivial_loss: loss of the best constant predictor (log V, Var y), which the locality verdict needs.
         top_eigenvalue: largest eigenvalue of the loss Hessian at w* (in the sampler's units, over the free weights),
-            which predicts stability before any sampling; "measure" takes it on the first batch's worth of data.
+            which predicts stability before any sampling; or both ends of the spectrum, as `stability.measure` gives
+            them; "measure" takes them on the first batch's worth of data.
         on_unstable: "refuse" raises where it says that chains diverge; "report" samples all the same and says so.
         mesh: as in `devices.map_chains`.
         progress: called with (draws done, draws in all) after each of the sampler's segments.
@@ -194,7 +195,9 @@ def check_start(loss_fn, params, data):
 def spectrum_ends(loss_fn, params, data, key, sampler: Plan, mask, top_eigenvalue):
     if top_eigenvalue == "measure":
         return stability.measure(loss_fn, params, data, key, sampler, mask)
-    return None if top_eigenvalue is None else stability.Ends(float(top_eigenvalue), math.nan)
+    if top_eigenvalue is None or isinstance(top_eigenvalue, stability.Ends):
+        return top_eigenvalue
+    return stability.Ends(float(top_eigenvalue), math.nan)
 
 
 def summarise(

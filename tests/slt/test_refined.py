@@ -12,6 +12,7 @@ from dynamics import models, restrict, slt
 from dynamics.errors import ChainError, InputError
 from dynamics.measures import surprisal
 from dynamics.models import gpt_neox
+from dynamics.slt.plan import Plan
 
 CONFIG = gpt_neox.Config(hidden_size=16, num_layers=2, num_heads=2, intermediate_size=32, vocab_size=61)
 PLAN = slt.SGLD(step_size=1e-5, nbeta=100.0, localization=10.0, num_chains=2, num_draws=12, batch_size=4)
@@ -210,8 +211,10 @@ def test_only_like_is_compared(problem):
     for change in ({"nbeta": 50.0}, {"localization": 1.0}, {"step_size": 2e-5}, {"scale_by": "leaf"}):
         with pytest.raises(InputError, match=next(iter(change))):
             slt.difference(one, estimate(problem, dataclasses.replace(PLAN, **change)))
+    shared = {field.name: getattr(PLAN, field.name) for field in dataclasses.fields(Plan)}
+    thermostat = estimate(problem, slt.SGNHT(**shared))
     with pytest.raises(InputError, match="SGNHT"):
-        slt.difference(one, estimate(problem, slt.SGNHT(**dataclasses.asdict(PLAN) | {"diffusion": 0.1}, **{})))
+        slt.difference(one, thermostat)
 
 
 def test_sensitivity_sees_the_steps_bias_and_the_pull():
