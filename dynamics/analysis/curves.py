@@ -16,6 +16,7 @@ from dynamics.analysis import uncertainty
 from dynamics.errors import InputError
 from dynamics.measures.reduce import clustered_mean, mean_over_seeds
 from dynamics.results import Unit
+from dynamics.slt import verdict
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 Committed = Sequence[tuple[Unit, xr.Dataset]]
@@ -59,6 +60,7 @@ class Llc:
     chain_loss: Curve
     init_loss: Curve
     trivial_loss: float
+    pull_share: Curve  # localization_share: near 1 the pull alone shapes the posterior
     verdicts: tuple[tuple[str, ...], ...]  # [K][S], in the order of seeds
     warnings: tuple[str, ...]  # every warning of every estimate
     sentences: tuple[str, ...]  # [K], of the first seed
@@ -69,6 +71,12 @@ class Llc:
     def local(self) -> np.ndarray:
         """bool [K]: every seed's chains stayed near the model."""
         return np.array([set(found) == {"local"} for found in self.verdicts])
+
+    @property
+    def loss_share(self) -> verdict.LossShare | None:
+        """How much of the curve is the loss curve again; None under three checkpoints."""
+        llcs, losses = self.estimate.value, self.init_loss.value
+        return verdict.explained_by_loss(llcs, losses, self.settings["nbeta"]) if len(llcs) > 2 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -204,6 +212,7 @@ def _llc(model: str, group: list) -> Llc:
         chain_loss=_scalar(model, group, "chain_loss", "chain_loss_sem"),
         init_loss=_scalar(model, group, "init_loss", "init_loss_sem"),
         trivial_loss=float(last["trivial_loss"]),
+        pull_share=_scalar(model, group, "localization_share", None),
         verdicts=tuple(tuple(data.attrs["verdict"] for data in found) for found in steps.values()),
         warnings=tuple(word for found in steps.values() for data in found for word in _warnings(data)),
         sentences=tuple(found[0].attrs.get("sentence", "") for found in steps.values()),

@@ -68,8 +68,8 @@ def _panel(ax, found: Calibration, k: int, g: int, limits):
         text = f"{_short(value)}\n±{_short(sem)}" if np.isfinite(value) else "–"
         text = f"{SHORT[name]}\n{_short(value) if np.isfinite(value) else ''}" if name else text
         ax.annotate(text, (e, b), ha="center", va="center", fontsize=7.5, color=color)
-    ax.set_xticks(range(len(found.axes["step_size"])), [f"{value:.0e}" for value in found.axes["step_size"]])
-    ax.set_yticks(range(len(found.axes["nbeta"])), [f"{value:g}" for value in found.axes["nbeta"]])
+    ax.set_xticks(range(len(found.axes["step_size"])), [_power(value) for value in found.axes["step_size"]])
+    ax.set_yticks(range(len(found.axes["nbeta"])), [_short(value) for value in found.axes["nbeta"]])
     ax.tick_params(labelsize=8.5, labelcolor=style.INK, color=style.QUIET)
     for spine in ax.spines.values():
         spine.set_color(style.GRID)
@@ -78,7 +78,14 @@ def _panel(ax, found: Calibration, k: int, g: int, limits):
 
 def _short(value) -> str:
     value = float(value)
-    return f"{value:.3g}".replace("-", "−") if abs(value) < 1e4 else f"{value:.0e}".replace("-", "−")
+    text = f"{value:.0f}" if 100 <= abs(value) < 1e5 else f"{value:.3g}"
+    return text.replace("-", "−")
+
+
+def _power(value: float) -> str:
+    """2.5e-05 as 2.5e−5, where that is shorter than the plain number."""
+    number, _, exponent = f"{value:.2g}".partition("e")
+    return f"{number}e{int(exponent)}".replace("-", "−") if exponent else number
 
 
 def _bound(ax, found: Calibration, k: int, g: int):

@@ -9,14 +9,23 @@ from dynamics.figures import style
 
 
 def estimate(found: Sequence[Llc], look: style.Look):
-    """The estimate with its standard error: a filled marker where the chains stayed local, a hollow one elsewhere."""
+    """The estimate with its standard error: a filled marker where the chains stayed local, a hollow one elsewhere.
+
+    A curve that the loss explains is dotted and named so.
+    """
     figure, ax = style.axes("local learning coefficient")
     for one in found:
         curve, color, marker = one.estimate, *look[one.estimate.model].values()
-        ax.plot(curve.steps, curve.value, color=color, linewidth=1, alpha=0.5)
+        again = one.loss_share is not None and one.loss_share.explained
+        ax.plot(curve.steps, curve.value, color=color, linewidth=1, alpha=0.5, linestyle=":" if again else "-")
         style.bars(ax, curve, color)
         shape = {"color": color, "marker": marker, "linestyle": "none", "markersize": 6}
-        ax.plot(curve.steps[one.local], curve.value[one.local], label=curve.model, **shape)
+        ax.plot(
+            curve.steps[one.local],
+            curve.value[one.local],
+            label=f"{curve.model}{': the loss again' if again else ''}",
+            **shape,
+        )
         ax.plot(curve.steps[~one.local], curve.value[~one.local], fillstyle="none", **shape)
     ax.plot([], [], color=style.QUIET, marker="o", linestyle="none", fillstyle="none", label="hollow: not local")
     return _finished(figure, ax, found)

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from dynamics import results
-from dynamics.analysis import audits, curves
+from dynamics.analysis import audits, calibration, curves
 from dynamics.errors import InputError
 from dynamics.figures import style
 from dynamics.report import sections, svg, words
 from dynamics.report.section import Findings
 
-MEASURES = ("audit", "convergence", "ngram", "llc", "curvature", "weights")
+MEASURES = ("audit", "convergence", "ngram", "llc", "curvature", "weights", "calibration")
 
 
 def write(store: results.Store, suite_name: str, target: Path) -> Path:
@@ -81,6 +81,7 @@ def findings(committed: Mapping[str, curves.Committed]) -> Findings:
         smallest=curves.scalars(hessian, "smallest", "smallest_error"),
         weights=curves.weights(committed.get("weights", ())),
         audit=audits.audit(committed.get("audit", ())),
+        calibration=tuple(calibration.calibrations(committed.get("calibration", ()))),
     )
 
 

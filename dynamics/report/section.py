@@ -6,6 +6,7 @@ from typing import Any
 
 from dynamics.analysis import curves
 from dynamics.analysis.audits import Audit
+from dynamics.analysis.calibration import Calibration
 from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
 
 
@@ -21,11 +22,12 @@ class Findings:
     smallest: list[Curve]
     weights: list[Weights]
     audit: Audit | None = None
+    calibration: tuple[Calibration, ...] = ()
 
     @property
     def models(self) -> list[str]:
         """Every model of any measure, by size."""
-        names = {one.model for one in (*self.divergence, *self.trace, *self.weights)}
+        names = {one.model for one in (*self.divergence, *self.trace, *self.weights, *self.calibration)}
         return sorted(names | {one.estimate.model for one in self.llc}, key=curves.natural)
 
 

@@ -8,7 +8,7 @@ from dynamics.analysis import curves
 from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
 from dynamics.figures import convergence, curvature, llc, style
 from dynamics.figures import weights as weight_figures
-from dynamics.report import audit, words
+from dynamics.report import audit, calibration, words
 from dynamics.report.section import Findings, Panel, Section
 
 HEAT_MAPS = ("unembed_centred", "mlp_up")
@@ -39,6 +39,7 @@ def all_sections(found: Findings, look: style.Look, suite: str) -> list[Section]
             "carries a verdict.",
             _llc(found.llc, look) if found.llc else [],
         ),
+        *([calibration.section(list(found.calibration))] if found.calibration else []),
         section(
             "curvature",
             "How curved is the loss?",
@@ -146,8 +147,8 @@ def _llc(found: list[Llc], look: style.Look) -> list[Panel]:
             name="llc",
             title="Local learning coefficient",
             caption=f"{words.verdict_sentence(found)}: filled markers are local, a hollow one says nothing about the "
-            f"landscape. {words.warning_sentence(found)} {_local_courses(found)} {words.bars(estimates)} Comparable "
-            f"only at one setting: {settings}.",
+            f"landscape. {words.warning_sentence(found)} {_local_courses(found)} {words.loss_share_sentence(found)} "
+            f"{words.pull_sentence(found)} {words.bars(estimates)} Comparable only at one setting: {settings}.",
             draw=lambda: llc.estimate(found, look),
         ),
         *(

@@ -105,6 +105,30 @@ def warning_sentence(found: Sequence[Llc]) -> str:
     return f"Warned of: {listed([f'{count} “{name}”' for name, count in counts.most_common()])}." if counts else ""
 
 
+def loss_share_sentence(found: Sequence[Llc]) -> str:
+    """Whether the curves hold more than the loss curve does; "" under three checkpoints."""
+    told = []
+    for one in found:
+        share = one.loss_share
+        if share is not None and np.isfinite(share.correlation):
+            again = "it is the loss curve again" if share.explained else "the loss does not explain it"
+            off = f"off by up to {number(share.residual)}"
+            told.append(f"{one.estimate.model} {share.correlation:.3g}, {off} ({again})")
+    return f"Correlation of the curve with −n β loss: {'; '.join(told)}." if told else ""
+
+
+def pull_sentence(found: Sequence[Llc]) -> str:
+    """How far the pull to the checkpoint, and not the loss, shapes what chains sample."""
+    values = np.concatenate([one.pull_share.value for one in found])
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return ""
+    low, high = number(float(values.min())), number(float(values.max()))
+    share = f"γ E|w − w*|² / d is {low if low == high else f'{low} to {high}'}"
+    pull_alone = "the pull shapes nearly every direction, the loss few"
+    return f"{share}: {pull_alone if values.min() > 0.9 else '1 would be the pull alone'}."
+
+
 def steps_apart(steps: np.ndarray, chosen: np.ndarray) -> str:
     """Step numbers, or how many there are if they are many."""
     names = [str(step) for step in steps[chosen]]

@@ -127,6 +127,12 @@ class LossShare(NamedTuple):
     correlation: float  # of the estimates with -n beta loss; 1 where the loss is all there is
     implied_chain_loss: float  # K of llc = n beta (K - loss), the mean over checkpoints
     residual: float  # largest |llc - n beta (K - loss)|
+    span: float  # largest estimate less the smallest
+
+    @property
+    def explained(self) -> bool:
+        """Whether the curve is the loss curve again: correlation .99, and nowhere off by a tenth of its span."""
+        return self.correlation >= 0.99 and self.residual <= 0.1 * self.span
 
 
 def explained_by_loss(llcs, losses, nbeta) -> LossShare:
@@ -148,4 +154,5 @@ def explained_by_loss(llcs, losses, nbeta) -> LossShare:
     chain_loss = float((llcs / nbeta + losses).mean())
     spread = np.ptp(llcs) > 0 and np.ptp(nbeta * losses) > 0
     correlation = float(np.corrcoef(llcs, -nbeta * losses)[0, 1]) if spread else math.nan
-    return LossShare(correlation, chain_loss, float(np.abs(llcs - nbeta * (chain_loss - losses)).max()))
+    residual = float(np.abs(llcs - nbeta * (chain_loss - losses)).max())
+    return LossShare(correlation, chain_loss, residual, float(np.ptp(llcs)))

@@ -115,6 +115,7 @@ def test_hollow_where_the_chains_were_not_local(look):
         chain_loss=curve("toy-70m", [7, 6, 3]),
         init_loss=curve("toy-70m", [6.9, 5, 2]),
         trivial_loss=6.9,
+        pull_share=curve("toy-70m", [0.5, 0.6, 0.7]),
         verdicts=(("no basin to leave",), ("left the basin",), ("local",)),
         warnings=(),
         sentences=("", "", ""),
@@ -128,14 +129,37 @@ def test_hollow_where_the_chains_were_not_local(look):
     assert list(drawn(figure, "toy-70m")) == [30]
     assert [10, -500] in [list(line.get_ydata()) for line in figure.axes[0].lines if line.get_fillstyle() == "none"]
     assert "full" in lines
+    assert not one.loss_share.explained
+    assert "0.500 to 0.700" in words.pull_sentence([one])
     assert words.verdict_sentence([one]).startswith("1 of 3 estimates are local")
     np.testing.assert_array_equal(drawn(llc.locality(one, look), "mean of the chains"), [7, 6, 3])
     assert len(llc.running(one, look).axes[0].lines) == 5
 
 
+def test_a_curve_that_the_loss_explains_is_drawn_as_such(look):
+    """Chains that forgot the model give n beta (K - loss)."""
+    loss = np.array([6.9, 5.0, 2.0])
+    given = {name: curve("toy-70m", loss) for name in ("chain_loss", "init_loss", "pull_share")}
+    one = Llc(
+        estimate=curve("toy-70m", 60 * (7.5 - loss)),
+        trivial_loss=6.9,
+        verdicts=(("left the basin",),) * 3,
+        warnings=(),
+        sentences=("", "", ""),
+        settings={"nbeta": 60.0, "localization": 1.0, "step_size": 1e-4},
+        running=np.ones((4, 50)),
+        **given,
+    )
+    assert one.loss_share.explained
+    drawn(llc.estimate([one], look), "toy-70m: the loss again")
+    assert "the loss curve again" in words.loss_share_sentence([one])
+
+
 def test_running_estimate_ends_at_the_chains_own_estimates():
     trace = np.random.default_rng(0).normal(5, 0.1, (3, 40))
-    scalars = dict.fromkeys(("llc", "sem", "chain_loss", "chain_loss_sem", "init_loss_sem", "trivial_loss"), 1.0)
+    scalars = dict.fromkeys(
+        ("llc", "sem", "chain_loss", "chain_loss_sem", "init_loss_sem", "trivial_loss", "localization_share"), 1.0
+    )
     scalars |= {"init_loss": 4.9, "nbeta": 100.0, "localization": 1.0, "step_size": 1e-4}
     attributes = {"verdict": "local", "config": '{"burn_in": 10}'}
     data = xr.Dataset({**scalars, "loss_trace": (("chain", "draw"), trace)}, attrs=attributes)

@@ -39,7 +39,7 @@ def convergence(step: int, scale: float, num_seeds: int) -> xr.Dataset:
 
 def llc(step: int, verdict: str) -> xr.Dataset:
     trace = 3 + np.random.default_rng(step).normal(0, 0.01, (4, 20)) + 0.05
-    names = ("rhat", "ess", "eps_a", "relative_distance", "chain_loss_sem", "init_loss_sem")
+    names = ("rhat", "ess", "eps_a", "relative_distance", "localization_share", "chain_loss_sem", "init_loss_sem")
     data = {"llc": 50.0 + step, "sem": 2.0, "init_loss": 3.0, "chain_loss": 3.05, "trivial_loss": 6.0}
     data |= {"nbeta": 1000.0, "localization": 3000.0, "step_size": 1e-5, **dict.fromkeys(names, 0.1)}
     data |= {"loss_trace": (("chain", "draw"), trace), "per_chain": ("chain", np.full(4, 50.0))}

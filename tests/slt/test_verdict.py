@@ -140,8 +140,11 @@ def test_explained_by_loss():
     assert share.correlation == pytest.approx(1)
     assert share.implied_chain_loss == pytest.approx(4.43)
     assert share.residual < 1e-9
+    assert share.explained
     hump = 100 * np.sin(np.linspace(0, np.pi, 30))
-    assert abs(slt.explained_by_loss(hump, losses, 66.67).correlation) < 0.1
+    other = slt.explained_by_loss(hump, losses, 66.67)
+    assert abs(other.correlation) < 0.1
+    assert not other.explained
     with pytest.raises(InputError, match="at least three"):
         slt.explained_by_loss([1.0, 2.0], [1.0, 2.0], 1.0)
 
