@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from dynamics import results
-from dynamics.analysis import audits, calibration, curves
+from dynamics.analysis import audits, calibration, curves, sweeps
 from dynamics.errors import InputError
 from dynamics.figures import style
 from dynamics.report import sections, svg, words
 from dynamics.report.section import Findings
 
-MEASURES = ("audit", "convergence", "ngram", "llc", "curvature", "weights", "calibration")
+MEASURES = ("audit", "convergence", "ngram", "llc", "curvature", "weights")
+MEASURES += ("calibration", "llc_sweeps", "llc_noise")
 
 
 def write(store: results.Store, suite_name: str, target: Path) -> Path:
@@ -82,6 +83,7 @@ def findings(committed: Mapping[str, curves.Committed]) -> Findings:
         weights=curves.weights(committed.get("weights", ())),
         audit=audits.audit(committed.get("audit", ())),
         calibration=tuple(calibration.calibrations(committed.get("calibration", ()))),
+        sweeps=tuple(sweeps.sweeps(committed.get("llc_sweeps", ()), committed.get("llc_noise", ()))),
     )
 
 

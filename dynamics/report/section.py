@@ -8,6 +8,7 @@ from dynamics.analysis import curves
 from dynamics.analysis.audits import Audit
 from dynamics.analysis.calibration import Calibration
 from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
+from dynamics.analysis.sweeps import Sweeps
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,11 +24,12 @@ class Findings:
     weights: list[Weights]
     audit: Audit | None = None
     calibration: tuple[Calibration, ...] = ()
+    sweeps: tuple[Sweeps, ...] = ()
 
     @property
     def models(self) -> list[str]:
         """Every model of any measure, by size."""
-        names = {one.model for one in (*self.divergence, *self.trace, *self.weights, *self.calibration)}
+        names = {one.model for one in (*self.divergence, *self.trace, *self.weights, *self.calibration, *self.sweeps)}
         return sorted(names | {one.estimate.model for one in self.llc}, key=curves.natural)
 
 

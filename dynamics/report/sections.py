@@ -8,7 +8,7 @@ from dynamics.analysis import curves
 from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
 from dynamics.figures import convergence, curvature, llc, style
 from dynamics.figures import weights as weight_figures
-from dynamics.report import audit, calibration, words
+from dynamics.report import audit, calibration, sweeps, words
 from dynamics.report.section import Findings, Panel, Section
 
 HEAT_MAPS = ("unembed_centred", "mlp_up")
@@ -40,6 +40,7 @@ def all_sections(found: Findings, look: style.Look, suite: str) -> list[Section]
             _llc(found.llc, look) if found.llc else [],
         ),
         *([calibration.section(list(found.calibration))] if found.calibration else []),
+        *([sweeps.section(list(found.sweeps))] if found.sweeps else []),
         section(
             "curvature",
             "How curved is the loss?",
