@@ -110,6 +110,7 @@ def _pinned(repo: str, revision: str | None, weights: str | Path | None) -> tupl
 
 
 def _found(repo: str, revision: str | None, weights: str | Path | None) -> tuple[Path | None, Pin]:
+    hub.check_names(repo, revision or "main")
     folder = _elsewhere(repo, revision, weights)
     return (folder, None) if folder else _stored(repo, revision)
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import huggingface_hub
 from huggingface_hub import constants
+from huggingface_hub.errors import HFValidationError
 
 import dynamics
 from dynamics.cache import cache_root
@@ -29,6 +30,7 @@ CONFIG = "config.json"
 WEIGHTS = (tensor_file.INDEX, tensor_file.SINGLE, tensor_file.TORCH_INDEX, tensor_file.TORCH_SINGLE)
 _COMMIT = re.compile("[0-9a-f]{40}")
 _DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+_MOST_CONTENT = 1 << 26  # bytes of a file that is read into memory: a configuration, an index
 
 
 @dataclasses.dataclass(frozen=True)
@@ -77,8 +79,25 @@ class Absent(InputError):
         self.why = why
 
 
+def check_names(repo: str, revision: str):
+    """Raises InputError for what cannot name a repository or a revision: both become parts of paths here."""
+    try:
+        huggingface_hub.utils.validate_repo_id(repo)
+    except HFValidationError as error:
+        raise InputError(f"{repo!r:.120}, which is no hub id", expected="a hub id like owner/name") from error
+    parts = revision.split("/")
+    if not all(parts) or {".", ".."} & set(parts) or not revision.isprintable() or len(revision) > 200:
+        raise InputError(f"{revision!r:.120} for a revision of {repo}", expected="a branch, a tag or a commit")
+
+
+def is_commit(revision: str) -> bool:
+    """Is this the name of a commit, not of a branch or tag?"""
+    return _COMMIT.fullmatch(revision) is not None
+
+
 def refs(repo: str) -> dict[str, str]:
     """The commit of every branch and tag. One request per process. Raises InputError for an unknown repository."""
+    check_names(repo, "main")
     endpoint = _endpoint()
     # The first thread asks, the others wait for its answer.
     with _asking.setdefault((endpoint, repo), threading.Lock()):
@@ -91,13 +110,16 @@ def refs(repo: str) -> dict[str, str]:
 
 def listing(repo: str, revision: str = "main") -> Listing:
     """The files of a branch, tag or commit. Raises InputError for an unknown one, near ones named."""
-    commit = revision if _COMMIT.fullmatch(revision) else _commit(repo, revision)
+    check_names(repo, revision)
+    commit = revision if is_commit(revision) else _commit(repo, revision)
     kept = place(repo) / "listings" / f"{commit}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         return Listing(repo, revision, commit, _read_files(json.loads(kept.read_text())))
     with told(repo, revision) as http:
         answer = http.json(_api(repo, f"revision/{commit}?blobs=true"))
     try:
+        if answer.get("sha", commit) != commit:
+            raise ValueError(f"the commit {answer['sha']!r:.60}, not {commit}")
         files = _read_files(answer["siblings"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _foreign(f"a listing of {repo} that lacks or holds {error}") from error
@@ -109,8 +131,10 @@ def content(repo: str, commit: str, name: str) -> bytes:
     """A small file's bytes, verified. Raises InputError if the commit has no such file."""
     found = listing(repo, commit)
     file = listed(found, name)
+    if file.size > _MOST_CONTENT:
+        raise InputError(f"{name} of {repo} at {commit} of {file.size} bytes", expected=f"at most {_MOST_CONTENT}")
     with told(repo, commit) as http:
-        body = http.read_range(url(found, name), 0, file.size)
+        body = http.read_range(url(found, name), 0, file.size, file.size)
     hasher = transfer.hasher(file.size, file.digest)
     hasher.update(body)
     if hasher.hexdigest() != file.digest:
@@ -133,13 +157,14 @@ def shard_map(found: Listing, index: bytes) -> dict[str, str]:
     """Tensor name -> shard, from an index file's bytes. Raises InputError where the revision lacks a shard of it."""
     where = f"{found.repo} at revision {found.revision}"
     try:
-        shards = dict(json.loads(index)["weight_map"])
-        names = sorted({str(shard) for shard in shards.values()})
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{where} with an unreadable index ({error!r})", expected='a "weight_map"') from error
-    missing = [name for name in names if name not in found.files or "/" in name]
-    if missing or not names:
-        told = f"{len(missing)} of {len(names)} shards missing ({', '.join(missing)})"
+        shards = tensor_file.weight_map(index)
+    except ValueError as error:
+        raise InputError(f"{where} with an unreadable index ({error})", expected='a "weight_map"') from error
+    names = sorted(set(shards.values()))
+    missing = [name for name in names if name not in found.files]
+    if missing:
+        listed = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
+        told = f"{len(missing)} of {len(names)} shards missing ({listed})"
         raise InputError(f"{where} with {told}", expected="every shard that its index names", mend="Leave it out.")
     return shards
 
@@ -227,16 +252,20 @@ def _read_refs(answer: Any, repo: str) -> dict[str, str]:
 def _read_files(siblings: Any) -> dict[str, RemoteFile]:
     files = {}
     for file in siblings:
-        large = (file.get("lfs") or {}).get("sha256")
-        files[file["rfilename"]] = RemoteFile(int(file["size"]), large, _matching(_COMMIT, file["blobId"]))
-        _matching(_DIGEST, files[file["rfilename"]].digest)
+        large, name, size = (file.get("lfs") or {}).get("sha256"), file["rfilename"], file["size"]
+        if not isinstance(name, str) or name in files:
+            raise ValueError(f"{name!r:.60} for the name of a file, or twice")
+        if type(size) is not int or not 0 <= size < 1 << 62:
+            raise ValueError(f"{size!r:.60} for the size of {name!r:.60}")
+        files[name] = RemoteFile(size, large, _matching(_COMMIT, file["blobId"]))
+        _matching(_DIGEST, files[name].digest)
     return files
 
 
 def _matching(form: re.Pattern, told: str) -> str:
     # Commits and digests become names of files here: nothing else may come in their place.
     if not form.fullmatch(told):
-        raise ValueError(f"{told!r}, which is no hash")
+        raise ValueError(f"{told!r:.60}, which is no hash")
     return told
 
 

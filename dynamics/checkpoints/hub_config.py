@@ -21,15 +21,20 @@ def read(folder: Path) -> gpt_neox.Config:
         raise InputError(
             f"{folder} without config.json", expected="a checkpoint folder in the hub's layout", mend="Check the path."
         )
+    return parse(path.read_bytes(), str(path))
+
+
+def parse(content: bytes, where: str) -> gpt_neox.Config:
+    """The Config that the bytes of a config.json describe; `where` it lies is for messages. Raises InputError."""
     try:
-        fields = json.loads(path.read_text())
-    except ValueError as error:
-        raise InputError(f"{path} that is not JSON ({error})", expected="a model configuration") from error
+        fields = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{where} that is not JSON ({error})", expected="a model configuration") from error
     if not isinstance(fields, dict):
         raise InputError(
-            f"{path} that holds a JSON {type(fields).__name__}", expected="a model configuration, an object"
+            f"{where} that holds a JSON {type(fields).__name__}", expected="a model configuration, an object"
         )
-    return from_hub(fields, str(path))
+    return from_hub(fields, where)
 
 
 def from_hub(fields: dict, where: str = "config.json") -> gpt_neox.Config:

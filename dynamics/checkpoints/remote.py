@@ -14,7 +14,7 @@ class RemoteBytes:
         self._client, self._url = client, url
 
     def read(self, start: int, stop: int) -> memoryview:
-        return memoryview(self._client.read_range(self._url, start, stop))
+        return memoryview(self._client.read_range(self._url, start, stop, self.size))
 
 
 class RemoteFolder:

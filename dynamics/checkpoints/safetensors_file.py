@@ -4,6 +4,7 @@ The header gives each tensor's dtype, shape and data_offsets [begin, end), count
 asks that the tensors fill the file without a gap, so a file cut anywhere is known for it before a tensor is read.
 """
 
+import collections
 import json
 import math
 from typing import Any, NamedTuple
@@ -99,16 +100,18 @@ class SafetensorsFile:
 
     def _entry(self, name: str, field: Any) -> Entry:
         dtype, shape, offsets = (_get(field, key) for key in ("dtype", "shape", "data_offsets"))
+        # Names and dtypes may be as long as the header.
         if not isinstance(dtype, str) or dtype not in _DTYPES:
-            raise InputError.unknown(f"dtype of {name!r} in {self._source.name}", dtype, _DTYPES)
+            raise InputError.unknown(f"dtype of {_shown(name)} in {self._source.name}", str(dtype)[:40], _DTYPES)
         if not _is_sizes(shape) or not _is_sizes(offsets) or len(offsets) != 2:
-            raise self._refuse(f"{name!r} has no shape and data_offsets of whole numbers")
+            raise self._refuse(f"{_shown(name)} has no shape and data_offsets of whole numbers")
         begin, end = offsets
-        if math.prod(shape) * _DTYPES[dtype].itemsize != end - begin:
-            raise self._refuse(f"{name!r}, {dtype} of shape {tuple(shape)}, is given {end - begin} bytes")
-        # Where a dim is 0 the others must still be sizes that an array can have.
+        # Where a dim is 0 the others must still be sizes that an array can have. The product of many large ones takes
+        # hours, so their number comes first.
         if len(shape) > 32 or math.prod(max(n, 1) for n in shape) > 1 << 48:
-            raise self._refuse(f"{name!r} has a shape that no tensor has")
+            raise self._refuse(f"{_shown(name)} has a shape that no tensor has")
+        if math.prod(shape) * _DTYPES[dtype].itemsize != end - begin:
+            raise self._refuse(f"{_shown(name)}, {dtype} of shape {tuple(shape)}, is given {end - begin} bytes")
         return Entry(_DTYPES[dtype], tuple(shape), begin, end)
 
     def _check_ranges(self):
@@ -116,8 +119,8 @@ class SafetensorsFile:
         for name, entry in sorted(self._entries.items(), key=lambda item: (item[1].begin, item[1].end)):
             if entry.begin != reached:
                 fault = "overlaps" if entry.begin < reached else "leaves a gap after"
-                raise self._refuse(f"{name!r} {fault} {before}")
-            reached, before = entry.end, repr(name)
+                raise self._refuse(f"{_shown(name)} {fault} {before}")
+            reached, before = entry.end, _shown(name)
         held = self._source.size - self._start
         if reached != held:
             raise self._refuse(f"its tensors take {reached} bytes and it has {held} for them")
@@ -126,9 +129,13 @@ class SafetensorsFile:
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        raise ValueError(f"the name {next(n for n in found if names.count(n) > 1)!r} stands there twice")
+        twice = next(name for name, count in collections.Counter(name for name, _ in pairs).items() if count > 1)
+        raise ValueError(f"the name {_shown(twice)} stands there twice")
     return found
+
+
+def _shown(name: str) -> str:
+    return repr(name[:80])
 
 
 def _get(field: Any, key: str) -> Any:

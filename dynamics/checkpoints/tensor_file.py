@@ -19,7 +19,7 @@ from dynamics.errors import InputError
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 TORCH_SINGLE, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 # A shard lies beside its index: a path in its place would have another file read.
-_SHARD = re.compile(r"[^/\\\0]+\.(safetensors|bin)")
+_SHARD = re.compile(r"[^/\\\0]{1,200}\.(safetensors|bin)")
 _CONVERT = "Convert it: transformers' AutoModelForCausalLM.from_pretrained(folder).save_pretrained(new_folder)."
 
 
@@ -72,7 +72,10 @@ class TensorFolder:
         return self._file(name).read(name)
 
     def sha256(self) -> dict[str, str]:
-        """sha256 of every weight file: what a result's provenance names."""
+        """sha256 of every weight file: what a result's provenance names.
+
+        Raises InputError for a file that is stored under another digest's name.
+        """
         with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # hashlib lets other threads run
             return dict(zip([path.name for path in self.files], pool.map(_sha256, self.files), strict=True))
 
@@ -120,7 +123,7 @@ def _single(folder: Path) -> Path:
 
 
 def _shard_files(index: Path) -> list[Path]:
-    shards = sorted(set(_weight_map(index).values()))
+    shards = sorted(set(_map_of(index).values()))
     missing = [shard for shard in shards if not (index.parent / shard).is_file()]
     if missing:
         raise InputError(
@@ -131,23 +134,31 @@ def _shard_files(index: Path) -> list[Path]:
     return [index.parent / shard for shard in shards]
 
 
-def _weight_map(index: Path) -> dict[str, str]:
+def weight_map(index: bytes) -> dict[str, str]:
+    """Tensor name -> shard, from an index's bytes. Raises ValueError for what is no index."""
     try:
-        weight_map = json.loads(index.read_text())["weight_map"]
-        shards = list(weight_map.values())
-        if not shards or not all(isinstance(shard, str) and _SHARD.fullmatch(shard) for shard in shards):
-            raise ValueError(f"shards {sorted(map(str, shards))[:3]}")
-        return weight_map
+        found = json.loads(index)["weight_map"]
+        shards = list(found.values())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise ValueError(f"{error!r:.200}") from error
+    if not shards or not all(isinstance(shard, str) and _SHARD.fullmatch(shard) for shard in shards):
+        raise ValueError(f"shards {sorted(map(str, shards))[:3]!r:.200}")
+    return found
+
+
+def _map_of(index: Path) -> dict[str, str]:
+    try:
+        return weight_map(index.read_bytes())
+    except ValueError as error:
         raise InputError(
-            f"{index}, unreadable: {error!r}",
+            f"{index}, unreadable: {error}",
             expected='a JSON object whose "weight_map" names a shard for every tensor',
             mend="Fetch the revision again.",
         ) from error
 
 
 def _check_index(index: Path, found: dict[str, str]):
-    expected = _weight_map(index)
+    expected = _map_of(index)
     for name in sorted(expected.keys() | found.keys()):
         if expected.get(name) != found.get(name):
             raise InputError(
@@ -169,10 +180,23 @@ def _open(path: Path) -> TensorFile:
         ) from error
 
 
-def _sha256(path: Path) -> str:
-    # The Hugging Face cache names a large file by its sha256, and links to it; the hub's own name saves the hashing.
+def blob_name(path: Path) -> str:
+    """The sha256 that a file should have: the Hugging Face cache and our store name a large one by it, and link there.
+
+    "" for a file that bears no such name.
+    """
     target = path.resolve()
-    if path.is_symlink() and target.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", target.name):
-        return target.name
+    named = path.is_symlink() and target.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", target.name)
+    return target.name if named else ""
+
+
+def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if blob_name(path) not in ("", found):
+        raise InputError(
+            f"{path.resolve()} with sha256 {found}",
+            expected="the one that it is named by",
+            mend="The file was damaged on this disk, or came so; delete it and fetch the revision again.",
+        )
+    return found

@@ -5,12 +5,10 @@ renamed into place once its digest is the promised one; a file of another digest
 """
 
 import contextlib
-import email.utils
 import hashlib
 import json
 import os
 import random
-import re
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -20,18 +18,14 @@ from typing import Any
 import httpx
 from filelock import FileLock
 
+from dynamics.checkpoints.answer import BETWEEN, Refused, Told, Transient, check, limited, not_too_slow
 from dynamics.errors import InputError
 
-ATTEMPTS, ATTEMPTS_TO_CONNECT = 6, 3  # in a row without a byte gained; no network is told sooner than a busy server
+__all__ = ["Client", "Halted", "Refused", "Unreachable", "hasher"]
+
+ATTEMPTS_TO_CONNECT = 3  # no network is told sooner than a busy server
 LONGEST_WAIT = 300.0  # s; a limit on requests is over by then
-
-
-class Refused(InputError):
-    """An answer that would be the same again: its `status`, and the `code` in X-Error-Code, "" without one."""
-
-    def __init__(self, why: str, status: int, code: str):
-        super().__init__(why, expected="status 200")
-        self.why, self.status, self.code = why, status, code
+_GAIN = 4096  # bytes that make an attempt no failure
 
 
 class Unreachable(InputError):
@@ -45,14 +39,6 @@ class Unreachable(InputError):
 
 class Halted(Exception):
     """The download was told to stop; what came so far is kept for the next."""
-
-
-class _Transient(Exception):
-    """A failure that may pass. `wait`: s that the server asked for. `attempts`: how many are worth it."""
-
-    def __init__(self, reason: str, wait: float = 0.0, attempts: int = ATTEMPTS):
-        super().__init__(reason)
-        self.wait, self.attempts = wait, attempts
 
 
 class Client:
@@ -83,32 +69,33 @@ class Client:
         self._http.close()
 
     def json(self, url: str) -> Any:
-        """The parsed body."""
+        """The parsed body, of at most MOST_JSON bytes."""
         body = self._whole(url)
         try:
             return json.loads(body)
-        except ValueError as error:
-            raise InputError(f"{url} that is not JSON ({body[:40]!r})", expected="JSON", mend=_BETWEEN) from error
+        except (ValueError, RecursionError) as error:
+            raise InputError(f"{url} that is not JSON ({body[:40]!r})", expected="JSON", mend=BETWEEN) from error
 
-    def read_range(self, url: str, start: int, stop: int) -> bytes:
-        """Bytes [start, stop)."""
+    def read_range(self, url: str, start: int, stop: int, size: int | None = None) -> bytes:
+        """Bytes [start, stop) of a file of `size` bytes, if that is known."""
         found = bytearray()
-        self.copy(url, start, stop, found.extend)
+        self.copy(url, start, stop, found.extend, Told(size, verified=False))
         return bytes(found)
 
-    def copy(self, url: str, start: int, stop: int, sink: Callable[[bytes], object]):
+    def copy(self, url: str, start: int, stop: int, sink: Callable[[bytes], object], told: Told):
         """Hands bytes [start, stop) to `sink`, each once and in order, over as many requests as it takes."""
         at, failures = start, 0
         while at < stop:
             before = at
             try:
-                with contextlib.closing(self._pieces(url, at, stop)) as pieces:
+                with contextlib.closing(self._pieces(url, at, stop, told)) as pieces:
                     for piece in pieces:
                         sink(piece)
                         at += len(piece)
-            except _Transient as error:
-                failures = 1 if at > before else failures + 1
-                self._pause(url, failures, error)
+            except Transient as error:
+                failures = 1 if at - before >= _GAIN else failures + 1
+                if at < stop:
+                    self._pause(url, failures, error)
 
     def download(self, url: str, target: Path, size: int, digest: str, *, halt: threading.Event | None = None) -> Path:
         """The file at `target`: `size` bytes of this digest, and on disk, or not there at all.
@@ -151,7 +138,7 @@ class Client:
                     raise Halted(url)
                 file.write(piece)
 
-            self.copy(url, file.tell(), size, write)
+            self.copy(url, file.tell(), size, write, Told(size, verified=True))
             file.flush()
             os.fsync(file.fileno())
 
@@ -160,46 +147,46 @@ class Client:
         while True:
             try:
                 with self._answer(url, {}) as response:
-                    return response.read()
-            except _Transient as error:
+                    return b"".join(limited(response, url))
+            except Transient as error:
                 failures += 1
                 self._pause(url, failures, error)
 
-    def _pieces(self, url: str, start: int, stop: int) -> Generator[bytes, None, None]:
-        """Bytes [start, stop) by one request, in pieces; _Transient where they end early."""
+    def _pieces(self, url: str, start: int, stop: int, told: Told) -> Generator[bytes, None, None]:
+        """Bytes [start, stop) by one request, in pieces; Transient where they end early."""
         at = start
         with self._answer(url, {"Range": f"bytes={start}-{stop - 1}"}) as response:
-            skip = _bytes_before(response, url, start, stop)
-            for body in response.iter_raw():
-                piece = body[skip : skip + stop - at]
+            skip = told.bytes_before(response, url, start, stop)
+            for body in not_too_slow(response.iter_raw()):
+                piece, rest = body[skip : skip + stop - at], len(body) - skip
                 skip = max(0, skip - len(body))
                 if piece:
                     yield piece
                     at += len(piece)
-                if at == stop and response.status_code == 200:
-                    return  # the rest of a whole file that nobody asked for
+                if at == stop and (response.status_code == 200 or rest > len(piece)):
+                    return  # the rest is what nobody asked for, and may never end
         if at < stop:
-            raise _Transient(f"a body that ends {stop - at} bytes early")
+            raise Transient(f"a body that ends {stop - at} bytes early")
 
     @contextlib.contextmanager
     def _answer(self, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
         """A good answer, its body still to be read."""
         try:
             with self._http.stream("GET", url, headers=headers) as response:
-                _check(response, url)
+                check(response, url)
                 yield response
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
-            raise _Transient(_told(error), attempts=ATTEMPTS_TO_CONNECT) from error
-        except (httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.TooManyRedirects) as error:
+            raise Transient(_told(error), attempts=ATTEMPTS_TO_CONNECT) from error
+        except _UNASKABLE as error:
             raise InputError(
                 f"{url}, which cannot be asked for ({_told(error)})",
                 expected="an address that answers",
                 mend="Check HF_ENDPOINT, HF_TOKEN and HTTPS_PROXY.",
             ) from error
-        except httpx.TransportError as error:
-            raise _Transient(_told(error)) from error
+        except (httpx.TransportError, httpx.DecodingError) as error:
+            raise Transient(_told(error)) from error
 
-    def _pause(self, url: str, failures: int, error: _Transient):
+    def _pause(self, url: str, failures: int, error: Transient):
         if failures >= error.attempts:
             raise Unreachable(f"no whole answer from {url} in {failures} attempts: {error}") from error
         # Jitter, so that many jobs that were turned away together do not come back together.
@@ -207,7 +194,10 @@ class Client:
         self.sleep(min(max(backoff, error.wait), LONGEST_WAIT))
 
 
-_BETWEEN = "A proxy or a login page probably stands between; check HTTPS_PROXY and HF_ENDPOINT."
+_UNASKABLE = (
+    *(httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.TooManyRedirects),
+    UnicodeError,  # a host that is no name: of the endpoint, or of where it redirects to
+)
 
 
 def hasher(size: int, digest: str):
@@ -227,38 +217,6 @@ def _put_in_place(partial: Path, target: Path):
         os.fsync(folder)
     finally:
         os.close(folder)
-
-
-def _check(response: httpx.Response, url: str):
-    status = response.status_code
-    if status in (408, 429) or status >= 500:
-        raise _Transient(f"status {status}", _retry_after(response))
-    if status not in (200, 206):
-        told = response.headers.get("X-Error-Message", response.reason_phrase)
-        code = response.headers.get("X-Error-Code", "")
-        raise Refused(f"status {status} from {url}: {told}", status, code)
-    if "text/html" in response.headers.get("Content-Type", ""):
-        raise InputError(f"an html page from {url}", expected="a file or JSON", mend=_BETWEEN)
-
-
-def _retry_after(response: httpx.Response) -> float:
-    """s to wait, told as a number or as a date."""
-    told = response.headers.get("Retry-After", "")
-    with contextlib.suppress(ValueError):
-        return float(told)
-    with contextlib.suppress(ValueError):
-        return email.utils.parsedate_to_datetime(told).timestamp() - time.time()
-    return 0.0
-
-
-def _bytes_before(response: httpx.Response, url: str, start: int, stop: int) -> int:
-    """How many bytes of the body come before byte `start`: a server may ignore that it was asked for a range."""
-    if response.status_code == 200:
-        return start
-    told = response.headers.get("Content-Range", "")
-    if not re.fullmatch(rf"bytes {start}-{stop - 1}/(\d+|\*)", told):
-        raise InputError(f"the range {told!r} from {url}", expected=f"bytes {start}-{stop - 1}", mend=_BETWEEN)
-    return 0
 
 
 def _told(error: Exception) -> str:

@@ -92,7 +92,7 @@ def test_hub_id_not_on_the_machine(weights):
 
 
 def test_ill_formed_hub_id():
-    refused("no body/-model-", "no body/-model-", "not on this machine")
+    refused("no body/-model-", "no body/-model-", "no hub id")
 
 
 def test_config_missing(folder):

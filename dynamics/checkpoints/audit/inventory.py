@@ -55,7 +55,7 @@ def config_digest(content: bytes) -> str:
     try:
         fields = json.loads(content)
         kept = {name: value for name, value in fields.items() if name not in _INCIDENTAL}
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         return hashlib.sha256(content).hexdigest()
     return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
 
