@@ -1,0 +1,169 @@
+"""Where a curve over training pauses: stage boundaries by one rule, fixed in advance. docs/stages.md tells the rule.
+
+Axes: K checkpoints, M grid points, R posterior draws, P plateaus. x = ln(step + 1), in e-folds.
+
+After appendix B.1 of "Loss Landscape Degeneracy and Stagewise Development in Transformers": smooth with a Gaussian
+process, differentiate in log time, call small slopes plateaus. The paper takes zeros of the slope and its local minima
+below a tolerance; here a plateau is the whole stretch below the tolerance and the boundary its midpoint, so that a
+shoulder and a turning point are one thing, and several minima within one pause are not several boundaries.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dynamics.analysis import smooth
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """The rule's constants. The defaults were set on the curve of one published run, and are not to be set anew."""
+
+    length: float = 0.3  # e-folds over which the curve may bend
+    reach: float = 1.5  # the length is at least this times the gap between checkpoints
+    tolerance: float = 0.065  # a plateau's slope at most, as a share of the curve's range per e-fold
+    apart: float = 2.0  # standard deviations by which the curve must move between two plateaus, else they are one
+    least_share: float = 0.5  # of posterior draws that have a boundary, below which it is not one
+    start: float = 300.0  # steps set apart at the left
+    edge: float = 0.1  # e-folds set apart at the right
+    level: float = 0.95  # of the intervals
+    fewest: int = 8  # checkpoints from `start` on
+    spacing: float = 0.02  # of the grid, e-folds: boundaries are known to half of it
+    num_draws: int = 200
+    seed: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Boundary:
+    """The midpoint of a plateau. All in steps, and between checkpoints as a rule."""
+
+    step: float
+    low: float  # interval of the midpoint over posterior draws
+    high: float
+    begin: float  # the plateau
+    end: float
+    kind: str  # "peak", "valley": the slope changes sign across the plateau; "shoulder": it does not
+    share: float  # of posterior draws that have a boundary within this plateau
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stages:
+    """A curve's boundaries, and the smooth curve and slope that they were read from."""
+
+    boundaries: tuple[Boundary, ...]  # ascending
+    rule: Rule
+    tolerance: float  # the slope below which a plateau is, in the curve's unit per e-fold
+    fitted: smooth.Fit = field(repr=False)
+
+    @property
+    def steps(self) -> np.ndarray:
+        """float [P]"""
+        return np.array([one.step for one in self.boundaries])
+
+
+RULE = Rule()
+
+
+def find_stages(steps, llc, sem=None, rule: Rule = RULE) -> Stages:
+    """Stage boundaries of the curve `llc` [K] at `steps` [K], ascending from 0 or later.
+
+    `sem` [K] is the standard error of each point; without it one noise for all points is estimated. Scaling or shifting
+    `llc` changes nothing, nor does the spacing of checkpoints beyond what it adds to the knowledge of the curve.
+
+    Raises InputError on arrays of other shapes, steps that do not ascend, numbers that are not finite, and fewer than
+    `rule.fewest` checkpoints from step `rule.start` on.
+    """
+    steps, llc, sem = _checked(steps, llc, sem, rule)
+    fitted = smooth.fit(np.log1p(steps), llc, sem, rule.length, rule.reach)
+    grid = _grid(fitted.x, rule)
+    mean, covariance = smooth.slope(fitted, grid)
+    tolerance = rule.tolerance * float(np.ptp(smooth.level(fitted, grid)[0]))
+    drawn = smooth.draws(mean, covariance, rule.num_draws, rule.seed)
+    stray = _level(drawn - mean[None], grid)
+    found, *others = ([] if tolerance == 0 else _plateaus(s, grid, tolerance, rule.apart, stray) for s in (mean, *drawn))
+    named = (_boundary(plateau, others, mean, grid, rule.level) for plateau in found)
+    kept = tuple(one for one in named if one.share >= rule.least_share)
+    return Stages(boundaries=kept, rule=rule, tolerance=tolerance, fitted=fitted)
+
+
+def _checked(steps, llc, sem, rule: Rule):
+    """float64 arrays [K], or InputError."""
+    arrays = {"steps": steps, "llc": llc} | ({} if sem is None else {"sem": sem})
+    arrays = {name: np.asarray(value, np.float64) for name, value in arrays.items()}
+    steps, sizes = arrays["steps"], {name: value.shape for name, value in arrays.items()}
+    if steps.ndim != 1 or len(set(sizes.values())) > 1:
+        raise InputError(f"arrays of shapes {sizes}", expected="one number per checkpoint, [K], in each")
+    for name, value in arrays.items():
+        if not np.isfinite(value).all():
+            at = steps[~np.isfinite(value)]
+            raise InputError(f"{name} not finite at steps {at[:5].tolist()}", expected="finite numbers", mend=_LEAVE_OUT)
+    if (steps < 0).any() or (np.diff(steps) <= 0).any():
+        raise InputError("steps that are negative, repeat or fall back", expected="ascending steps from 0 on")
+    if sem is not None and (arrays["sem"] < 0).any():
+        raise InputError("a negative standard error", expected="sem >= 0")
+    inside = int((steps >= rule.start).sum())
+    if inside < rule.fewest:
+        raise InputError(
+            f"too few checkpoints: {len(steps)}, of which {inside} from step {rule.start:g} on",
+            expected=f"at least {rule.fewest} there",
+            mend="Measure more checkpoints, or set Rule(start=...) lower for a short training run.",
+        )
+    if np.log1p(steps[-1]) - rule.edge <= np.log1p(max(rule.start, steps[0])):
+        raise InputError(f"steps {steps[0]:g} to {steps[-1]:g}", expected="a stretch between start and edge")
+    return arrays["steps"], arrays["llc"], arrays.get("sem")
+
+
+_LEAVE_OUT = "Leave such checkpoints out: the rule takes any spacing."
+
+
+def _grid(x: np.ndarray, rule: Rule) -> np.ndarray:
+    """[M] places between the two edges that are set apart."""
+    low, high = max(np.log1p(rule.start), x[0]), x[-1] - rule.edge
+    return np.linspace(low, high, max(3, int(np.ceil((high - low) / rule.spacing)) + 1))
+
+
+def _level(slope: np.ndarray, grid: np.ndarray) -> np.ndarray:
+    """The integral [...,M] of slopes [...,M] from the first grid point on."""
+    middle = (slope[..., 1:] + slope[..., :-1]) / 2 * (grid[1] - grid[0])
+    return np.concatenate([np.zeros_like(slope[..., :1]), np.cumsum(middle, axis=-1)], axis=-1)
+
+
+def _plateaus(slope, grid, tolerance: float, apart: float, stray) -> list[tuple[int, int]]:
+    """First and last grid point of every plateau that begins and ends within the grid.
+
+    `stray` [R,M]: how far the levels of draws lie from the mean curve's, up to a constant each.
+    """
+    within = np.abs(slope) < tolerance
+    within[:-1] |= slope[:-1] * slope[1:] < 0  # a turn so sharp that no grid point falls into it
+    change = np.diff(np.r_[0, within.astype(np.int8), 0])
+    runs = list(zip(np.flatnonzero(change == 1).tolist(), (np.flatnonzero(change == -1) - 1).tolist(), strict=True))
+    level, merged = _level(slope, grid), []
+    for begin, end in runs:
+        if merged:
+            last = merged[-1][1]
+            if abs(level[begin] - level[last]) < apart * (stray[:, begin] - stray[:, last]).std():
+                merged[-1] = (merged[-1][0], end)
+                continue
+        merged.append((begin, end))
+    return [(begin, end) for begin, end in merged if begin > 0 and end < len(grid) - 1]
+
+
+def _boundary(plateau: tuple[int, int], others, slope, grid, level: float) -> Boundary:
+    begin, end = plateau
+    middle = (grid[begin] + grid[end]) / 2
+    matched = [_nearest(plateau, drawn, grid) for drawn in others]
+    there = [place for place in matched if place is not None]
+    low, high = np.quantile(there, [(1 - level) / 2, (1 + level) / 2]) if there else (grid[begin], grid[end])
+    before, after = slope[begin - 1], slope[end + 1]
+    kind = "shoulder" if before * after > 0 else "peak" if before > 0 else "valley"
+    places = {"step": middle, "low": low, "high": high, "begin": grid[begin], "end": grid[end]}
+    return Boundary(
+        **{name: float(np.expm1(x)) for name, x in places.items()}, kind=kind, share=len(there) / len(others)
+    )
+
+
+def _nearest(plateau: tuple[int, int], drawn, grid) -> float | None:
+    """The midpoint of the draw's plateau that overlaps with `plateau`, the nearest of several; None without one."""
+    middle = (grid[plateau[0]] + grid[plateau[1]]) / 2
+    middles = [(grid[a] + grid[b]) / 2 for a, b in drawn if a <= plateau[1] and b >= plateau[0]]
+    return min(middles, key=lambda place: abs(place - middle)) if middles else None
