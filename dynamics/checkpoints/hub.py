@@ -19,6 +19,7 @@ from typing import Any
 import huggingface_hub
 from huggingface_hub import constants
 from huggingface_hub.errors import HFValidationError
+from huggingface_hub.utils import validate_repo_id
 
 import dynamics
 from dynamics.cache import cache_root
@@ -82,7 +83,7 @@ class Absent(InputError):
 def check_names(repo: str, revision: str):
     """Raises InputError for what cannot name a repository or a revision: both become parts of paths here."""
     try:
-        huggingface_hub.utils.validate_repo_id(repo)
+        validate_repo_id(repo)
     except HFValidationError as error:
         raise InputError(f"{repo!r:.120}, which is no hub id", expected="a hub id like owner/name") from error
     parts = revision.split("/")

@@ -10,7 +10,7 @@ import safetensors.numpy
 from hub_server import serving, sha256
 from make_torch_zip import state_dict
 
-from dynamics.checkpoints import head, hub, remote, transfer
+from dynamics.checkpoints import fetch, head, hub, remote, transfer
 from dynamics.errors import InputError
 
 RNG = np.random.default_rng(0)
@@ -143,6 +143,75 @@ def test_an_answer_of_another_kind(server, monkeypatch):
         monkeypatch.setattr(transfer.Client, "json", lambda self, url, answer=answer: answer)
         with pytest.raises(InputError, match="Check HF_ENDPOINT"):
             hub.listing(REPO, "main" if "siblings" not in answer else "b" * 40)
+
+
+FILE = {"rfilename": "config.json", "size": 2, "blobId": "c" * 40}
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"sha": "d" * 40}, "the commit 'dddd"),
+        ({"siblings": [FILE, FILE]}, "'config.json' for the name of a file, or twice"),
+        ({"siblings": [{**FILE, "size": float("inf")}]}, "inf for the size"),
+        ({"siblings": [{**FILE, "size": -1}]}, "-1 for the size"),
+        ({"siblings": [{**FILE, "size": 10**30}]}, "for the size"),
+        ({"siblings": [{**FILE, "rfilename": 3}]}, "3 for the name"),
+        ({"siblings": [{**FILE, "lfs": {"sha256": "../x"}}]}, "no hash"),
+        ({"siblings": [{**FILE, "lfs": "x"}]}, "Check HF_ENDPOINT"),
+        ({"siblings": None}, "Check HF_ENDPOINT"),
+    ],
+)
+def test_a_listing_that_cannot_be(server, monkeypatch, changes, told):
+    commit = hub.refs(REPO)["main"]
+    monkeypatch.setattr(transfer.Client, "json", lambda self, url: {"sha": commit, "siblings": [FILE], **changes})
+    with pytest.raises(InputError, match=told) as raised:
+        hub.listing(REPO)
+    assert len(str(raised.value)) < 500
+    monkeypatch.undo()
+    assert not list(hub.place(REPO).glob("listings/*"))  # nothing of it is kept
+
+
+def test_an_empty_listing(server, monkeypatch):
+    commit = hub.refs(REPO)["main"]
+    monkeypatch.setattr(transfer.Client, "json", lambda self, url: {"sha": commit, "siblings": []})
+    with pytest.raises(InputError, match="at revision main without weights"):
+        remote.RemoteFolder(REPO)
+    hub.close()
+    monkeypatch.setattr(transfer.Client, "json", lambda self, url: {"branches": [], "tags": []})
+    with pytest.raises(InputError, match=r"unknown revision .* one of \(none known\)"):
+        hub.listing(REPO, "step3")
+
+
+@pytest.mark.parametrize("repo", ["..", "../x", "a/../b", "a--b/c", "/etc", "a/b/c", "", "a b/c", "a/b\n"])
+def test_what_is_no_hub_id_is_asked_of_nobody(server, repo):
+    with pytest.raises(InputError, match="no hub id"):
+        hub.listing(repo)
+    assert server.count() == 0
+
+
+@pytest.mark.parametrize("revision", ["..", "../main", "a/../b", "/etc", "a//b", ".", "", "a\nb", "x" * 201])
+def test_what_is_no_revision_is_looked_for_nowhere(server, tmp_path, revision):
+    with pytest.raises(InputError, match=r"for a revision of acme/tiny|unknown revision"):
+        hub.listing(REPO, revision)
+    if revision:  # none is the main branch
+        with pytest.raises(InputError, match="for a revision of acme/tiny"):
+            fetch.fetch(REPO, revision, tmp_path)
+    assert server.count() == 0
+
+
+def test_a_revision_may_have_slashes(server):
+    server.repos[REPO]["refs/pr/1"] = ONE
+    assert hub.listing(REPO, "refs/pr/1").files.keys() == ONE.keys()
+    assert fetch.fetch(REPO, "refs/pr/1").name == server.commit(REPO, "refs/pr/1")
+    assert fetch.local(REPO, "refs/pr/1")
+
+
+def test_a_configuration_without_end_is_not_read(server):
+    server.repos[REPO]["large"] = {"config.json": bytes((1 << 26) + 1)}
+    found = hub.listing(REPO, "large")
+    with pytest.raises(InputError, match=r"config.json of acme/tiny at .* of 67108865 bytes"):
+        hub.content(REPO, found.commit, "config.json")
 
 
 def test_no_network_and_offline_say_how_to_fetch_elsewhere(server, monkeypatch):

@@ -1,5 +1,6 @@
 """torch's .bin files: from hand-made ones everywhere, and where torch is there from torch itself."""
 
+import hashlib
 import json
 import shutil
 from pathlib import Path
@@ -184,17 +185,22 @@ def test_shards_without_their_index(folder):
     refused(folder, "torch .bin files only", "neither pytorch_model.bin nor")
 
 
-def test_a_linked_blob_is_known_by_its_name(tmp_path):
-    digest, commit = "ab" * 32, tmp_path / "snapshots" / "commit"
+def test_a_blob_is_held_against_its_name(tmp_path):
+    content = (GOLDEN / "parallel_quarter" / "model.safetensors").read_bytes()
+    digest, commit = hashlib.sha256(content).hexdigest(), tmp_path / "snapshots" / "commit"
     (tmp_path / "blobs").mkdir()
+    blob = make.write(tmp_path / "blobs" / digest, content)
     commit.mkdir(parents=True)
-    shutil.copy(GOLDEN / "parallel_quarter" / "model.safetensors", tmp_path / "blobs" / digest)
+    shutil.copy(GOLDEN / "parallel_quarter" / "config.json", commit)
     (commit / "model.safetensors").symlink_to(Path("../../blobs") / digest)
-    assert tensor_file.TensorFolder(commit).sha256() == {"model.safetensors": digest}
-    (tmp_path / "blobs" / digest).rename(tmp_path / "blobs" / ("a" * 40))
+    assert checkpoints.load(commit).provenance["sha256"] == {"model.safetensors": digest}
+    blob.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(InputError, match=r"sha256 .*; expected the one that it is named by.*damaged"):
+        checkpoints.load(commit)
+    blob.rename(tmp_path / "blobs" / ("a" * 40))  # no sha256
     (commit / "model.safetensors").unlink()
     (commit / "model.safetensors").symlink_to(Path("../../blobs") / ("a" * 40))
-    assert tensor_file.TensorFolder(commit).sha256()["model.safetensors"] not in (digest, "a" * 40)
+    assert checkpoints.load(commit).provenance["sha256"]["model.safetensors"] not in (digest, "a" * 40)
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
