@@ -3,17 +3,20 @@
 A work unit is (measure, model, seeds, step). Its file is one netCDF data set at OUT/MEASURE/MODEL/SEEDS/step{n}.nc, put
 in place by one rename, so that a reader sees it whole or not at all, and any scheduler can run any subset, twice,
 killed at any point. Every file carries the configuration it was computed with; a folder written with another one is
-refused.
+refused. After the data set, where HDF5 reads nothing, comes the sha256 of all bytes before: a damaged file is refused.
 """
 
 import contextlib
 import dataclasses
 import functools
+import hashlib
 import importlib.metadata
+import io
 import json
 import os
 import platform
 import subprocess
+import urllib.parse
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -23,6 +26,8 @@ import xarray as xr
 import dynamics
 from dynamics.errors import InputError
 
+_SEAL = b"sha256 of all before"
+_SEALED = len(_SEAL) + 32
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "matfree")
 
 
@@ -38,7 +43,7 @@ class Unit:
     @property
     def path(self) -> Path:
         seeds = "seed" + "-".join(map(str, self.seeds))
-        return Path(self.measure) / self.model / seeds / f"step{self.step}.nc"
+        return Path(self.measure) / _folder_name(self.model) / seeds / f"step{self.step}.nc"
 
     def __str__(self) -> str:
         return f"{self.measure} {self.model} seed {'-'.join(map(str, self.seeds))} step {self.step}"
@@ -63,8 +68,7 @@ class Store:
         path = self.root / unit.path
         if not path.exists():
             return False
-        with _open(path) as stored:
-            _check_config(json.loads(stored.attrs["config"]), config, path)
+        _check_config(json.loads(_load(path).attrs["config"]), config, path)
         return True
 
     def write(self, unit: Unit, data: xr.Dataset, config: Mapping, provenance: Mapping):
@@ -80,7 +84,9 @@ class Store:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             data.assign_attrs(attributes).to_netcdf(partial, engine="h5netcdf")
-            with open(partial, "rb") as file:
+            with open(partial, "r+b") as file:
+                file.write(_SEAL + hashlib.file_digest(file, "sha256").digest())
+                file.flush()
                 os.fsync(file.fileno())
             partial.replace(path)
         except OSError as error:
@@ -145,18 +151,25 @@ def _revision() -> str:
         return ""
 
 
-def _open(path: Path) -> xr.Dataset:
+def _folder_name(model: str) -> str:
+    """One folder's name for a model that may be a hub id, or anything: neither a path nor out of the store."""
+    quoted = urllib.parse.quote(model, safe="")
+    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+
+
+def _load(path: Path) -> xr.Dataset:
+    """A data set in memory, of a file whose bytes are those that were written. Raises InputError."""
     try:
-        return xr.open_dataset(path, engine="h5netcdf")
+        content = path.read_bytes()
+        body, seal, digest = content[:-_SEALED], content[-_SEALED:-32], content[-32:]
+        if seal != _SEAL or digest != hashlib.sha256(body).digest():
+            raise ValueError("its checksum is not that of its bytes")
+        with xr.open_dataset(io.BytesIO(body), engine="h5netcdf") as stored:
+            return stored.load()
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path}, unreadable ({error})", expected="a committed result", mend="Delete the file and run again."
         ) from error
-
-
-def _load(path: Path) -> xr.Dataset:
-    with _open(path) as stored:
-        return stored.load()
 
 
 def _check_config(stored: Mapping, wanted: Mapping, path: Path):

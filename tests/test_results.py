@@ -1,5 +1,7 @@
 """Results are written whole or not at all, once, with their configuration."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -48,6 +50,45 @@ def test_damaged_result_is_named(tmp_path):
     (tmp_path / UNIT.path).write_bytes(b"not a data set")
     with pytest.raises(InputError, match=r"step8\.nc"):
         store.has(UNIT, {})
+
+
+def test_damage_anywhere_is_seen(tmp_path):
+    store = Store(tmp_path)
+    store.write(UNIT, DATA, {"a": 1}, {})
+    path = tmp_path / UNIT.path
+    content, draw = path.read_bytes(), np.random.default_rng(0)
+    flips = [(at, content[:at] + bytes([content[at] ^ 1 << draw.integers(8)]) + content[at + 1 :])
+             for at in (0, len(content) - 1, *draw.integers(0, len(content), 60))]  # fmt: skip
+    cuts = [(at, content[:at]) for at in draw.integers(0, len(content), 20)]
+    for at, damaged in (*flips, *cuts, (len(content), content + b"x")):
+        path.write_bytes(damaged)
+        for look in (lambda: store.has(UNIT, {"a": 1}), lambda: store.read(UNIT), lambda: list(store.committed("llc"))):
+            with pytest.raises(InputError, match=r"step8\.nc, unreadable .*Delete the file and run again"):
+                look()
+                pytest.fail(f"damage at byte {at} is not seen")
+    path.write_bytes(content)
+    xr.testing.assert_equal(store.read(UNIT), DATA)
+
+
+def test_a_result_is_netcdf_to_any_reader(tmp_path):
+    Store(tmp_path).write(UNIT, DATA, {}, {})
+    with xr.open_dataset(tmp_path / UNIT.path, engine="h5netcdf") as found:
+        xr.testing.assert_equal(found, DATA)
+
+
+@pytest.mark.parametrize(
+    "model", ["me/model", "a/b/c", "../../x", "..", ".", "/etc", "a b", "%2F", "é", "1.4b-deduped"]
+)
+def test_any_name_of_a_model_is_one_folder(tmp_path, model):
+    unit = dataclasses.replace(UNIT, model=model)
+    store = Store(tmp_path / "out")
+    for each in (UNIT, unit):
+        store.write(each, DATA, {}, {})
+    assert {found for found, _ in store.committed("llc")} == {UNIT, unit}
+    assert store.has(unit, {})
+    folder = tmp_path / "out" / "llc"
+    assert all(path.parents[2] == folder for path in tmp_path.rglob("*.nc"))
+    assert model != "1.4b-deduped" or (folder / model).is_dir()
 
 
 @pytest.mark.parametrize("count", [1, 2, 5])

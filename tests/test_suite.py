@@ -106,7 +106,8 @@ def test_a_file_names_hub_ids(tmp_path):
     assert mine.name == "other"
     assert mine.source("small", 1, 2) == ("me/small-s1", "step2")
     assert mine.on_hub
-    assert read(tmp_path, GRID + 'repo = "me/x"\n').source("small", 0, 0).revision == "main"
+    mine = read(tmp_path, GRID + 'repo = "me/{model}-s{seed}-t{step:06}"\n')
+    assert mine.source("small", 0, 2) == ("me/small-s0-t000002", "main")
 
 
 def table(model: str, seed: int, step: int, place: str) -> str:
@@ -119,6 +120,8 @@ def test_a_file_lists_single_checkpoints(tmp_path):
     assert mine.steps == (0, 8)
     assert mine.source("a", 0, 0) == (str(tmp_path / "start"), None)
     assert mine.source("a", 0, 8) == ("me/late", "main")
+    assert mine.on_hub
+    assert not mine.select(steps=[0]).on_hub
 
 
 @pytest.mark.parametrize(
@@ -133,8 +136,21 @@ def test_a_file_lists_single_checkpoints(tmp_path):
         (GRID.replace("[0, 1]", '["0"]') + 'folder = "a"\n', "whole numbers"),
         (GRID.replace("[0, 1]", "[0, 0]") + 'folder = "a"\n', "each once"),
         ('folder = "a"\n', "models = None"),
+        (GRID + 'repo = "me/{model}-{seed}"\n', "one place for 3 steps; expected a pattern with {step}"),
+        (GRID + 'folder = "{model}{seed}{step:999999999}"\n', "the format '999999999' of step"),
+        (GRID + 'folder = "{model}{seed}{step:{seed}}"\n', "the format"),
+        (GRID + 'folder = "{model.__class__}{seed}{step}"\n', "unknown placeholder"),
+        (GRID.replace("[0, 1]", "[0, -1]") + 'folder = "a"\n', "0 or more"),
+        (GRID.replace("[0, 1]", "[0, true]") + 'folder = "a"\n', "whole numbers"),
+        (GRID.replace("[0, 1]", f"[0, {10**30}]") + 'folder = "a"\n', "whole numbers"),
+        (GRID.replace("[0, 1]", "[]") + 'folder = "a"\n', "not empty"),
+        (GRID.replace('"small"', '""') + 'folder = "a"\n', "list of names"),
+        ('name = "../../x"\n' + GRID + 'folder = "{model}{seed}{step}"\n', "a name that a folder can have"),
+        ('name = ".."\n' + GRID + 'folder = "{model}{seed}{step}"\n', "a name that a folder can have"),
+        (f"steps = [{'9' * 5000}]\n", "not toml"),
+        ("x = " + "[" * 100_000, "not toml"),
         (GRID + "folder = 3\n", "a text"),
-        (GRID + 'folder = "a"\nshared_start = "yes"\n', "bool"),
+        (GRID + 'folder = "{model}{seed}{step}"\nshared_start = "yes"\n', "bool"),
         ("models = [", "not toml"),
         ("checkpoint = 3\n", "tables"),
         ("checkpoint = []\n", "at least one"),

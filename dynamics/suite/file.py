@@ -17,6 +17,7 @@ or, for places that follow no pattern, a table for every checkpoint, which toget
     folder = "runs/first"                             # or repo and revision
 """
 
+import re
 import string
 import tomllib
 from collections.abc import Mapping
@@ -36,7 +37,8 @@ def read(path: Path) -> Suite:
     """The suite that a toml file describes.
 
     Raises InputError for a file that is missing or no toml, an unknown or missing field, a value of another type, a
-    pattern with an unknown placeholder, two checkpoints in one cell, and a grid with holes.
+    pattern with an unknown placeholder or that gives several checkpoints one place, two checkpoints in one cell, and a
+    grid with holes.
     """
     path = Path(path)
     fields = _parse(path)
@@ -47,6 +49,7 @@ def read(path: Path) -> Suite:
     models, seeds, steps = (_listed(fields, key, path) for key in _GRID)
     place = _place(fields, path)
     place(models[0], seeds[0], steps[0])  # an unknown placeholder ends here
+    _check_apart(fields, dict(zip(_CELL, (models, seeds, steps), strict=True)), path)
     return _suite(path, name, fields, models, seeds, steps, place)
 
 
@@ -54,6 +57,8 @@ def _suite(path: Path, name, fields: Mapping, models, seeds, steps, place) -> Su
     for what, value, kind in (("name", name, str), ("shared_start", fields.get("shared_start", False), bool)):
         if not isinstance(value, kind):
             raise InputError(f"{what} = {value!r} in {path}", expected=f"a {kind.__name__}")
+    if not name.strip(".") or "/" in name or not name.isprintable():
+        raise InputError(f"name = {name!r} in {path}", expected="a name that a folder can have")
     return Suite(
         name=name,
         models=tuple(models),
@@ -69,7 +74,7 @@ def _parse(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"{path}, which cannot be read ({error.strerror})", expected="a suite file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:  # tomllib's own error is a ValueError, and not the only one
         raise InputError(f"{path}, which is not toml ({error})", expected="a suite file") from error
 
 
@@ -82,12 +87,25 @@ def _check_names(fields: Mapping, known, path: Path):
 def _listed(fields: Mapping, key: str, path: Path) -> list:
     values = fields.get(key)
     kind = str if key == "models" else int
-    if not isinstance(values, list) or not values or not all(type(value) is kind for value in values):
-        words = "names" if kind is str else "whole numbers"
-        raise InputError(f"{key} = {values!r} in {path}", expected=f"a list of {words}, not empty")
+    if not isinstance(values, list) or not values or not all(_is_a(kind, value) for value in values):
+        words = "names" if kind is str else "whole numbers, 0 or more"
+        raise InputError(f"{key} = {values!r:.200} in {path}", expected=f"a list of {words}, not empty")
     if len(set(values)) != len(values):
         raise InputError(f"{key} = {values!r} in {path}", expected="each once")
     return values
+
+
+def _is_a(kind: type, value: Any) -> bool:
+    """A name, or a number that an array can hold; type(), since True is an int to isinstance."""
+    return type(value) is kind and (bool(value) and value.isprintable() if kind is str else 0 <= value < 1 << 53)
+
+
+def _check_apart(fields: Mapping, axes: Mapping[str, list], path: Path):
+    """Raises InputError for a pattern that gives every value of an axis one place."""
+    named = {name for key in _PLACE for _, name, _, _ in string.Formatter().parse(fields.get(key, ""))}
+    for axis, values in axes.items():
+        if len(values) > 1 and axis not in named:
+            raise InputError(f"{path} with one place for {len(values)} {axis}s", expected=f"a pattern with {{{axis}}}")
 
 
 def _place(fields: Mapping, where: Path):
@@ -111,9 +129,11 @@ def _place(fields: Mapping, where: Path):
 
 def _fill(pattern: str, cell: Mapping, where: Path) -> str:
     try:
-        for _, name, _, _ in string.Formatter().parse(pattern):
+        for _, name, width, _ in string.Formatter().parse(pattern):
             if name is not None and name not in cell:
                 raise InputError.unknown(f"placeholder in {where}", name, cell)
+            if width and not re.fullmatch("0[0-9]{1,2}", width):
+                raise ValueError(f"the format {width!r:.40} of {name}")
         return pattern.format(**cell)
     except InputError:
         raise
@@ -125,7 +145,7 @@ def _from_tables(path: Path, name: str, fields: Mapping) -> Suite:
     places: dict[Cell, Source] = {}
     tables = fields["checkpoint"]
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise InputError(f"checkpoint = {tables!r} in {path}", expected="tables, each headed [[checkpoint]]")
+        raise InputError(f"checkpoint = {tables!r:.200} in {path}", expected="tables, each headed [[checkpoint]]")
     for table in tables:
         _check_names(table, (*_CELL, *_PLACE), path)
         cell = _cell(table, path)
@@ -143,7 +163,7 @@ def _from_tables(path: Path, name: str, fields: Mapping) -> Suite:
 
 
 def _cell(table: Mapping, path: Path) -> Cell:
-    for key, kind in zip(_CELL, (str, int, int), strict=True):
-        if type(table.get(key)) is not kind:
-            raise InputError(f"a checkpoint with {key} = {table.get(key)!r} in {path}", expected=f"a {kind.__name__}")
+    for key, kind, words in zip(_CELL, (str, int, int), ("a name", *["a whole number, 0 or more"] * 2), strict=True):
+        if not _is_a(kind, table.get(key)):
+            raise InputError(f"a checkpoint with {key} = {table.get(key)!r:.200} in {path}", expected=words)
     return Cell(table["model"], table["seed"], table["step"])

@@ -76,7 +76,8 @@ class Suite:
 
     @property
     def on_hub(self) -> bool:
-        return self.source(self.models[0], self.seeds[0], self.steps[0]).on_hub
+        """Does any checkpoint of the grid lie on the hub?"""
+        return any(self.source(m, s, t).on_hub for m in self.models for s in self.seeds for t in self.steps)
 
 
 def _known(kind: str, wanted: Sequence | None, known: tuple, suite: str) -> tuple:
