@@ -8,6 +8,7 @@ checkpoints or each its own (A.3), loss- against likelihood-based estimates (A.6
 """
 
 import dataclasses
+from typing import Any
 
 import jax
 import numpy as np
@@ -71,7 +72,7 @@ def sweep(context: common.Context, unit):
     options = language_model.known_options(loaded.config, FLAGS.parts) | {"on_unstable": "report"}
     options["top_eigenvalue"] = None  # what varies here hardly moves the bound; `llc --calibrate` is about it
 
-    def at(plan=plan, data=data, loss=loss):
+    def at(plan=plan, data: Any = data, loss=loss):
         return _estimate(loss, params, data, jax.random.key(0), plan, options)
 
     sizes = [at(data=data[:size]) for size in data_sizes()]

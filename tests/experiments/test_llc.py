@@ -1,0 +1,79 @@
+"""Calibration, sweeps and refined estimates as a user launches them, on the smallest suite."""
+
+import job
+import numpy as np
+import pytest
+
+from dynamics.analysis import calibration, sweeps
+from dynamics.results import Store
+
+pytestmark = pytest.mark.long
+
+ONE = ("--suite=smoke", "--steps=0,8,32", "--models=smoke-16", "--windows=24", "--context=64")
+CHAINS = (*ONE, "--draws=20", "--burn_in=5", "--llc_windows=32")
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """(cache, out) of a suite whose sampler was calibrated on a small grid."""
+    cache, out = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("out")
+    flags = ("--calibrate", "--step_sizes=1e-5,1e-1", "--nbetas=100,1000", "--localizations=300")
+    code, _, stderr = job.run("llc", *CHAINS, *flags, cache=cache, out=out)
+    assert code == 0, stderr
+    return cache, out
+
+
+def test_calibration_samples_what_is_stable_and_names_what_is_not(trained):
+    (found,) = calibration.calibrations(Store(trained[1]).committed("calibration"))
+    assert list(found.steps) == [8, 32]  # step 0 has no basin
+    beyond = found.eps_a >= 4
+    assert beyond.any()
+    np.testing.assert_array_equal(found.failure == "unstable", beyond)
+    np.testing.assert_array_equal(np.isnan(found.llc), beyond)
+    a = found.axes["nbeta"][None, :] * found.top_eigenvalue[:, None] + 300
+    np.testing.assert_allclose(found.eps_a[:, 0, :, 0], 1e-5 * a, rtol=1e-5)
+    assert calibration.recommend(found).setting["step_size"] == 1e-5
+
+
+def test_sweeps(trained):
+    cache, out = trained
+    flags = ("--data_sizes=8,32", "--batch_sizes=2,4")
+    code, _, stderr = job.run("llc_sweeps", *CHAINS, *flags, cache=cache, out=out)
+    assert code == 0, stderr
+    store = Store(out)
+    (found,) = sweeps.sweeps(list(store.committed("llc_sweeps")), list(store.committed("llc_noise")))
+    # One setting, seen four ways with one key: the flags' own batch, data set, noise and loss.
+    plain = found.data_size.llc[:, -1]
+    np.testing.assert_allclose(found.batch_size["same_batch"].llc[:, 0], plain, rtol=1e-5)
+    np.testing.assert_allclose(found.noise["common"].value[1:], plain, rtol=1e-5)
+    np.testing.assert_allclose(found.running["loss"][:, -1], plain, rtol=1e-5)
+    assert not np.allclose(found.noise["own"].value, found.noise["common"].value, rtol=0.01)
+
+
+def test_a_head_with_its_sensitivity(trained, tmp_path):
+    flags = ("--parts=layers.0.attention.heads.1", "--sensitivity", "--sampler=rmsprop", "--steps=32")
+    code, _, stderr = job.run("llc", *CHAINS, *flags, cache=trained[0], out=tmp_path)
+    assert code == 0, stderr
+    ((_, data),) = Store(tmp_path).committed("llc")
+    assert 0 < int(data.num_free) < 3000
+    assert np.isfinite([data.step_effect, data.pull_effect]).all()
+
+
+@pytest.mark.parametrize(
+    ("script", "flags", "words"),
+    [
+        ("llc", ["--parts=layers.0.atention"], ["layers.0.atention", "Did you mean"]),
+        ("llc", ["--calibrate", "--step_sizes=1e-5,ten"], ["--step_sizes", "positive numbers"]),
+        ("llc", ["--preset=icl-regression", "--sampler=adam"], ["--sampler=adam", "sgld"]),
+        ("llc", ["--preset=icl-regression"], ["batch_size=1024", "32 data items"]),
+        ("llc", ["--calibrate", "--steps=0"], ["a checkpoint after step 0"]),
+        ("llc_sweeps", ["--batch_sizes=64"], ["--batch_sizes=64", "--llc_windows=32"]),
+    ],
+)
+def test_one_line_and_a_mend(trained, tmp_path, script, flags, words):
+    code, _, stderr = job.run(script, *CHAINS, *flags, cache=trained[0], out=tmp_path)
+    assert code == 1
+    message = stderr.strip().splitlines()[-1]
+    assert message.startswith("error: ")
+    for word in words:
+        assert word in message
