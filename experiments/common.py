@@ -85,8 +85,8 @@ class Context:
 
     @functools.cached_property
     def tokenizer(self):
-        first = self.suite.source(self.suite.models[0], self.suite.seeds[0], self.suite.steps[0])
-        return tokenizer.load(checkpoints.find(*first, weights=self.weights))
+        cell = next(self.suite.cells())  # one that was left out may have another's tokenizer
+        return tokenizer.load(checkpoints.find(*self.suite.source(*cell), weights=self.weights))
 
     @functools.cached_property
     def train_documents(self) -> list[np.ndarray]:
@@ -94,16 +94,35 @@ class Context:
 
     @functools.cached_property
     def held_out(self) -> windows.Windows:
-        return windows.cut(tokenizer.encode(self.tokenizer, self.corpus.held_out()), FLAGS.context)
+        return self._cut(tokenizer.encode(self.tokenizer, self.corpus.held_out()))
 
     @functools.cached_property
     def train_windows(self) -> windows.Windows:
-        return windows.cut(self.train_documents, FLAGS.context)
+        return self._cut(self.train_documents)
 
-    def load(self, model: str, seed: int, step: int) -> checkpoints.Checkpoint:
-        """A checkpoint whose vocabulary fits the tokens. Raises InputError."""
+    def _cut(self, documents: list[np.ndarray]) -> windows.Windows:
+        """Windows that every model of the suite can read: known before the first unit, not at the first that fails."""
+        found = windows.cut(documents, FLAGS.context)
+        for model in self.suite.models:
+            cell = next((cell for cell in self.suite.cells() if cell.model == model), None)
+            if cell is None:
+                continue
+            most = checkpoints.config(*self.suite.source(*cell), weights=self.weights).max_positions
+            if FLAGS.context > most:
+                raise InputError(f"--context={FLAGS.context}", expected=f"at most {most}, the positions of {model}")
+        return found
+
+    @functools.cached_property
+    def token_range(self) -> np.ndarray:
+        """[2]: the least and the greatest token id of the text, trained on or held out."""
+        ids = [self.held_out.tokens, *self.train_documents]
+        return np.array([min(map(np.min, ids)), max(map(np.max, ids))])
+
+    def load(self, model: str, seed: int, step: int, *, reads_text: bool = True) -> checkpoints.Checkpoint:
+        """A checkpoint, whose vocabulary has every token of the text if it is to read that. Raises InputError."""
         loaded = checkpoints.load(*self.suite.source(model, seed, step), weights=self.weights)
-        windows.check_vocabulary(self.held_out.tokens, loaded.config.vocab_size)
+        if reads_text:
+            windows.check_vocabulary(self.token_range, loaded.config.vocab_size)
         return loaded
 
     @property
@@ -143,6 +162,12 @@ def open_suite(audited: bool = True) -> Context:
         nano.ensure(FLAGS.suite, chosen.models, lambda r: progress.counter(r.num_steps, f"training {r.name}"))
     if audited and chosen.on_hub:
         chosen = audits.leave_out(chosen, audits.examine(named_suite(), chosen, store, read="no"))
+    if not any(True for _ in chosen.cells()):
+        raise InputError(
+            f"{chosen.name} of which the audit convicts every chosen checkpoint",
+            expected="one or more that can be trusted",
+            mend="Choose other --models, --seeds or --steps, or measure all the same with --keep_suspect.",
+        )
     return Context(chosen, store, FLAGS.shard, FLAGS.weights)
 
 

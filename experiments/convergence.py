@@ -40,8 +40,9 @@ def experiments(context: common.Context) -> list[common.Experiment]:
 
 def kneser_ney(context: common.Context, unit: Unit):
     """Cross-entropy of interpolated Kneser-Ney n-grams on the very windows that the models are measured on."""
-    vocabulary = context.tokenizer.get_vocab_size()
     text = context.held_out.take(FLAGS.windows)
+    # Ids may have gaps, so the count of words is no bound on them.
+    vocabulary = max(context.tokenizer.get_vocab_size(), int(context.token_range[1]) + 1)
     fits = [ngram.fit(context.train_documents, vocabulary, order) for order in _NGRAM_ORDERS]
     rows = [[-fit.log_probs(row)[1:].mean() for row in text.tokens] for fit in fits]
     means, errors, _ = reduce.clustered_mean(np.asarray(rows), text.document)

@@ -24,7 +24,7 @@ def experiments(context: common.Context) -> list[common.Experiment]:
 
 def density(context: common.Context, unit):
     """`weights.model_density` of one checkpoint, matrices stacked."""
-    loaded = context.load(unit.model, unit.seeds[0], unit.step)
+    loaded = context.load(unit.model, unit.seeds[0], unit.step, reads_text=False)
     found = weights.model_density(loaded.config, num_bins=FLAGS.bins)(loaded.params)
     edges = weights.edges(weights.default_half_width(loaded.config), FLAGS.bins)
     stacked = {

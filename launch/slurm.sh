@@ -9,7 +9,9 @@
 #SBATCH --gpus-per-task=1
 #SBATCH --time=12:00:00
 #SBATCH --requeue
-#SBATCH --signal=TERM@120
+#SBATCH --signal=B:TERM@120
+# B: the signal goes to this shell, which `exec` below turns into the job itself; two minutes before the end it stops
+# after what is committed, and the same command goes on from there.
 set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:-$(dirname "$0")/..}"
 source .venv/bin/activate

@@ -57,15 +57,14 @@ def test_damage_anywhere_is_seen(tmp_path):
     store.write(UNIT, DATA, {"a": 1}, {})
     path = tmp_path / UNIT.path
     content, draw = path.read_bytes(), np.random.default_rng(0)
-    flips = [(at, content[:at] + bytes([content[at] ^ 1 << draw.integers(8)]) + content[at + 1 :])
+    flips = [content[:at] + bytes([content[at] ^ 1 << draw.integers(8)]) + content[at + 1 :]
              for at in (0, len(content) - 1, *draw.integers(0, len(content), 60))]  # fmt: skip
-    cuts = [(at, content[:at]) for at in draw.integers(0, len(content), 20)]
-    for at, damaged in (*flips, *cuts, (len(content), content + b"x")):
+    cuts = [content[:at] for at in draw.integers(0, len(content), 20)]
+    for damaged in (*flips, *cuts, content + b"x"):
         path.write_bytes(damaged)
         for look in (lambda: store.has(UNIT, {"a": 1}), lambda: store.read(UNIT), lambda: list(store.committed("llc"))):
             with pytest.raises(InputError, match=r"step8\.nc, unreadable .*Delete the file and run again"):
                 look()
-                pytest.fail(f"damage at byte {at} is not seen")
     path.write_bytes(content)
     xr.testing.assert_equal(store.read(UNIT), DATA)
 

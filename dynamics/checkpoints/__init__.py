@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
-from dynamics.checkpoints import convert, fetch, hub_config, tensor_file
+from dynamics.checkpoints import convert, fetch, hub, hub_config, tensor_file
 from dynamics.errors import InputError
 from dynamics.models import gpt_neox
 
@@ -46,6 +46,16 @@ def load(source: str | Path, revision: str | None = None, *, weights=None, dtype
         params = convert.to_params(config, tensors, dtype)
         provenance = {"source": str(source), "revision": revision or "", "folder": str(folder)}
         return Checkpoint(config, params, {**provenance, "sha256": digests.result()})
+
+
+def config(source: str | Path, revision: str | None = None, *, weights=None) -> gpt_neox.Config:
+    """The configuration alone of what `load` would give; of a revision that is not here yet, one small file. Raises
+    InputError."""
+    found = Path(source) if Path(source).is_dir() or revision is None else fetch.local(str(source), revision, weights)
+    if found is not None:
+        return hub_config.read(found)
+    commit = hub.listing(str(source), revision or "main").commit
+    return hub_config.parse(hub.content(str(source), commit, hub.CONFIG), f"{hub.CONFIG} of {source} at {revision}")
 
 
 def find(source: str | Path, revision: str | None = None, *, weights=None) -> Path:
