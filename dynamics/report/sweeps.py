@@ -28,7 +28,7 @@ def _panels(found: Sweeps) -> list[Panel]:
         Panel(
             name=f"sweep-data-{found.model}",
             title=f"Size of the data set, {found.model}",
-            caption=f"{at}: the last quadrupling or doubling moves the estimate by up to "
+            caption=f"{at}: the last step in size moves the estimate by up to "
             f"{_errors(found.data_size.largest_change())}. {bars}",
             draw=lambda: figures.data_size(found),
         ),
