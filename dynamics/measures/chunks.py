@@ -3,17 +3,24 @@
 Axes: N tokens (batch and positions flattened), V vocabulary.
 """
 
+from collections.abc import Mapping
+
 import jax
 import jax.numpy as jnp
 
 # Floats of one chunk's logits. 2 MB stays in a core's cache; accelerators want larger chunks to fill their units.
 _CHUNK_FLOATS = {"cpu": 2**19, "gpu": 2**25, "tpu": 2**25}
+# Where a gradient is made with them: each chunk adds into all of the unembedding's, so on a CPU fewer are better.
+GRADIENT_FLOATS = {"cpu": 2**22, "gpu": 2**25, "tpu": 2**25}
 
 
-def chunk_tokens(vocab_size: int, models: int = 1) -> int:
-    """How many tokens to take at once when `models` logit vectors of `vocab_size` stand side by side."""
-    floats = _CHUNK_FLOATS.get(jax.default_backend(), 2**19)
-    return max(8, floats // (vocab_size * models))
+def chunk_tokens(vocab_size: int, models: int = 1, floats: Mapping[str, int] = _CHUNK_FLOATS) -> int:
+    """How many tokens to take at once when `models` logit vectors of `vocab_size` stand side by side.
+
+    `floats` is how many to hold by backend.
+    """
+    most = floats.get(jax.default_backend(), floats["cpu"])
+    return max(8, most // (vocab_size * models))
 
 
 def map_tokens(fn, xs, chunk: int, remat: bool = False):

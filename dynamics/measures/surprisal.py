@@ -9,7 +9,7 @@ import jax
 import jax.numpy as jnp
 
 from dynamics import models
-from dynamics.measures import chunks
+from dynamics.measures import chunks, cross_entropy
 
 
 @functools.cache
@@ -38,10 +38,16 @@ def surprisal_fn(config, chunk: int | None = None):
 
 @functools.cache
 def loss_fn(config, chunk: int | None = None):
-    """loss(params, tokens [B,T]) -> mean surprisal, a scalar: what SGLD, Hessians and training are about."""
-    surprisal = surprisal_fn(config, chunk)
+    """loss(params, tokens [B,T]) -> mean surprisal, a scalar: what SGLD, Hessians and training are about.
+
+    Its gradient is made while a chunk's logits are at hand, where that of `surprisal_fn` makes them twice.
+    """
+    hidden = models.hidden_fn(config)
+    size = chunk or chunks.chunk_tokens(config.vocab_size, floats=chunks.GRADIENT_FLOATS)
 
     def loss(params, tokens):
-        return surprisal(params, tokens).mean()
+        h, _ = hidden(params, tokens[:, :-1])
+        flat = h.reshape(-1, h.shape[-1]), models.unembedding(config, params), tokens[:, 1:].reshape(-1)
+        return cross_entropy.cross_entropy(*flat, chunk=size)
 
     return loss

@@ -2,8 +2,8 @@
 
 Axes: B batch, T tokens, D width, V vocabulary.
 
-Each architecture is one module with `Config`, `init(key, config)`, `hidden_fn(config)` and `unembed_fn(config)`, and
-the names of its parts, `PARTS` and `PART_GROUPS`; the functions here pick the module by the type of the config, so that
+Each architecture is one module with `Config`, `init(key, config)`, `hidden_fn(config)`, `unembed_fn(config)` and
+`unembedding(params)`, and the names of its parts, `PARTS` and `PART_GROUPS`; the functions here pick the module by the type of the config, so that
 measures never ask which model they hold.
 """
 
@@ -38,6 +38,11 @@ def hidden_fn(config):
 def unembed_fn(config):
     """unembed(params, h [...,D]) -> logits float32 [...,V]."""
     return architecture(config).unembed_fn(config)
+
+
+def unembedding(config, params):
+    """The matrix [D,V] of `unembed_fn`, for measures that fuse its product with what they do to the logits."""
+    return architecture(config).unembedding(params)
 
 
 @functools.cache

@@ -265,11 +265,16 @@ def hidden_fn(config: Config):
     return hidden
 
 
+def unembedding(params):
+    """The matrix [D,V] that hidden states are multiplied with to give logits."""
+    return params["unembed"]["kernel"]
+
+
 @functools.cache
 def unembed_fn(config: Config):
     """unembed(params, h [...,D]) -> logits [...,V], float32 whatever the params: Pythia's outgrow half precision."""
 
     def unembed(params, h):
-        return jnp.matmul(h, params["unembed"]["kernel"], preferred_element_type=jnp.float32)
+        return jnp.matmul(h, unembedding(params), preferred_element_type=jnp.float32)
 
     return unembed
