@@ -2,9 +2,10 @@
 
 Axes: K points of the curve, M points of a grid, R draws. x is where the points lie, y their values.
 
-The kernel is exp(-(u - u')²/2) over a warped coordinate, du/dx = 1/length(x). Between points that lie far apart a short
-length would let the process fall back to its mean and invent a peak or a valley there, so that the length is never
-below `reach` times the gap between neighbouring points. Rasmussen & Williams (2006), chapters 2 and 9.4 (derivatives).
+The kernel is Matérn's of smoothness 5/2 over a warped coordinate u, du/dx = 1/length(x). A smoother one (RBF) rings
+beside sharp bends and is sure of it. Between points that lie far apart a short length would let the process fall back
+to its mean and invent a peak or a valley, so that it is never below `reach` times the gap between neighbours.
+Rasmussen & Williams (2006), chapters 2, 4.2 (kernels) and 9.4 (derivatives).
 """
 
 from typing import NamedTuple
@@ -35,10 +36,10 @@ def fit(x: np.ndarray, y: np.ndarray, sem: np.ndarray | None, length: float, rea
     gaps = np.diff(x)
     lengths = np.maximum(length, reach * np.maximum(np.r_[0.0, gaps], np.r_[gaps, 0.0]))
     share = np.r_[gaps, 0.0] + np.r_[0.0, gaps]
-    centre = float(np.average(y, weights=share))
+    centre = float(y[0] + np.average(y - y[0], weights=share))  # exact for a constant
     scale = float(np.sqrt(np.average((y - centre) ** 2, weights=share))) or 1.0
     f, u = (y - centre) / scale, warp(x, lengths, x)
-    kernel = np.exp(-((u[:, None] - u[None]) ** 2) / 2)
+    kernel = _kernel(u[:, None] - u[None])
     noise = np.full(len(x), _likeliest(kernel, f)) if sem is None else sem / scale
     noise = np.maximum(noise, LEAST_NOISE)
     factor = np.linalg.cholesky(kernel + np.diag(noise**2))
@@ -62,7 +63,7 @@ def warp(x: np.ndarray, length: np.ndarray, at: np.ndarray) -> np.ndarray:
 
 def level(fitted: Fit, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The curve's posterior mean and standard deviation [M] at `at`, in units of y."""
-    cross, _ = _cross(fitted, at)
+    cross = _kernel(_apart(fitted, at))
     spread = np.linalg.solve(fitted.factor, cross.T)
     variance = np.maximum(1 - (spread**2).sum(0), 0)
     return fitted.centre + fitted.scale * (cross @ fitted.weight), fitted.scale * np.sqrt(variance)
@@ -70,12 +71,10 @@ def level(fitted: Fit, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def slope(fitted: Fit, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The slope's posterior mean [M] and covariance [M,M], in units of y per unit of x."""
-    cross, apart = _cross(fitted, at)
-    cross = -apart * cross
+    cross = _kernel_slope(_apart(fitted, at))
     u = warp(fitted.x, fitted.length, at)
-    square = (u[:, None] - u[None]) ** 2
     spread = np.linalg.solve(fitted.factor, cross.T)
-    covariance = (1 - square) * np.exp(-square / 2) - spread.T @ spread
+    covariance = _slope_kernel(u[:, None] - u[None]) - spread.T @ spread
     per_x = fitted.scale / np.interp(at, fitted.x, fitted.length)
     return per_x * (cross @ fitted.weight), per_x[:, None] * covariance * per_x[None]
 
@@ -92,11 +91,28 @@ def draws(mean: np.ndarray, covariance: np.ndarray, count: int, seed: int) -> np
     return mean[None] + np.random.default_rng(seed).standard_normal((count, len(mean))) @ factor.T
 
 
-def _cross(fitted: Fit, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The kernel between grid and points, and u(grid) - u(points): both [M,K]."""
+def _apart(fitted: Fit, at: np.ndarray) -> np.ndarray:
+    """u(grid) - u(points) [M,K]."""
     u, points = (warp(fitted.x, fitted.length, where) for where in (at, fitted.x))
-    apart = u[:, None] - points[None]
-    return np.exp(-(apart**2) / 2), apart
+    return u[:, None] - points[None]
+
+
+def _kernel(d: np.ndarray) -> np.ndarray:
+    """Covariance of f(u + d) and f(u)."""
+    r = np.sqrt(5) * np.abs(d)
+    return (1 + r + r**2 / 3) * np.exp(-r)
+
+
+def _kernel_slope(d: np.ndarray) -> np.ndarray:
+    """Covariance of f'(u + d) and f(u): the kernel's first derivative."""
+    r = np.sqrt(5) * np.abs(d)
+    return -5 / 3 * d * (1 + r) * np.exp(-r)
+
+
+def _slope_kernel(d: np.ndarray) -> np.ndarray:
+    """Covariance of f'(u + d) and f'(u): minus the kernel's second derivative."""
+    r = np.sqrt(5) * np.abs(d)
+    return 5 / 3 * (1 + r - r**2) * np.exp(-r)
 
 
 def _likeliest(kernel: np.ndarray, f: np.ndarray) -> float:

@@ -5,24 +5,28 @@ Axes: K checkpoints, M grid points, R posterior draws, P plateaus. x = ln(step +
 After appendix B.1 of "Loss Landscape Degeneracy and Stagewise Development in Transformers": smooth with a Gaussian
 process, differentiate in log time, call small slopes plateaus. The paper takes zeros of the slope and its local minima
 below a tolerance; here a plateau is the whole stretch below the tolerance and the boundary its midpoint, so that a
-shoulder and a turning point are one thing, and several minima within one pause are not several boundaries.
+shoulder and a turning point are one thing, and several minima within one pause are not several boundaries. The
+tolerance is a share of the curve's range, so that no unit decides.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from dynamics.analysis import smooth
+from dynamics.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """The rule's constants. The defaults were set on the curve of one published run, and are not to be set anew."""
 
-    length: float = 0.3  # e-folds over which the curve may bend
+    length: float = 0.5  # e-folds over which the curve may bend
     reach: float = 1.5  # the length is at least this times the gap between checkpoints
     tolerance: float = 0.065  # a plateau's slope at most, as a share of the curve's range per e-fold
-    apart: float = 2.0  # standard deviations by which the curve must move between two plateaus, else they are one
+    rise: float = 0.02  # share of that range by which the curve must move between two plateaus, else they are one
+    apart: float = 3.0  # standard deviations by which it must move, too
     least_share: float = 0.5  # of posterior draws that have a boundary, below which it is not one
     start: float = 300.0  # steps set apart at the left
     edge: float = 0.1  # e-folds set apart at the right
@@ -77,10 +81,18 @@ def find_stages(steps, llc, sem=None, rule: Rule = RULE) -> Stages:
     fitted = smooth.fit(np.log1p(steps), llc, sem, rule.length, rule.reach)
     grid = _grid(fitted.x, rule)
     mean, covariance = smooth.slope(fitted, grid)
-    tolerance = rule.tolerance * float(np.ptp(smooth.level(fitted, grid)[0]))
+    curve = smooth.level(fitted, grid)[0]
+    tolerance = rule.tolerance * float(np.ptp(curve))
     drawn = smooth.draws(mean, covariance, rule.num_draws, rule.seed)
-    stray = _level(drawn - mean[None], grid)
-    found, *others = ([] if tolerance == 0 else _plateaus(s, grid, tolerance, rule.apart, stray) for s in (mean, *drawn))
+    unsure = rule.apart * _level(drawn - mean[None], grid)
+    least = rule.rise / rule.tolerance * tolerance
+
+    def least_move(a, b):
+        return max(least, (unsure[:, b] - unsure[:, a]).std())
+
+    moves = np.ptp(curve) > least_move(np.argmin(curve), np.argmax(curve))
+    found = _plateaus(mean, grid, tolerance, least_move) if moves else []
+    others = [_plateaus(one, grid, tolerance, lambda a, b: least) for one in drawn]  # nothing is unsure within a draw
     named = (_boundary(plateau, others, mean, grid, rule.level) for plateau in found)
     kept = tuple(one for one in named if one.share >= rule.least_share)
     return Stages(boundaries=kept, rule=rule, tolerance=tolerance, fitted=fitted)
@@ -96,7 +108,9 @@ def _checked(steps, llc, sem, rule: Rule):
     for name, value in arrays.items():
         if not np.isfinite(value).all():
             at = steps[~np.isfinite(value)]
-            raise InputError(f"{name} not finite at steps {at[:5].tolist()}", expected="finite numbers", mend=_LEAVE_OUT)
+            raise InputError(
+                f"{name} not finite at steps {at[:5].tolist()}", expected="finite numbers", mend=_LEAVE_OUT
+            )
     if (steps < 0).any() or (np.diff(steps) <= 0).any():
         raise InputError("steps that are negative, repeat or fall back", expected="ascending steps from 0 on")
     if sem is not None and (arrays["sem"] < 0).any():
@@ -128,23 +142,21 @@ def _level(slope: np.ndarray, grid: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros_like(slope[..., :1]), np.cumsum(middle, axis=-1)], axis=-1)
 
 
-def _plateaus(slope, grid, tolerance: float, apart: float, stray) -> list[tuple[int, int]]:
+def _plateaus(slope, grid, tolerance: float, least: Callable[[int, int], float]) -> list[tuple[int, int]]:
     """First and last grid point of every plateau that begins and ends within the grid.
 
-    `stray` [R,M]: how far the levels of draws lie from the mean curve's, up to a constant each.
+    Two between whose near ends a and b the curve moves by less than least(a, b) are one.
     """
     within = np.abs(slope) < tolerance
     within[:-1] |= slope[:-1] * slope[1:] < 0  # a turn so sharp that no grid point falls into it
     change = np.diff(np.r_[0, within.astype(np.int8), 0])
-    runs = list(zip(np.flatnonzero(change == 1).tolist(), (np.flatnonzero(change == -1) - 1).tolist(), strict=True))
     level, merged = _level(slope, grid), []
-    for begin, end in runs:
-        if merged:
-            last = merged[-1][1]
-            if abs(level[begin] - level[last]) < apart * (stray[:, begin] - stray[:, last]).std():
-                merged[-1] = (merged[-1][0], end)
-                continue
-        merged.append((begin, end))
+    for begin, after in zip(np.flatnonzero(change == 1).tolist(), np.flatnonzero(change == -1).tolist(), strict=True):
+        last = merged[-1][1] if merged else None
+        if last is not None and abs(level[begin] - level[last]) < least(last, begin):
+            merged[-1] = (merged[-1][0], after - 1)
+        else:
+            merged.append((begin, after - 1))
     return [(begin, end) for begin, end in merged if begin > 0 and end < len(grid) - 1]
 
 

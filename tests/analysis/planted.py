@@ -7,12 +7,13 @@ end of training lie between no two stages and are no boundaries. Every ramp has 
 slope of its own, below a fifth of the gentlest ramp's.
 """
 
+import itertools
 from dataclasses import dataclass
 
 import numpy as np
 
-END = 143_000  # the last step
-RAMP, PLATEAU = (0.6, 2.0), (0.4, 1.2)  # lengths in e-folds
+END = 300_000  # the last step
+RAMP, PLATEAU = (0.5, 1.5), (0.4, 1.0)  # lengths in e-folds
 LEAST_SLOPE, TILT = 0.15, 0.03  # of a ramp (mean) and of a plateau (at most), as shares of the range per e-fold
 LEAST_HELD = 3  # checkpoints that show a plateau or a ramp
 
@@ -35,10 +36,10 @@ def curve(seed: int, noise: float | None = None) -> Planted:
     `noise` is a share of the curve's range; without it, 0.1 to 1 %.
     """
     rng = np.random.default_rng(seed)
-    steps, count = spacing(rng), int(rng.integers(1, 5))
-    x, rise = np.log1p(steps), None
+    count, rise = int(rng.integers(1, 5)), None
     while rise is None:
-        edges = _edges(rng, count)
+        edges, steps = _edges(rng, count), spacing(rng)
+        x = np.log1p(steps)
         rise = _rises(rng, edges, x)
     truth = _level(x, edges, rise)
     scale, shift = 10 ** rng.uniform(-3, 3), rng.normal(0, 1000)
@@ -52,9 +53,7 @@ def curve(seed: int, noise: float | None = None) -> Planted:
         sem=sem,
         truth=truth,
         boundaries=np.expm1((edges[1:-1:2] + edges[2:-1:2]) / 2),
-        kinds=tuple(
-            "shoulder" if a == b else "peak" if a > 0 else "valley" for a, b in zip(ramps, ramps[1:], strict=False)
-        ),
+        kinds=tuple("shoulder" if a == b else "peak" if a > 0 else "valley" for a, b in itertools.pairwise(ramps)),
     )
 
 
@@ -62,9 +61,9 @@ def spacing(rng) -> np.ndarray:
     """Checkpoints [K] of one of three schedules: log and linear united, powers of two then linear, or random."""
     kind = rng.integers(3)
     if kind == 0:
-        parts = [np.geomspace(1, END, rng.integers(40, 110)), np.linspace(0, END, rng.integers(20, 110))]
+        parts = [np.geomspace(1, END, rng.integers(60, 110)), np.linspace(0, END, rng.integers(20, 110))]
     elif kind == 1:
-        parts = [[0], 2 ** np.arange(10), np.arange(1000, END + 1, 1000)]
+        parts = [[0], 2 ** np.arange(11), np.arange(2000, END + 1, 2000)]
     else:
         parts = [[0, END], np.exp(rng.uniform(0, np.log(END), rng.integers(80, 200)))]
     return np.unique(np.concatenate(parts).astype(int))
