@@ -25,14 +25,15 @@ def check_metadata(
     """
     held = {cell: inventory for cell, inventory in found.items() if inventory is not None}
     whole = {cell: inventory for cell, inventory in held.items() if inventory.weights and not inventory.absent}
+    names = {inventory.tokenizer_blob: inventory.tokenizer for inventory in held.values() if inventory.tokenizer_blob}
     return sorted(
         {
             *(Finding(cell, "missing", "no such revision or folder") for cell in found.keys() - held.keys()),
             *_partial(held),
             *_duplicates(whole, last_step, shared_start),
-            *_borrowed(whole, last_step),
-            *_unlike(held, "config", lambda cell: cell.model),
-            *_unlike(held, "tokenizer", lambda cell: ""),
+            *_borrowed(whole, last_step, shared_start),
+            *_unlike({cell: (cell.model, inv.config) for cell, inv in held.items()}, "config"),
+            *_unlike({cell: ("", names.get(inv.tokenizer, inv.tokenizer)) for cell, inv in held.items()}, "tokenizer"),
         }
     )
 
@@ -49,7 +50,8 @@ def check_record(cells: Iterable[Cell], source: Callable[[str, int, int], Source
 def _partial(held: Mapping[Cell, Inventory]) -> Iterable[Finding]:
     for cell, inventory in held.items():
         faults = ["no weight files"] if not inventory.weights else []
-        faults += [f"without {', '.join(inventory.absent)}"] if inventory.absent else []
+        more = f" and {len(inventory.absent) - 3} more" if len(inventory.absent) > 3 else ""
+        faults += [f"without {', '.join(inventory.absent[:3])}{more}"] if inventory.absent else []
         faults += ["without config.json"] if not inventory.config else []
         if faults:
             yield Finding(cell, "partial", "; ".join(faults))
@@ -67,7 +69,7 @@ def _duplicates(whole: Mapping[Cell, Inventory], last_step: int, shared_start: b
                 yield Finding(cell, "duplicate", f"the weights of {_others(cell, group)}")
 
 
-def _borrowed(whole: Mapping[Cell, Inventory], last_step: int) -> Iterable[Finding]:
+def _borrowed(whole: Mapping[Cell, Inventory], last_step: int, shared_start: bool) -> Iterable[Finding]:
     owners = collections.defaultdict(set)
     sets = {cell: frozenset(inventory.weights.values()) for cell, inventory in whole.items()}
     for cell, inventory in whole.items():
@@ -76,28 +78,35 @@ def _borrowed(whole: Mapping[Cell, Inventory], last_step: int) -> Iterable[Findi
     for (name, _), group in owners.items():
         group = sorted(group)
         # Cells that share every file are duplicates, reported as such, or one start.
-        if len({sets[cell] for cell in group}) > 1 and not {cell.step for cell in group} <= _START:
+        if len({sets[cell] for cell in group}) > 1 and not _is_start(group, shared_start):
             for cell in _not_believed(group, last_step):
                 yield Finding(cell, "borrowed shard", f"{name} is that of {_others(cell, group)}")
 
 
-def _unlike(held: Mapping[Cell, Inventory], field: str, group_of: Callable[[Cell], str]) -> Iterable[Finding]:
-    """Cells whose `field` is not what most of their group have."""
+def _unlike(values: Mapping[Cell, tuple[str, str]], kind: str) -> Iterable[Finding]:
+    """Cells, each with a group and a digest, whose digest is not what most of their group have.
+
+    Where two digests are as common, nobody knows which is right, and all of the group are told.
+    """
     groups = collections.defaultdict(dict)
-    for cell, inventory in sorted(held.items()):
-        if getattr(inventory, field):
-            groups[group_of(cell)][cell] = getattr(inventory, field)
-    for values in groups.values():
-        ((usual, count), *_) = collections.Counter(values.values()).most_common(1)
-        for cell, value in values.items():
-            if value != usual:
-                yield Finding(cell, field, f"{field}.json differs from that of {count} others")
+    for cell, (group, digest) in sorted(values.items()):
+        if digest:
+            groups[group][cell] = digest
+    for found in groups.values():
+        (usual, count), *rest = collections.Counter(found.values()).most_common()
+        tied = bool(rest) and rest[0][1] == count
+        for cell, digest in found.items():
+            if tied:
+                yield Finding(cell, kind, f"{kind}.json is one of several, none of which most have")
+            elif digest != usual:
+                yield Finding(cell, kind, f"{kind}.json differs from that of {count} others")
 
 
 def _is_start(group: list[Cell], shared_start: bool) -> bool:
-    one_run = len({(cell.model, cell.seed) for cell in group}) == 1
-    one_model = len({cell.model for cell in group}) == 1
-    return {cell.step for cell in group} <= _START and (one_run or (shared_start and one_model))
+    """May these be one initialisation? Models that differ in their data alone may share it, seeds where it is said."""
+    runs = {(cell.model, cell.seed) for cell in group}
+    apart = len(runs) == len({model for model, _ in runs})
+    return {cell.step for cell in group} <= _START and (apart or shared_start)
 
 
 def _not_believed(group: list[Cell], last_step: int) -> list[Cell]:

@@ -38,8 +38,8 @@ def check_trajectory(cells: Sequence[Cell], read: Callable[[Cell], Tensors]) -> 
         broken = [name for name, tensor in tensors.items() if not np.isfinite(tensor).all()]
         if broken:
             findings.append(Finding(cell, "non-finite", ", ".join(broken[:3])))
-        elif path and path[0][1].keys() != tensors.keys():
-            findings.append(Finding(cell, "unreadable", "tensors of other names than at the start"))
+        elif path and _shapes(path[0][1]) != _shapes(tensors):
+            findings.append(Finding(cell, "unreadable", "tensors of other names or sizes than at the start"))
         else:
             path, found = _extended(path, (cell, tensors))
             findings += found
@@ -83,7 +83,12 @@ def _foreign_start(path: list):
 
 
 def _flat(tensors: Tensors) -> dict[str, np.ndarray]:
-    return {name: np.asarray(tensor, np.float32).ravel() for name, tensor in sorted(tensors.items())}
+    with np.errstate(over="ignore"):  # a float64 that is too large becomes infinite, and is told as such
+        return {name: np.asarray(tensor, np.float32).ravel() for name, tensor in sorted(tensors.items())}
+
+
+def _shapes(tensors: Tensors) -> dict[str, int]:
+    return {name: tensor.size for name, tensor in tensors.items()}
 
 
 def _distance(a: Tensors, b: Tensors) -> float:

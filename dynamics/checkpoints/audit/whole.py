@@ -11,8 +11,8 @@ import huggingface_hub.constants
 import numpy as np
 
 from dynamics.checkpoints import fetch, hub, remote, tensor_file
-from dynamics.checkpoints.audit.finding import Finding
-from dynamics.checkpoints.audit.inventory import CONFIG, Inventory, of_folder, of_listing
+from dynamics.checkpoints.audit.finding import Finding, convicted
+from dynamics.checkpoints.audit.inventory import Inventory, of_folder, of_listing
 from dynamics.checkpoints.audit.metadata import check_metadata, check_record
 from dynamics.checkpoints.audit.trajectory import check_trajectory, matrices
 from dynamics.errors import InputError
@@ -46,7 +46,9 @@ def examine(
     findings = check_record(cells, suite.source)
     findings += check_metadata(found, last_step=max(suite.steps), shared_start=suite.shared_start)
     if read != "no":
-        sound = [cell for cell, inventory in found.items() if inventory and inventory.weights and not inventory.absent]
+        # A convict is none of the path that its neighbours are judged by.
+        guilty = set(convicted(findings))
+        sound = [cell for cell, held in found.items() if held and held.weights and cell not in guilty]
         for _, run in itertools.groupby(sound, key=lambda cell: cell[:2]):
             findings += check_trajectory(list(run), lambda cell: _matrices(suite.source(*cell), weights, read))
     return sorted(set(findings)), set(found)
@@ -75,10 +77,10 @@ def _inventory(source: Source, weights: str | None) -> tuple[bool, Inventory | N
     if huggingface_hub.constants.is_offline_mode():
         return False, None
     repo, revision = source.location, str(source.revision)
-    if revision not in hub.refs(repo):
+    if not hub.is_commit(revision) and revision not in hub.refs(repo):
         return True, None
     listing = hub.listing(repo, revision)
-    return True, of_listing(listing.files, functools.partial(_config, repo, listing.commit))
+    return True, of_listing(listing.files, functools.partial(_content, repo, listing.commit))
 
 
 def _folder(source: Source, weights: str | None) -> Path | None:
@@ -88,16 +90,16 @@ def _folder(source: Source, weights: str | None) -> Path | None:
     return fetch.local(source.location, str(source.revision), weights)
 
 
-_configs: dict[tuple[str, str], bytes] = {}
+_contents: dict[tuple[str, str], bytes] = {}
 _asking = threading.Lock()
 
 
-def _config(repo: str, commit: str, blob: str) -> bytes:
-    # Branches of one repository nearly always share one configuration: it costs one request, not one each.
+def _content(repo: str, commit: str, name: str, blob: str) -> bytes:
+    # Branches of one repository nearly always share one configuration and one index: each costs one request in all.
     with _asking:
-        if (repo, blob) not in _configs:
-            _configs[repo, blob] = hub.content(repo, commit, CONFIG)
-        return _configs[repo, blob]
+        if (repo, blob) not in _contents:
+            _contents[repo, blob] = hub.content(repo, commit, name)
+        return _contents[repo, blob]
 
 
 def _matrices(source: Source, weights: str | None, read: str) -> dict[str, np.ndarray]:

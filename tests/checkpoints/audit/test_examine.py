@@ -1,5 +1,6 @@
 """A suite on a hub of this machine: its faults are found from listings, and what is read is counted."""
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import safetensors.numpy
 
 from dynamics import suite
-from dynamics.checkpoints import audit, convert, hub_config
+from dynamics.checkpoints import audit, convert, fetch, hub, hub_config
 from dynamics.data import tokenizer
 from dynamics.models import gpt_neox
 from dynamics.suite import Cell, Source, Suite
@@ -47,7 +48,7 @@ def run(seed: int) -> dict[str, dict[str, bytes]]:
 
 @pytest.fixture
 def server(monkeypatch, tmp_path):
-    monkeypatch.setattr("dynamics.checkpoints.audit.whole._configs", {})
+    monkeypatch.setattr("dynamics.checkpoints.audit.whole._contents", {})
     with serving({f"me/toy-seed{seed}": run(seed) for seed in (0, 1)}, monkeypatch, tmp_path) as server:
         yield server
 
@@ -79,8 +80,6 @@ def test_metadata_suffices_for_what_is_not_in_the_weights(server):
 
 
 def test_a_second_audit_costs_a_request_for_each_repository(server):
-    from dynamics.checkpoints import hub
-
     found()
     before = server.count()
     hub.close()  # as a process that comes later
@@ -94,6 +93,35 @@ def test_a_sample_of_weights_is_read_by_range(server):
     server.repos["me/toy-seed1"]["step4"]["model.safetensors"] = shuffled
     assert found() == {}
     assert found("sample") == {(1, 4): "detour"}
+
+
+def test_right_checkpoints_among_wrong_ones_are_not_convicted(server):
+    """Where many branches serve the final weights, a right one between two of them lies off no path."""
+    seed0 = server.repos["me/toy-seed0"]
+    for step in (1, 4):
+        seed0[f"step{step}"]["model.safetensors"] = seed0["step16"]["model.safetensors"]
+    assert found("all") == {(0, 1): "duplicate", (0, 4): "duplicate"}
+
+
+def test_what_is_here_and_what_is_not_yet_are_alike(server):
+    """A suite that is fetched in part: folders and listings give one inventory."""
+    for step in (0, 4, 16):
+        fetch.fetch("me/toy-seed0", f"step{step}")
+    before = server.bytes_of(".safetensors")
+    assert found() == {}
+    seed1 = server.repos["me/toy-seed1"]
+    seed1["step8"]["model.safetensors"] = server.repos["me/toy-seed0"]["step4"]["model.safetensors"]
+    hub.close()
+    assert found() == {(0, 4): "duplicate", (1, 8): "duplicate"}
+    assert server.bytes_of(".safetensors") == before
+
+
+def test_a_commit_is_a_revision(server):
+    commits = {(s, t): server.commit(f"me/toy-seed{s}", f"step{t}") for s in (0, 1) for t in STEPS}
+    pinned = dataclasses.replace(SUITE, source=lambda _, s, t: Source(f"me/toy-seed{s}", commits[s, t]))
+    findings, seen = audit.examine(pinned, pinned.cells())
+    assert not [f for f in findings if f.convicts]
+    assert seen == set(SUITE.cells())
 
 
 def test_a_public_record_needs_no_network(monkeypatch):

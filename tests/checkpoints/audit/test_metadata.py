@@ -1,5 +1,7 @@
 """One of each fault is found from file digests, and nothing on a clean suite."""
 
+import json
+
 import pytest
 
 from dynamics import suite
@@ -89,6 +91,51 @@ def test_one_initialisation_is_a_fault_unless_the_suite_says_so():
     assert not faults(found, shared_start=True)
 
 
+def test_sizes_that_start_alike_are_no_fault():
+    """As a model and its deduplicated twin may."""
+    found = clean()
+    for step in (0, 1):
+        found[Cell("b", 0, step)] = found[Cell("b", 0, step)]._replace(weights=found[Cell("a", 0, 0)].weights)
+    findings = audit.check_metadata(found, last_step=143_000)
+    assert not audit.convicted(findings)
+    assert {f.kind for f in findings} == {"same start"}
+
+
+def test_a_shard_of_another_seeds_start_is_borrowed():
+    found = clean()
+    cell, other = Cell("a", 1, 0), Cell("a", 0, 0)
+    mixed = {**found[cell].weights, NAMES[0]: found[other].weights[NAMES[0]]}
+    found[cell] = found[cell]._replace(weights=mixed)
+    assert faults(found) == dict.fromkeys((cell, other, Cell("a", 0, 1)), "borrowed shard")
+    assert not faults(found, shared_start=True)
+
+
+def test_of_two_as_common_neither_is_right():
+    cells = [Cell("a", seed, step) for seed in (0, 1) for step in (0, 8)]
+    found = {cell: Inventory(shards(cell), (), "c", f"tokens {cell.seed}") for cell in cells}
+    assert faults(found) == dict.fromkeys(cells, "tokenizer")
+
+
+def test_one_tokenizer_by_either_of_its_digests_is_one():
+    """The hub lists git's digest of a small file and the sha256 of a large one; a folder has both."""
+    found = clean()
+    cells = list(found)
+    for k, cell in enumerate(cells):
+        digests = [("sha", "blob:x"), ("blob:x", ""), ("sha", "")][k % 3]
+        found[cell] = found[cell]._replace(tokenizer=digests[0], tokenizer_blob=digests[1])
+    assert faults(found) == {}
+    found[cells[4]] = found[cells[4]]._replace(tokenizer="blob:y")
+    assert faults(found) == {cells[4]: "tokenizer"}
+
+
+def test_a_long_list_of_missing_shards_is_told_short():
+    found = clean()
+    _edit(absent=tuple(f"model-{k:05}-of-99999.safetensors" for k in range(99_999)))(found)
+    (told,) = [f.detail for f in audit.check_metadata(found, last_step=143_000) if f.convicts]
+    assert "and 99996 more" in told
+    assert len(told) < 300
+
+
 def test_most_of_a_run_serving_the_end_is_found():
     """As in pythia-2.8b, where 85 branches besides the last serve the end of training."""
     found = {cell: inv for cell, inv in clean().items() if cell[:2] == ("a", 0)}
@@ -113,11 +160,26 @@ def test_an_inventory_of_a_listing_asks_for_each_configuration_once():
         def __init__(self, sha256, blob_id):
             self.sha256, self.blob_id = sha256, blob_id
 
-    files = {name: File(f"sha {name}", "x") for name in (*NAMES, "pytorch_model.bin")}
+    index = json.dumps({"weight_map": {"a": NAMES[0], "b": NAMES[1]}}).encode()
+    contents = {"c0": b'{"hidden_size": 3, "torch_dtype": "float16"}', "i0": index}
+    files = {
+        name: File(f"sha {name}", "x") for name in (*NAMES, "pytorch_model.bin", "model-00001-of-00003.safetensors")
+    }
     files |= {"config.json": File(None, "c0"), "tokenizer.json": File(None, "t0")}
-    found = audit.of_listing(files, lambda blob: {"c0": b'{"hidden_size": 3, "torch_dtype": "float16"}'}[blob])
-    assert set(found.weights) == set(NAMES)
-    assert found.config == audit.of_listing(files, lambda blob: b'{"hidden_size": 3}').config
-    assert found.config != audit.of_listing(files, lambda blob: b'{"hidden_size": 5}').config
+    files |= {"model.safetensors.index.json": File(None, "i0")}
+
+    def of_listing(**changed):
+        return audit.of_listing(files, lambda name, blob: {**contents, **changed}[blob])
+
+    found = of_listing()
+    assert set(found.weights) == set(NAMES)  # those of the index, and not what else lies there
+    assert found.absent == ()
+    assert found.config == of_listing(c0=b'{"hidden_size": 3}').config
+    assert found.config != of_listing(c0=b'{"hidden_size": 5}').config
     del files[NAMES[1]]
-    assert audit.of_listing(files, lambda blob: b"{}").absent == (NAMES[1],)
+    assert of_listing().absent == (NAMES[1],)
+    assert of_listing(i0=b"[" * 10**5).absent == ("model.safetensors.index.json that can be read",)
+    del files["model.safetensors.index.json"]
+    assert set(of_listing().weights) == {"pytorch_model.bin"}  # as a loader would
+    del files["pytorch_model.bin"]
+    assert of_listing().absent == ("model.safetensors.index.json",)

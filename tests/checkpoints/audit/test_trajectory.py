@@ -90,6 +90,14 @@ def test_what_cannot_be_read_or_is_not_finite_is_told_and_the_rest_still_judged(
     }
 
 
+def test_tensors_of_other_sizes_are_told():
+    found = path()
+    found[Cell("m", 0, 16)] = {"w": np.zeros((40, 51))}
+    found[Cell("m", 0, 64)] = {"v": np.zeros((40, 50))}
+    found[Cell("m", 0, 256)] = {"w": np.full((40, 50), 1e300)}
+    assert kinds(found) == {16: "unreadable", 64: "unreadable", 256: "non-finite"}
+
+
 def test_sampled_matrices_are_those_of_first_and_last_layer():
     names = [f"gpt_neox.layers.{k}.{part}.weight" for k in range(12) for part in
              ("attention.dense", "mlp.dense_4h_to_h", "mlp.dense_h_to_4h", "input_layernorm")]  # fmt: skip
