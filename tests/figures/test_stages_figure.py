@@ -1,0 +1,66 @@
+"""Boundaries are drawn where they were found, over the values they were found in, with the curves beside."""
+
+import numpy as np
+import pytest
+
+from dynamics.analysis.curves import Curve
+from dynamics.analysis.stages import Rule, find_stages
+from dynamics.figures import stages
+
+STEPS = np.r_[0, np.unique(np.geomspace(1, 1e5, 80).astype(int))]
+X = np.log1p(STEPS)
+
+
+def curve(value, error=np.nan) -> Curve:
+    return Curve(model="toy", steps=STEPS, value=value, low=value - error, high=value + error, rests_on="± error")
+
+
+@pytest.fixture
+def llc() -> Curve:
+    return curve(np.clip(X, 6, 8) - np.clip(X, 9, 10.5) + np.clip(X, 10.8, 20), 0.02)
+
+
+def upright(ax) -> list[float]:
+    return [line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 2 and np.ptp(line.get_xdata()) == 0]
+
+
+def test_every_panel_marks_every_boundary(llc):
+    found = find_stages(llc.steps, llc.value, np.full(len(X), 0.02))
+    assert len(found.boundaries) == 2
+    figure = stages.stages(llc, found, "LLC", {"loss": curve(6 - X / 3), "norm": curve(X**2, 0.1)})
+    assert len(figure.axes) == 6
+    for ax in figure.axes:
+        np.testing.assert_allclose(upright(ax), found.steps)
+    texts = [text.get_text() for text in figure.axes[0].texts]
+    assert texts == [stages.short(step) for step in found.steps]
+
+
+def test_points_are_the_values_and_the_line_the_smooth_curve(llc):
+    found = find_stages(llc.steps, llc.value)
+    figure = stages.stages(llc, found, "LLC")
+    above, below = figure.axes
+    (points,) = [line for line in above.lines if line.get_marker() == "o"]
+    np.testing.assert_array_equal(points.get_ydata(), llc.value)
+    (smooth,) = [line for line in above.lines if len(line.get_xdata()) > len(STEPS)]
+    np.testing.assert_allclose(np.interp(X, np.log1p(smooth.get_xdata()), smooth.get_ydata()), llc.value, atol=0.1)
+    (slope,) = [line for line in below.lines if len(line.get_xdata()) > len(STEPS)]
+    at_ramp = np.interp(7, np.log1p(slope.get_xdata()), slope.get_ydata())
+    assert at_ramp == pytest.approx(1, abs=0.15)
+    assert "step" in below.get_xlabel()
+
+
+def test_curves_with_gaps_and_without_boundaries(llc):
+    value = 3 - X / 5
+    found = find_stages(STEPS, value, rule=Rule(start=0))
+    assert found.boundaries == ()
+    broken = curve(np.where(np.arange(len(STEPS)) == 40, np.nan, llc.value), 0.1)
+    figure = stages.stages(curve(value), found, "loss", {"LLC": broken})
+    figure.canvas.draw()
+    assert 0 in figure.axes[1].get_xticks()
+
+
+@pytest.mark.parametrize(
+    ("step", "text"), [(740.2, "740"), (1000, "1k"), (1124, "1.1k"), (31_699, "32k"), (999_600, "1M"), (1.25e6, "1.2M")]
+)
+def test_steps_are_written_short(step, text):
+    assert stages.short(step) == text
