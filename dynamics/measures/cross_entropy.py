@@ -87,8 +87,9 @@ def _surprisal(logits, target):
 
 
 def _chunks(chunk: int, rows):
-    """Every leaf [N,...] as [N/c,c,...]; what pads the last chunk has weight 0."""
-    size = min(chunk, jax.tree.leaves(rows)[0].shape[0])
+    """Every leaf [N,...] as [N/c,c,...], c the even share of each chunk; what pads the last one has weight 0."""
+    count = jax.tree.leaves(rows)[0].shape[0]
+    size = -(-count // -(-count // chunk))
 
     def split(x):
         return jnp.pad(x, [(0, -len(x) % size)] + [(0, 0)] * (x.ndim - 1)).reshape(-1, size, *x.shape[1:])
