@@ -1,5 +1,6 @@
 """Revisions are found or brought whole, share what they share, survive kills, and make room for each other."""
 
+import functools
 import json
 import os
 import signal
@@ -320,6 +321,37 @@ def test_eviction_leaves_other_places_alone(server, tmp_path):
     fetch.evict(0)
     assert {path.name for path in tmp_path.rglob("file")} == {"file"}
     assert len(list(tmp_path.rglob("file"))) == 2
+
+
+AT_ONCE = """
+import hashlib, random, sys, time
+from dynamics.checkpoints import fetch
+
+repo, seed, limit = sys.argv[1:]
+draw, budget, end, read = random.Random(int(seed)), fetch.Budget(float(limit) * 1e-9), time.monotonic() + 3, 0
+while time.monotonic() < end:
+    revisions = draw.sample([f"step{k}" for k in range(5)] + ["sharded"], 2)
+    for revision in revisions:
+        for path in budget.fetch(repo, revision).iterdir():
+            content, name = path.read_bytes(), path.resolve().name
+            git = hashlib.sha1(b"blob %d\\0" % len(content) + content).hexdigest()
+            assert name in ("complete", git, hashlib.sha256(content).hexdigest()), path
+            read += 1
+    for revision in revisions:
+        budget.release(repo, revision)
+assert read > 20
+"""
+
+
+@pytest.mark.long
+def test_processes_that_fetch_and_evict_at_once(server):
+    """What a process has pinned it can read, whatever others remove meanwhile."""
+    run = functools.partial(subprocess.Popen, env={**os.environ, "HF_HUB_OFFLINE": "0"})
+    limits = (0, 0, 2 * SIZE)
+    jobs = [run([sys.executable, "-c", AT_ONCE, REPO, str(k), str(limit)]) for k, limit in enumerate(limits)]
+    assert [job.wait(60) for job in jobs] == [0, 0, 0]
+    fetch.evict(0)
+    assert bytes_kept() == 0
 
 
 @pytest.mark.parametrize("gigabytes", [-1, float("nan")])

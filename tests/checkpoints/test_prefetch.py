@@ -6,7 +6,9 @@ import threading
 import time
 
 import pytest
+from hub_server import PIECE, serving
 
+from dynamics.checkpoints import fetch, hub
 from dynamics.checkpoints.prefetch import ahead
 
 
@@ -17,6 +19,28 @@ def test_a_slow_download_hides_behind_computing(compute, fetching):
         assert item >= 0
         time.sleep(compute)
     assert time.monotonic() - begun < 1.2 * 8 * max(compute, fetching)
+
+
+@pytest.mark.alone
+@pytest.mark.parametrize("compute", [0.4, 1.0])
+def test_a_slow_hub_hides_behind_computing(compute, tmp_path, monkeypatch):
+    """Whole revisions over HTTP: 40 pieces of a file come 15 ms apart, so that a download takes 0.6 s."""
+    branches = {f"step{k}": {"config.json": b"{}", "model.safetensors": bytes([k]) * 40 * PIECE} for k in range(8)}
+    with serving({"me/slow": branches}, monkeypatch, tmp_path) as server:
+        server.fail("/cdn/", "slow", 0.015, 99)
+        begun, waited = time.monotonic(), 0.0
+        hub.listing("me/slow", "step0")
+
+        def bring(revision: str):
+            nonlocal waited
+            since = time.monotonic()
+            fetch.fetch("me/slow", revision)
+            waited += time.monotonic() - since
+
+        for _ in ahead(branches, bring):
+            time.sleep(compute)
+        assert time.monotonic() - begun < 1.2 * max(waited, len(branches) * compute)
+        assert waited > len(branches) * 0.5
 
 
 def test_items_come_in_order_with_their_results():
