@@ -4,6 +4,7 @@ Axes: C chains, D devices of this process, c chains of one device, P processes.
 """
 
 import functools
+import os
 
 import jax
 import jax.numpy as jnp
@@ -136,3 +137,9 @@ def _gathered(out, count: int):
 def _cut(out, count: int):
     # A slice that keeps everything would still copy, and bring an uneven number of chains onto every device.
     return jax.tree.map(lambda x: x if x.shape[0] == count else x[:count], out)
+
+
+def memory_bytes() -> int:
+    """What the first device of this process may hold: its own limit, or the machine's memory where it has none."""
+    stats = jax.local_devices()[0].memory_stats() or {}
+    return stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -3,7 +3,6 @@
 Axes: P parameters, B batch, T tokens.
 """
 
-import functools
 
 import jax
 import jax.numpy as jnp
@@ -12,13 +11,9 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 from dynamics.errors import InputError
-from dynamics.measures import curvature, surprisal
-from dynamics.models import gpt_neox
+from dynamics.measures import curvature
 
 KEY = jax.random.key(0)
-CONFIG = gpt_neox.Config(
-    hidden_size=8, num_layers=1, num_heads=2, intermediate_size=8, vocab_size=17, max_positions=16, rotary_fraction=0.5
-)
 
 
 def quadratic(params, matrix):
@@ -32,51 +27,6 @@ def symmetric(size: int, seed: int = 0) -> np.ndarray:
     return (half + half.T) / 2
 
 
-def random_like(params, seed: int, scale: float = 0.5):
-    rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda p: jnp.asarray(scale * rng.normal(size=p.shape), jnp.float32), params)
-
-
-@pytest.fixture(scope="module")
-def transformer():
-    """Every parameter random, norms and biases too, so that no part of the Hessian is zero by symmetry."""
-    params = random_like(gpt_neox.init(KEY, CONFIG), 1)
-    tokens = np.random.default_rng(2).integers(0, CONFIG.vocab_size, (8, 9))
-    return params, jnp.asarray(tokens, jnp.int32)
-
-
-@pytest.fixture(scope="module")
-def dense(transformer):
-    """The transformer's Hessian [P,P], ascending eigenvalues too, float64."""
-    params, tokens = transformer
-    loss = surprisal.loss_fn(CONFIG)
-    with jax.enable_x64(True):
-        flat, unravel = ravel_pytree(jax.tree.map(lambda p: jnp.asarray(np.asarray(p, np.float64)), params))
-        hessian = jax.jit(jax.hessian(lambda w: loss(unravel(w), tokens)))(flat)
-        return np.asarray(hessian), np.linalg.eigvalsh(np.asarray(hessian))
-
-
-@pytest.mark.long
-def test_product_is_the_dense_hessians(transformer, dense):
-    params, tokens = transformer
-    vector = random_like(params, 3)
-    product = jax.jit(functools.partial(curvature.hvp, surprisal.loss_fn(CONFIG)))(params, tokens, vector)
-    expected = dense[0] @ np.asarray(ravel_pytree(vector)[0], np.float64)
-    np.testing.assert_allclose(ravel_pytree(product)[0], expected, atol=1e-5 * np.abs(expected).max())
-
-
-@pytest.mark.long
-def test_eigenvalues_of_a_transformer(transformer, dense):
-    found = curvature.extreme_eigenvalues(surprisal.loss_fn(CONFIG), *transformer, KEY, k=3, num_matvecs=80)
-    largest, smallest = dense[1][::-1][:3], dense[1][:3]
-    assert smallest[0] < 0 < largest[0]
-    np.testing.assert_allclose(found.largest, largest, rtol=0.01)
-    np.testing.assert_allclose(found.smallest, smallest, rtol=0.01)
-    rounding = 1e-5 * largest[0]
-    assert (np.abs(found.largest - largest) <= found.largest_error + rounding).all()
-    assert (np.abs(found.smallest - smallest) <= found.smallest_error + rounding).all()
-
-
 def test_residual_bound_holds_before_convergence():
     matrix = symmetric(60)
     found = curvature.extreme_eigenvalues(quadratic, jnp.ones(60), matrix, KEY, k=2, num_matvecs=8)
@@ -84,17 +34,6 @@ def test_residual_bound_holds_before_convergence():
     assert found.smallest_error.max() > 0.1  # not converged, or there is nothing to test
     for values, errors in ((found.largest, found.largest_error), (found.smallest, found.smallest_error)):
         assert (np.abs(values[:, None] - exact[None]).min(axis=1) <= errors + 1e-5 * exact[-1]).all()
-
-
-@pytest.mark.long
-def test_trace_of_a_transformer(transformer, dense):
-    # The spectrum is indefinite, so one probe scatters by two thirds of the trace.
-    exact, loss = np.trace(dense[0]), surprisal.loss_fn(CONFIG)
-    mean, sem = curvature.hessian_trace(
-        loss, *transformer, KEY, min_samples=2048, max_samples=65536, relative_sem=0.004, at_once=16
-    )
-    assert sem <= 0.004 * mean
-    assert abs(mean - exact) < 0.01 * exact
 
 
 @pytest.mark.parametrize("whole_leaf", [True, False])

@@ -1,0 +1,214 @@
+"""Traces by random probes, of a whole matrix and of its parts, and what the same probes tell of its square.
+
+Axes: P parameters, N probes, M products of a sketch. Units: loss (nats for a language model) per squared parameter.
+"""
+
+import functools
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+
+from dynamics.errors import InputError
+from dynamics.measures.curvature import probes
+from dynamics.measures.curvature.products import Product, hessian
+
+_BLOCK = 16  # probes of one compiled call, between two looks at the standard error
+_KEPT = 64  # compiled programs kept
+
+
+class Moments(NamedTuple):
+    """What one set of probes tells of a symmetric matrix A, each with its standard error over probes."""
+
+    trace: float
+    trace_sem: float
+    frobenius: float  # |A|_F, the root of the sum of squared eigenvalues
+    frobenius_sem: float
+    effective_rank: float  # (tr A)^2 / tr A^2: r for r equal eigenvalues and zeros else (Roy & Vetterli's is another)
+    effective_rank_sem: float
+
+
+def hessian_trace(loss_fn, params, batch, key, **options) -> tuple[float, float]:
+    """`trace` of the Hessian of `loss_fn` at (params, batch): (mean, standard error)."""
+    return trace(hessian(loss_fn), params, batch, key, **options)
+
+
+def trace(
+    product: Product,
+    params,
+    batch,
+    key,
+    *,
+    num_samples=None,
+    min_samples=32,
+    max_samples=1024,
+    relative_sem=0.02,
+    at_once=1,
+    mask=None,
+) -> tuple[float, float]:
+    """The trace and its standard error, over the Rademacher probes alone (Hutchinson 1990): the batch is held fixed.
+
+    The mean of v'Av over vectors v of random signs, variance 2 sum_{i != j} A_ij^2 each: exact for a diagonal matrix.
+    Probe n is drawn from (key, n, leaf), so a longer run repeats the shorter one's probes.
+
+    Args:
+        batch: a pytree of arrays.
+        key: a typed PRNG key.
+        num_samples: take just so many probes. Otherwise they go on in blocks of 16 until there are `min_samples` and
+            the standard error is `relative_sem` of the mean, and no further than `max_samples`: a trace near zero by
+            cancellation never gets there, and its standard error says so.
+        at_once: probes vmapped together; each holds a gradient's activations.
+
+    Returns:
+        (mean, standard error), in units of the loss.
+
+    Raises:
+        InputError: fewer than two probes; a non-finite product, by leaf.
+    """
+    least, most = (min_samples, max_samples) if num_samples is None else (num_samples, num_samples)
+    values = np.zeros(0)
+    for block in _blocks(product, params, batch, key, most, least, at_once, mask, {}):
+        values = np.append(values, block["trace"])[:most]
+        mean, sem = _mean(values)
+        if len(values) >= least and sem <= relative_sem * abs(mean) and num_samples is None:
+            break
+    mean, sem = _mean(values)
+    return float(mean), float(sem)
+
+
+def moments(product: Product, params, batch, key, *, num_samples: int = 64, at_once=1, mask=None) -> Moments:
+    """Trace, Frobenius norm and effective rank from one set of probes: E v'Av = tr A, E|Av|^2 = tr A^2.
+
+    Raises:
+        InputError: as `trace`.
+    """
+    found = list(_blocks(product, params, batch, key, num_samples, num_samples, at_once, mask, {}))
+    first, square = (np.concatenate([block[name] for block in found])[:num_samples] for name in ("trace", "square"))
+    (mean, sem), (total, total_sem) = _mean(first), _mean(square)
+    if not total:
+        return Moments(mean, sem, 0.0, 0.0, np.nan, np.nan)
+    rank = mean**2 / total
+    # To first order d rank = rank (2 dt / t - ds / s), over probes whose v'Av and |Av|^2 go together.
+    slopes = rank * (2 * (first - mean) / mean - (square - total) / total) if mean else np.zeros(1)
+    rank_sem = _mean(slopes)[1] if mean else np.nan
+    return Moments(mean, sem, float(total**0.5), float(total_sem / (2 * total**0.5)), float(rank), float(rank_sem))
+
+
+def traces_by_part(
+    product: Product, params, batch, key, masks: Mapping[str, Any], *, num_samples: int = 64, at_once=1, mask=None
+) -> dict[str, tuple[float, float]]:
+    """name -> (trace of the block over that mask, standard error), every part from the same probes; "all" is the whole.
+
+    One product serves all parts: with v over all parameters, v_m'(Av)_m has the mean tr A_mm, since signs of different
+    parts do not correlate. So parts that partition the parameters sum to the whole exactly, probe by probe, at the
+    price of what the coupling to other parts adds to the variance: A_ij^2 for each i in m and j outside of it, beside
+    the 2 A_ij^2 of each pair i != j within. For one part alone, `trace` with its mask has less.
+
+    Args:
+        masks: such as `restrict.groups(config, "layers")`.
+
+    Raises:
+        InputError: as `trace`; a part called "all".
+    """
+    if "all" in masks:
+        raise InputError('a part called "all"', expected="names of parts; that one is the whole")
+    found = list(_blocks(product, params, batch, key, num_samples, num_samples, at_once, mask, dict(masks)))
+    names = {"all": "trace", **{name: f"part {name}" for name in masks}}
+    values = {name: np.concatenate([block[field] for block in found])[:num_samples] for name, field in names.items()}
+    return {name: _mean(one) for name, one in values.items()}
+
+
+def sketched_trace(product: Product, params, batch, key, *, num_matvecs: int = 48, mask=None) -> tuple[float, float]:
+    """Hutch++ (Meyer et al. 2021, algorithm 1): exactly on a random sketch's range, by probes on the rest.
+
+    A third of the products each go into the sketch A S, into its range Q, and into probes of (1 - QQ')A(1 - QQ'). It
+    pays where few large eigenvalues make up most of |A|_F, as in a trained network: the variance is then that of the
+    rest alone. It holds M/3 vectors like params. The standard error is that of the probes, the sketch given.
+
+    Raises:
+        InputError: fewer products than 6, or a third of them over the parameters; a non-finite product, by leaf.
+    """
+    params = probes.as_float(params)
+    count, dimension = num_matvecs // 3, probes.size(params, mask)
+    if count < 2 or count > dimension:
+        raise InputError(
+            f"num_matvecs={num_matvecs} with {dimension} parameters",
+            expected="at least 6, and a third of them no more than the parameters",
+        )
+    exact, rest = _sketched_fn(product, count)(params, batch, key, mask)
+    if not np.isfinite(exact):
+        probes.refuse_nonfinite(product, params, batch, key, mask)
+    mean, sem = _mean(np.asarray(rest, np.float64))
+    return float(exact) + mean, sem
+
+
+def _blocks(product: Product, params, batch, key, most: int, least: int, at_once: int, mask, masks):
+    """Blocks of probes, each as name -> float64 [_BLOCK], until `most` are drawn."""
+    if not 2 <= least <= most or at_once < 1:
+        raise InputError(
+            f"{least} to {most} probes, {at_once} at once", expected="at least 2, or there is no standard error"
+        )
+    params = probes.as_float(params)
+    forms = _forms_fn(product, min(at_once, _BLOCK))
+    for start in range(0, most, _BLOCK):
+        block = forms(params, batch, key, mask, masks, start + np.arange(_BLOCK, dtype=np.uint32))
+        block = jax.tree.map(lambda x: np.asarray(x, np.float64), block)
+        if not all(np.isfinite(values).all() for values in block.values()):
+            probes.refuse_nonfinite(product, params, batch, key, mask)
+        yield block
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _forms_fn(product: Product, at_once: int):
+    """Of the probes numbered `indices` [N]: v'Av, |Av|^2 and v'Av over each part, name -> [N]."""
+
+    @jax.jit
+    def forms(params, batch, key, mask, masks, indices):
+        def of_probe(index):
+            probe = probes.draw(jax.random.rademacher, jax.random.fold_in(key, index), params)
+            probe = probes.restrict(probe, mask)
+            image = probes.restrict(product.apply(params, batch, probe), mask)
+            parts = {f"part {name}": probes.dot(probe, image, part) for name, part in masks.items()}
+            return {"trace": probes.dot(probe, image), "square": probes.dot(image, image), **parts}
+
+        return jax.lax.map(of_probe, indices, batch_size=at_once)
+
+    return forms
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def _sketched_fn(product: Product, count: int):
+    """(trace on the sketch's range, quadratic forms of the rest [N])."""
+
+    @jax.jit
+    def sketched(params, batch, key, mask):
+        unravel = ravel_pytree(params)[1]
+
+        def random(number):
+            vector = probes.draw(jax.random.rademacher, jax.random.fold_in(key, number), params)
+            return ravel_pytree(probes.restrict(vector, mask))[0]
+
+        def times(vector):
+            return ravel_pytree(probes.restrict(product.apply(params, batch, unravel(vector)), mask))[0]
+
+        with jax.default_matmul_precision("highest"):
+            sketch = jax.lax.map(lambda number: times(random(number)), jnp.arange(count))  # [M/3,P]
+            basis = jnp.linalg.qr(sketch.T)[0].T  # [M/3,P]
+            exact = jax.lax.map(lambda q: q @ times(q), basis).sum()
+
+            def of_rest(number):
+                vector = random(number)
+                vector = vector - (basis @ vector) @ basis
+                return vector @ times(vector)
+
+            return exact, jax.lax.map(of_rest, count + jnp.arange(count))
+
+    return sketched
+
+
+def _mean(values: np.ndarray) -> tuple[float, float]:
+    sem = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.nan
+    return float(values.mean()), float(sem)

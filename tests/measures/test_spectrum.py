@@ -1,0 +1,126 @@
+"""Ghosts, densities and sketches on matrices whose spectrum is known."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dynamics import devices
+from dynamics.errors import InputError
+from dynamics.measures import curvature
+from dynamics.measures.curvature import lanczos
+
+KEY = jax.random.key(0)
+
+
+def quadratic(w, matrix):
+    return 0.5 * w @ matrix @ w
+
+
+MATRIX = curvature.hessian(quadratic)
+
+
+def with_spectrum(values, seed: int = 0) -> np.ndarray:
+    """A symmetric float32 matrix with these eigenvalues."""
+    basis = np.linalg.qr(np.random.default_rng(seed).normal(size=(len(values), len(values))))[0]
+    return ((basis * np.asarray(values)) @ basis.T).astype(np.float32)
+
+
+def test_ghosts_are_not_taken_for_eigenvalues():
+    """One eigenvalue far out converges at once; without orthogonalisation it comes back again and again."""
+    values = np.append(np.linspace(-1, 1, 99), 50.0)
+    matrix, params = with_spectrum(values), jnp.ones(100)
+    raw = lanczos.run(MATRIX, params, matrix, KEY, 60, "recurrence")
+    copies = np.abs(np.linalg.eigvalsh(lanczos.matrix(raw)) - 50) < 0.01
+    assert copies.sum() > 1  # there are ghosts, or nothing is tested
+    found = curvature.ends(MATRIX, params, matrix, KEY, k=3, num_matvecs=60, method="recurrence")
+    full = curvature.ends(MATRIX, params, matrix, KEY, k=3, num_matvecs=60)
+    np.testing.assert_allclose(found.largest[0], 50, rtol=1e-5)
+    assert found.largest[1] < 1.01
+    np.testing.assert_allclose(found.largest, full.largest, rtol=0.02)
+    np.testing.assert_allclose(found.smallest, full.smallest, rtol=0.02)
+
+
+def test_density_is_a_semicircle():
+    """Wigner (1958): of a random symmetric matrix with entries of variance 1/P, sqrt(4 - x^2) / 2 pi."""
+    half = np.random.default_rng(1).normal(size=(600, 600))
+    matrix = ((half + half.T) / 1200**0.5).astype(np.float32)
+    for method in lanczos.METHODS:
+        found = curvature.quadrature(MATRIX, jnp.ones(600), matrix, KEY, num_probes=20, num_matvecs=40, method=method)
+        points = np.linspace(-1.8, 1.8, 25)
+        expected = np.sqrt(4 - points**2) / (2 * np.pi)
+        away = found.smoothed(points, 0.1) - expected
+        assert np.square(away).mean() ** 0.5 < 0.02  # some 45 eigenvalues in a width, 20 probes: 0.014
+        assert found.moment(2)[0] == pytest.approx(1, rel=0.05)
+        assert found.moment(4)[0] == pytest.approx(2, rel=0.1)  # the Catalan numbers
+        assert found.share_within(-3, 3)[0] == pytest.approx(1, abs=1e-5)
+
+
+def test_density_of_few_eigenvalues_is_their_multiplicities():
+    matrix = with_spectrum([5.0] * 10 + [0.0] * 70 + [-2.0] * 20)
+    found = curvature.quadrature(MATRIX, jnp.ones(100), matrix, KEY, num_probes=200, num_matvecs=10)
+    for low, high, share in ((4.9, 5.1, 0.1), (-0.1, 0.1, 0.7), (-2.1, -1.9, 0.2)):
+        mean, sem = found.share_within(low, high)
+        assert abs(mean - share) < 4 * sem
+        assert sem < 0.02
+
+
+def test_recurrence_finds_the_same_vectors():
+    matrix = with_spectrum(np.append(np.linspace(0, 1, 40), [3.0, 6.0]))
+    for method in lanczos.METHODS:
+        found = curvature.ends(MATRIX, jnp.ones(42), matrix, KEY, k=2, num_matvecs=30, method=method, vectors=True)
+        for value, vector in zip(found.largest, found.largest_vectors, strict=True):
+            np.testing.assert_allclose(matrix @ vector, value * vector, atol=2e-3)
+            np.testing.assert_allclose(np.linalg.norm(vector), 1, rtol=1e-5)
+
+
+def test_a_sketch_that_holds_the_whole_range_is_exact():
+    matrix = with_spectrum(np.append(np.zeros(46), [1.0, 2.0, 3.0, 4.0]))
+    mean, sem = curvature.sketched_trace(MATRIX, jnp.ones(50), matrix, KEY, num_matvecs=24)
+    assert mean == pytest.approx(10, rel=1e-4)
+    assert sem < 1e-3
+
+
+def test_a_sketch_beats_as_many_probes_on_a_decaying_spectrum():
+    """Hutch++ has the error of the tail; over many keys its mean square error is what its own standard error says."""
+    matrix, params = with_spectrum(100.0 / np.arange(1, 81) ** 1.5), jnp.ones(80)
+    exact, keys = np.trace(matrix), jax.random.split(KEY, 200)
+    sketched = np.array([curvature.sketched_trace(MATRIX, params, matrix, key, num_matvecs=48) for key in keys])
+    plain = np.array([curvature.trace(MATRIX, params, matrix, key, num_samples=48, at_once=16) for key in keys])
+    error = ((sketched[:, 0] - exact) ** 2).mean() ** 0.5
+    assert error < 0.3 * ((plain[:, 0] - exact) ** 2).mean() ** 0.5
+    assert error == pytest.approx((sketched[:, 1] ** 2).mean() ** 0.5, rel=0.2)
+
+
+def test_effective_rank_counts_equal_eigenvalues():
+    """And its standard error covers: of 12 equal eigenvalues among 40."""
+    matrix, inside = with_spectrum([3.0] * 12 + [0.0] * 28), 0
+    for key in jax.random.split(KEY, 300):
+        found = curvature.moments(MATRIX, jnp.ones(40), matrix, key, num_samples=64, at_once=16)
+        inside += abs(found.effective_rank - 12) < 2 * found.effective_rank_sem
+    assert found.frobenius == pytest.approx(3 * 12**0.5, rel=0.2)
+    assert inside / 300 > 0.9
+
+
+def test_a_basis_beyond_memory_is_refused(monkeypatch):
+    monkeypatch.setattr(devices, "memory_bytes", lambda: 4000)
+    with pytest.raises(InputError, match='recurrence"'):
+        curvature.ends(MATRIX, jnp.ones(100), with_spectrum(np.ones(100)), KEY, num_matvecs=20)
+    found = curvature.ends(
+        MATRIX, jnp.ones(100), with_spectrum(np.arange(100.0)), KEY, num_matvecs=20, method="recurrence"
+    )
+    assert found.largest[0] == pytest.approx(99, rel=0.05)
+
+
+def test_gauss_newton_of_squares_is_twice_the_gram_matrix():
+    """Mean of (x w - y)^2: J'HJ = 2 x'x / B, and the Hessian is the same, the model being linear."""
+    x = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
+    product = curvature.gauss_newton(lambda w, x: x @ w, lambda out, x: ((out - 1) ** 2).mean())
+    vector = jnp.arange(6.0)
+    np.testing.assert_allclose(product.apply(jnp.ones(6), x, vector), 2 * x.T @ (x @ vector) / 20, rtol=1e-4)
+
+
+@pytest.mark.parametrize("choice", [{"method": "half"}, {"num_probes": 0}, {"num_matvecs": 0}])
+def test_bad_choices_are_refused(choice):
+    with pytest.raises(InputError):
+        curvature.quadrature(MATRIX, jnp.ones(4), with_spectrum(np.ones(4)), KEY, **choice)
