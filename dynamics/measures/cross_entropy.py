@@ -73,6 +73,25 @@ def _total_and_gradient(chunk: int, h, kernel, weights, targets):
     return total, surprisal, into_h, into_kernel
 
 
+def curved(h, kernel, moved, *, chunk: int):
+    """J' H J times `moved`, a pair like (h [N,D], W [D,V]): J the Jacobian of the logits, H the Hessian of their loss.
+
+    H of the mean over tokens is (diag(p) - p p') / N, token by token, whatever the targets.
+    """
+
+    def add(total, inputs):
+        h, moved_h, weight = inputs
+        p = jax.nn.softmax(_logits(h, kernel), axis=1)
+        step = _logits(moved_h, kernel) + _logits(h, moved[1])
+        slope = weight[:, None] * p * (step - (p * step).sum(1, keepdims=True))
+        return total + jnp.matmul(h.T, slope, preferred_element_type=wide), slope @ kernel.T
+
+    wide = _wide(h, kernel)
+    weights = jnp.full(len(h), 1 / len(h), wide)
+    into_kernel, into_h = jax.lax.scan(add, jnp.zeros(kernel.shape, wide), _chunks(chunk, (h, moved[0], weights)))
+    return into_h.reshape(-1, h.shape[1])[: len(h)].astype(h.dtype), into_kernel.astype(kernel.dtype)
+
+
 def _wide(h, kernel):
     return jnp.promote_types(jnp.promote_types(h.dtype, kernel.dtype), jnp.float32)
 

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 
 from dynamics import models
 from dynamics.measures import chunks, cross_entropy
+from dynamics.measures.curvature.products import Product
 
 
 @functools.cache
@@ -51,3 +52,26 @@ def loss_fn(config, chunk: int | None = None):
         return cross_entropy.cross_entropy(*flat, chunk=size)
 
     return loss
+
+
+@functools.cache
+def gauss_newton(config, chunk: int | None = None) -> Product:
+    """J' H J of `loss_fn`, J the Jacobian of the logits and H their loss's Hessian, by chunks; for `curvature`.
+
+    The Fisher information of the softmax too (Martens 2020, section 9): the expected outer product of the gradient of
+    a token's surprisal, the token drawn from the model. Each chunk's logits are made once, and none are held.
+    """
+    hidden = models.hidden_fn(config)
+    size = chunk or chunks.chunk_tokens(config.vocab_size, floats=chunks.GRADIENT_FLOATS)
+
+    def apply(params, tokens, vector):
+        def halves(params):
+            h, _ = hidden(params, tokens[:, :-1])
+            return h.reshape(-1, h.shape[-1]), models.unembedding(config, params)
+
+        with jax.default_matmul_precision("highest"):
+            (h, kernel), push = jax.linearize(halves, params)
+            (product,) = jax.linear_transpose(push, params)(cross_entropy.curved(h, kernel, push(vector), chunk=size))
+        return product
+
+    return Product("Gauss-Newton", apply)
