@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dynamics import results
-from dynamics.analysis import audits, calibration, curves, sweeps
+from dynamics.analysis import audits, calibration, curves, run_stages, sweeps
 from dynamics.errors import InputError
 from dynamics.figures import style
 from dynamics.report import sections, svg, words
@@ -83,6 +83,7 @@ def findings(committed: Mapping[str, curves.Committed]) -> Findings:
         weights=curves.weights(committed.get("weights", ())),
         audit=audits.audit(committed.get("audit", ())),
         calibration=tuple(calibration.calibrations(committed.get("calibration", ()))),
+        stages=tuple(run_stages.all_runs(committed)),
         sweeps=tuple(sweeps.sweeps(committed.get("llc_sweeps", ()), committed.get("llc_noise", ()))),
     )
 
@@ -143,7 +144,14 @@ def numbers(found: Findings) -> dict:
         "largest": found.largest,
         "smallest": found.smallest,
     }
-    return {name: {curve.model: _plain(curve) for curve in drawn} for name, drawn in groups.items() if drawn}
+    shown = {name: {curve.model: _plain(curve) for curve in drawn} for name, drawn in groups.items() if drawn}
+    runs = {
+        f"{one.model}, seed {one.seed}, {one.label}": _plain(one.curve)
+        | {"boundaries": [vars(boundary) for boundary in one.found.boundaries]}
+        for one in found.stages
+        if one.found is not None
+    }
+    return shown | ({"stages": runs} if runs else {})
 
 
 def _plain(curve: curves.Curve) -> dict:

@@ -8,6 +8,7 @@ from dynamics.analysis import curves
 from dynamics.analysis.audits import Audit
 from dynamics.analysis.calibration import Calibration
 from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
+from dynamics.analysis.run_stages import RunStages
 from dynamics.analysis.sweeps import Sweeps
 
 
@@ -25,6 +26,7 @@ class Findings:
     audit: Audit | None = None
     calibration: tuple[Calibration, ...] = ()
     sweeps: tuple[Sweeps, ...] = ()
+    stages: tuple[RunStages, ...] = ()
 
     @property
     def models(self) -> list[str]:

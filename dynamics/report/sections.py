@@ -8,7 +8,7 @@ from dynamics.analysis import curves
 from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
 from dynamics.figures import convergence, curvature, llc, style
 from dynamics.figures import weights as weight_figures
-from dynamics.report import audit, calibration, sweeps, words
+from dynamics.report import audit, calibration, stages, sweeps, words
 from dynamics.report.section import Findings, Panel, Section
 
 HEAT_MAPS = ("unembed_centred", "mlp_up")
@@ -47,6 +47,7 @@ def all_sections(found: Findings, look: style.Look, suite: str) -> list[Section]
             "The Hessian of the training loss: its trace, and the two ends of its spectrum.",
             _curvature(found, look) if found.trace else [],
         ),
+        *([stages.section(found.stages)] if found.stages else []),
         section(
             "weights",
             "How are the weights spread?",
