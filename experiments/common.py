@@ -163,6 +163,8 @@ def open_suite(audited: bool = True) -> Context:
     if audited and chosen.on_hub:
         chosen = audits.leave_out(chosen, audits.examine(named_suite(), chosen, store, read="no"))
     if not any(True for _ in chosen.cells()):
+        # Where not even the first revision exists, its near ones say more than that all are missing.
+        checkpoints.config(*chosen.source(chosen.models[0], chosen.seeds[0], chosen.steps[0]), weights=FLAGS.weights)
         raise InputError(
             f"{chosen.name} of which the audit convicts every chosen checkpoint",
             expected="one or more that can be trusted",

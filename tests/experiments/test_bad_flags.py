@@ -44,6 +44,26 @@ def test_one_line_and_a_mend(trained, tmp_path, script, flags, words):
         assert word in message
 
 
+def test_a_context_longer_than_the_model_leaves_nothing_behind(trained, tmp_path):
+    code, _, stderr = job.run("convergence", *job.SMALL, "--context=300", cache=trained[0], out=tmp_path)
+    assert code == 1
+    assert stderr.strip().splitlines()[-1].startswith("error: got --context=300; expected at most 256, the positions")
+    assert not list(tmp_path.rglob("*.nc"))
+
+
+def test_a_damaged_result_is_named_and_not_used(trained, tmp_path):
+    out = tmp_path / "out"
+    shutil.copytree(trained[1], out)
+    path = out / "weights/smoke-16/seed1/step8.nc"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    for script in ("weights", "report"):
+        code, _, stderr = job.run(script, *job.SMALL[:1], "--steps=0,8,32", cache=trained[0], out=out)
+        assert code == 1
+        assert "seed1/step8.nc, unreadable (its checksum" in stderr.strip().splitlines()[-1]
+
+
 def test_unwritable_out(trained):
     code, _, stderr = job.run("weights", *job.SMALL, cache=trained[0], out="/proc/nowhere")
     assert code == 1

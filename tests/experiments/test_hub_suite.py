@@ -80,6 +80,39 @@ def test_a_faulty_file_ends_the_run_and_what_is_done_stays(server, tmp_path):
     assert len(measured(tmp_path)) == 5
 
 
+def of_other_shape(server):
+    for files in server.repos["me/toy-seed1"].values():
+        files["config.json"] = files["config.json"].replace(b'"rotary_pct": 0.25', b'"rotary_pct": 0.5')
+
+
+@pytest.mark.parametrize(
+    ("script", "edit", "change", "words"),
+    [
+        ("weights", ("me/toy-", "me/tooy-"), None, ["me/tooy-seed0", "does not know", "Check its spelling"]),
+        ("weights", None, lambda server: server.gated.add("me/toy-seed0"), ["accept its terms", "HF_TOKEN"]),
+        ("weights", ("step{", "stp{"), None, ["unknown revision", "'stp0'", "Did you mean step0"]),
+        ("weights", ("revision =", "revison ="), None, ["unknown field", "'revison'", "Did you mean revision"]),
+        ("weights", ("seeds = [0, 1]", "seeds = []"), None, ["seeds = []", "not empty"]),
+        ("convergence", None, of_other_shape, ["seeds 0 and 1 of different architecture", "rotary_fraction 0.25 and"]),
+    ],
+)
+def test_bad_input_is_one_line_with_its_mend(server, tmp_path, script, edit, change, words):
+    suite = tmp_path / "toy.toml"
+    suite.write_text(SUITE.replace(*edit) if edit else SUITE)
+    if change:
+        change(server)
+    flags = [f"--suite={suite}", "--keep_suspect", "--context=32", "--windows=4"]
+    if edit == ("step{", "stp{"):
+        flags.remove("--keep_suspect")
+    code, _, stderr = job.run(script, *flags, cache=tmp_path / "cache", out=tmp_path / "out")
+    assert code == 1
+    assert "Traceback" not in stderr
+    message = stderr.strip().splitlines()[-1]
+    assert message.startswith("error: ")
+    for word in words:
+        assert word in message, message
+
+
 def test_without_a_network_the_mend_is_told(monkeypatch, tmp_path):
     (tmp_path / "toy.toml").write_text(SUITE)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
