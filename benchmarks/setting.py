@@ -24,13 +24,16 @@ def tokens_of(config: gpt_neox.Config, windows: int, length: int) -> np.ndarray:
     return np.random.default_rng(0).integers(0, config.vocab_size, (windows, length)).astype(np.int32)
 
 
-def in_torch(config: gpt_neox.Config, params):
-    """The same weights in transformers' GPTNeoXForCausalLM, by way of a folder that both read."""
+def in_torch(config: gpt_neox.Config, params, attention: str = "sdpa"):
+    """The same weights in transformers' GPTNeoXForCausalLM, by way of a folder that both read.
+
+    `attention` is its implementation: "sdpa" is its default, "eager" the one that can be differentiated twice.
+    """
     import transformers
 
     with tempfile.TemporaryDirectory() as folder:
         saved = checkpoints.save(Path(folder) / "model", config, jax.tree.map(np.asarray, params))
-        return transformers.GPTNeoXForCausalLM.from_pretrained(saved, dtype="float32")
+        return transformers.GPTNeoXForCausalLM.from_pretrained(saved, dtype="float32", attn_implementation=attention)
 
 
 def machine(packages: Sequence[str]) -> str:
