@@ -7,6 +7,7 @@ and value per head, [H,3,K], not [3,H,K]: reading it the other way gives a model
 import dataclasses
 import functools
 import itertools
+import math
 import os
 import re
 from collections.abc import Callable, Iterator
@@ -38,6 +39,7 @@ class Rule:
 
 
 _BLOCK = 1024  # rows and columns that are copied at a time: a few MB
+_LITTLE = 1 << 24  # numbers: where a tree is no larger, the tensor that differs is named when it is its turn
 Part = tuple[Rule, str, np.ndarray]  # the rule, the tensor's name, the array that it fills
 
 
@@ -85,13 +87,14 @@ def rules(config: gpt_neox.Config) -> list[Rule]:
 
 
 def to_params(config: gpt_neox.Config, tensors, dtype=np.float32):
-    """The params tree out of anything with `names()` and `read(name)`, which several threads call.
+    """The params tree out of anything with `names()`, `shape(name)` and `read(name)`, which several threads call.
 
     Raises InputError for a missing, an unknown, a misshapen or a non-finite tensor, by name.
     """
     table = [_named_unembed(rule, tensors.names()) for rule in rules(config)]
     _check_names(table, config, tensors.names())
     shapes = _shapes(config)
+    _check_sizes(table, shapes, tensors)
     params: dict = {}
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # NumPy casts without the interpreter's lock
         parts = [part for rule in table for part in _parts(params, rule, _get(shapes, rule.path).shape, dtype)]
@@ -139,6 +142,12 @@ def _named_unembed(rule: Rule, names: set[str]) -> Rule:
 
 
 def _check_names(table: list[Rule], config: gpt_neox.Config, names: set[str]):
+    if config.num_layers > len(names):
+        raise InputError(
+            f"weights of {len(names)} tensors",
+            expected=f"those of the {config.num_layers} layers of config.json",
+            mend="Do config.json and the weights belong together?",
+        )
     layers = range(config.num_layers)
     expected = {rule.hub_name.format(layer=layer) for rule in table for layer in (layers if rule.stacked else [0])}
     missing = sorted(expected - names)
@@ -151,6 +160,19 @@ def _check_names(table: list[Rule], config: gpt_neox.Config, names: set[str]):
             expected=f"exactly the {len(expected)} of a {config.num_layers}-layer GPT-NeoX",
             mend="Do config.json and the weights belong together?",
         )
+
+
+def _check_sizes(table: list[Rule], shapes, tensors):
+    """Raises InputError before memory is taken for a tree far larger than the tensors which are to fill it."""
+    for rule in table:
+        shape, name = _get(shapes, rule.path).shape, rule.hub_name.format(layer=0)
+        wanted, found = math.prod(shape[1:] if rule.stacked else shape), tensors.shape(name)
+        if wanted > 2 * math.prod(found) + _LITTLE:
+            raise InputError(
+                f"{name} of shape {found}",
+                expected=f"{wanted} numbers, from config.json",
+                mend="Do they belong together?",
+            )
 
 
 def _parts(params: dict, rule: Rule, shape: tuple[int, ...], dtype) -> list[Part]:

@@ -6,6 +6,10 @@ from pathlib import Path
 from dynamics.errors import InputError
 from dynamics.models import gpt_neox
 
+_SIZES = (
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"),
+    "max_position_embeddings",
+)
 # What the forward pass here computes; a config that asks for anything else must not load in silence.
 _FIXED = {
     "hidden_act": "gelu",
@@ -50,6 +54,10 @@ def from_hub(fields: dict, where: str = "config.json") -> gpt_neox.Config:
     kind = rope.get("rope_type", rope.get("type", "default"))
     if kind != "default":
         raise InputError.unknown(f"rope type in {where}", kind, ["default"])
+    for name in _SIZES:
+        size = fields.get(name)
+        if size is True or (isinstance(size, int) and size >= 1 << 31):
+            raise InputError(f"{where} with {name} {size!r:.60}", expected="a whole number below 2^31")
     try:
         return gpt_neox.Config(
             hidden_size=fields["hidden_size"],

@@ -2,7 +2,9 @@
 
 import json
 import re
+import resource
 import shutil
+import time
 from pathlib import Path
 
 import jax
@@ -140,6 +142,9 @@ def test_config_without_a_field(folder):
         ({"num_attention_heads": 3}, ["hidden_size 10 with num_heads 3"]),
         ({"num_attention_heads": 0}, ["num_heads 0"]),
         ({"hidden_size": "10"}, ["hidden_size '10'"]),
+        ({"hidden_size": True}, ["hidden_size True"]),
+        ({"vocab_size": 10**30}, ["vocab_size 1000"]),
+        ({"max_position_embeddings": 1 << 31}, ["max_position_embeddings 2147483648"]),
         ({"num_hidden_layers": None}, ["num_layers None"]),
         ({"rotary_pct": 0.5}, ["rotary_fraction 0.5", "even number"]),
         ({"rotary_pct": "all"}, ["rotary_fraction 'all'"]),
@@ -229,6 +234,28 @@ def test_weights_of_a_deeper_model(folder):
 def test_weights_of_a_shallower_model(folder):
     edit_config(folder, num_hidden_layers=4)
     refused(folder, "12 missing (gpt_neox.layers.3.")
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ("num_hidden_layers", "tensors; expected those of the 2000000000 layers"),
+        ("vocab_size", "gpt_neox.embed_in.weight of shape (11, 10); expected 20000000000 numbers"),
+        ("intermediate_size", "dense_h_to_4h.weight of shape (7, 10); expected 20000000000 numbers"),
+    ],
+)
+def test_a_config_far_larger_than_its_weights_costs_neither_time_nor_memory(folder, field, words):
+    edit_config(folder, **{field: 2 * 10**9})
+    begun, before = time.process_time(), resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(folder, words)
+    assert time.process_time() - begun < 5
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
+
+
+@pytest.mark.parametrize("content", [b"[" * 10**5, b'{"a":' * 10**5, b'{"vocab_size": ' + b"9" * 5000 + b"}"])
+def test_a_config_that_no_parser_takes(folder, content):
+    (folder / "config.json").write_bytes(content)
+    refused(folder, "config.json", "not JSON")
 
 
 def test_wrong_shape(folder):
