@@ -118,7 +118,7 @@ def draw(shapes: Sequence[Shape], found: Sequence[slt.LLCEstimate]):
                     "marker": style.MARKERS[depth - 2],
                     "linestyle": "none",
                 }
-                ax.errorbar(*np.array(rows).T, label=label, markersize=7, linestyle="none", **look)
+                ax.errorbar(*np.array(rows).T, label=label, markersize=7, **look)
     ax.set_xlim(0, end)
     ax.set_ylim(0, 1.15 * end)
     ax.legend(frameon=False, fontsize=9, labelcolor=style.INK, loc="upper left")
