@@ -16,7 +16,10 @@ from dynamics.models import gpt_neox
 pytestmark = pytest.mark.long
 
 STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128)
-SUITE = 'name = "toy"\nmodels = ["toy"]\nseeds = [0, 1]\nsteps = {steps}\nfolder = "runs/seed{{seed}}/step{{step}}"\n'
+SUITE = (
+    'name = "toy"\nmodels = ["toy"]\nseeds = [0, 1, 2, 3]\nsteps = {steps}\nfolder = "runs/seed{{seed}}/step{{step}}"\n'
+)
+SHARDS = [f"model-0000{k}-of-00002.safetensors" for k in (1, 2)]
 SIZES = {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "intermediate_size": 64, "vocab_size": 101}
 
 
@@ -25,15 +28,17 @@ def place(root: Path, seed: int, step: int) -> Path:
 
 
 def fill(root: Path) -> Path:
-    """Two runs whose weights drift and diffuse; steps 0 and 1 alike. Returns the suite file."""
+    """Runs whose weights diffuse, steps 0 and 1 alike; the last run's in shards. Returns the suite file."""
     config = gpt_neox.Config(**SIZES, max_positions=32)
-    for seed in (0, 1):
+    for seed in range(4):
         params = jax.tree.map(np.asarray, gpt_neox.init(jax.random.key(seed), config))
         for previous, step in zip((0, *STEPS), STEPS, strict=False):
             taken = 0 if step == 1 else step - previous
             params = _diffused(params, 2e-3 * taken**0.5, np.random.default_rng([seed, step]))
             checkpoints.save(place(root, seed, step), config, params)
             (place(root, seed, step) / "tokenizer.json").write_text("{}")
+            if seed == 3:
+                _split(place(root, seed, step))
     suite = root / "toy.toml"
     suite.write_text(SUITE.format(steps=list(STEPS)))
     return suite
@@ -55,6 +60,12 @@ def plant(root: Path) -> dict[tuple[int, int], str]:
     stranger = np.random.default_rng(9)
     _edit_weights(place(root, 1, 16), lambda x: stranger.normal(0, 0.1, x.shape))
     _edit_weights(place(root, 1, 64), lambda x: np.where(np.arange(x.size).reshape(x.shape) == 3, np.nan, x))
+    shutil.copy(place(root, 2, 4) / "model.safetensors", place(root, 2, 128) / "model.safetensors")
+    _edit_weights(place(root, 2, 128), lambda x: x * 1.0001)  # back at step 4, and not its very file
+    _edit_weights(place(root, 2, 0), lambda x: stranger.normal(0, 0.1, x.shape))
+    shutil.copy(place(root, 3, 128) / SHARDS[0], place(root, 3, 32) / SHARDS[0])
+    (place(root, 3, 8) / SHARDS[1]).unlink()
+    (place(root, 3, 16) / f"{SHARDS[0][:5]}.safetensors.index.json").unlink()
     return {
         (0, 2): "missing",
         (0, 4): "partial",
@@ -64,7 +75,23 @@ def plant(root: Path) -> dict[tuple[int, int], str]:
         (0, 64): "unreadable",
         (1, 16): "detour",
         (1, 64): "non-finite",
+        (2, 0): "foreign start",
+        (3, 8): "partial",
+        (3, 16): "partial",
+        (3, 32): "borrowed shard",
     }
+
+
+def _split(folder: Path):
+    """The one weight file as two shards and their index."""
+    from safetensors.numpy import load_file, save_file
+
+    tensors = load_file(folder / "model.safetensors")
+    where = {name: SHARDS["layers" in name] for name in tensors}
+    for shard in SHARDS:
+        save_file({name: tensors[name] for name in tensors if where[name] == shard}, folder / shard)
+    (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": where}))
+    (folder / "model.safetensors").unlink()
 
 
 def _edit_json(path: Path, **fields):
@@ -78,13 +105,13 @@ def _edit_weights(folder: Path, change):
     save_file({name: change(x).astype(np.float32) for name, x in load_file(path).items()}, path)
 
 
-def found(out: Path) -> dict[tuple[int, int], str]:
-    """(seed, step) -> kind, of what is convicted."""
+def found(out: Path, convicts: bool = True) -> dict[tuple[int, int], str]:
+    """(seed, step) -> kind, of what is convicted, or of the remarks."""
     told = {}
-    for seed in (0, 1):
+    for seed in range(4):
         with xr.open_dataset(out / f"audit/toy/seed{seed}/step0.nc", engine="h5netcdf") as data:
             findings = json.loads(data.attrs["findings"])
-        told |= {(seed, step): kind for step, kind, _, convicts in findings if convicts}
+        told |= {(seed, step): kind for step, kind, _, guilty in findings if guilty == convicts}
     return told
 
 
@@ -94,6 +121,7 @@ def test_nothing_is_found_on_a_clean_suite(tmp_path):
     assert code == 0, stderr
     assert "same start at step 1" in stdout
     assert found(out) == {}
+    assert found(out, convicts=False) == {(seed, 1): "same start" for seed in range(4)}
 
 
 def test_every_planted_fault_is_found_and_shown(tmp_path):
@@ -102,8 +130,10 @@ def test_every_planted_fault_is_found_and_shown(tmp_path):
     code, stdout, stderr = job.run("audit", f"--suite={suite}", "--read=all", cache=tmp_path, out=out)
     assert code == 0, stderr
     assert found(out) == planted
+    # Steps 0 and 1 that are still there and alike, and the run that ends where it was.
+    assert found(out, convicts=False) == {**{(seed, 1): "same start" for seed in (0, 1, 3)}, (2, 128): "jump back"}
     page = Path(stdout.strip().splitlines()[-1]).read_text()
-    assert "8 of 18 checkpoints are convicted" in page
+    assert "12 of 36 checkpoints are convicted" in page
 
 
 def test_metadata_reads_no_weight(tmp_path):
@@ -111,5 +141,5 @@ def test_metadata_reads_no_weight(tmp_path):
     planted = plant(tmp_path)
     code, _, stderr = job.run("audit", f"--suite={suite}", cache=tmp_path, out=out)
     assert code == 0, stderr
-    seen = ("missing", "partial", "duplicate", "tokenizer", "config")
+    seen = ("missing", "partial", "duplicate", "borrowed shard", "tokenizer", "config")
     assert found(out) == {cell: kind for cell, kind in planted.items() if kind in seen}

@@ -50,7 +50,9 @@ def _extended(path: list, newest: tuple[Cell, Tensors]) -> tuple[list, list[Find
     """The path with one more checkpoint, without one that now proves to be a stranger, and what was found."""
     cell = newest[0]
     found = list(_foreign_start([*path, newest])) if len(path) == 2 and cell.step <= EARLY else []
-    if len(path) > 1 and not found:
+    if found:
+        path = path[1:]  # nothing is measured from a start that is another run's
+    elif len(path) > 1:
         stranger = list(_detour(path[-2], path[-1], newest))
         path, found = (path[:-1], stranger) if stranger else (path, [])
     if path:
