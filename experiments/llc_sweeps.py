@@ -28,6 +28,8 @@ flags.DEFINE_list("batch_sizes", None, "sizes of a batch, in windows; default 1,
 flags.DEFINE_integer("sweep_at", 3, "checkpoints of each model to try them at, log-spaced", lower_bound=1)
 
 BASELINES = ("same_batch", "fresh_batch")
+_POSITIONS = 16  # predictions taken of each window by the likelihood: with one, chains would fit so small a data set
+_WIDER = 8  # times as many predictions as windows in a batch: each says less
 
 
 def experiments(context: common.Context) -> list[common.Experiment]:
@@ -78,8 +80,9 @@ def sweep(context: common.Context, unit):
     batches = [
         [at(dataclasses.replace(plan, batch_size=size, baseline=name)) for size in batch_sizes()] for name in BASELINES
     ]
-    positions = prefix.draw(jax.random.key(2), data)
-    kinds = [at(), at(data=positions, loss=prefix.loss_fn(loaded.config))]
+    predictions = prefix.draw(jax.random.key(2), np.repeat(data, _POSITIONS, axis=0))
+    wider = dataclasses.replace(plan, batch_size=_WIDER * (plan.batch_size or 1))
+    kinds = [at(), at(wider, predictions, prefix.loss_fn(loaded.config))]
     found = {
         **_pair("by_data_size", ("data_size",), sizes),
         **_pair("by_batch", ("baseline", "batch_size"), batches),
