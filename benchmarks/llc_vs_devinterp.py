@@ -14,8 +14,8 @@ A pair is one run of each, one after the other. Ours is timed between the ends o
 loss, so that neither has its start-up in it: compilation, data, deep copies. Estimates are compared over the pairs,
 whose chains are independent, within four standard errors.
 
-On an accelerator: `--device=cuda` moves the torch side there; ours runs where JAX does. The cases of interest there are
-`--case=small --chains=10` and `--case=70m`.
+On an accelerator: `--torch_device=cuda` moves the torch side there; ours runs where JAX does. The cases of interest
+there are `--case=small --chains=10` and `--case=70m`.
 """
 
 import logging
@@ -62,7 +62,7 @@ flags.DEFINE_integer("draws", 0, "steps of a chain (0: the case's own)", lower_b
 flags.DEFINE_integer("chains", 0, "chains (0: the case's own)", lower_bound=0)
 flags.DEFINE_integer("chain_batch", 0, "our chains at once (0: the library's own choice)", lower_bound=0)
 flags.DEFINE_bool("drawn", False, "draw batches, and take our default baseline")
-flags.DEFINE_string("device", "cpu", "of the torch side")
+flags.DEFINE_string("torch_device", "cpu", "of the torch side")
 
 
 class Timed(NamedTuple):
@@ -99,7 +99,7 @@ def ours(case: Case, params, tokens, seed: int, drawn: bool, chain_batch: int | 
     return Timed(steady / (case.draws // SEGMENTS), found.llc, marks[1] - marks[0] - steady)
 
 
-def theirs(case: Case, model, tokens, seed: int) -> Timed:
+def theirs(case: Case, model, tokens, seed: int, device: str = "cpu") -> Timed:
     """One `sample` and `compute_llc` of devinterp, timed between the losses of a chain."""
     import datasets
     from devinterp.slt import llc, lm_loss, sampling
@@ -128,7 +128,7 @@ def theirs(case: Case, model, tokens, seed: int) -> Timed:
             num_init_loss_batches=max(1, len(tokens) // case.windows),
             init_seed=seed,
             match_sampling_input_ids_across_chains=False,
-            device=FLAGS.device,
+            device=device,
             output_path=Path(folder) / "samples.zarr",
             loss_fn=loss,
         )
@@ -145,25 +145,26 @@ def disagreement(one, other) -> float:
     return float(abs(np.mean(one) - np.mean(other)) / error)
 
 
-def compare(case: Case, pairs: int, drawn: bool, chain_batch: int | None) -> tuple[list[Timed], list[Timed]]:
+def compare(
+    case: Case, pairs: int, drawn: bool = False, chain_batch: int | None = None, device: str = "cpu"
+) -> tuple[list[Timed], list[Timed]]:
     """Pairs of runs, interleaved, after one of ours that compiles and one of theirs that warms up."""
     params = setting.params_of(case.config)
     tokens = setting.tokens_of(case.config, case.windows * (8 if drawn else 1), case.length)
     model = setting.in_torch(case.config, params)
-    first = ours(case, params, tokens, 1000, drawn, chain_batch), theirs(case, model, tokens, 1000 * case.chains)
-    print(f"before the first steady step: ours {first[0].start:.1f} s, theirs {first[1].start:.1f} s")
     mine, other = [], []
-    for seed in range(pairs):
+    for seed in range(pairs + 1):
         mine.append(ours(case, params, tokens, seed, drawn, chain_batch))
-        other.append(theirs(case, model, tokens, seed * case.chains))  # their chains take seeds from here on
-    return mine, other
+        other.append(theirs(case, model, tokens, seed * case.chains, device))  # their chains take seeds from here on
+    print(f"before the first steady step: ours {mine[0].start:.1f} s, theirs {other[0].start:.1f} s")
+    return mine[1:], other[1:]
 
 
 def main(_):
     logging.disable(logging.WARNING)
     case = CASES[FLAGS.case]
     case = case._replace(draws=FLAGS.draws or case.draws, chains=FLAGS.chains or case.chains)
-    mine, other = compare(case, FLAGS.pairs, FLAGS.drawn, FLAGS.chain_batch or None)
+    mine, other = compare(case, FLAGS.pairs, FLAGS.drawn, FLAGS.chain_batch or None, FLAGS.torch_device)
     ratios = [y.per_step / x.per_step for x, y in zip(mine, other, strict=True)]
     print(setting.machine(("jax", "torch", "devinterp", "transformers")))
     print(f"{FLAGS.case}, {case.chains} chains x {case.draws} draws, {case.windows} x {case.length} tokens")
