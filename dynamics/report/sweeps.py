@@ -44,7 +44,8 @@ def _panels(found: Sweeps) -> list[Panel]:
             name=f"sweep-likelihood-{found.model}",
             title=f"Loss- and likelihood-based estimates, {found.model}",
             caption=f"{_order(found)}. Likelihood-based: an item is one prediction at a position drawn for it, so that "
-            "items are independent; 16 are drawn of each window, and a batch has 8 times as many. Bands: ± standard error over chains.",
+            "items are independent; 16 are drawn of each window, and a batch has 8 times as many. Bands: ± standard "
+            "error over chains.",
             draw=lambda: figures.running(found),
         ),
     ]
