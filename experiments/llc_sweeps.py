@@ -4,8 +4,8 @@
 
 Appendix A of "Loss Landscape Degeneracy and Stagewise Development in Transformers" on any suite: size of the data set
 (Fig. A.1), size of the batch with the loss taken on the step's batch and on a fresh one (A.2), noise common to all
-checkpoints or each its own (A.3), loss- against likelihood-based estimates (A.6). Every size is a program of its own: most of the minutes go into
-compiling.
+checkpoints or each its own (A.3), loss- against likelihood-based estimates (A.6).
+Every size is a program of its own: most of the minutes go into compiling.
 """
 
 import dataclasses

@@ -135,10 +135,11 @@ def test_trace(transformer, case):
 
 def test_traces_of_layers_sum_to_the_whole(transformer, case):
     params, tokens = transformer
-    found = curvature.traces_by_part(case[0], params, tokens, KEY, LAYERS, num_samples=4000, at_once=16)
-    whole = found.pop("all")
-    assert sum(mean for mean, _ in found.values()) == pytest.approx(whole[0], rel=1e-5)
-    for name, (mean, sem) in found.items():
+    found = curvature.probe(case[0], params, tokens, KEY, parts=LAYERS, num_samples=4000, at_once=16)
+    parts = found.by_part()
+    np.testing.assert_allclose(sum(found.parts.values()), found.trace, rtol=1e-4, atol=1e-3)
+    assert sum(mean for mean, _ in parts.values()) == pytest.approx(found.moments().trace, rel=1e-5)
+    for name, (mean, sem) in parts.items():
         exact = case[1][inside(params, LAYERS[name])][:, inside(params, LAYERS[name])].trace()
         assert abs(mean - exact) < 4 * sem
         alone = curvature.trace(case[0], params, tokens, KEY, num_samples=1000, at_once=16, mask=LAYERS[name])
@@ -146,7 +147,7 @@ def test_traces_of_layers_sum_to_the_whole(transformer, case):
 
 
 def test_moments(transformer, case):
-    found = curvature.moments(case[0], *transformer, KEY, num_samples=2000, at_once=16)
+    found = curvature.probe(case[0], *transformer, KEY, num_samples=2000, at_once=16).moments()
     square = (case[1] ** 2).sum()
     assert abs(found.trace - np.trace(case[1])) < 4 * found.trace_sem
     assert abs(found.frobenius - square**0.5) < 4 * found.frobenius_sem

@@ -96,7 +96,7 @@ def test_effective_rank_counts_equal_eigenvalues():
     """And its standard error covers: of 12 equal eigenvalues among 40."""
     matrix, inside = with_spectrum([3.0] * 12 + [0.0] * 28), 0
     for key in jax.random.split(KEY, 300):
-        found = curvature.moments(MATRIX, jnp.ones(40), matrix, key, num_samples=64, at_once=16)
+        found = curvature.probe(MATRIX, jnp.ones(40), matrix, key, num_samples=64, at_once=16).moments()
         inside += abs(found.effective_rank - 12) < 2 * found.effective_rank_sem
     assert found.frobenius == pytest.approx(3 * 12**0.5, rel=0.2)
     assert inside / 300 > 0.9

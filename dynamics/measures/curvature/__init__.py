@@ -12,10 +12,11 @@ checkpoint, because compiled programs are kept by its identity: a fresh lambda a
 from dynamics.measures.curvature.density import SpectralDensity, quadrature, spectral_density
 from dynamics.measures.curvature.eigenvalues import ExtremeEigenvalues, ends, extreme_eigenvalues
 from dynamics.measures.curvature.products import Product, gauss_newton, hessian, hvp
-from dynamics.measures.curvature.trace import Moments, hessian_trace, moments, sketched_trace, trace, traces_by_part
+from dynamics.measures.curvature.trace import Forms, Moments, hessian_trace, probe, sketched_trace, trace
 
 __all__ = [
     "ExtremeEigenvalues",
+    "Forms",
     "Moments",
     "Product",
     "SpectralDensity",
@@ -25,10 +26,9 @@ __all__ = [
     "hessian",
     "hessian_trace",
     "hvp",
-    "moments",
+    "probe",
     "quadrature",
     "sketched_trace",
     "spectral_density",
     "trace",
-    "traces_by_part",
 ]

@@ -27,8 +27,30 @@ class Moments(NamedTuple):
     trace_sem: float
     frobenius: float  # |A|_F, the root of the sum of squared eigenvalues
     frobenius_sem: float
-    effective_rank: float  # (tr A)^2 / tr A^2: r for r equal eigenvalues and zeros else (Roy & Vetterli's is another)
+    effective_rank: float  # (tr A)^2 / tr A^2: r where r eigenvalues are equal and the others 0
     effective_rank_sem: float
+
+
+class Forms(NamedTuple):
+    """Of N probes v: what traces are the means of."""
+
+    trace: Any  # [N], v'Av
+    square: Any  # [N], |Av|^2, of mean tr A^2
+    parts: dict[str, Any]  # name -> [N], v'Av over the parameters of that part
+
+    def moments(self) -> Moments:
+        """Trace, Frobenius norm and effective rank, the last NaN for a matrix of zeros."""
+        (mean, sem), (total, total_sem) = _mean(self.trace), _mean(self.square)
+        if not total:
+            return Moments(mean, sem, 0.0, 0.0, np.nan, np.nan)
+        rank, norm = mean**2 / total, total**0.5
+        # To first order d rank = rank (2 dt / t - ds / s), over probes whose v'Av and |Av|^2 go together.
+        slopes = 2 * mean / total * (self.trace - mean) - rank / total * (self.square - total)
+        return Moments(mean, sem, norm, total_sem / (2 * norm), rank, _mean(slopes)[1])
+
+    def by_part(self) -> dict[str, tuple[float, float]]:
+        """name -> (trace of that part's block, standard error)."""
+        return {name: _mean(values) for name, values in self.parts.items()}
 
 
 def hessian_trace(loss_fn, params, batch, key, **options) -> tuple[float, float]:
@@ -71,7 +93,7 @@ def trace(
     least, most = (min_samples, max_samples) if num_samples is None else (num_samples, num_samples)
     values = np.zeros(0)
     for block in _blocks(product, params, batch, key, most, least, at_once, mask, {}):
-        values = np.append(values, block["trace"])[:most]
+        values = np.append(values, block.trace)[:most]
         mean, sem = _mean(values)
         if len(values) >= least and sem <= relative_sem * abs(mean) and num_samples is None:
             break
@@ -79,46 +101,25 @@ def trace(
     return float(mean), float(sem)
 
 
-def moments(product: Product, params, batch, key, *, num_samples: int = 64, at_once=1, mask=None) -> Moments:
-    """Trace, Frobenius norm and effective rank from one set of probes: E v'Av = tr A, E|Av|^2 = tr A^2.
+def probe(
+    product: Product, params, batch, key, *, num_samples: int = 64, at_once=1, mask=None, parts: Mapping | None = None
+) -> Forms:
+    """The quadratic forms of `num_samples` Rademacher probes, of the whole and of each part: one product serves all.
+
+    With v over all parameters, v_m'(Av)_m has the mean tr A_mm, since signs of different parts do not correlate. So the
+    traces of parts that partition the parameters sum to the whole's exactly, probe by probe, at the price of what the
+    coupling to other parts adds to the variance: A_ij^2 for each i in m and j outside of it, beside the 2 A_ij^2 of
+    each pair i != j within. For one part alone, `trace` with its mask has less.
+
+    Args:
+        parts: name -> mask, such as `restrict.groups(config, "layers")`.
 
     Raises:
         InputError: as `trace`.
     """
-    found = list(_blocks(product, params, batch, key, num_samples, num_samples, at_once, mask, {}))
-    first, square = (np.concatenate([block[name] for block in found])[:num_samples] for name in ("trace", "square"))
-    (mean, sem), (total, total_sem) = _mean(first), _mean(square)
-    if not total:
-        return Moments(mean, sem, 0.0, 0.0, np.nan, np.nan)
-    rank = mean**2 / total
-    # To first order d rank = rank (2 dt / t - ds / s), over probes whose v'Av and |Av|^2 go together.
-    slopes = rank * (2 * (first - mean) / mean - (square - total) / total) if mean else np.zeros(1)
-    rank_sem = _mean(slopes)[1] if mean else np.nan
-    return Moments(mean, sem, float(total**0.5), float(total_sem / (2 * total**0.5)), float(rank), float(rank_sem))
-
-
-def traces_by_part(
-    product: Product, params, batch, key, masks: Mapping[str, Any], *, num_samples: int = 64, at_once=1, mask=None
-) -> dict[str, tuple[float, float]]:
-    """name -> (trace of the block over that mask, standard error), every part from the same probes; "all" is the whole.
-
-    One product serves all parts: with v over all parameters, v_m'(Av)_m has the mean tr A_mm, since signs of different
-    parts do not correlate. So parts that partition the parameters sum to the whole exactly, probe by probe, at the
-    price of what the coupling to other parts adds to the variance: A_ij^2 for each i in m and j outside of it, beside
-    the 2 A_ij^2 of each pair i != j within. For one part alone, `trace` with its mask has less.
-
-    Args:
-        masks: such as `restrict.groups(config, "layers")`.
-
-    Raises:
-        InputError: as `trace`; a part called "all".
-    """
-    if "all" in masks:
-        raise InputError('a part called "all"', expected="names of parts; that one is the whole")
-    found = list(_blocks(product, params, batch, key, num_samples, num_samples, at_once, mask, dict(masks)))
-    names = {"all": "trace", **{name: f"part {name}" for name in masks}}
-    values = {name: np.concatenate([block[field] for block in found])[:num_samples] for name, field in names.items()}
-    return {name: _mean(one) for name, one in values.items()}
+    given = (key, num_samples, num_samples, at_once, mask, dict(parts or {}))
+    found = list(_blocks(product, params, batch, *given))
+    return jax.tree.map(lambda *blocks: np.concatenate(blocks)[:num_samples], *found)
 
 
 def sketched_trace(product: Product, params, batch, key, *, num_matvecs: int = 48, mask=None) -> tuple[float, float]:
@@ -146,7 +147,7 @@ def sketched_trace(product: Product, params, batch, key, *, num_matvecs: int = 4
 
 
 def _blocks(product: Product, params, batch, key, most: int, least: int, at_once: int, mask, masks):
-    """Blocks of probes, each as name -> float64 [_BLOCK], until `most` are drawn."""
+    """Forms of blocks of probes, float64 [_BLOCK] each, until `most` are drawn."""
     if not 2 <= least <= most or at_once < 1:
         raise InputError(
             f"{least} to {most} probes, {at_once} at once", expected="at least 2, or there is no standard error"
@@ -156,23 +157,23 @@ def _blocks(product: Product, params, batch, key, most: int, least: int, at_once
     for start in range(0, most, _BLOCK):
         block = forms(params, batch, key, mask, masks, start + np.arange(_BLOCK, dtype=np.uint32))
         block = jax.tree.map(lambda x: np.asarray(x, np.float64), block)
-        if not all(np.isfinite(values).all() for values in block.values()):
+        if not np.isfinite(block.trace).all():
             probes.refuse_nonfinite(product, params, batch, key, mask)
         yield block
 
 
 @functools.lru_cache(maxsize=_KEPT)
 def _forms_fn(product: Product, at_once: int):
-    """Of the probes numbered `indices` [N]: v'Av, |Av|^2 and v'Av over each part, name -> [N]."""
+    """Forms of the probes numbered `indices` [N]."""
 
     @jax.jit
     def forms(params, batch, key, mask, masks, indices):
         def of_probe(index):
-            probe = probes.draw(jax.random.rademacher, jax.random.fold_in(key, index), params)
-            probe = probes.restrict(probe, mask)
-            image = probes.restrict(product.apply(params, batch, probe), mask)
-            parts = {f"part {name}": probes.dot(probe, image, part) for name, part in masks.items()}
-            return {"trace": probes.dot(probe, image), "square": probes.dot(image, image), **parts}
+            vector = probes.draw(jax.random.rademacher, jax.random.fold_in(key, index), params)
+            vector = probes.restrict(vector, mask)
+            image = probes.restrict(product.apply(params, batch, vector), mask)
+            parts = {name: probes.dot(vector, image, part) for name, part in masks.items()}
+            return Forms(probes.dot(vector, image), probes.dot(image, image), parts)
 
         return jax.lax.map(of_probe, indices, batch_size=at_once)
 
