@@ -5,11 +5,9 @@ at all branches again costs that one request.
 """
 
 import contextlib
-import dataclasses
 import functools
 import json
 import os
-import re
 import threading
 import urllib.parse
 from collections.abc import Iterator
@@ -23,46 +21,44 @@ from huggingface_hub.utils import validate_repo_id
 
 import dynamics
 from dynamics.cache import cache_root
-from dynamics.checkpoints import tensor_file, transfer
+from dynamics.checkpoints import transfer
+from dynamics.checkpoints.hub_listing import (
+    COMMIT,
+    CONFIG,
+    WEIGHTS,
+    Listing,
+    RemoteFile,
+    is_commit,
+    is_index,
+    matching,
+    read_files,
+    shard_map,
+)
 from dynamics.errors import InputError
 
-CONFIG = "config.json"
-# What stands for a revision's weights, in the order in which `tensor_file` chooses.
-WEIGHTS = (tensor_file.INDEX, tensor_file.SINGLE, tensor_file.TORCH_INDEX, tensor_file.TORCH_SINGLE)
-_COMMIT = re.compile("[0-9a-f]{40}")
-_DIGEST = re.compile("[0-9a-f]{40}|[0-9a-f]{64}")
+__all__ = [
+    "CONFIG",
+    "WEIGHTS",
+    "Absent",
+    "Listing",
+    "RemoteFile",
+    "check_names",
+    "client",
+    "close",
+    "content",
+    "download",
+    "is_commit",
+    "is_index",
+    "listed",
+    "listing",
+    "place",
+    "refs",
+    "shard_map",
+    "told",
+    "url",
+    "write_whole",
+]
 _MOST_CONTENT = 1 << 26  # bytes of a file that is read into memory: a configuration, an index
-
-
-@dataclasses.dataclass(frozen=True)
-class RemoteFile:
-    """A file as the hub lists it."""
-
-    size: int  # bytes
-    sha256: str | None  # of large files
-    blob_id: str  # git's sha1; of a large file, that of its pointer
-
-    @property
-    def digest(self) -> str:
-        """What the content is verified by."""
-        return self.sha256 or self.blob_id
-
-
-@dataclasses.dataclass(frozen=True)
-class Listing:
-    """What a revision held when it was asked for."""
-
-    repo: str
-    revision: str
-    commit: str
-    files: dict[str, RemoteFile]
-
-    def weights(self) -> str:
-        """The file that stands for the weights. Raises InputError if there is none."""
-        for name in WEIGHTS:
-            if name in self.files:
-                return name
-        raise InputError(f"{self.repo} at revision {self.revision} without weights", expected=f"any of {WEIGHTS}")
 
 
 class Absent(InputError):
@@ -91,11 +87,6 @@ def check_names(repo: str, revision: str):
         raise InputError(f"{revision!r:.120} for a revision of {repo}", expected="a branch, a tag or a commit")
 
 
-def is_commit(revision: str) -> bool:
-    """Is this the name of a commit, not of a branch or tag?"""
-    return _COMMIT.fullmatch(revision) is not None
-
-
 def refs(repo: str) -> dict[str, str]:
     """The commit of every branch and tag. One request per process. Raises InputError for an unknown repository."""
     check_names(repo, "main")
@@ -115,13 +106,13 @@ def listing(repo: str, revision: str = "main") -> Listing:
     commit = revision if is_commit(revision) else _commit(repo, revision)
     kept = place(repo) / "listings" / f"{commit}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Listing(repo, revision, commit, _read_files(json.loads(kept.read_text())))
+        return Listing(repo, revision, commit, read_files(json.loads(kept.read_text())))
     with told(repo, revision) as http:
         answer = http.json(_api(repo, f"revision/{commit}?blobs=true"))
     try:
         if answer.get("sha", commit) != commit:
             raise ValueError(f"the commit {answer['sha']!r:.60}, not {commit}")
-        files = _read_files(answer["siblings"])
+        files = read_files(answer["siblings"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _foreign(f"a listing of {repo} that lacks or holds {error}") from error
     write_whole(kept, json.dumps(answer["siblings"]))
@@ -148,26 +139,6 @@ def download(found: Listing, name: str, target: Path, halt: threading.Event | No
     file = listed(found, name)
     with told(found.repo, found.revision) as http:
         return http.download(url(found, name), target, file.size, file.digest, halt=halt)
-
-
-def is_index(name: str) -> bool:
-    return name.endswith(".index.json")
-
-
-def shard_map(found: Listing, index: bytes) -> dict[str, str]:
-    """Tensor name -> shard, from an index file's bytes. Raises InputError where the revision lacks a shard of it."""
-    where = f"{found.repo} at revision {found.revision}"
-    try:
-        shards = tensor_file.weight_map(index)
-    except ValueError as error:
-        raise InputError(f"{where} with an unreadable index ({error})", expected='a "weight_map"') from error
-    names = sorted(set(shards.values()))
-    missing = [name for name in names if name not in found.files]
-    if missing:
-        listed = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
-        told = f"{len(missing)} of {len(names)} shards missing ({listed})"
-        raise InputError(f"{where} with {told}", expected="every shard that its index names", mend="Leave it out.")
-    return shards
 
 
 def place(repo: str) -> Path:
@@ -245,29 +216,9 @@ def _read_refs(answer: Any, repo: str) -> dict[str, str]:
     try:
         # A branch goes before a tag of its name, as on the hub.
         listed = [ref for kind in ("tags", "branches") for ref in answer.get(kind, [])]
-        return {ref["name"]: _matching(_COMMIT, ref["targetCommit"]) for ref in listed}
+        return {ref["name"]: matching(COMMIT, ref["targetCommit"]) for ref in listed}
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _foreign(f"a list of branches of {repo} that lacks or holds {error}") from error
-
-
-def _read_files(siblings: Any) -> dict[str, RemoteFile]:
-    files = {}
-    for file in siblings:
-        large, name, size = (file.get("lfs") or {}).get("sha256"), file["rfilename"], file["size"]
-        if not isinstance(name, str) or name in files:
-            raise ValueError(f"{name!r:.60} for the name of a file, or twice")
-        if type(size) is not int or not 0 <= size < 1 << 62:
-            raise ValueError(f"{size!r:.60} for the size of {name!r:.60}")
-        files[name] = RemoteFile(size, large, _matching(_COMMIT, file["blobId"]))
-        _matching(_DIGEST, files[name].digest)
-    return files
-
-
-def _matching(form: re.Pattern, told: str) -> str:
-    # Commits and digests become names of files here: nothing else may come in their place.
-    if not form.fullmatch(told):
-        raise ValueError(f"{told!r:.60}, which is no hash")
-    return told
 
 
 def _foreign(what: str) -> InputError:

@@ -74,6 +74,7 @@ def test_metadata_suffices_for_what_is_not_in_the_weights(server):
     del seed0["step1"]
     del seed0["step2"]["model.safetensors"]
     seed0["step4"]["model.safetensors"] = seed0["step16"]["model.safetensors"]
+    seed0["step4"]["README.md"] = b"a commit of its own, whose listing is asked for alone"
     seed0["step8"]["tokenizer.json"] = b"{1}"
     fields = json.loads(seed0["step0"]["config.json"])
     server.repos["me/toy-seed1"]["step8"]["config.json"] = json.dumps({**fields, "rotary_pct": 0.5}).encode()
