@@ -51,9 +51,9 @@ class Case(NamedTuple):
 
 
 CASES = {
-    "14m": Case(gpt_neox.PYTHIA["14m"], 8, 128, 1, 16, 1e-6, 100.0),
-    "70m": Case(gpt_neox.PYTHIA["70m"], 8, 128, 1, 16, 1e-6, 100.0),
-    "small": Case(SMALL, 8, 64, 4, 200, 1e-4, 100.0),
+    "14m": Case(gpt_neox.PYTHIA["14m"], 8, 128, 1, 16, 3e-5, 100.0),
+    "70m": Case(gpt_neox.PYTHIA["70m"], 8, 128, 1, 16, 3e-5, 100.0),
+    "small": Case(SMALL, 8, 64, 4, 100, 1e-4, 100.0),
     "tiny": Case(TINY, 4, 16, 4, 40, 1e-3, 100.0),
 }
 flags.DEFINE_enum("case", "14m", list(CASES), "which model")
