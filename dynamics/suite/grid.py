@@ -35,7 +35,8 @@ class Suite:
     """A grid of checkpoints.
 
     `default_steps` are those taken where a user names none; `left_out` are cells that must not be measured; in a suite
-    with `shared_start` all seeds of a model have one initialisation.
+    with `shared_start` all seeds of a model have one initialisation; `learning_rate(model, step)`, where it is known,
+    is the rate that the optimiser took at that step.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Suite:
     default_steps: tuple[int, ...] | None = None
     left_out: frozenset[Cell] = frozenset()
     shared_start: bool = False
+    learning_rate: Callable[[str, int], float] | None = None
 
     def select(
         self,

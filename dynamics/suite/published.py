@@ -1,6 +1,7 @@
 """Suites on the hub, as their authors laid them out."""
 
 from dynamics.suite.grid import Source, Suite
+from dynamics.suite.schedule import CosineSchedule
 
 PYTHIA_SIZES = ("14m", "31m", "70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b")
 POLYPYTHIA_SIZES = PYTHIA_SIZES[:5]
@@ -12,6 +13,16 @@ PYTHIA_LOG_STEPS = (0, *(2**k for k in range(10)), *(1000 * 2**k for k in range(
 MULTIBERT_STEPS = (0, *range(20_000, 200_001, 20_000), *range(300_000, 2_000_001, 100_000))
 
 
+# Biderman et al. 2023, table 6, and the configurations of the two sizes that came later: AdamW, 1 % warm-up, cosine to
+# a tenth.
+_PEAK_RATES = {"14m": 1e-3, "31m": 1e-3, "70m": 1e-3, "160m": 6e-4, "410m": 3e-4, "1b": 3e-4, "1.4b": 2e-4}
+_PEAK_RATES |= {"2.8b": 1.6e-4, "6.9b": 1.2e-4, "12b": 1.2e-4}
+
+
+def _pythia_rate(model: str, step: int) -> float:
+    return CosineSchedule(peak=_PEAK_RATES[model.removesuffix("-deduped")], warmup=1430, num_steps=143_000)(step)
+
+
 def _on_pythia_steps(name: str, models, seeds, repo, *, shared_start: bool = False) -> Suite:
     return Suite(
         name=name,
@@ -21,6 +32,7 @@ def _on_pythia_steps(name: str, models, seeds, repo, *, shared_start: bool = Fal
         source=lambda model, seed, step: Source(repo(model, seed), f"step{step}"),
         default_steps=PYTHIA_LOG_STEPS,
         shared_start=shared_start,
+        learning_rate=_pythia_rate,
     )
 
 

@@ -3,6 +3,7 @@
 `nano` is the default of every experiment; `smoke` is the same path in seconds, to check an installation.
 """
 
+import dataclasses
 import json
 import os
 from collections.abc import Callable
@@ -52,7 +53,9 @@ def suite(name: str) -> Suite:
     """The grid of a suite trained here, whether or not its files exist yet."""
     recipes = RECIPES[name]
     steps = recipes[0].checkpoint_steps()
-    return folder_tree(name, _folder(name), [r.name for r in recipes], range(recipes[0].num_seeds), steps)
+    grid = folder_tree(name, _folder(name), [r.name for r in recipes], range(recipes[0].num_seeds), steps)
+    rates = {recipe.name: recipe.learning_rate() for recipe in recipes}
+    return dataclasses.replace(grid, learning_rate=lambda model, step: rates[model](step))
 
 
 def ensure(name: str, models: tuple[str, ...], progress: Callable[[Recipe], Callable[[int], None]]):

@@ -5,6 +5,7 @@ import hashlib
 import json
 
 from dynamics.models import gpt_neox
+from dynamics.suite.schedule import CosineSchedule
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -29,6 +30,11 @@ class Recipe:
         """Step 0, then Pythia's powers of two, and the last step."""
         powers = [2**k for k in range(self.num_steps.bit_length()) if 2**k <= self.num_steps]
         return tuple(sorted({0, *powers, self.num_steps}))
+
+    def learning_rate(self) -> CosineSchedule:
+        """The rate of each step, as the optimiser takes it."""
+        peak, share = self.peak_rate, self.final_rate_share
+        return CosineSchedule(peak=peak, warmup=self.warmup, num_steps=self.num_steps, final_share=share)
 
     def fingerprint(self, corpus_fingerprint: str) -> str:
         """Names the recipe on this corpus: runs that share it share their checkpoints."""

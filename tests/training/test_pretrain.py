@@ -5,6 +5,7 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 
 from dynamics.training import nano, pretrain
 
@@ -52,3 +53,13 @@ def test_checkpoint_steps_are_pythias():
     recipe = nano.RECIPES["nano"][0]
     assert recipe.checkpoint_steps() == (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 640)
     assert recipe.fingerprint("a") != recipe.fingerprint("b")
+
+
+def test_the_stated_rate_is_the_optimisers():
+    recipe = nano.RECIPES["nano"][1]
+    stated = recipe.learning_rate()
+    theirs = optax.warmup_cosine_decay_schedule(
+        0.0, recipe.peak_rate, recipe.warmup, recipe.num_steps, recipe.peak_rate * recipe.final_rate_share
+    )
+    steps = range(0, recipe.num_steps + 20, 7)
+    np.testing.assert_allclose([stated(step) for step in steps], [float(theirs(step)) for step in steps], rtol=1e-5)

@@ -1,0 +1,45 @@
+"""Rank correlation, and how far errors leave it."""
+
+import numpy as np
+import pytest
+
+from dynamics.analysis.agreement import rank_correlation
+from dynamics.errors import InputError
+
+
+def test_is_one_for_any_increasing_function_without_error():
+    x = np.array([3.0, 1.0, 4.0, 1.5, 5.0])
+    found = rank_correlation(x, np.exp(x))
+    assert (found.rho, found.low, found.high) == pytest.approx((1, 1, 1))
+    assert rank_correlation(x, -x).rho == pytest.approx(-1)
+
+
+@pytest.mark.parametrize("shared", [0.0, 0.6, 0.95])
+@pytest.mark.parametrize("noise", [0.05, 0.3])
+def test_limits_hold_the_correlation_without_errors(shared, noise):
+    rng, inside = np.random.default_rng(0), 0
+    for trial in range(300):
+        one = rng.normal(size=12)
+        other = shared * one + (1 - shared**2) ** 0.5 * rng.normal(size=12)
+        noisy = [curve + noise * rng.normal(size=12) for curve in (one, other)]
+        found = rank_correlation(*noisy, noise, noise, seed=trial, num_resamples=200)
+        inside += found.low <= rank_correlation(one, other).rho <= found.high
+    assert inside / 300 >= 0.9
+
+
+def test_large_errors_leave_nothing():
+    found = rank_correlation(np.arange(10.0), np.arange(10.0), 100.0, 100.0)
+    assert found.low < -0.4
+    assert found.high > 0.4
+
+
+@pytest.mark.parametrize(
+    "curves", [([1.0, 2.0], [1.0, 2.0]), ([1.0, 2.0, np.nan], [1.0, 2.0, 3.0]), ([1.0, 2, 3], [1.0])]
+)
+def test_bad_curves(curves):
+    with pytest.raises(InputError, match="three checkpoints"):
+        rank_correlation(*curves)
+
+
+def test_a_flat_curve_has_no_rank():
+    assert np.isnan(rank_correlation(np.ones(4), np.arange(4.0)).rho)
