@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dynamics.analysis.curves import Curve
+from dynamics.analysis.hessians import NAMES, Hessians
 from dynamics.figures import style
 
 
@@ -26,6 +27,58 @@ def extremes(largest: Sequence[Curve], smallest: Sequence[Curve], look: style.Lo
     ax.plot([], [], color=style.QUIET, linestyle="--", label="smallest")
     style.signed_log_y(ax, np.concatenate([curve.value for curve in (*largest, *smallest)]))
     return _finished(figure, ax, largest)
+
+
+def sharpness(found: Sequence[Hessians], look: style.Look):
+    """Learning rate times the largest eigenvalue over 2, against gradient descent's bound of 1."""
+    figure, ax = style.axes("η λ / 2")
+    for one in found:
+        ax.plot(one.steps, one.sharpness, label=one.model, markersize=5, linewidth=1.6, **look[one.model])
+    style.reference(ax, 1.0, "gradient descent's bound", at="left")
+    style.step_axis(ax, np.concatenate([one.steps for one in found]).tolist())
+    style.legend(figure, ax)
+    return figure
+
+
+def parts(found: Hessians):
+    """Trace of each part (rows) at each checkpoint (columns), on a scale that is logarithmic on both sides of zero."""
+    from matplotlib.colors import SymLogNorm
+
+    rows = len(found.parts)
+    figure = style.sheet((4.4, 1.2 + 0.24 * rows))
+    ax = figure.add_subplot()
+    style.dress(ax, "", "training step")
+    ax.grid(False)
+    largest = float(np.abs(found.part_trace).max()) or 1.0
+    norm = SymLogNorm(linthresh=largest / 1e3, vmin=-largest, vmax=largest, base=10)
+    image = ax.imshow(found.part_trace.T, aspect="auto", cmap="PuOr_r", norm=norm, interpolation="nearest")
+    ticks = np.unique(np.linspace(0, len(found.steps) - 1, min(7, len(found.steps))).round().astype(int))
+    ax.set_xticks(ticks, [style.step_label(int(found.steps[k])) for k in ticks])
+    ax.set_yticks(range(rows), found.parts)
+    bar = figure.colorbar(image, ax=ax, pad=0.02)
+    bar.set_label("trace (nats / weight²)", fontsize=9, color=style.INK)
+    bar.ax.tick_params(labelsize=8.5, labelcolor=style.INK, color=style.QUIET)
+    bar.outline.set_visible(False)
+    return figure
+
+
+def beside_llc(found: Hessians, look: style.Look):
+    """The LLC above, and below it each Hessian statistic on a panel of its own (paper Fig. B.4)."""
+    named = {name: curve for name, curve in found.curves.items() if name in NAMES}
+    figure = style.sheet((4.4, 1.0 + 1.15 * (1 + len(named))))
+    panels = figure.subplots(1 + len(named), 1, sharex=True, squeeze=False)[:, 0]
+    assert found.llc is not None
+    for ax, (title, curve) in zip(
+        panels, [("LLC", found.llc), *((NAMES[n], c) for n, c in named.items())], strict=True
+    ):
+        style.dress(ax, "", "")
+        ax.set_title(title, fontsize=9.5, color=style.INK, loc="left", pad=3)
+        style.lines(ax, [curve], look)
+        if np.nanmin(curve.value) <= 0:
+            ax.axhline(0, color=style.QUIET, linewidth=0.8)
+    style.step_axis(panels[-1], found.steps.tolist())
+    panels[-1].set_xlabel("training step", fontsize=10, color=style.INK)
+    return figure
 
 
 def _finished(figure, ax, found: Sequence[Curve]):

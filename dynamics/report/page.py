@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from dynamics import results
-from dynamics.analysis import audits, calibration, curves, run_stages, sweeps
+from dynamics.analysis import audits, calibration, curves, hessians, run_stages, sweeps
 from dynamics.errors import InputError
 from dynamics.figures import style
 from dynamics.report import sections, svg, words
@@ -83,6 +83,7 @@ def findings(committed: Mapping[str, curves.Committed]) -> Findings:
         weights=curves.weights(committed.get("weights", ())),
         audit=audits.audit(committed.get("audit", ())),
         calibration=tuple(calibration.calibrations(committed.get("calibration", ()))),
+        hessians=tuple(hessians.hessians(hessian, committed.get("llc", ()))),
         stages=tuple(run_stages.all_runs(committed)),
         sweeps=tuple(sweeps.sweeps(committed.get("llc_sweeps", ()), committed.get("llc_noise", ()))),
     )

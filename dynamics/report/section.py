@@ -8,6 +8,7 @@ from dynamics.analysis import curves
 from dynamics.analysis.audits import Audit
 from dynamics.analysis.calibration import Calibration
 from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
+from dynamics.analysis.hessians import Hessians
 from dynamics.analysis.run_stages import RunStages
 from dynamics.analysis.sweeps import Sweeps
 
@@ -27,6 +28,7 @@ class Findings:
     calibration: tuple[Calibration, ...] = ()
     sweeps: tuple[Sweeps, ...] = ()
     stages: tuple[RunStages, ...] = ()
+    hessians: tuple[Hessians, ...] = ()
 
     @property
     def models(self) -> list[str]:

@@ -6,9 +6,9 @@ import numpy as np
 
 from dynamics.analysis import curves
 from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
-from dynamics.figures import convergence, curvature, llc, style
+from dynamics.figures import convergence, llc, style
 from dynamics.figures import weights as weight_figures
-from dynamics.report import audit, calibration, stages, sweeps, words
+from dynamics.report import audit, calibration, curvature, stages, sweeps, words
 from dynamics.report.section import Findings, Panel, Section
 
 HEAT_MAPS = ("unembed_centred", "mlp_up")
@@ -44,8 +44,9 @@ def all_sections(found: Findings, look: style.Look, suite: str) -> list[Section]
         section(
             "curvature",
             "How curved is the loss?",
-            "The Hessian of the training loss: its trace, and the two ends of its spectrum.",
-            _curvature(found, look) if found.trace else [],
+            "The Hessian of the training loss: its trace, whole and by part, and the two ends of its spectrum; the "
+            "Gauss–Newton matrix, which is what of it comes from the softmax alone and is the Fisher information.",
+            curvature.panels(found, look) if found.trace else [],
         ),
         *([stages.section(found.stages)] if found.stages else []),
         section(
@@ -91,20 +92,20 @@ def _distances(seeds: list[Divergence], look: style.Look) -> list[Panel]:
         Panel(
             name="kl-uniform",
             title="Distance to the uniform distribution",
-            caption=f"KL from the model to a uniform guess: {_courses(to_uniform)}. {words.bars(to_uniform)}",
+            caption=f"KL from the model to a uniform guess: {words.courses(to_uniform)}. {words.bars(to_uniform)}",
             draw=lambda: draw(seeds, look, "kl_uniform", "KL to uniform (nats)"),
         ),
         Panel(
             name="kl-unigram",
             title="Distance to word frequency",
-            caption=f"KL from the model to the unigram distribution: {_courses(to_unigram)}. Where it is lowest, the "
-            f"model says little beyond how frequent tokens are. {words.bars(to_unigram)}",
+            caption=f"KL from the model to the unigram distribution: {words.courses(to_unigram)}. Where it is lowest, "
+            f"the model says little beyond how frequent tokens are. {words.bars(to_unigram)}",
             draw=lambda: draw(seeds, look, "kl_unigram", "KL to unigram (nats)"),
         ),
         Panel(
             name="entropy",
             title="Entropy of the prediction",
-            caption=f"{_courses(entropy)}. {words.bars(entropy)}",
+            caption=f"{words.courses(entropy)}. {words.bars(entropy)}",
             draw=lambda: draw(seeds, look, "entropy", "entropy (nats)"),
         ),
     ]
@@ -199,24 +200,6 @@ def _locality_caption(found: Llc) -> str:
     )
 
 
-def _curvature(found: Findings, look: style.Look) -> list[Panel]:
-    ends = f"Largest: {_courses(found.largest)}. Smallest: {_courses(found.smallest)}."
-    return [
-        Panel(
-            name="hessian-trace",
-            title="Hessian trace",
-            caption=f"{_courses(found.trace)}. Nats per squared weight. {words.bars(found.trace)}",
-            draw=lambda: curvature.trace(found.trace, look),
-        ),
-        Panel(
-            name="hessian-ends",
-            title="Largest and smallest eigenvalue",
-            caption=f"{ends} A negative one is a direction in which the loss bends down. {words.bars(found.largest)}",
-            draw=lambda: curvature.extremes(found.largest, found.smallest, look),
-        ),
-    ]
-
-
 def _weights(found: list[Weights], look: style.Look) -> list[Panel]:
     last = found[-1]
     seeds = f"{len(last.seeds)} seeds pooled" if len(last.seeds) > 1 else "one seed"
@@ -261,7 +244,3 @@ def _weights(found: list[Weights], look: style.Look) -> list[Panel]:
 def _widths(sd: Curve) -> str:
     first, last = words.number(sd.value[0]), words.number(sd.value[-1])
     return f"Standard deviation {first} at step {sd.steps[0]}, {last} at step {sd.steps[-1]}"
-
-
-def _courses(found: Sequence[Curve]) -> str:
-    return "; ".join(words.course(curve) for curve in found)

@@ -48,6 +48,11 @@ def course(curve: Curve, unit: str = "") -> str:
     return f"{curve.model} {listed(parts)}"
 
 
+def courses(found: Sequence[Curve]) -> str:
+    """What each of several curves did."""
+    return "; ".join(map(course, found))
+
+
 def kl_course(found: Divergence) -> str:
     """Start, minimum, later peak and end of the seed-pair KL, and how sure the rise from minimum to end is."""
     curve = curves.seed_kl(found)

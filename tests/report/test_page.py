@@ -71,7 +71,10 @@ def fill(root: Path, measures=page.MEASURES, num_seeds: int = 3) -> results.Stor
 
     ngram = xr.Dataset({"cross_entropy": ("order", [5.0, 2.6, 1.0])}, {"order": [1, 2, 3]})
     ends = {"trace": 5.0, "trace_sem": 1.0, "largest": 3.0, "largest_error": 0.1, "smallest": -2.0}
-    hessian = xr.Dataset({**ends, "smallest_error": 0.1, "loss": 3.0})
+    ends |= dict.fromkeys(("gauss_newton_trace", "effective_rank", "learning_rate", "smallest_error", "loss"), 1.5)
+    ends |= {"part_trace": ("part", [6.0, -1.0]), "part_trace_sem": ("part", [0.2, 0.1])}
+    ends |= dict.fromkeys(("gauss_newton_trace_sem", "effective_rank_sem"), 0.1)
+    hessian = xr.Dataset(ends, {"part": ["embed", "layers.0"]})
     if "ngram" in measures:
         put("ngram", "kneser-ney", (0,), 0, ngram)
     if "audit" in measures:
