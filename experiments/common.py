@@ -102,7 +102,6 @@ class Context:
 
     def _cut(self, documents: list[np.ndarray]) -> windows.Windows:
         """Windows that every model of the suite can read: known before the first unit, not at the first that fails."""
-        found = windows.cut(documents, FLAGS.context)
         for model in self.suite.models:
             cell = next((cell for cell in self.suite.cells() if cell.model == model), None)
             if cell is None:
@@ -110,7 +109,7 @@ class Context:
             most = checkpoints.config(*self.suite.source(*cell), weights=self.weights).max_positions
             if FLAGS.context > most:
                 raise InputError(f"--context={FLAGS.context}", expected=f"at most {most}, the positions of {model}")
-        return found
+        return windows.cut(documents, FLAGS.context)
 
     @functools.cached_property
     def token_range(self) -> np.ndarray:

@@ -29,7 +29,7 @@ def trained(tmp_path_factory):
         ("weights", ["--suite=pythia", "--models=14m", "--steps=512"], ["EleutherAI/pythia-14m", "hf download"]),
         ("weights", ["--corpus=/no/such/file", "--bins=64"], ["/no/such/file", "does not exist"]),
         ("convergence", ["--seeds=0"], ["1 seed", "two or more"]),
-        ("curvature", ["--context=100000"], ["shorter than 100000"]),
+        ("curvature", ["--context=100000"], ["--context=100000", "at most 256, the positions of smoke-16"]),
         ("llc", ["--step_size=1e9", "--on_unstable=refuse"], ["diverge"]),
         ("llc", ["--step_size=1e9", "--on_unstable=report"], ["chain"]),
     ],
