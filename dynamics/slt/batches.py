@@ -17,6 +17,14 @@ def fold_name(key, name: str):
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
 
+def check_key(key):
+    """Raises InputError for anything but one typed key."""
+    typed = jnp.issubdtype(getattr(key, "dtype", np.dtype(object)), jax.dtypes.prng_key)
+    if not typed or key.shape:
+        found = f"an array of {key.size} keys" if typed else f"a key of type {type(key).__name__}"
+        raise InputError(found, expected="one typed key", mend="Use jax.random.key(seed).")
+
+
 def num_items(data) -> int:
     """N, the leading axis that every leaf shares. Raises InputError."""
     sizes = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(data)}

@@ -167,14 +167,13 @@ def segments(
     Raises:
         ChainError: chains that went non-finite, after the segment where they did.
         InputError: data without a common leading axis, a batch larger than the data, a key of the old kind, a mask
-            that is not of the params or frees none, probes without a per_item_fn.
+            that is not of the params or frees none, probes without a per_item_fn; a `run` of another number of chains,
+            or one that kept no state to go on from.
     """
-    if not jnp.issubdtype(getattr(key, "dtype", np.dtype(object)), jax.dtypes.prng_key):
-        raise InputError(
-            f"a key of type {type(key).__name__}", expected="a typed key", mend="Use jax.random.key(seed)."
-        )
+    batches.check_key(key)
     if probes and per_item_fn is None:
         raise InputError("probes without a per_item_fn", expected="per_item_fn(params, items) -> per-item losses")
+    done = 0 if run is None else _done(run, sampler)
     scales = sampler.scales(batches.num_items(data))
     center = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
     data = jax.tree.map(jnp.asarray, data)
@@ -182,14 +181,14 @@ def segments(
         probes = {"data": data}
     fixed = Fixed(data, centers.units(center, mask, sampler.scale_by), jax.tree.map(jnp.asarray, dict(probes or {})))
     keys = jax.vmap(lambda chain: jax.random.fold_in(key, chain))(jnp.arange(sampler.num_chains))
-    done, program = 0 if run is None else run.traces.loss.shape[1], sampler.program()
+    program, state = sampler.program(), None if run is None else run.state
     segment = min(sampler.segment or sampler.num_draws, sampler.num_draws)
-    state = None if run is None else run.state
-    if segment < sampler.num_draws and state is None:
+    keeps_state = segment < sampler.num_draws or state is not None
+    if keeps_state and state is None:
         state = devices.map_chains(init_fn(loss_fn, program), mesh)(keys, center, fixed, scales)
     while done < sampler.num_draws:
         length = min(segment, sampler.num_draws - done)
-        chain = chain_fn(loss_fn, program, length, segment < sampler.num_draws, per_item_fn)
+        chain = chain_fn(loss_fn, program, length, keeps_state, per_item_fn)
         mapped = devices.map_chains(chain, mesh, chain_batch=sampler.chain_batch)
         state, traces = mapped((keys, state), center, fixed, scales, np.int32(done))
         traces = jax.tree.map(np.asarray, traces)
@@ -197,6 +196,19 @@ def segments(
         run = Run(state, traces if run is None else _joined(run.traces, traces))
         done += length
         yield run
+
+
+def _done(run: Run, sampler: Plan) -> int:
+    """Draws that a run has. Raises InputError where it cannot be gone on with."""
+    chains, done = run.traces.loss.shape
+    if chains != sampler.num_chains:
+        raise InputError(f"a run of {chains} chains", expected=f"one of num_chains={sampler.num_chains}")
+    if run.state is None and done < sampler.num_draws:
+        raise InputError(
+            f"a run that ended at draw {done} without its state, and num_draws={sampler.num_draws}",
+            expected="the run of a sampler with `segment` below its num_draws, which keeps the state",
+        )
+    return done
 
 
 def _joined(before: Traces, after: Traces) -> Traces:

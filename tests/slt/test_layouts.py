@@ -137,6 +137,21 @@ def test_a_saved_run_goes_on_bit_for_bit(problem):
     assert slt.summarise(loss, *problem, jax.random.key(3), settings, resumed.traces).llc == straight.llc
 
 
+@pytest.mark.parametrize("segment", [None, 7])
+def test_a_saved_run_goes_on_whatever_the_segments_are(problem, segment):
+    first, *_, straight = slt.segments(loss, sampler(segment=20), *problem, jax.random.key(3))
+    *_, resumed = slt.segments(loss, sampler(segment=segment), *problem, jax.random.key(3), run=first)
+    np.testing.assert_array_equal(resumed.traces.distance, straight.traces.distance)
+
+
+def test_a_run_that_cannot_go_on_is_told(problem):
+    *_, whole = slt.segments(loss, sampler(), *problem, jax.random.key(3))
+    with pytest.raises(InputError, match="without its state"):
+        next(slt.segments(loss, sampler(num_draws=2 * DRAWS, segment=20), *problem, jax.random.key(3), run=whole))
+    with pytest.raises(InputError, match="5 chains"):
+        next(slt.segments(loss, sampler(num_chains=4), *problem, jax.random.key(3), run=whole))
+
+
 def test_progress_after_each_segment(problem):
     seen = []
     slt.estimate_llc(
