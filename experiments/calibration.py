@@ -96,7 +96,7 @@ def calibrate(context: common.Context, unit: Unit):
 
 def _row(loss, params, data, plan, known: dict) -> dict:
     """One setting: the estimate and what was found of it; of chains that cannot be or were not finite, only that."""
-    judged = stability.assess(plan.scales(len(data)), known["top_eigenvalue"])
+    judged = stability.assess(plan.scales(len(data)), known["top_eigenvalue"], plan.bias)
     row = dict.fromkeys(("llc", "sem", "chain_loss", "rhat", "ess", "localization_share"), np.nan)
     row |= {"eps_a": judged.step_curvature, "warnings": "", "state": "unstable"}
     try:

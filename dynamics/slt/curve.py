@@ -84,7 +84,7 @@ def _bound(loss_fn, params, data, key, sampler, mask, top_eigenvalue, on_unstabl
         ends = llc.spectrum_ends(loss_fn, params, data, key, sampler, mask, top_eigenvalue)
         scales = sampler.scales(batches.num_items(data))
         if on_unstable == "refuse":
-            stability.refuse_unstable(stability.assess(scales, ends), scales)
+            stability.refuse_unstable(stability.assess(scales, ends, sampler.bias), scales)
     return ends
 
 

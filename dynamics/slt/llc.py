@@ -164,7 +164,7 @@ def estimate_llc(
     check_start(loss_fn, params, data)
     ends = spectrum_ends(loss_fn, params, data, key, sampler, mask, top_eigenvalue)
     if on_unstable == "refuse":
-        stability.refuse_unstable(stability.assess(scales, ends), scales)
+        stability.refuse_unstable(stability.assess(scales, ends, sampler.bias), scales)
     run: Run | None = None
     given = {"mask": mask, "probes": probes, "per_item_fn": per_item_fn, "mesh": mesh}
     for run in segments(loss_fn, sampler, params, data, key, **given):
@@ -220,7 +220,7 @@ def summarise(
     per_chain = scales.nbeta * excess.mean(axis=1)
     llc, sem = float(per_chain.mean()), baseline.sem(per_chain)
     shared = scales.nbeta * float(np.nan_to_num(start.sem)) if baseline.is_shared(sampler, data) else 0.0
-    bound = stability.assess(scales, top_eigenvalue)
+    bound = stability.assess(scales, top_eigenvalue, sampler.bias)
     below = _below(loss_fn, params, data, key, sampler, mask, llc, math.hypot(np.nan_to_num(sem), shared))
     mixed = diagnostics.mixing(excess, traces.offset[:, kept])
     found = _found(params, mask, scales, traces, start, trivial_loss, kept)

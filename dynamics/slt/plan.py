@@ -11,6 +11,7 @@ from dynamics.errors import InputError
 
 BASELINES = ("same_batch", "fresh_batch", "fixed", "recycled")
 SCALINGS = ("none", "leaf", "weight")
+BIASED = 10 / 9  # how much too wide the stiffest direction may be: at epsilon a = 0.4
 
 
 class Scales(NamedTuple):
@@ -114,9 +115,20 @@ class Plan:
         blank = {"step_size": 1.0, "nbeta": 1.0, "localization": 0.0, "num_chains": 1, "num_draws": 1, "burn_in": 0}
         return dataclasses.replace(self, **blank, box=None if self.box is None else 1.0, segment=None)
 
+    def bias(self, product: float) -> float:
+        """Factor by which the variance along the stiffest direction is too large at epsilon (n beta h + gamma) =
+        `product`: inf where chains diverge, nan where the kernel feels another curvature than h. Langevin's here.
+        """
+        return langevin_bias(product)
+
     def kernel(self):
         """The (init, step) of this sampler: a `samplers.kernel.Kernel`."""
         raise NotImplementedError
+
+
+def langevin_bias(product: float) -> float:
+    """1 / (1 - epsilon a / 4) at epsilon a = `product`, inf from 4 on."""
+    return 1 / (1 - product / 4) if product < 4 else math.inf
 
 
 def require(name: str, value, holds: bool, expected: str):

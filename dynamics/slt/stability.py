@@ -7,6 +7,7 @@ epsilon a < 4, and its variance is 1 / (a (1 - epsilon a / 4)): too large by 1 /
 import dataclasses
 import functools
 import math
+from collections.abc import Callable
 from typing import Literal, NamedTuple
 
 import jax
@@ -15,9 +16,9 @@ import jax.numpy as jnp
 from dynamics.errors import ChainError, InputError
 from dynamics.measures import curvature
 from dynamics.slt import batches, centers
-from dynamics.slt.plan import Plan, Scales
+from dynamics.slt.plan import Plan, Scales, langevin_bias
 
-UNSTABLE = 4.0
+UNSTABLE = 4.0  # where `plan.langevin_bias` ends
 BIASED = 0.4  # the stiffest direction is 11 % too wide
 _MATVECS = 12
 
@@ -35,7 +36,7 @@ class Stability:
 
     state: Literal["unknown", "stable", "biased", "unstable"]
     step_curvature: float  # epsilon a of the stiffest direction; nan where it is unknown
-    bias_factor: float  # of the variance in that direction; inf where unstable, nan where unknown
+    bias_factor: float  # of the variance in that direction, 1 for none; inf where unstable, nan where unknown
     at_maximum: bool  # the curvature at w* is mostly downward: |smallest| > largest
     sentence: str
 
@@ -43,8 +44,7 @@ class Stability:
 def measure(loss_fn, params, data, key, sampler: Plan, mask=None) -> Ends:
     """The ends of the Hessian of the loss on the first batch's worth of `data`, in the sampler's units.
 
-    A Ritz value lies inside the spectrum: with its residual bound it is the cautious side of the stability bound. A
-    preconditioner changes the curvature that chains feel, and this does not know it.
+    A Ritz value lies inside the spectrum: with its residual bound it is the cautious side of the stability bound.
     """
     center = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
     units = centers.units(center, mask, sampler.scale_by)
@@ -72,8 +72,12 @@ def _around(loss_fn):
     return loss
 
 
-def assess(scales: Scales, top_eigenvalue: float | Ends | None) -> Stability:
-    """The stability of a Langevin sampler, `top_eigenvalue` being h, the largest of the loss Hessian at w*.
+def assess(
+    scales: Scales, top_eigenvalue: float | Ends | None, bias: Callable[[float], float] = langevin_bias
+) -> Stability:
+    """The stability of a sampler, `top_eigenvalue` being h, the largest of the loss Hessian at w*.
+
+    `bias` is the sampler's own, `Plan.bias`: a Metropolis test leaves none, a preconditioner one that h does not tell.
 
     Raises:
         InputError: an eigenvalue that is not finite.
@@ -88,15 +92,17 @@ def assess(scales: Scales, top_eigenvalue: float | Ends | None) -> Stability:
     if a <= 0:
         return _unknown("No direction has positive curvature, so the bound says nothing.", downward)
     product = scales.step_size * a
-    factor = 1 / (1 - product / 4) if product < UNSTABLE else math.inf
+    factor = bias(product)
+    if math.isnan(factor):
+        return _unknown("The preconditioner changes the curvature that chains feel: the bound says nothing.", downward)
     known = {"step_curvature": product, "bias_factor": factor, "at_maximum": downward}
-    if product >= UNSTABLE:
+    if math.isinf(factor):
         text = f"Unstable: epsilon a = {product:.3g} >= 4 in the stiffest direction; step_size < {4 / a:.3g} is stable."
         return Stability(state="unstable", sentence=text, **known)
-    if product > BIASED:
+    if product > BIASED and factor > 1:
         text = f"Biased: the stiffest direction is {factor:.2f} times too wide; 1.11 at step_size {BIASED / a:.3g}."
         return Stability(state="biased", sentence=text, **known)
-    text = f"Stable: the stiffest direction is {factor:.3f} times too wide."
+    text = f"Stable: the stiffest direction is {factor:.3f} times too wide." if factor > 1 else "Stable, without bias."
     return Stability(state="stable", sentence=text, **known)
 
 

@@ -212,6 +212,23 @@ def test_acceptance_of_small_and_large_steps():
     assert own == pytest.approx(other, abs=0.06)  # the two sample posteriors a step's bias apart
 
 
+def test_each_sampler_knows_its_own_bias():
+    """On a quadratic at epsilon a = 2, where SGLD's stiffest direction is twice too wide."""
+    loss, start = LANDSCAPES["quadratic"].loss, jnp.zeros(3)  # curvature up to 10
+    settings = {"nbeta": 100.0, "localization": 1.0, "num_chains": 20, "num_draws": 3000, "burn_in": 100}
+    given = (loss, start, NO_DATA, jax.random.key(0))
+    exact = truths.quadratic_posterior([0.1, 1.0, 10.0], nbeta=100.0, localization=1.0)
+    for kind in (slt.MALA, slt.SGNHT):
+        got = slt.estimate_llc(*given, kind(step_size=2 / 1001, **settings), top_eigenvalue=10.0)
+        assert abs(got.llc - exact) < 4 * got.sem
+        assert (got.stability.state, got.stability.bias_factor) == ("stable", 1.0)
+    assert slt.SGNHT(step_size=1.0, **settings).bias(4.01) == np.inf
+    assert slt.MALA(step_size=1.0, **settings).bias(4.01) == 1.0
+    for kind in (slt.RMSpropSGLD, slt.AdamSGLD):
+        assert np.isnan(kind(step_size=1.0, **settings).bias(0.39))  # G may be 10
+        assert kind(step_size=1.0, **settings).bias(0.039) == pytest.approx(1 / (1 - 0.39 / 4))
+
+
 def test_mala_wants_the_whole_data_and_preconditioners_a_burn_in():
     settings = {"step_size": 1e-3, "localization": 1.0, "num_chains": 2, "num_draws": 4, "nbeta": 1.0}
     data = np.zeros((8, 1), np.float32)

@@ -118,6 +118,10 @@ class MALA(plan.Plan):
     def kernel(self) -> Kernel:
         return Kernel(_mala_init, _mala_step)
 
+    def bias(self, product: float) -> float:
+        """None at any step."""
+        return 1.0
+
     def items(self, num_items: int) -> int:
         """N. Raises InputError where batches are smaller: a test on a minibatch would keep no posterior."""
         if not self.whole(num_items):

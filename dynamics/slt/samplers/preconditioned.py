@@ -7,6 +7,7 @@ term that would mend it), so by default G is learned in the burn-in and frozen b
 """
 
 import dataclasses
+import math
 from typing import Any, Literal, NamedTuple
 
 import jax
@@ -63,7 +64,12 @@ class _Preconditioned(plan.Plan):
         plan.require("damping", self.damping, self.damping > 0, "a positive number")
 
     def adapt_steps(self) -> float:
-        return float("inf") if self.adapt == "always" else float(self.burn_in * self.thinning)
+        return math.inf if self.adapt == "always" else float(self.burn_in * self.thinning)
+
+    def bias(self, product: float) -> float:
+        """At most Langevin's at `product` / damping, since G is at most 1 / damping; nan where that is not small."""
+        most = plan.langevin_bias(product / self.damping)
+        return most if most < plan.BIASED else math.nan
 
     def scales(self, num_items: int) -> plan.Scales:
         """As in `Plan`. Raises InputError also where there is no burn-in to learn the preconditioner in."""
