@@ -98,17 +98,28 @@ def _calibration(model: str, seed: int, pairs: list) -> Calibration:
 
 
 def recommend(found: Calibration) -> Recommendation:
-    """The setting to take. Where none is healthy at every checkpoint: the one that fails at fewest, said to fail."""
+    """The setting to take. Where none is healthy at every checkpoint: the least bad one, said to fail."""
     failing = (found.failure != "").sum(0)  # [E,B,G]
     fewest = failing == failing.min()
-    e, b, g = min(zip(*np.nonzero(fewest), strict=True), key=lambda ebg: (ebg[2], -ebg[1], -ebg[0]))
-    index = int(e), int(b), int(g)
+    e, b, g = min(np.argwhere(fewest).tolist(), key=lambda place: _rank(found, *place))
+    index = e, b, g
     setting = {name: float(found.axes[name][place]) for name, place in zip(AXES, index, strict=True)}
     spacing = found.spacing[(slice(None), *index)]
     draws = found.burn_in + math.ceil(INDEPENDENT * spacing.max()) if np.isfinite(spacing).all() else None
     healthy = not failing.min()
     reason = _reason(found, index, int(fewest.sum()), healthy)
     return Recommendation(setting=setting, index=index, num_draws=draws, healthy=healthy, reason=reason)
+
+
+def _rank(found: Calibration, e: int, b: int, g: int) -> tuple:
+    """Sorts settings that fail at equally many checkpoints: healthy ones by the rule, others by the least grave failure
+    and then by what mends it, so that of a grid that is unstable throughout the smallest step comes first.
+    """
+    failures = [list(FAILURES).index(name) for name in found.failure[:, e, b, g] if name]
+    worst = list(FAILURES)[min(failures)] if failures else ""
+    mended = {"smaller step sizes": (e, b, g), "a larger localization": (-g, e, -b)}
+    start = next((order for mend, order in mended.items() if FAILURES.get(worst, "").startswith(mend)), (g, -b, -e))
+    return -min(failures, default=0), *start
 
 
 def _reason(found: Calibration, index: tuple, count: int, healthy: bool) -> str:

@@ -1,5 +1,7 @@
 """The recommended setting is the one that the rule names, and failures are named by the gravest."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import xarray as xr
@@ -75,6 +77,23 @@ def test_none_is_healthy():
     assert "none of 12" in chosen.reason
     assert "not converged" in chosen.reason
     assert "more draws" in chosen.reason
+
+
+@pytest.mark.parametrize(
+    ("by_step", "step_size", "localization"),
+    [
+        (("unstable", "unstable", "unstable"), 1e-5, 1.0),  # all alike: the smallest step is nearest to the mend
+        (("biased", "unstable", "unstable"), 1e-5, 1.0),
+        (("escaped", "left the basin", "unstable"), 1e-5, 10.0),  # the strongest pull
+        (("not converged", "not converged", "unstable"), 1e-4, 1.0),  # the largest step
+    ],
+)
+def test_the_least_bad_is_the_least_grave_and_nearest_to_its_mend(by_step, step_size, localization):
+    healthy = only(unit(8), unit(64))
+    failure = np.broadcast_to(np.array(by_step, object)[None, :, None, None], healthy.failure.shape)
+    chosen = calibration.recommend(dataclasses.replace(healthy, failure=failure))
+    assert not chosen.healthy
+    assert (chosen.setting["step_size"], chosen.setting["localization"]) == (step_size, localization)
 
 
 @pytest.mark.parametrize(
