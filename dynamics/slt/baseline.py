@@ -21,7 +21,8 @@ class Baseline(NamedTuple):
 
     trace: np.ndarray  # [C,draws]
     loss: float  # l(w*)
-    sem: float
+    sem: float  # of `loss` as a population loss
+    shared: float  # error from drawing it out of the data, where all chains are compared with one draw of it; else 0
 
 
 def sem(values) -> float:
@@ -40,15 +41,12 @@ def of_run(loss_fn, params, data, sampler: Plan, traces: Traces) -> Baseline:
     drawn = traces.baseline if traces.baseline is not None else traces.loss[:, :1]  # draw 0 is w* itself
     if sampler.whole(count) or sampler.baseline == "fixed":
         loss, error = data_loss(loss_fn, params, data, m // sampler.accumulate)
-        return Baseline(np.full(shape, loss), loss, error)
-    loss, error = float(drawn.mean(dtype=np.float64)), sem(drawn.ravel().astype(np.float64))
-    error *= math.sqrt(1 + drawn.size * m / count)
-    return Baseline(drawn if traces.baseline is not None else np.full(shape, loss), loss, error)
-
-
-def is_shared(sampler: Plan, data) -> bool:
-    """Whether one noisy l(w*) is subtracted from every chain, which the spread between chains cannot show."""
-    return sampler.baseline == "recycled" and not sampler.whole(batches.num_items(data))
+        return Baseline(np.full(shape, loss), loss, error, 0.0)
+    loss, drawing = float(drawn.mean(dtype=np.float64)), sem(drawn.ravel().astype(np.float64))
+    error = drawing * math.sqrt(1 + drawn.size * m / count)
+    if traces.baseline is not None:
+        return Baseline(drawn, loss, error, 0.0)
+    return Baseline(np.full(shape, loss), loss, error, float(np.nan_to_num(drawing)))
 
 
 def data_loss(loss_fn, params, data, size: int) -> tuple[float, float]:

@@ -19,7 +19,7 @@ class Mixing(NamedTuple):
 
     rhat: float  # rank-normalised split R-hat; nan for one chain or values that never move
     ess: float  # effective number of draws for the mean, all chains together; nan likewise
-    per_chain: float  # the same per chain
+    per_chain: float  # the same per chain; where that is nan the draws there are, which it cannot exceed
     growth: float  # mean squared distance in the last quarter over that in the second; nan where it cannot be told
     spreading: bool  # that growth is above 1.1 by three standard errors between chains
 
@@ -28,7 +28,8 @@ def mixing(excess, distance) -> Mixing:
     """Of loss above baseline and distance from w*, each [C,draws]."""
     rhat, ess = convergence(excess)
     growth, spreading = _growth(distance)
-    return Mixing(rhat, ess, ess / len(excess), growth, spreading)
+    per_chain = excess.shape[1] if math.isnan(ess) else ess / len(excess)
+    return Mixing(rhat, ess, per_chain, growth, spreading)
 
 
 def convergence(values) -> tuple[float, float]:

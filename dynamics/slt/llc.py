@@ -212,17 +212,26 @@ def summarise(
     trivial_loss: float | None = None,
     top_eigenvalue: "float | stability.Ends | None" = None,
 ) -> LLCEstimate:
-    """The estimate from finished traces, such as those of a resumed `segments`; arguments as in `estimate_llc`."""
+    """The estimate from finished traces, such as those of a resumed `segments`; arguments as in `estimate_llc`.
+
+    Raises InputError for the traces of another sampler or of an unfinished run.
+    """
+    if traces.loss.shape != (sampler.num_chains, sampler.num_draws):
+        raise InputError(
+            f"traces of shape {traces.loss.shape}",
+            expected=f"those of {sampler.num_chains} chains with {sampler.num_draws} draws, burn-in among them",
+        )
     scales = sampler.scales(batches.num_items(data))
     start = baseline.of_run(loss_fn, params, data, sampler, traces)
     kept = slice(sampler.burn_in, None)
     excess = traces.loss[:, kept].astype(np.float64) - start.trace[:, kept]
     per_chain = scales.nbeta * excess.mean(axis=1)
     llc, sem = float(per_chain.mean()), baseline.sem(per_chain)
-    shared = scales.nbeta * float(np.nan_to_num(start.sem)) if baseline.is_shared(sampler, data) else 0.0
+    shared, mixed = scales.nbeta * start.shared, diagnostics.mixing(excess, traces.offset[:, kept])
+    within = scales.nbeta * float(np.nan_to_num(excess.std() / math.sqrt(mixed.ess)))  # what one chain has to go by
+    error = math.hypot(sem if len(per_chain) > 1 else within, shared)
     bound = stability.assess(scales, top_eigenvalue, sampler.bias)
-    below = _below(loss_fn, params, data, key, sampler, mask, llc, math.hypot(np.nan_to_num(sem), shared))
-    mixed = diagnostics.mixing(excess, traces.offset[:, kept])
+    below = _below(loss_fn, params, data, key, sampler, mask, llc, error)
     found = _found(params, mask, scales, traces, start, trivial_loss, kept)
     judged = verdict.judge(llc=llc, below=below, mixing=mixed, stability=bound, init_loss=start.loss, **found)
     return LLCEstimate(

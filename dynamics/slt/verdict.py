@@ -74,8 +74,8 @@ def locality(chain_loss: float, init_loss: float, init_sem: float, trivial_loss:
 
 
 def surely_negative(llc: float, sem: float) -> bool:
-    """Whether the chains' loss lies below l(w*) by three standard errors; one chain counts as exact."""
-    return llc < -SURE * float(np.nan_to_num(sem))
+    """Whether the chains' loss lies below l(w*) by three standard errors."""
+    return llc < -SURE * sem
 
 
 def gradient_drop(grad_norm: float, scales: Scales, steps) -> float:

@@ -152,6 +152,12 @@ def test_a_run_that_cannot_go_on_is_told(problem):
         next(slt.segments(loss, sampler(num_chains=4), *problem, jax.random.key(3), run=whole))
 
 
+def test_an_unfinished_run_is_no_estimate(problem):
+    first, *_ = slt.segments(loss, sampler(segment=20), *problem, jax.random.key(3))
+    with pytest.raises(InputError, match=r"\(5, 20\)"):
+        slt.summarise(loss, *problem, jax.random.key(3), sampler(burn_in=30), first.traces)
+
+
 def test_progress_after_each_segment(problem):
     seen = []
     slt.estimate_llc(

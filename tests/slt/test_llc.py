@@ -161,6 +161,30 @@ def test_a_noisy_shared_baseline_is_no_escape(regression):
     assert not any(got.verdict.state in ("escaped", "off a minimum") for got in found)
 
 
+def test_error_of_a_recycled_baseline_is_that_of_drawing_it(regression):
+    """Over keys, estimates scatter by what they say: the data's own error as a sample is in chain and l(w*) alike."""
+    data, w = regression
+    settings = {"num_draws": 200, "burn_in": 100, "batch_size": 128, "baseline": "recycled", "nbeta": 50}
+    runs = [estimate(least_squares, w, seed, data=data, step_size=1e-5, **settings) for seed in range(40)]
+    stated = np.mean([np.hypot(one.sem, one.shared_sem) for one in runs])
+    assert np.std([one.llc for one in runs], ddof=1) == pytest.approx(stated, rel=0.35)  # 3 SD of a spread of 40
+
+
+def test_noise_of_one_chain_is_no_escape(regression):
+    """At a low temperature the minibatches' noise makes half of all estimates negative."""
+    data, w = regression
+    settings = {"num_chains": 1, "num_draws": 200, "batch_size": 8, "baseline": "fixed", "nbeta": 1}
+    runs = [estimate(least_squares, w, seed, data=data, step_size=1e-9, **settings) for seed in range(8)]
+    assert min(one.llc for one in runs) < 0
+    assert {one.verdict.state for one in runs} == {"unchecked"}
+
+
+def test_a_run_of_hardly_any_draws_says_so():
+    for draws in (1, 2, 4):
+        got = estimate(quadratic(CURVATURE), jnp.zeros(3), step_size=1e-3, nbeta=100, num_chains=4, num_draws=draws)
+        assert "too few draws" in got.verdict.warnings
+
+
 def test_default_temperature_and_batch(regression):
     data, w = regression
     got = estimate(least_squares, w, data=data, step_size=1e-4, num_draws=8, batch_size=100, num_chains=2)
