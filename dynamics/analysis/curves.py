@@ -205,10 +205,11 @@ def _scalar(model: str, group: list, name: str, error: str | None, matrix: str |
 
 
 def _llc(model: str, group: list) -> Llc:
+    group = [(unit, data.assign(error=np.hypot(data["sem"], data.get("shared_sem", 0.0)))) for unit, data in group]
     steps = _by_step(group)
     last = list(steps.values())[-1][0]
     return Llc(
-        estimate=_scalar(model, group, "llc", "sem"),
+        estimate=_scalar(model, group, "llc", "error"),
         chain_loss=_scalar(model, group, "chain_loss", "chain_loss_sem"),
         init_loss=_scalar(model, group, "init_loss", "init_loss_sem"),
         trivial_loss=float(last["trivial_loss"]),

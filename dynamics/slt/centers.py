@@ -3,6 +3,7 @@
 A mask or a scale is a pytree like params, each leaf of its parameter's rank and broadcastable to it.
 """
 
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -79,10 +80,22 @@ def num_free(params, mask) -> int:
     return int(sum(jax.tree.leaves(counts)))
 
 
+def not_weights(params) -> str:
+    """ " (leaf a, b)" of the leaves that hold no real floating-point numbers; "" where all do."""
+    if not any(np.size(leaf) for leaf in jax.tree.leaves(params)):
+        return " (no leaf holds a number)"
+    return _named(params, lambda leaf: jnp.issubdtype(jnp.result_type(leaf), jnp.floating))
+
+
 def non_finite(params) -> str:
     """ " (leaf a, b)" of the leaves that are not finite; "" where all are."""
+    return _named(params, _finite)
+
+
+def _named(params, holds: Callable[[Any], bool]) -> str:
+    """The first five leaves that `holds` is not true of."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
-    names = [jax.tree_util.keystr(p, simple=True, separator="/") or "the only one" for p, x in leaves if not _finite(x)]
+    names = [jax.tree_util.keystr(p, simple=True, separator="/") or "the only one" for p, x in leaves if not holds(x)]
     return f" (leaf {', '.join(names[:5])})" if names else ""
 
 

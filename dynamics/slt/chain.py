@@ -167,12 +167,14 @@ def segments(
     Raises:
         ChainError: chains that went non-finite, after the segment where they did.
         InputError: data without a common leading axis, a batch larger than the data, a key of the old kind, a mask
-            that is not of the params or frees none, probes without a per_item_fn; a `run` of another number of chains,
-            or one that kept no state to go on from.
+            that is not of the params or frees none, probes without a per_item_fn or without items; a `run` of another
+            number of chains, or one that kept no state to go on from.
     """
     batches.check_key(key)
     if probes and per_item_fn is None:
         raise InputError("probes without a per_item_fn", expected="per_item_fn(params, items) -> per-item losses")
+    if empty := [name for name, items in (probes or {}).items() if not all(map(np.size, jax.tree.leaves(items)))]:
+        raise InputError(f"probes without items: {', '.join(empty)}", expected="at least one item in each")
     done = 0 if run is None else _done(run, sampler)
     scales = sampler.scales(batches.num_items(data))
     center = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)

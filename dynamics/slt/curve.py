@@ -47,10 +47,11 @@ def estimate_llc_curve(
 
     Raises:
         ChainError: at the checkpoint where chains go non-finite or the step is beyond its bound, told by its number.
-        InputError: at_once below 1; see also `llc.estimate_llc`.
+        InputError: at_once below 1, checkpoints of a group that differ in shape; see also `llc.estimate_llc`.
     """
     if at_once < 1:
         raise InputError(f"at_once={at_once}", expected="at least 1")
+    stability.check_on_unstable(on_unstable)
     remaining, first = iter(checkpoints), 0
     known = {"mask": mask, "trivial_loss": trivial_loss}
     while group := list(islice(remaining, at_once)):
@@ -80,7 +81,7 @@ def _numbered(number: int):
 
 def _bound(loss_fn, params, data, key, sampler, mask, top_eigenvalue, on_unstable, number):
     with _numbered(number):
-        llc.check_start(loss_fn, params, data)
+        llc.check_start(loss_fn, params, data, key)
         ends = llc.spectrum_ends(loss_fn, params, data, key, sampler, mask, top_eigenvalue)
         scales = sampler.scales(batches.num_items(data))
         if on_unstable == "refuse":
@@ -92,6 +93,9 @@ def _traces(loss_fn, group, data, keys, sampler: Plan, mask):
     """Traces of each checkpoint of a group, from one program over all their chains."""
     scales, data = sampler.scales(batches.num_items(data)), jax.tree.map(jnp.asarray, data)
     params = [as_float32(one) for one in group]
+    for one in params:
+        if _shapes(one) != _shapes(params[0]):
+            raise InputError(f"checkpoints of {_shapes(params[0])} and {_shapes(one)}", expected="one model throughout")
     units = [centers.units(one, mask, sampler.scale_by) for one in params]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *zip(params, units, strict=True))
     chains = jnp.arange(sampler.num_chains)
@@ -103,6 +107,10 @@ def _traces(loss_fn, group, data, keys, sampler: Plan, mask):
     for number in range(len(group)):
         rows = slice(number * sampler.num_chains, (number + 1) * sampler.num_chains)
         yield jax.tree.map(lambda x, rows=rows: x[rows], traces)
+
+
+def _shapes(params):
+    return jax.tree.map(jnp.shape, params)
 
 
 @functools.lru_cache(maxsize=64)

@@ -156,12 +156,11 @@ def estimate_llc(
 
     Raises:
         ChainError: a step beyond the stability bound, or chains that went non-finite; these are never averaged in.
-        InputError: a loss that is no scalar; see also `chain.segments`.
+        InputError: a loss that is no scalar, params that are no weights; see also `chain.segments`.
     """
-    if on_unstable not in ("refuse", "report"):
-        raise InputError.unknown("on_unstable", on_unstable, ("refuse", "report"))
+    stability.check_on_unstable(on_unstable)
     scales = sampler.scales(batches.num_items(data))
-    check_start(loss_fn, params, data)
+    check_start(loss_fn, params, data, key)
     ends = spectrum_ends(loss_fn, params, data, key, sampler, mask, top_eigenvalue)
     if on_unstable == "refuse":
         stability.refuse_unstable(stability.assess(scales, ends, sampler.bias), scales)
@@ -175,8 +174,15 @@ def estimate_llc(
     return summarise(loss_fn, params, data, key, sampler, run.traces, **known)
 
 
-def check_start(loss_fn, params, data):
-    """Refuses a loss that is no scalar, and params that are not finite, by leaf, before any sampling."""
+def check_start(loss_fn, params, data, key):
+    """Refuses a loss that is no scalar, and params that are no weights or not finite, by leaf, before any sampling."""
+    batches.check_key(key)
+    if bad := centers.not_weights(params):
+        raise InputError(
+            f"params that are no weights{bad}",
+            expected="leaves of floating-point numbers, at least one number in all",
+            mend="Let loss_fn close over counters, indices and flags: noise would move them.",
+        )
     shape = jax.eval_shape(loss_fn, params, data)
     if getattr(shape, "shape", None) != ():
         raise InputError(
@@ -197,6 +203,8 @@ def spectrum_ends(loss_fn, params, data, key, sampler: Plan, mask, top_eigenvalu
         return stability.measure(loss_fn, params, data, key, sampler, mask)
     if top_eigenvalue is None or isinstance(top_eigenvalue, stability.Ends):
         return top_eigenvalue
+    if isinstance(top_eigenvalue, str):
+        raise InputError.unknown("top_eigenvalue", top_eigenvalue, ("measure",))
     return stability.Ends(float(top_eigenvalue), math.nan)
 
 

@@ -112,6 +112,12 @@ def _unknown(sentence: str, at_maximum: bool = False) -> Stability:
     )
 
 
+def check_on_unstable(wanted: str):
+    """Raises InputError for anything but "refuse" and "report"."""
+    if wanted not in ("refuse", "report"):
+        raise InputError.unknown("on_unstable", wanted, ("refuse", "report"))
+
+
 def refuse_unstable(stability: Stability, scales: Scales):
     """Raises ChainError where the bound says the chain must diverge."""
     if stability.state == "unstable":

@@ -249,9 +249,36 @@ def test_bad_settings_are_told(settings, message):
         estimate(quadratic(CURVATURE), jnp.zeros(3), **settings)
 
 
+@pytest.mark.parametrize(
+    ("params", "named"),
+    [
+        ({"w": np.zeros(2, np.float32), "count": np.int32(3)}, "leaf count"),
+        ({"w": np.zeros(2, np.float32), "dead": np.zeros(2, bool)}, "leaf dead"),
+        (np.zeros(2, np.complex64), "the only one"),
+        ({"w": np.zeros((0, 2), np.float32)}, "no leaf holds a number"),
+        ({}, "no leaf holds a number"),
+    ],
+)
+def test_what_is_no_weight_is_told(params, named):
+    """Noise would move a counter or an index, and the estimate would not be of the model."""
+    with pytest.raises(InputError, match=named):
+        estimate(lambda params, batch: jnp.float32(0), params, step_size=1e-3)
+    sampler = slt.SGLD(step_size=1e-3, localization=1.0, num_chains=2, num_draws=4)
+    with pytest.raises(InputError, match=named):
+        next(slt.estimate_llc_curve(lambda p, b: jnp.float32(0), [params], NO_DATA, jax.random.key(0), sampler))
+
+
 def test_bad_inputs_are_told():
     sampler = slt.SGLD(step_size=1e-3, nbeta=1.0, localization=1.0, num_chains=2, num_draws=4)
     with pytest.raises(InputError, match=r"jax\.random\.key"):
         slt.estimate_llc(crossing, jnp.zeros(2), NO_DATA, jax.random.PRNGKey(0), sampler)
+    for key in (7, jax.random.split(jax.random.key(0), 2)):
+        with pytest.raises(InputError, match="one typed key"):
+            slt.estimate_llc(crossing, jnp.zeros(2), NO_DATA, key, sampler, top_eigenvalue="measure")
+    with pytest.raises(InputError, match="measure"):
+        slt.estimate_llc(crossing, jnp.zeros(2), NO_DATA, jax.random.key(0), sampler, top_eigenvalue="mesure")
+    given = {"probes": {"one": NO_DATA, "none": NO_DATA[:0]}, "per_item_fn": lambda w, items: items.sum(1)}
+    with pytest.raises(InputError, match="probes without items: none"):
+        slt.estimate_llc(crossing, jnp.zeros(2), NO_DATA, jax.random.key(0), sampler, **given)
     with pytest.raises(InputError, match="leading axes"):
         slt.estimate_llc(crossing, jnp.zeros(2), (NO_DATA, NO_DATA[:1]), jax.random.key(0), sampler)

@@ -23,6 +23,10 @@ def net_loss(params, batch):
     return jnp.mean((jnp.tanh(x @ params["hidden"]) @ params["out"] - y) ** 2)
 
 
+def net_loss_of_any(params, batch):
+    return sum(jnp.sum(leaf) for leaf in jax.tree.leaves(params))
+
+
 def item_losses(params, batch):
     x, y = batch
     return (jnp.tanh(x @ params["hidden"]) @ params["out"] - y) ** 2
@@ -199,6 +203,15 @@ def test_curve_keeps_what_came_before_a_bad_checkpoint(problem):
     assert np.isfinite(next(estimates).llc)
     with pytest.raises(ChainError, match=r"checkpoint 1: .*leaf out"):
         next(estimates)
+
+
+def test_a_curve_is_of_one_model(problem):
+    params, data = problem
+    for other in ({**params, "out": params["out"][:5]}, {**params, "bias": params["out"]}):
+        with pytest.raises(InputError, match="one model throughout"):
+            list(slt.estimate_llc_curve(net_loss_of_any, [params, other], data, jax.random.key(3), PLAN, at_once=2))
+    with pytest.raises(InputError, match="on_unstable"):
+        next(slt.estimate_llc_curve(net_loss, [params], data, jax.random.key(3), PLAN, on_unstable="warn"))  # type: ignore
 
 
 def test_only_like_is_compared(problem):
