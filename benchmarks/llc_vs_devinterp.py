@@ -156,6 +156,7 @@ def compare(
     for seed in range(pairs + 1):
         mine.append(ours(case, params, tokens, seed, drawn, chain_batch))
         other.append(theirs(case, model, tokens, seed * case.chains, device))  # their chains take seeds from here on
+        print(f"pair {seed}: {mine[-1].per_step:.4g} s a step and {other[-1].per_step:.4g} s", flush=True)
     print(f"before the first steady step: ours {mine[0].start:.1f} s, theirs {other[0].start:.1f} s")
     return mine[1:], other[1:]
 
