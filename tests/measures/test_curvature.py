@@ -3,7 +3,6 @@
 Axes: P parameters, B batch, T tokens.
 """
 
-
 import jax
 import jax.numpy as jnp
 import numpy as np

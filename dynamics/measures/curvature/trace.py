@@ -122,7 +122,9 @@ def probe(
     return jax.tree.map(lambda *blocks: np.concatenate(blocks)[:num_samples], *found)
 
 
-def sketched_trace(product: Product, params, batch, key, *, num_matvecs: int = 48, mask=None) -> tuple[float, float]:
+def sketched_trace(
+    product: Product, params, batch, key, *, num_matvecs: int = 48, at_once: int = 1, mask=None
+) -> tuple[float, float]:
     """Hutch++ (Meyer et al. 2021, algorithm 1): exactly on a random sketch's range, by probes on the rest.
 
     A third of the products each go into the sketch A S, into its range Q, and into probes of (1 - QQ')A(1 - QQ'). It
@@ -139,7 +141,13 @@ def sketched_trace(product: Product, params, batch, key, *, num_matvecs: int = 4
             f"num_matvecs={num_matvecs} with {dimension} parameters",
             expected="at least 6, and a third of them no more than the parameters",
         )
-    exact, rest = _sketched_fn(product, count)(params, batch, key, mask)
+    draw, images = _signs_fn(), functools.partial(_images, product, params, batch, mask, at_once)
+    rows = draw(params, key, mask, np.arange(2 * count, dtype=np.uint32))  # [2M/3,P]
+    with jax.default_matmul_precision("highest"):
+        basis = jnp.linalg.qr(images(rows[:count]).T)[0].T  # [M/3,P]
+        exact = (basis * images(basis)).sum()
+        outside = rows[count:] - (rows[count:] @ basis.T) @ basis
+        rest = (outside * images(outside)).sum(1)
     if not np.isfinite(exact):
         probes.refuse_nonfinite(product, params, batch, key, mask)
     mean, sem = _mean(np.asarray(rest, np.float64))
@@ -180,34 +188,41 @@ def _forms_fn(product: Product, at_once: int):
     return forms
 
 
-@functools.lru_cache(maxsize=_KEPT)
-def _sketched_fn(product: Product, count: int):
-    """(trace on the sketch's range, quadratic forms of the rest [N])."""
+@functools.cache
+def _signs_fn():
+    """Rademacher vectors of these numbers [N], flattened -> [N,P]."""
 
     @jax.jit
-    def sketched(params, batch, key, mask):
-        unravel = ravel_pytree(params)[1]
-
-        def random(number):
+    def signs(params, key, mask, numbers):
+        def of_number(number):
             vector = probes.draw(jax.random.rademacher, jax.random.fold_in(key, number), params)
             return ravel_pytree(probes.restrict(vector, mask))[0]
 
-        def times(vector):
-            return ravel_pytree(probes.restrict(product.apply(params, batch, unravel(vector)), mask))[0]
+        return jax.lax.map(of_number, numbers)
 
-        with jax.default_matmul_precision("highest"):
-            sketch = jax.lax.map(lambda number: times(random(number)), jnp.arange(count))  # [M/3,P]
-            basis = jnp.linalg.qr(sketch.T)[0].T  # [M/3,P]
-            exact = jax.lax.map(lambda q: q @ times(q), basis).sum()
+    return signs
 
-            def of_rest(number):
-                vector = random(number)
-                vector = vector - (basis @ vector) @ basis
-                return vector @ times(vector)
 
-            return exact, jax.lax.map(of_rest, count + jnp.arange(count))
+def _images(product: Product, params, batch, mask, at_once: int, rows):
+    """A times each row [N,P] -> [N,P], in blocks of one shape."""
+    times = _times_fn(product, min(at_once, _BLOCK))
+    padded = jnp.pad(rows, ((0, -len(rows) % _BLOCK), (0, 0)))
+    blocks = [times(params, batch, mask, padded[n : n + _BLOCK]) for n in range(0, len(padded), _BLOCK)]
+    return jnp.concatenate(blocks)[: len(rows)]
 
-    return sketched
+
+@functools.lru_cache(maxsize=_KEPT)
+def _times_fn(product: Product, at_once: int):
+    @jax.jit
+    def times(params, batch, mask, rows):
+        unravel = ravel_pytree(params)[1]
+
+        def of_row(row):
+            return ravel_pytree(probes.restrict(product.apply(params, batch, unravel(row)), mask))[0]
+
+        return jax.lax.map(of_row, rows, batch_size=at_once)
+
+    return times
 
 
 def _mean(values: np.ndarray) -> tuple[float, float]:
