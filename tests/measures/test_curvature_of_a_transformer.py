@@ -114,15 +114,14 @@ def test_vectors(transformer, case):
 
 
 def test_density_moments(transformer, case):
-    """Within 2 %, from as many probes as that takes."""
-    found = curvature.quadrature(case[0], *transformer, KEY, num_probes=500, num_matvecs=12)
-    np.testing.assert_allclose(found.weights.sum(1), 1, rtol=1e-5)
-    for order in (1, 2, 3) if case[0].name == "Gauss-Newton" else (2, 4):
+    """Within 2 %: the far eigenvalues are taken out, or the second moment of 100 probes scatters by a tenth."""
+    found = curvature.quadrature(case[0], *transformer, KEY, num_probes=100, num_matvecs=10, deflate=12)
+    np.testing.assert_allclose(found.weights.sum(1), 1, rtol=1e-4)
+    for order in (2, 3, 4) if case[0].name == "Gauss-Newton" else (2, 4):
         exact = np.trace(np.linalg.matrix_power(case[1], order)) / len(case[1])
         mean, sem = found.moment(order)
-        assert abs(mean - exact) < 4 * sem
-        if order < 3:
-            assert abs(mean - exact) < 0.02 * exact
+        assert abs(mean - exact) < 4 * sem + 1e-4 * exact
+        assert abs(mean - exact) < 0.02 * exact
 
 
 def test_trace(transformer, case):
