@@ -74,6 +74,23 @@ def test_memory_does_not_hold_logits(which):
     assert needed(32) - needed(16) < 5e6
 
 
+@pytest.mark.long
+def test_a_product_at_160m_fits_a_laptop():
+    """2,048 tokens at V = 50304 in under 8 GB, params and vectors among them; as much for twice the tokens."""
+    config = gpt_neox.Config(hidden_size=768, num_layers=12, num_heads=12, intermediate_size=3072)
+    shapes = jax.eval_shape(lambda key: gpt_neox.init(key, config), jax.random.key(0))
+
+    def needed(windows: int) -> int:
+        product = curvature.accumulated(curvature.hessian(surprisal.loss_fn(config)), windows)
+        tokens = jax.ShapeDtypeStruct((windows, 129), np.int32)
+        sizes = jax.jit(product.apply).lower(shapes, tokens, shapes).compile().memory_analysis()
+        return sizes.temp_size_in_bytes + sizes.argument_size_in_bytes + sizes.output_size_in_bytes
+
+    once, twice = needed(16), needed(32)
+    assert once < 8e9
+    assert twice < 1.1 * once
+
+
 def test_gauss_newton_is_positive_and_forgets_a_common_shift(params):
     """v'Gv >= 0, and a vector added to every column of the unembedding, which no softmax sees, has no curvature."""
     product = jax.jit(surprisal.gauss_newton(CONFIG, CHUNK).apply)

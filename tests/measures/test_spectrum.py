@@ -137,6 +137,20 @@ def test_gauss_newton_of_squares_is_twice_the_gram_matrix():
     np.testing.assert_allclose(product.apply(jnp.ones(6), x, vector), 2 * x.T @ (x @ vector) / 20, rtol=1e-4)
 
 
+def test_microbatches_are_the_whole_batch():
+    """Mean of squares of 24 items: in parts of 24, 8 and 1 the same matrix."""
+    x = np.random.default_rng(3).normal(size=(24, 5)).astype(np.float32)
+    product = curvature.hessian(lambda w, x: (jnp.tanh(x @ w) ** 2).mean())
+    vector, w = jnp.arange(5.0), jnp.ones(5) / 3
+    whole = product.apply(w, x, vector)
+    for parts in (1, 3, 24):
+        np.testing.assert_allclose(
+            curvature.accumulated(product, parts).apply(w, x, vector), whole, rtol=1e-4, atol=1e-5
+        )
+    with pytest.raises(InputError, match="24 items in 5 parts"):
+        curvature.accumulated(product, 5).apply(w, x, vector)
+
+
 @pytest.mark.parametrize("choice", [{"method": "half"}, {"num_probes": 0}, {"num_matvecs": 0}])
 def test_bad_choices_are_refused(choice):
     with pytest.raises(InputError):

@@ -11,7 +11,7 @@ checkpoint, because compiled programs are kept by its identity: a fresh lambda a
 
 from dynamics.measures.curvature.density import SpectralDensity, quadrature, spectral_density
 from dynamics.measures.curvature.eigenvalues import ExtremeEigenvalues, ends, extreme_eigenvalues
-from dynamics.measures.curvature.products import Product, gauss_newton, hessian, hvp
+from dynamics.measures.curvature.products import Product, accumulated, gauss_newton, hessian, hvp
 from dynamics.measures.curvature.trace import Forms, Moments, hessian_trace, probe, sketched_trace, trace
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Moments",
     "Product",
     "SpectralDensity",
+    "accumulated",
     "ends",
     "extreme_eigenvalues",
     "gauss_newton",

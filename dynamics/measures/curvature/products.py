@@ -8,6 +8,9 @@ import functools
 from collections.abc import Callable
 
 import jax
+import jax.numpy as jnp
+
+from dynamics.errors import InputError
 
 _KEPT = 64  # products kept
 
@@ -56,3 +59,29 @@ def gauss_newton(outputs_fn, output_loss) -> Product:
             return jax.vjp(lambda p: outputs_fn(p, batch), params)[1](curved)[0]
 
     return Product("Gauss-Newton", apply)
+
+
+@functools.lru_cache(maxsize=_KEPT)
+def accumulated(product: Product, microbatches: int) -> Product:
+    """The same matrix, of a loss that is a mean over equal items, with a batch taken in parts one after another.
+
+    Memory is that of one part: a batch twice as long in twice as many parts takes no more. Every leaf of the batch has
+    the items along its first axis.
+
+    Raises:
+        InputError: when applied to a batch that does not split evenly.
+    """
+
+    def apply(params, batch, vector):
+        count = jax.tree.leaves(batch)[0].shape[0]
+        if microbatches < 1 or count % microbatches:
+            raise InputError(f"a batch of {count} items in {microbatches} parts", expected="a divisor of the batch")
+        parts = jax.tree.map(lambda x: x.reshape(microbatches, -1, *x.shape[1:]), batch)
+
+        def add(total, part):
+            return jax.tree.map(jnp.add, total, product.apply(params, part, vector)), None
+
+        total = jax.lax.scan(add, jax.tree.map(jnp.zeros_like, vector), parts)[0]
+        return jax.tree.map(lambda x: x / microbatches, total)
+
+    return Product(product.name, apply)
