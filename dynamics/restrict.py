@@ -148,5 +148,9 @@ def _singles(config, name: str) -> list[str]:
 def _known(config) -> list[str]:
     """What an error lists: each template with its ranges, such as "layers.0-5.mlp"."""
     templates = models.architecture(config).PARTS
-    ranges = ([f"0-{n - 1}" if (n := _count(config, word)) else word for word in t.split(".")] for t in templates)
-    return ["all", *map(".".join, ranges)]
+    return ["all", *(".".join(_range(word, _count(config, word)) for word in t.split(".")) for t in templates)]
+
+
+def _range(word: str, count: int) -> str:
+    """ "0-5" of six, "0" of one, a plain word as it is."""
+    return word if not count else "0" if count == 1 else f"0-{count - 1}"

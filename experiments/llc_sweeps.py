@@ -69,6 +69,8 @@ def sweep(context: common.Context, unit):
     """Estimates at one checkpoint, one thing varied at a time; NaN where chains went non-finite."""
     loaded = context.load(unit.model, unit.seeds[0], unit.step)
     params, plan, data = jax.device_put(loaded.params), sampling.sampler(), sampling.data(context)
+    if max(data_sizes()) > len(data):
+        raise InputError(f"data_sizes={data_sizes()}", expected=f"at most the {len(data)} windows that the corpus has")
     loss = surprisal.loss_fn(loaded.config)
     options = language_model.known_options(loaded.config, FLAGS.parts) | {"on_unstable": "report"}
     options["top_eigenvalue"] = None  # what varies here hardly moves the bound; `llc --calibrate` is about it

@@ -3,6 +3,8 @@
 Axes: B batch, T tokens, D width, H heads, K head dim, F MLP width, L layers, V vocabulary.
 """
 
+import dataclasses
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -114,6 +116,11 @@ def test_names_of_nothing_are_told(name, near):
     with pytest.raises(InputError, match="unknown part") as told:
         restrict.select(CONFIG, "all", name)
     assert near in str(told.value).rpartition("Did you mean")[2]
+
+
+def test_a_model_of_one_layer_has_layer_0():
+    with pytest.raises(InputError, match=r"Did you mean layers\.0\.mlp "):
+        restrict.select(dataclasses.replace(CONFIG, num_layers=1), "layers.0.mpl")
 
 
 def test_other_bad_calls_are_told():

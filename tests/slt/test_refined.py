@@ -12,6 +12,7 @@ from dynamics import models, restrict, slt
 from dynamics.errors import ChainError, InputError
 from dynamics.measures import surprisal
 from dynamics.models import gpt_neox
+from dynamics.slt import language_model
 from dynamics.slt.plan import Plan
 
 CONFIG = gpt_neox.Config(hidden_size=16, num_layers=2, num_heads=2, intermediate_size=32, vocab_size=61)
@@ -69,6 +70,11 @@ def test_language_model_wrapper_is_the_plain_call():
         slt.estimate_language_model_llc(*given, parts=["layers.1.mpl"])
     with pytest.raises(InputError, match="vocabulary"):
         slt.estimate_language_model_llc(CONFIG, params, tokens + 61, jax.random.key(3), PLAN)
+    for wrong in (tokens[0], tokens[:, :1], tokens.astype(np.float32)):
+        with pytest.raises(InputError, match=r"integers \[N,T\]"):
+            slt.estimate_language_model_llc(CONFIG, params, wrong, jax.random.key(3), PLAN)
+    one, listed = (language_model.known_options(CONFIG, parts)["mask"] for parts in ("embed", ["embed"]))
+    jax.tree.map(np.testing.assert_array_equal, one, listed)
 
 
 def test_restricted_chain_is_the_smaller_problem(problem):
