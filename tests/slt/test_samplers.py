@@ -111,7 +111,7 @@ def test_closed_forms_agree_with_independent_numbers(name):
 SAMPLERS = {
     slt.SGLD: (2.5e-4, 80, 160, 300),
     slt.MALA: (2e-3, 40, 120, 100),
-    slt.SGNHT: (1e-3, 40, 120, 50),
+    slt.SGNHT: (2.5e-4, 40, 120, 100),  # at 1e-3 a few chains in a thousand fling themselves out of w1^2 w2^4
     slt.RMSpropSGLD: (2e-5, 60, 120, 300),
     slt.AdamSGLD: (2e-5, 60, 120, 300),
 }
