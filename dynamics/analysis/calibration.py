@@ -45,6 +45,7 @@ class Calibration:
     sem: np.ndarray  # [K,E,B,G]
     eps_a: np.ndarray  # [K,E,B,G], epsilon (n beta h + gamma) of the stiffest direction
     spacing: np.ndarray  # [K,E,B,G], draws per independent draw of a chain
+    pull_share: np.ndarray  # [K,E,B,G], localization_share: near 1 the pull alone shapes what chains see
     failure: np.ndarray  # [K,E,B,G] of str: a key of FAILURES, or "" for a healthy setting
     top_eigenvalue: np.ndarray  # [K], h
     burn_in: int  # draws left out of every chain
@@ -91,6 +92,7 @@ def _calibration(model: str, seed: int, pairs: list) -> Calibration:
         axes={name: data[0][name].values.astype(np.float64) for name in AXES},
         failure=named(stacked("state"), stacked("warnings")),
         spacing=spacing,
+        pull_share=stacked("localization_share").astype(np.float64),
         top_eigenvalue=np.array([one.attrs["top_eigenvalue"] for one in data], np.float64),
         burn_in=int(data[0].attrs["burn_in"]),
         **{name: stacked(name).astype(np.float64) for name in ("llc", "sem", "eps_a")},
@@ -126,9 +128,11 @@ def _reason(found: Calibration, index: tuple, count: int, healthy: bool) -> str:
     tried, checkpoints = found.failure[0].size, len(found.steps)
     at_all = f"at {'the checkpoint' if checkpoints == 1 else f'all {checkpoints} checkpoints'}"
     if healthy:
+        pull = min(100.0, 100 * found.pull_share[(slice(None), *index)].max())
         return (
             f"{count} of {tried} settings are healthy {at_all}; of these it has the smallest γ, which lets chains "
-            "explore most, then the largest n β, then the largest ε, which gives the most independent draws"
+            "explore most, then the largest n β, then the largest ε, which gives the most independent draws; "
+            f"the pull alone explains up to {pull:.0f} % of how far weights move"
         )
     here = collections.Counter(name for name in found.failure[(slice(None), *index)] if name)
     worst = next(name for name in FAILURES if name in here)

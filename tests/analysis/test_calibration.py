@@ -31,6 +31,8 @@ def unit(step: int, spoil=lambda **setting: "", ess: float = 400.0):
         warnings[place] = ", ".join(word for word in words if word)
     numbers = np.where(state == "unstable", np.nan, 5.0)
     data = {name: (list(AXES), numbers) for name in ("llc", "sem", "chain_loss", "rhat")}
+    pulled = np.broadcast_to(np.array([0.25, 0.75]), shape)  # by localization
+    data |= {"localization_share": (list(AXES), pulled)}
     data |= {"ess": (list(AXES), np.where(state == "unstable", np.nan, ess))}
     data |= {"eps_a": (list(AXES), eps_a), "state": (list(AXES), state), "warnings": (list(AXES), warnings)}
     attributes = {"chains": 4, "draws": 200, "burn_in": 100, "top_eigenvalue": TOP}
@@ -50,6 +52,7 @@ def test_smallest_pull_then_largest_temperature_then_largest_step():
     assert chosen.setting == {"step_size": 1e-4, "nbeta": 100.0, "localization": 1.0}
     assert chosen.num_draws == 100 + 50 * 2  # 200 draws x 4 chains / 400
     assert "10 of 12 settings are healthy at all 2 checkpoints" in chosen.reason
+    assert "up to 25 %" in chosen.reason
     assert "--nbeta=100" in calibration.flags(chosen)
 
 
