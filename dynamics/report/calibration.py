@@ -29,7 +29,7 @@ def _panel(found: Calibration) -> Panel:
         title=f"Sampler settings, {found.model}, seed {found.seed}",
         caption=f"{verb} {settings}: {chosen.reason}.{draws if chosen.num_draws and chosen.healthy else ''} "
         "Numbers are estimates ± standard error over chains; a grey word names what failed. Right of the dashed line "
-        f"ε (n β h + γ) > 4, where chains of SGLD must diverge, h = {_ends(found)} being the largest Hessian eigenvalue.",
+        f"ε (n β h + γ) > 4, where SGLD's chains diverge, h = {_ends(found)} being the largest Hessian eigenvalue.",
         draw=lambda: figures.grid(found, chosen),
     )
 
