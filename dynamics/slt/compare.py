@@ -21,7 +21,7 @@ class Difference(NamedTuple):
     """Of two estimates, `other` minus `one`."""
 
     llc: float
-    sem: float  # between chains; paired where both have as many
+    sem: float  # between chains, paired where both have as many, and of an l(w*) that all chains share
 
 
 def difference(one: LLCEstimate, other: LLCEstimate) -> Difference:
@@ -39,8 +39,10 @@ def difference(one: LLCEstimate, other: LLCEstimate) -> Difference:
             mend="Estimate both again with one sampler.",
         )
     if len(one.per_chain) == len(other.per_chain):
-        return Difference(other.llc - one.llc, sem(other.per_chain - one.per_chain))
-    return Difference(other.llc - one.llc, math.hypot(one.sem, other.sem))
+        shared = one.nbeta * sem(other.loss_trace[:, 0] - one.loss_trace[:, 0]) if one.shared_sem else 0.0
+        return Difference(other.llc - one.llc, math.hypot(sem(other.per_chain - one.per_chain), shared))
+    errors = one.sem, one.shared_sem, other.sem, other.shared_sem
+    return Difference(other.llc - one.llc, math.hypot(*errors))
 
 
 def _settings(one: LLCEstimate, other: LLCEstimate):

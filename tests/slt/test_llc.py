@@ -170,6 +170,19 @@ def test_error_of_a_recycled_baseline_is_that_of_drawing_it(regression):
     assert np.std([one.llc for one in runs], ddof=1) == pytest.approx(stated, rel=0.35)  # 3 SD of a spread of 40
 
 
+def test_error_of_a_difference_knows_the_shared_baseline(regression):
+    data, w = regression
+    settings = {"num_draws": 100, "burn_in": 50, "batch_size": 128, "baseline": "recycled", "nbeta": 50}
+
+    def difference(seed):
+        pair = (estimate(least_squares, at, seed, data=data, step_size=1e-5, **settings) for at in (w, w + 0.3))
+        return slt.difference(*pair)
+
+    found = [difference(seed) for seed in range(40)]
+    spread = np.std([one.llc for one in found], ddof=1)
+    assert spread == pytest.approx(np.mean([one.sem for one in found]), rel=0.35)
+
+
 def test_noise_of_one_chain_is_no_escape(regression):
     """At a low temperature the minibatches' noise makes half of all estimates negative."""
     data, w = regression
