@@ -14,11 +14,15 @@ A pair is one run of each, one after the other. Ours is timed between the ends o
 loss, so that neither has its start-up in it: compilation, data, deep copies. Estimates are compared over the pairs,
 whose chains are independent, within four standard errors.
 
+On a CPU our chains are spread over devices of a core each, which share the two threads: small products do not fill two
+threads, two chains do. `--cpu_devices=1` is JAX's own default.
+
 On an accelerator: `--torch_device=cuda` moves the torch side there; ours runs where JAX does. The cases of interest
 there are `--case=small --chains=10` and `--case=70m`.
 """
 
 import logging
+import os
 import tempfile
 import time
 import warnings
@@ -61,6 +65,9 @@ flags.DEFINE_integer("pairs", 5, "runs of each side", lower_bound=2)
 flags.DEFINE_integer("draws", 0, "steps of a chain (0: the case's own)", lower_bound=0)
 flags.DEFINE_integer("chains", 0, "chains (0: the case's own)", lower_bound=0)
 flags.DEFINE_integer("chain_batch", 0, "our chains at once (0: the library's own choice)", lower_bound=0)
+flags.DEFINE_integer(
+    "cpu_devices", 0, "that the cores are split into for ours (0: one for each chain, while they last)"
+)
 flags.DEFINE_bool("drawn", False, "draw batches, and take our default baseline")
 flags.DEFINE_string("torch_device", "cpu", "of the torch side")
 
@@ -165,10 +172,12 @@ def main(_):
     logging.disable(logging.WARNING)
     case = CASES[FLAGS.case]
     case = case._replace(draws=FLAGS.draws or case.draws, chains=FLAGS.chains or case.chains)
+    jax.config.update("jax_num_cpu_devices", FLAGS.cpu_devices or min(case.chains, os.cpu_count() or 1))
     mine, other = compare(case, FLAGS.pairs, FLAGS.drawn, FLAGS.chain_batch or None, FLAGS.torch_device)
     ratios = [y.per_step / x.per_step for x, y in zip(mine, other, strict=True)]
     print(setting.machine(("jax", "torch", "devinterp", "transformers")))
-    print(f"{FLAGS.case}, {case.chains} chains x {case.draws} draws, {case.windows} x {case.length} tokens")
+    size = f"{case.chains} chains x {case.draws} draws, {case.windows} x {case.length} tokens"
+    print(f"{FLAGS.case}, {size}, ours on {jax.device_count()} devices")
     for name, runs in (("ours", mine), ("devinterp", other)):
         llcs = [run.llc for run in runs]
         error = np.std(llcs, ddof=1) / np.sqrt(len(llcs))
