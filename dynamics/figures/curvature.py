@@ -33,8 +33,11 @@ def sharpness(found: Sequence[Hessians], look: style.Look):
     """Learning rate times the largest eigenvalue over 2, against gradient descent's bound of 1."""
     figure, ax = style.axes("η λ / 2")
     for one in found:
-        ax.plot(one.steps, one.sharpness, label=one.model, markersize=5, linewidth=1.6, **look[one.model])
+        moving = one.sharpness > 0  # the first step of a warm-up has no rate
+        steps, values = one.steps[moving], one.sharpness[moving]
+        ax.plot(steps, values, label=one.model, markersize=5, linewidth=1.6, **look[one.model])
     style.reference(ax, 1.0, "gradient descent's bound", at="left")
+    style.log_y(ax)
     style.step_axis(ax, np.concatenate([one.steps for one in found]).tolist())
     style.legend(figure, ax)
     return figure

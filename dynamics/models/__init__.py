@@ -3,8 +3,8 @@
 Axes: B batch, T tokens, D width, V vocabulary.
 
 Each architecture is one module with `Config`, `init(key, config)`, `hidden_fn(config)`, `unembed_fn(config)` and
-`unembedding(params)`, and the names of its parts, `PARTS` and `PART_GROUPS`; the functions here pick the module by the type of the config, so that
-measures never ask which model they hold.
+`unembedding(params)`, and the names of its parts, `PARTS` and `PART_GROUPS`; the functions here pick the module by
+the type of the config, so that measures never ask which model they hold.
 """
 
 import functools

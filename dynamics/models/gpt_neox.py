@@ -55,7 +55,7 @@ PARTS: dict[str, dict[str, tuple[int, ...]]] = {
 # Names by how finely they cut: the first two leave no weight out.
 _ENDS = ("embed", "final_norm", "unembed")
 PART_GROUPS: dict[str, tuple[str, ...]] = {
-    "layers": (*_ENDS, "layers"),
+    "layers": (_ENDS[0], "layers", *_ENDS[1:]),
     "modules": (*_ENDS, *(f"layers.*.{module}" for module in ("attention_norm", "attention", "mlp_norm", "mlp"))),
     "heads": ("layers.*.attention.heads",),
 }

@@ -57,16 +57,21 @@ def estimate_llc_curve(
     while group := list(islice(remaining, at_once)):
         numbers = range(first, first + len(group))
         keys = [key if common_noise else jax.random.fold_in(key, number) for number in numbers]
-        ends = [
-            _bound(loss_fn, params, data, k, sampler, mask, top_eigenvalue, on_unstable, number)
-            for number, params, k in zip(numbers, group, keys, strict=True)
-        ]
-        for number, params, k, top, traces in zip(
-            numbers, group, keys, ends, _traces(loss_fn, group, data, keys, sampler, mask), strict=True
-        ):
+        ends, refusal = [], None
+        for number, params, k in zip(numbers, group, keys, strict=True):
+            try:
+                ends.append(_bound(loss_fn, params, data, k, sampler, mask, top_eigenvalue, on_unstable, number))
+            except (ChainError, InputError) as error:
+                refusal = error  # told once those before it are out
+                break
+        sound = len(ends)
+        found = _traces(loss_fn, group[:sound], data, keys[:sound], sampler, mask) if sound else ()
+        for number, params, k, top, traces in zip(numbers, group, keys, ends, found, strict=False):
             with _numbered(number):
                 refuse_non_finite(traces, 0, sampler, params)
             yield llc.summarise(loss_fn, params, data, k, sampler, traces, top_eigenvalue=top, **known)
+        if refusal is not None:
+            raise refusal
         first += len(group)
 
 

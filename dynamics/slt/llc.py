@@ -241,7 +241,9 @@ def summarise(
     bound = stability.assess(scales, top_eigenvalue, sampler.bias)
     below = _below(loss_fn, params, data, key, sampler, mask, llc, error)
     found = _found(params, mask, scales, traces, start, trivial_loss, kept)
-    judged = verdict.judge(llc=llc, below=below, mixing=mixed, stability=bound, init_loss=start.loss, **found)
+    acceptance = float(traces.acceptance[:, kept].mean(dtype=np.float64))
+    told = {"mixing": mixed, "stability": bound, "init_loss": start.loss, "acceptance": acceptance, **found}
+    judged = verdict.judge(llc=llc, below=below, **told)
     return LLCEstimate(
         llc=llc,
         sem=sem,
@@ -253,7 +255,7 @@ def summarise(
         init_loss_sem=start.sem,
         **{name: getattr(traces, name) for name in ("distance", "offset", "grad_norm", "probes")},
         **{f"{name}_norm": getattr(traces, name) for name in ("drift", "pull", "noise")},
-        acceptance=float(traces.acceptance[:, kept].mean(dtype=np.float64)),
+        acceptance=acceptance,
         init_norm=_norm(params),
         num_free=centers.num_free(params, mask),
         rhat=mixed.rhat,

@@ -17,6 +17,7 @@ from dynamics.slt.plan import Scales
 from dynamics.slt.stability import Stability
 
 RHAT_LIMIT = 1.1
+STUCK = 0.1  # mean acceptance below which a Metropolis chain hardly moves
 
 _SENTENCES = {
     "local": "The chains stayed in a basin better than the trivial predictor: the estimate is about this model.",
@@ -43,8 +44,9 @@ class Verdict:
         warnings: any of "not converged" (R-hat above 1.1), "convergence unknown", "too few draws" (fewer than 50
             independent ones per chain: the error is not to be relied on), "still spreading" (the distance from w* still
             grows: no stationary distribution), "biased", "unstable" (the step, by the stability bound), "negative",
-            "wrong sign" (below 0, surely or not, and w* looks like a maximum: curvature there is mostly downward, or
-            the loss is below 0, which no cross-entropy of tokens and no squared error is).
+            "wrong sign" (below 0, surely or not, and w* looks like a maximum: curvature there is downward, or
+            the loss is below 0, which no cross-entropy of tokens and no squared error is), "stuck" (nine in ten
+            Metropolis moves are refused).
         chain_loss: mean over chains and draws after the burn-in.
         trivial_loss: of the best constant predictor (log V, Var y), or None.
         relative_distance: mean |w_t - w*| / |w*|.
@@ -100,7 +102,15 @@ def downhill(llc: float, drop: float) -> str:
 
 
 def judge(
-    *, llc: float, where: str, below: str | None, mixing: Mixing, stability: Stability, init_loss: float, **numbers
+    *,
+    llc: float,
+    where: str,
+    below: str | None,
+    mixing: Mixing,
+    stability: Stability,
+    init_loss: float,
+    acceptance: float = math.nan,
+    **numbers,
 ) -> Verdict:
     """Puts the findings in order: the locality where it condemns, then the downhill finding, then the locality.
 
@@ -110,6 +120,7 @@ def judge(
     found = {
         "negative": below is not None,
         "wrong sign": llc < 0 and (stability.at_maximum or init_loss < 0),
+        "stuck": acceptance < STUCK,
         "not converged": mixing.rhat > RHAT_LIMIT,
         "convergence unknown": math.isnan(mixing.rhat),
         "too few draws": mixing.per_chain < diagnostics.ENOUGH,

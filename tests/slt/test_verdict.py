@@ -90,7 +90,9 @@ def test_warnings_are_named_in_the_sentence():
     assert judged(mixing=mixed(rhat=float("nan"))).warnings == ("convergence unknown",)
     assert judged(mixing=mixed(per_chain=49.0)).warnings == ("too few draws",)
     assert judged(mixing=mixed(spreading=True)).warnings == ("still spreading",)
-    assert judged(below="escaped", stability=bound(0.1, smallest=-2.0)).warnings == ("negative", "wrong sign")
+    assert judged(below="escaped", stability=bound(0.1, smallest=-2.0)).warnings == ("negative",)  # a saddle
+    assert judged(acceptance=0.02).warnings == ("stuck",)
+    assert judged(below="escaped", stability=bound(0.1, smallest=-5.0)).warnings == ("negative", "wrong sign")
     assert judged(below="escaped", init_loss=-1.0).warnings == ("negative", "wrong sign")
 
 
