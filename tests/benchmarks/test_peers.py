@@ -21,5 +21,5 @@ def test_products_agree_with_pyhessian():
         pytest.importorskip(package)
     from benchmarks import hvp_vs_pyhessian
 
-    pairs = hvp_vs_pyhessian.compare(hvp_vs_pyhessian.MODELS["tiny"], 2, 8, 2, "cpu")
+    pairs = hvp_vs_pyhessian.compare(hvp_vs_pyhessian.MODELS["tiny"], 2, 8, 2)
     assert max(hvp_vs_pyhessian.apart(*pair) for pair in pairs) < 1e-4
