@@ -13,6 +13,13 @@ import pytest
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+@pytest.fixture(autouse=True, scope="module")
+def forget_programs():
+    """Compiled programs of a module are dropped at its end: kept, they fill gigabytes over a session."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory) -> str:
     """An empty cache folder for suites trained in the session."""
