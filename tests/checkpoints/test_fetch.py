@@ -196,12 +196,13 @@ def test_a_killed_download_goes_on_in_the_next_process(server):
 
 def test_an_interrupt_ends_a_download_and_keeps_what_it_has(server):
     server.fail("/cdn/", "slow", 0.5, 9)
-    program = f"from dynamics.checkpoints import fetch; fetch.fetch({REPO!r}, 'sharded')"
+    # A job in the background inherits the signal ignored.
+    heed = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heed}; from dynamics.checkpoints import fetch; fetch.fetch({REPO!r}, 'sharded')"
     process = subprocess.Popen(
         [sys.executable, "-c", program],
         env={**os.environ, "HF_HUB_OFFLINE": "0"},
         stderr=subprocess.PIPE,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background inherits it ignored
     )
     begun_shards = "blobs/" + "?" * 64 + ".incomplete"
     wait_for(lambda: any(path.stat().st_size for path in hub.place(REPO).glob(begun_shards)))
