@@ -2,7 +2,6 @@
 
 import dataclasses
 import itertools
-import json
 from collections.abc import Sequence
 
 import jax
@@ -84,7 +83,6 @@ def calibrate(context: common.Context, unit: Unit):
         "units": "losses in nats; llc dimensionless",
         "rests_on": f"{plan.num_chains} chains",
         "top_eigenvalue": ends.largest,
-        "axes": json.dumps(list(AXES)),
         "chains": plan.num_chains,
         "draws": plan.num_draws - plan.burn_in,
         "burn_in": plan.burn_in,

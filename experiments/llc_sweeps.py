@@ -78,13 +78,17 @@ def sweep(context: common.Context, unit):
     def at(plan=plan, data: Any = data, loss=loss):
         return _estimate(loss, params, data, jax.random.key(0), plan, options)
 
-    sizes = [at(data=data[:size]) for size in data_sizes()]
-    batches = [
-        [at(dataclasses.replace(plan, batch_size=size, baseline=name)) for size in batch_sizes()] for name in BASELINES
-    ]
+    plain = at()  # a member of every sweep
+
+    def with_batch(size, name):
+        changed = dataclasses.replace(plan, batch_size=size, baseline=name)
+        return plain if changed == plan else at(changed)
+
+    sizes = [plain if size == len(data) else at(data=data[:size]) for size in data_sizes()]
+    batches = [[with_batch(size, name) for size in batch_sizes()] for name in BASELINES]
     predictions = prefix.draw(jax.random.key(2), np.repeat(data, _POSITIONS, axis=0))
     wider = dataclasses.replace(plan, batch_size=_WIDER * (plan.batch_size or 1))
-    kinds = [at(), at(wider, predictions, prefix.loss_fn(loaded.config))]
+    kinds = [plain, at(wider, predictions, prefix.loss_fn(loaded.config))]
     found = {
         **_pair("by_data_size", ("data_size",), sizes),
         **_pair("by_batch", ("baseline", "batch_size"), batches),
