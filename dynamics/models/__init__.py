@@ -3,8 +3,9 @@
 Axes: B batch, T tokens, D width, V vocabulary.
 
 Each architecture is one module with `Config`, `init(key, config)`, `hidden_fn(config)`, `unembed_fn(config)` and
-`unembedding(params)`, and the names of its parts, `PARTS` and `PART_GROUPS`; the functions here pick the module by
-the type of the config, so that measures never ask which model they hold.
+`unembedding(params)`, the names of its parts, `PARTS` and `PART_GROUPS`, and whether it is `CAUSAL`; the functions here
+pick the module by the type of the config, so that measures never ask which model they hold. E is the width of a hidden
+state: D, or D + 1 where its last coordinate is 1 and meets a bias.
 """
 
 import functools
@@ -13,9 +14,10 @@ from types import ModuleType
 import jax.numpy as jnp
 
 from dynamics.errors import InputError
-from dynamics.models import gpt_neox
+from dynamics.models import bert, gpt_neox
 
-ARCHITECTURES: dict[type, ModuleType] = {gpt_neox.Config: gpt_neox}
+Config = gpt_neox.Config | bert.Config
+ARCHITECTURES: dict[type, ModuleType] = {gpt_neox.Config: gpt_neox, bert.Config: bert}
 
 
 def architecture(config) -> ModuleType:
@@ -31,18 +33,28 @@ def init(key, config):
 
 
 def hidden_fn(config):
-    """hidden(params, tokens [B,T], capture=(), intervene=None) -> (h [B,T,D] after the final norm, captured)."""
+    """hidden(params, tokens [B,T], capture=(), intervene=None) -> (h [B,T,E] after the final norm, captured)."""
     return architecture(config).hidden_fn(config)
 
 
 def unembed_fn(config):
-    """unembed(params, h [...,D]) -> logits float32 [...,V]."""
+    """unembed(params, h [...,E]) -> logits float32 [...,V]."""
     return architecture(config).unembed_fn(config)
 
 
 def unembedding(config, params):
-    """The matrix [D,V] of `unembed_fn`, for measures that fuse its product with what they do to the logits."""
+    """The matrix [E,V] of `unembed_fn`, for measures that fuse its product with what they do to the logits."""
     return architecture(config).unembedding(params)
+
+
+def check_causal(config):
+    """Raises InputError for a model that sees the tokens it would be asked to predict."""
+    if not architecture(config).CAUSAL:
+        raise InputError(
+            f"a {architecture(config).__name__.rpartition('.')[2]} asked for its next token",
+            expected="a causal model: this one sees the tokens on either side",
+            mend="Measure it one mask at a time: python -m experiments.masked.",
+        )
 
 
 @functools.cache

@@ -25,6 +25,8 @@ import jax.numpy as jnp
 
 from dynamics.errors import InputError
 
+CAUSAL = True
+
 # Where a value inside a layer can be captured or replaced: (site, shape without the stacked L).
 SITES = {
     "residual": "[B,T,D] the stream as it enters the layer",
