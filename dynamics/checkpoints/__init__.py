@@ -11,16 +11,16 @@ from typing import Any
 import numpy as np
 import safetensors.numpy
 
+from dynamics import models
 from dynamics.checkpoints import convert, fetch, hub, hub_config, tensor_file
 from dynamics.errors import InputError
-from dynamics.models import gpt_neox
 
 
 @dataclasses.dataclass(frozen=True)
 class Checkpoint:
     """A loaded model: what it is, its numbers, and where they came from."""
 
-    config: gpt_neox.Config
+    config: models.Config
     params: Any  # nested dict of NumPy arrays, layers stacked
     provenance: dict[str, Any]  # source, revision, folder, sha256 of each weight file
 
@@ -48,7 +48,7 @@ def load(source: str | Path, revision: str | None = None, *, weights=None, dtype
         return Checkpoint(config, params, {**provenance, "sha256": digests.result()})
 
 
-def config(source: str | Path, revision: str | None = None, *, weights=None) -> gpt_neox.Config:
+def config(source: str | Path, revision: str | None = None, *, weights=None) -> models.Config:
     """The configuration alone of what `load` would give; of a revision that is not here yet, one small file. Raises
     InputError."""
     found = Path(source) if Path(source).is_dir() or revision is None else fetch.local(str(source), revision, weights)
@@ -67,7 +67,7 @@ def find(source: str | Path, revision: str | None = None, *, weights=None) -> Pa
     return fetch.fetch(str(source), revision, weights)
 
 
-def save(folder: str | Path, config: gpt_neox.Config, params, tokenizer: Path | None = None) -> Path:
+def save(folder: str | Path, config: models.Config, params, tokenizer: Path | None = None) -> Path:
     """Writes model.safetensors and config.json (and a copy of `tokenizer`, a tokenizer.json) in the hub's layout.
 
     The folder appears whole or not at all: files are written beside it and renamed into place. Leaves keep their

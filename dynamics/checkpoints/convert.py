@@ -1,100 +1,38 @@
 """Hub tensors to a stacked params tree and back: rearrangement only, no number changes but by a cast.
 
-Axes as in models/gpt_neox.py. A torch Linear stores [out, in]; a flax kernel is [in, out]. GPT-NeoX fuses query, key
-and value per head, [H,3,K], not [3,H,K]: reading it the other way gives a model that runs and is wrong.
+Which tensor goes where, an architecture's layout says (`checkpoints.layouts`).
 """
 
-import dataclasses
 import functools
 import itertools
 import math
 import os
-import re
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import jax
 import numpy as np
 
+from dynamics import models
+from dynamics.checkpoints import layouts
+from dynamics.checkpoints.layouts.rule import Rule
 from dynamics.errors import InputError
-from dynamics.models import gpt_neox
-
-_LAYER = "gpt_neox.layers.{layer}."
-_UNEMBED_NAMES = ("embed_out.weight", "lm_head.weight")  # the hub's, and what transformers 5 writes
-_OLD_BUFFERS = re.compile(r"\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)$")
-
-
-@dataclasses.dataclass(frozen=True)
-class Rule:
-    """One leaf: its hub name, and the array's form on either side."""
-
-    path: tuple[str, ...]
-    hub_name: str  # with {layer} where the leaf is stacked
-    to_flax: Callable[[np.ndarray], np.ndarray] = lambda x: x
-    to_hub: Callable[[np.ndarray], np.ndarray] = lambda x: x
-
-    @property
-    def stacked(self) -> bool:
-        return self.path[0] == "layers"
-
 
 _BLOCK = 1024  # rows and columns that are copied at a time: a few MB
 _LITTLE = 1 << 24  # numbers: where a tree is no larger, the tensor that differs is named when it is its turn
 Part = tuple[Rule, str, np.ndarray]  # the rule, the tensor's name, the array that it fills
 
 
-def _norm(path: tuple[str, ...], hub_name: str) -> list[Rule]:
-    return [Rule((*path, "scale"), hub_name + ".weight"), Rule((*path, "bias"), hub_name + ".bias")]
-
-
-def _dense(path: tuple[str, ...], hub_name: str) -> list[Rule]:
-    kernel = Rule((*path, "kernel"), hub_name + ".weight", to_flax=np.transpose, to_hub=np.transpose)
-    return [kernel, Rule((*path, "bias"), hub_name + ".bias")]
-
-
-def rules(config: gpt_neox.Config) -> list[Rule]:
-    """How every leaf of a GPT-NeoX tree maps to the hub's tensors."""
-    h, k, d = config.num_heads, config.head_dim, config.hidden_size
-    qkv, out = ("layers", "attention", "qkv"), ("layers", "attention", "out")
-    return [
-        Rule(("embed", "embedding"), "gpt_neox.embed_in.weight"),
-        *_norm(("layers", "attention_norm"), _LAYER + "input_layernorm"),
-        *_norm(("layers", "mlp_norm"), _LAYER + "post_attention_layernorm"),
-        Rule(
-            (*qkv, "kernel"),
-            _LAYER + "attention.query_key_value.weight",
-            to_flax=lambda w: w.T.reshape(d, h, 3, k),
-            to_hub=lambda w: w.reshape(d, h * 3 * k).T,
-        ),
-        Rule(
-            (*qkv, "bias"),
-            _LAYER + "attention.query_key_value.bias",
-            to_flax=lambda b: b.reshape(h, 3, k),
-            to_hub=lambda b: b.reshape(-1),
-        ),
-        Rule(
-            (*out, "kernel"),
-            _LAYER + "attention.dense.weight",
-            to_flax=lambda w: w.T.reshape(h, k, d),
-            to_hub=lambda w: w.reshape(h * k, d).T,
-        ),
-        Rule((*out, "bias"), _LAYER + "attention.dense.bias"),
-        *_dense(("layers", "mlp", "up"), _LAYER + "mlp.dense_h_to_4h"),
-        *_dense(("layers", "mlp", "down"), _LAYER + "mlp.dense_4h_to_h"),
-        *_norm(("final_norm",), "gpt_neox.final_layer_norm"),
-        Rule(("unembed", "kernel"), _UNEMBED_NAMES[0], to_flax=np.transpose, to_hub=np.transpose),
-    ]
-
-
-def to_params(config: gpt_neox.Config, tensors, dtype=np.float32):
+def to_params(config: models.Config, tensors, dtype=np.float32):
     """The params tree out of anything with `names()`, `shape(name)` and `read(name)`, which several threads call.
 
     Raises InputError for a missing, an unknown, a misshapen or a non-finite tensor, by name.
     """
-    table = [_named_unembed(rule, tensors.names()) for rule in rules(config)]
+    table = [rule.named(tensors.names()) for rule in layouts.of_config(config).rules(config)]
     _check_names(table, config, tensors.names())
     shapes = _shapes(config)
     _check_sizes(table, shapes, tensors)
+    _check_tied(table, tensors)
     params: dict = {}
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # NumPy casts without the interpreter's lock
         parts = [part for rule in table for part in _parts(params, rule, _get(shapes, rule.path).shape, dtype)]
@@ -103,11 +41,11 @@ def to_params(config: gpt_neox.Config, tensors, dtype=np.float32):
     return params
 
 
-def from_params(config: gpt_neox.Config, params) -> dict[str, np.ndarray]:
+def from_params(config: models.Config, params) -> dict[str, np.ndarray]:
     """Hub tensors of a params tree, the inverse of `to_params`. Raises InputError if the tree is not the config's."""
     _check_tree(_leaf_shapes(params), _leaf_shapes(_shapes(config)))
     tensors = {}
-    for rule in rules(config):
+    for rule in layouts.of_config(config).rules(config):
         leaf = np.asarray(_get(params, rule.path))
         for layer, part in enumerate(leaf if rule.stacked else leaf[None]):
             # safetensors stores the buffer as it lies, so a transposed view must be laid out anew.
@@ -116,8 +54,8 @@ def from_params(config: gpt_neox.Config, params) -> dict[str, np.ndarray]:
 
 
 @functools.lru_cache
-def _shapes(config: gpt_neox.Config):
-    return jax.eval_shape(lambda key: gpt_neox.init(key, config), jax.random.key(0))
+def _shapes(config: models.Config):
+    return jax.eval_shape(lambda key: models.init(key, config), jax.random.key(0))
 
 
 def _leaf_shapes(tree) -> dict[str, tuple[int, ...]]:
@@ -135,29 +73,24 @@ def _check_tree(found: dict[str, tuple[int, ...]], expected: dict[str, tuple[int
             )
 
 
-def _named_unembed(rule: Rule, names: set[str]) -> Rule:
-    if rule.hub_name != _UNEMBED_NAMES[0] or rule.hub_name in names:
-        return rule
-    return dataclasses.replace(rule, hub_name=next((n for n in _UNEMBED_NAMES if n in names), rule.hub_name))
-
-
-def _check_names(table: list[Rule], config: gpt_neox.Config, names: set[str]):
+def _check_names(table: list[Rule], config: models.Config, names: set[str]):
     if config.num_layers > len(names):
         raise InputError(
             f"weights of {len(names)} tensors",
             expected=f"those of the {config.num_layers} layers of config.json",
             mend="Do config.json and the weights belong together?",
         )
-    layers = range(config.num_layers)
+    layers, layout = range(config.num_layers), layouts.of_config(config)
+    beside = {name for rule in table for name in rule.tied}
     expected = {rule.hub_name.format(layer=layer) for rule in table for layer in (layers if rule.stacked else [0])}
     missing = sorted(expected - names)
-    unknown = sorted(name for name in names - expected if not _OLD_BUFFERS.search(name))
+    unknown = sorted(name for name in names - expected - beside if not layout.SKIPPED.fullmatch(name))
     if missing or unknown:
         faults = [f"{len(missing)} missing ({', '.join(missing[:5])})"] if missing else []
         faults += [f"{len(unknown)} unknown ({', '.join(unknown[:5])})"] if unknown else []
         raise InputError(
             "weights with tensors " + " and ".join(faults),
-            expected=f"exactly the {len(expected)} of a {config.num_layers}-layer GPT-NeoX",
+            expected=f"exactly the {len(expected)} of a {config.num_layers}-layer {layout.NAME}",
             mend="Do config.json and the weights belong together?",
         )
 
@@ -173,6 +106,18 @@ def _check_sizes(table: list[Rule], shapes, tensors):
                 expected=f"{wanted} numbers, from config.json",
                 mend="Do they belong together?",
             )
+
+
+def _check_tied(table: list[Rule], tensors):
+    """Raises InputError where a file holds a tied tensor twice, and not the same: one of the two would be ignored."""
+    for rule in table:
+        for name in rule.tied:
+            if name in tensors.names() and not np.array_equal(tensors.read(name), tensors.read(rule.hub_name)):
+                raise InputError(
+                    f"{name} that differs from {rule.hub_name}",
+                    expected="the same tensor, since the two are tied",
+                    mend="Was the model trained with tie_word_embeddings off? That is not supported.",
+                )
 
 
 def _parts(params: dict, rule: Rule, shape: tuple[int, ...], dtype) -> list[Part]:

@@ -198,7 +198,7 @@ class Trunk(nn.Module):
             Block,
             variable_axes={"params": 0},
             split_rngs={"params": True},
-            in_axes=(0, nn.broadcast),
+            in_axes=(0, nn.broadcast),  # pyright: ignore[reportArgumentType]
             out_axes=0,
             length=c.num_layers,
         )
@@ -240,7 +240,7 @@ def hidden_fn(config: Config):
 
 
 def unembedding(params):
-    """The matrix [D+1,V] that hidden states are multiplied with to give logits: the embedding's transpose over the bias.
+    """The matrix [D+1,V] that hidden states are multiplied with to give logits: the embedding transposed over the bias.
 
     What flows back through it reaches the embedding, as is right for a tied matrix.
     """

@@ -1,0 +1,110 @@
+"""GPT-NeoX on the hub. Axes as in models/gpt_neox.py.
+
+Query, key and value are fused per head, [H,3,K], not [3,H,K]: reading it the other way gives a model that runs and is
+wrong.
+"""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from dynamics.checkpoints.layouts.fields import check_fixed, check_sizes
+from dynamics.checkpoints.layouts.rule import Rule, dense, heads_out, norm
+from dynamics.errors import InputError
+from dynamics.models.gpt_neox import Config
+
+NAME, MODEL_TYPE = "GPT-NeoX", "gpt_neox"
+# Buffers of files of 2023.
+SKIPPED = re.compile(r"gpt_neox\.layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)")
+_LAYER = "gpt_neox.layers.{layer}."
+_SIZES = (
+    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"),
+    "max_position_embeddings",
+)
+_FIXED = {
+    "hidden_act": "gelu",
+    "tie_word_embeddings": False,
+    "attention_bias": True,
+}
+
+
+def rules(config: Config) -> list[Rule]:
+    """How every leaf maps to the hub's tensors."""
+    h, k, d = config.num_heads, config.head_dim, config.hidden_size
+    qkv = ("layers", "attention", "qkv")
+    return [
+        Rule(("embed", "embedding"), "gpt_neox.embed_in.weight"),
+        *norm(("layers", "attention_norm"), _LAYER + "input_layernorm"),
+        *norm(("layers", "mlp_norm"), _LAYER + "post_attention_layernorm"),
+        Rule(
+            (*qkv, "kernel"),
+            _LAYER + "attention.query_key_value.weight",
+            to_flax=lambda w: w.T.reshape(d, h, 3, k),
+            to_hub=lambda w: w.reshape(d, h * 3 * k).T,
+        ),
+        Rule(
+            (*qkv, "bias"),
+            _LAYER + "attention.query_key_value.bias",
+            to_flax=lambda b: b.reshape(h, 3, k),
+            to_hub=lambda b: b.reshape(-1),
+        ),
+        *heads_out(("layers", "attention", "out"), _LAYER + "attention.dense", d, h),
+        *dense(("layers", "mlp", "up"), _LAYER + "mlp.dense_h_to_4h"),
+        *dense(("layers", "mlp", "down"), _LAYER + "mlp.dense_4h_to_h"),
+        *norm(("final_norm",), "gpt_neox.final_layer_norm"),
+        # The second name is what transformers 5 writes.
+        Rule(("unembed", "kernel"), "embed_out.weight", np.transpose, np.transpose, others=("lm_head.weight",)),
+    ]
+
+
+def from_hub(fields: Mapping, where: str) -> Config:
+    """Fields of older files (rotary_pct, rotary_emb_base) and of newer ones (rope_parameters). Raises InputError."""
+    check_fixed(fields, _FIXED, where, "as in every Pythia")
+    rope = fields.get("rope_parameters") or fields.get("rope_scaling") or {}
+    if not isinstance(rope, dict):
+        raise InputError(f"{where} with rope_parameters = {rope!r}", expected="an object")
+    kind = rope.get("rope_type", rope.get("type", "default"))
+    if kind != "default":
+        raise InputError.unknown(f"rope type in {where}", kind, ["default"])
+    check_sizes(fields, _SIZES, where)
+    try:
+        return Config(
+            hidden_size=fields["hidden_size"],
+            num_layers=fields["num_hidden_layers"],
+            num_heads=fields["num_attention_heads"],
+            intermediate_size=fields["intermediate_size"],
+            vocab_size=fields["vocab_size"],
+            max_positions=fields["max_position_embeddings"],
+            rotary_fraction=rope.get("partial_rotary_factor", fields.get("rotary_pct", 0.25)),
+            rotary_base=rope.get("rope_theta", fields.get("rotary_emb_base", 10_000.0)),
+            parallel_residual=fields.get("use_parallel_residual", True),
+            layer_norm_eps=fields.get("layer_norm_eps", 1e-5),
+            initializer=fields.get("initializer", "small"),
+        )
+    except KeyError as error:
+        raise InputError(f"{where} without {error}", expected="a complete GPT-NeoX configuration") from error
+
+
+def to_hub(config: Config) -> dict:
+    """Fields that transformers of either age reads; `initializer` is ours and ignored by it."""
+    return {
+        "architectures": ["GPTNeoXForCausalLM"],
+        "model_type": MODEL_TYPE,
+        "hidden_size": config.hidden_size,
+        "num_hidden_layers": config.num_layers,
+        "num_attention_heads": config.num_heads,
+        "intermediate_size": config.intermediate_size,
+        "vocab_size": config.vocab_size,
+        "max_position_embeddings": config.max_positions,
+        "rotary_pct": config.rotary_fraction,
+        "rotary_emb_base": config.rotary_base,
+        "use_parallel_residual": config.parallel_residual,
+        "layer_norm_eps": config.layer_norm_eps,
+        "initializer": config.initializer,
+        "initializer_range": 0.02,
+        "bos_token_id": 0,
+        "eos_token_id": 0,
+        "torch_dtype": "float32",
+        **_FIXED,
+    }

@@ -1,0 +1,75 @@
+"""How one leaf of a params tree maps to the hub's tensors: names, and the array's form on either side.
+
+A torch Linear stores [out, in]; a flax kernel is [in, out].
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+
+
+@dataclasses.dataclass(frozen=True)
+class Rule:
+    """One leaf: its hub name, and the array's form on either side."""
+
+    path: tuple[str, ...]
+    hub_name: str  # with {layer} where the leaf is stacked
+    to_flax: Callable[[np.ndarray], np.ndarray] = lambda x: x
+    to_hub: Callable[[np.ndarray], np.ndarray] = lambda x: x
+    others: tuple[str, ...] = ()  # names that it has in other files, in place of hub_name
+    tied: tuple[str, ...] = ()  # names that may hold the same tensor, beside it or in place of it
+
+    @property
+    def stacked(self) -> bool:
+        return self.path[0] == "layers"
+
+    def named(self, names: set[str]) -> "Rule":
+        """The rule with the name that a file with these `names` has for the tensor."""
+        known = (self.hub_name, *self.others, *self.tied)
+        found = next((name for name in known if name.format(layer=0) in names), self.hub_name)
+        return dataclasses.replace(self, hub_name=found, tied=tuple(n for n in known if n in self.tied and n != found))
+
+
+def norm(path: tuple[str, ...], hub_name: str, *, greek: bool = False) -> list[Rule]:
+    """A LayerNorm's scale and bias; with `greek` they may also be called gamma and beta, as TensorFlow does."""
+    gamma, beta = ((f"{hub_name}.gamma",), (f"{hub_name}.beta",)) if greek else ((), ())
+    return [
+        Rule((*path, "scale"), hub_name + ".weight", others=gamma),
+        Rule((*path, "bias"), hub_name + ".bias", others=beta),
+    ]
+
+
+def dense(path: tuple[str, ...], hub_name: str) -> list[Rule]:
+    """A Linear's matrix, transposed, and its bias."""
+    kernel = Rule((*path, "kernel"), hub_name + ".weight", to_flax=np.transpose, to_hub=np.transpose)
+    return [kernel, Rule((*path, "bias"), hub_name + ".bias")]
+
+
+def heads_in(path: tuple[str, ...], hub_name: str, width: int, heads: int) -> list[Rule]:
+    """A Linear that writes heads, [D,H,K] here and [H K, D] there, and its bias [H,K]."""
+    return [
+        Rule(
+            (*path, "kernel"),
+            hub_name + ".weight",
+            to_flax=lambda w: w.T.reshape(width, heads, -1),
+            to_hub=lambda w: w.reshape(width, -1).T,
+        ),
+        Rule(
+            (*path, "bias"),
+            hub_name + ".bias",
+            to_flax=lambda b: b.reshape(heads, -1),
+            to_hub=lambda b: b.reshape(-1),
+        ),
+    ]
+
+
+def heads_out(path: tuple[str, ...], hub_name: str, width: int, heads: int) -> list[Rule]:
+    """A Linear that reads heads, [H,K,D] here and [D, H K] there, and its bias [D]."""
+    kernel = Rule(
+        (*path, "kernel"),
+        hub_name + ".weight",
+        to_flax=lambda w: w.T.reshape(heads, -1, width),
+        to_hub=lambda w: w.reshape(-1, width).T,
+    )
+    return [kernel, Rule((*path, "bias"), hub_name + ".bias")]
