@@ -57,7 +57,7 @@ _DISK = (
     "expected a readable, writable disk with room. Free some space, or move $DYNAMICS_CACHE or --out, and run the same "
     "command: what was committed stays."
 )
-
+_MEMORY = "expected work that fits the memory. Take fewer windows, seeds or chains at once; what was committed stays."
 
 # signal -> exit code, and what is said
 _ENDS = {
@@ -258,6 +258,11 @@ def main(body: Callable[[], None]):
             body()
         except InputError as error:
             print(f"error: {error}", file=sys.stderr)
+            sys.exit(1)
+        except jax.errors.JaxRuntimeError as error:
+            if "RESOURCE_EXHAUSTED" not in str(error):
+                raise
+            print(f"error: got {str(error).splitlines()[0].rstrip(".")[:200]}; {_MEMORY}", file=sys.stderr)
             sys.exit(1)
         except OSError as error:
             where = f" at {error.filename}" if error.filename else ""

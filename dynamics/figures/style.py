@@ -123,7 +123,7 @@ def log_y(ax):
     low, high = ax.get_ylim()
     few = np.log10(high / low) < 2.2
     ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
-    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+    ax.yaxis.set_major_formatter(FuncFormatter(plain))
     ax.yaxis.set_minor_formatter(NullFormatter())
 
 
@@ -138,12 +138,13 @@ def signed_log_y(ax, values):
     ax.set_yscale("symlog", linthresh=threshold, linscale=0.5)
     few = sizes.size and sizes.max() < 20 * threshold
     ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=threshold, subs=(1, 2, 5) if few else (1,)))
-    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+    ax.yaxis.set_major_formatter(FuncFormatter(plain))
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.axhline(0, color=QUIET, linewidth=0.8)
 
 
-def _plain(value: float, _) -> str:
+def plain(value: float, _=None) -> str:
+    """A tick's number; the second argument is matplotlib's, its position."""
     return f"{value:g}".replace("-", "−")
 
 

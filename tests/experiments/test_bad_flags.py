@@ -30,6 +30,8 @@ def trained(tmp_path_factory):
         ("weights", ["--corpus=/no/such/file", "--bins=64"], ["/no/such/file", "does not exist"]),
         ("convergence", ["--seeds=0"], ["1 seed", "two or more"]),
         ("curvature", ["--context=100000"], ["--context=100000", "at most 256, the positions of smoke-16"]),
+        ("curvature", ["--hessian_windows=100000"], ["--hessian_windows=100000", "at most", "windows of 64 tokens"]),
+        ("curvature", ["--eigenvalues=99", "--block=layers.0.attention.heads.1"], ["k = 99", "num_matvecs = 16"]),
         ("llc", ["--step_size=1e9", "--on_unstable=refuse"], ["diverge"]),
         ("llc", ["--step_size=1e9", "--on_unstable=report"], ["chain"]),
     ],
