@@ -262,7 +262,7 @@ def main(body: Callable[[], None]):
         except jax.errors.JaxRuntimeError as error:
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
-            print(f"error: got {str(error).splitlines()[0].rstrip(".")[:200]}; {_MEMORY}", file=sys.stderr)
+            print(f"error: got {str(error).splitlines()[0][:200]}; {_MEMORY}", file=sys.stderr)
             sys.exit(1)
         except OSError as error:
             where = f" at {error.filename}" if error.filename else ""
