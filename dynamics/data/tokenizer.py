@@ -1,5 +1,9 @@
-"""Byte-level BPE: trained on the embedded corpus for the nano suite, read from tokenizer.json for all others."""
+"""Byte-level BPE trained on the embedded corpus for the suites made here; what lies beside the weights for all others.
 
+That is a tokenizer.json or, of BERTs that have none, a vocab.txt of word pieces.
+"""
+
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,18 +15,29 @@ from dynamics.data.corpus import Corpus
 from dynamics.errors import InputError
 
 SEPARATOR = "<|endoftext|>"  # stands before every document, as in Pythia's training data
+MASK = "<|mask|>"  # of the masked suites made here
+# BERT's: around every text, and for what can be a token's stead.
+_FRAME, _BERT_MASK = ("[CLS]", "[SEP]"), "[MASK]"
+_WORD_PIECES = ("[PAD]", "[UNK]", *_FRAME, _BERT_MASK)
 
 
-def train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """A byte-level BPE of exactly `vocab_size` ids; id 0 is the document separator, as in Pythia. Raises InputError."""
-    if vocab_size < 257:
-        raise InputError(f"a vocabulary of {vocab_size}", expected="at least 257 ids: the separator and every byte")
+def train(texts: Iterable[str], vocab_size: int, *, masks: bool = False) -> Tokenizer:
+    """A byte-level BPE of exactly `vocab_size` ids; id 0 is the document separator, as in Pythia.
+
+    With `masks`, id 1 is the mask token. Raises InputError.
+    """
+    special = [SEPARATOR, MASK] if masks else [SEPARATOR]
+    if vocab_size < 256 + len(special):
+        marks = "the separator, the mask" if masks else "the separator"
+        raise InputError(
+            f"a vocabulary of {vocab_size}", expected=f"at least {256 + len(special)} ids: {marks} and every byte"
+        )
     tokenizer = Tokenizer(tokenizers.models.BPE())
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = tokenizers.decoders.ByteLevel()
     trainer = tokenizers.trainers.BpeTrainer(
         vocab_size=vocab_size,
-        special_tokens=[SEPARATOR],
+        special_tokens=special,
         initial_alphabet=tokenizers.pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
@@ -35,24 +50,86 @@ def train(texts: Iterable[str], vocab_size: int) -> Tokenizer:
 
 
 def load(folder: Path) -> Tokenizer:
-    """The tokenizer of a checkpoint folder. Raises InputError where tokenizer.json is missing or damaged."""
+    """The tokenizer of a checkpoint folder: tokenizer.json, else BERT's vocab.txt.
+
+    Raises InputError where both are missing or the one that is there is damaged.
+    """
     path = Path(folder) / "tokenizer.json"
+    if not path.is_file() and (Path(folder) / "vocab.txt").is_file():
+        return _word_pieces(Path(folder))
     if not path.is_file():
         raise InputError(
             f"{folder} without tokenizer.json",
-            expected="the suite's own tokenizer beside the weights",
+            expected="the suite's own tokenizer beside the weights (or vocab.txt, of a BERT)",
             mend="Copy it there; every Pythia checkpoint shares one.",
         )
     try:
-        return Tokenizer.from_file(str(path))
+        tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # tokenizers raises bare Exception
         raise InputError(f"{path}, unreadable: {error}", expected="a tokenizer.json") from error
+    # A file may ask for every text to be cut to the model's positions.
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
 
 
 def encode(tokenizer: Tokenizer, corpus: Corpus) -> list[np.ndarray]:
-    """Token ids of every document, int32, each headed by the separator. Raises InputError if it is unknown."""
-    separator = tokenizer.token_to_id(SEPARATOR)
-    if separator is None:
-        raise InputError(f"a tokenizer without {SEPARATOR}", expected="the GPT-NeoX document separator")
+    """Token ids of every document, int32, each headed by what the tokenizer has to head one. Raises InputError."""
+    head = separator(tokenizer)
     encodings = tokenizer.encode_batch_fast([d.text for d in corpus.documents], add_special_tokens=False)
-    return [np.asarray([separator, *encoding.ids], np.int32) for encoding in encodings]
+    return [np.asarray([head, *encoding.ids], np.int32) for encoding in encodings]
+
+
+def separator(tokenizer: Tokenizer) -> int:
+    """The id that stands before a document: GPT-NeoX's <|endoftext|> or BERT's [CLS]. Raises InputError."""
+    return _id_of(tokenizer, (SEPARATOR, _FRAME[0]), "a token that heads a document")
+
+
+def mask(tokenizer: Tokenizer) -> int:
+    """The id that stands for a hidden token. Raises InputError."""
+    return _id_of(tokenizer, (_BERT_MASK, MASK), "a token that stands for a hidden one, as every masked LM has")
+
+
+def frame(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The ids that a model expects before and after every text it reads: BERT's [CLS] and [SEP], else none."""
+    before, after = (tokenizer.token_to_id(name) for name in _FRAME)
+    return ((), ()) if before is None or after is None else ((before,), (after,))
+
+
+def _id_of(tokenizer: Tokenizer, names: tuple[str, ...], expected: str) -> int:
+    for name in names:
+        if (found := tokenizer.token_to_id(name)) is not None:
+            return found
+    raise InputError(f"a tokenizer without {' or '.join(names)}", expected=expected)
+
+
+def _word_pieces(folder: Path) -> Tokenizer:
+    """BERT's tokenizer out of vocab.txt; in lower case unless tokenizer_config.json says otherwise."""
+    path = folder / "vocab.txt"
+    try:
+        model = tokenizers.models.WordPiece.from_file(str(path), unk_token="[UNK]")
+    except Exception as error:  # tokenizers raises bare Exception
+        raise InputError(f"{path}, unreadable: {error}", expected="a word piece on every line") from error
+    tokenizer = Tokenizer(model)
+    missing = [name for name in _WORD_PIECES if tokenizer.token_to_id(name) is None]
+    if missing:
+        raise InputError(f"{path} without {', '.join(missing)}", expected="a BERT's word pieces")
+    tokenizer.normalizer = tokenizers.normalizers.BertNormalizer(**_normalizer_config(folder))
+    tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.BertPreTokenizer()
+    tokenizer.decoder = tokenizers.decoders.WordPiece(prefix="##")
+    tokenizer.add_special_tokens(list(_WORD_PIECES))
+    return tokenizer
+
+
+def _normalizer_config(folder: Path) -> dict:
+    path = folder / "tokenizer_config.json"
+    names = {"lowercase": "do_lower_case", "strip_accents": "strip_accents"}
+    names["handle_chinese_chars"] = "tokenize_chinese_chars"
+    try:
+        stored = json.loads(path.read_bytes()) if path.is_file() else {}
+        fields = {ours: stored[theirs] for ours, theirs in names.items() if theirs in stored.keys()}
+    except (ValueError, AttributeError, RecursionError) as error:
+        raise InputError(f"{path}, unreadable: {error}", expected="a JSON object") from error
+    if not all(value is None or isinstance(value, bool) for value in fields.values()):
+        raise InputError(f"{path} with {fields}", expected="true or false for each")
+    return {"lowercase": True, **fields}

@@ -1,0 +1,99 @@
+"""BERT's word pieces out of vocab.txt, and the ids that each tokenizer has for a document's head and a hidden token."""
+
+import json
+
+import numpy as np
+import pytest
+
+from dynamics.data import tokenizer
+from dynamics.data.corpus import Corpus, Document
+from dynamics.errors import InputError
+
+PIECES = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    "the",
+    "Seeds",
+    "seeds",
+    "di",
+    "##ver",
+    "##ge",
+    ".",
+    "cafe",
+    "Ca",
+]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    (tmp_path / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
+    return tmp_path
+
+
+def encoded(found, text: str) -> list[str]:
+    (ids,) = tokenizer.encode(found, Corpus("some", (Document("0", "text", text),)))
+    assert ids.dtype == np.int32
+    return [PIECES[k] for k in ids]
+
+
+def test_words_fall_into_their_longest_pieces(folder):
+    found = tokenizer.load(folder)
+    assert encoded(found, "The SEEDS diverge.\n") == ["[CLS]", "the", "seeds", "di", "##ver", "##ge", "."]
+    assert encoded(found, "other café") == ["[CLS]", "[UNK]", "cafe"]
+    assert encoded(found, "the [MASK]") == ["[CLS]", "the", "[MASK]"]
+    assert found.decode([8, 9, 10]) == "diverge"
+
+
+def test_case_is_kept_where_the_configuration_says_so(folder):
+    (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": False, "strip_accents": None}))
+    assert encoded(tokenizer.load(folder), "Seeds seeds") == ["[CLS]", "Seeds", "seeds"]
+
+
+def test_long_texts_are_not_cut(folder):
+    found = tokenizer.load(folder)
+    found.enable_truncation(4)
+    found.enable_padding(length=9)
+    found.save(str(folder / "tokenizer.json"))
+    assert encoded(tokenizer.load(folder), "the " * 50) == ["[CLS]", *["the"] * 50]
+
+
+def test_transformers_cuts_words_alike(folder):
+    transformers = pytest.importorskip("transformers")
+    theirs = transformers.BertTokenizer(str(folder / "vocab.txt"))
+    text = "The seeds diverge. Café di\u00adverge, [SEP] the\tseeds 你 seedsdi"
+    ids = theirs(text, add_special_tokens=False)["input_ids"]
+    assert encoded(tokenizer.load(folder), text) == ["[CLS]", *(PIECES[k] for k in ids)]
+
+
+def test_special_ids_of_a_bert(folder):
+    found = tokenizer.load(folder)
+    assert (tokenizer.separator(found), tokenizer.mask(found)) == (2, 4)
+    assert tokenizer.frame(found) == ((2,), (3,))
+
+
+def test_special_ids_of_our_own():
+    found = tokenizer.train(["some words to merge"] * 3, 260, masks=True)
+    assert found.get_vocab_size() == 260
+    assert (tokenizer.separator(found), tokenizer.mask(found)) == (0, 1)
+    assert tokenizer.frame(found) == ((), ())
+    plain = tokenizer.train(["some words to merge"] * 3, 260)
+    with pytest.raises(InputError, match=r"a tokenizer without \[MASK\] or <\|mask\|>"):
+        tokenizer.mask(plain)
+    with pytest.raises(InputError, match=r"a vocabulary of 257; expected at least 258 ids.*the mask"):
+        tokenizer.train(["text"], 257, masks=True)
+
+
+def test_a_vocabulary_that_is_no_berts_is_refused(folder):
+    (folder / "vocab.txt").write_text("[UNK]\na\nb\n")
+    with pytest.raises(InputError, match=r"vocab\.txt without \[PAD\], \[CLS\], \[SEP\], \[MASK\]"):
+        tokenizer.load(folder)
+
+
+@pytest.mark.parametrize("text", ["{", "[]", '{"do_lower_case": "no"}', "3"])
+def test_a_damaged_configuration_is_refused(folder, text):
+    (folder / "tokenizer_config.json").write_text(text)
+    with pytest.raises(InputError, match=r"tokenizer_config\.json"):
+        tokenizer.load(folder)
