@@ -123,11 +123,11 @@ def _word_pieces(folder: Path) -> Tokenizer:
 
 def _normalizer_config(folder: Path) -> dict:
     path = folder / "tokenizer_config.json"
-    names = {"lowercase": "do_lower_case", "strip_accents": "strip_accents"}
-    names["handle_chinese_chars"] = "tokenize_chinese_chars"
+    known = {"do_lower_case": "lowercase", "strip_accents": "strip_accents"}
+    known["tokenize_chinese_chars"] = "handle_chinese_chars"
     try:
         stored = json.loads(path.read_bytes()) if path.is_file() else {}
-        fields = {ours: stored[theirs] for ours, theirs in names.items() if theirs in stored.keys()}
+        fields = {known[name]: value for name, value in stored.items() if name in known}
     except (ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}, unreadable: {error}", expected="a JSON object") from error
     if not all(value is None or isinstance(value, bool) for value in fields.values()):
