@@ -17,6 +17,7 @@ import importlib
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 from tokenizers import Encoding
@@ -138,7 +139,7 @@ def tagger(name: str) -> Tagger:
         ) from error
     if not callable(found):
         raise InputError(f"the tagger {name}, a {type(found).__name__}", expected="a function of a list of words")
-    return found
+    return cast(Tagger, found)
 
 
 def _closed_class(word: str) -> str:
