@@ -1,0 +1,121 @@
+"""What the ids of a byte-level BPE spell, and the encoding of every prefix of a text of bytes.
+
+Axes: V vocabulary, N bytes of a text.
+"""
+
+import json
+from collections.abc import Sequence
+
+from tokenizers import Tokenizer
+
+from dynamics.errors import InputError
+
+_LAST = 0xBF  # a continuation byte that completes a character without making it a space, where any can
+_UNKNOWN = "\ufffd"
+
+
+def alphabet() -> dict[str, int]:
+    """Character -> byte of the alphabet in which byte-level BPE writes its tokens (Radford et al. 2019).
+
+    Printable bytes stand for themselves; the others, in order, for the characters from U+0100 on.
+    """
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + k): byte for k, byte in enumerate(others)}
+
+
+def spelled(tokenizer: Tokenizer, vocab_size: int) -> list[bytes | None]:
+    """The bytes of every id, [V]; None for ids that spell nothing: the separator, other special ids, padded rows.
+
+    Raises InputError for a tokenizer that is no byte-level BPE, or with ids beyond `vocab_size`.
+    """
+    check_byte_level(tokenizer)
+    letters, added = alphabet(), tokenizer.get_added_tokens_decoder()
+    words: list[bytes | None] = [None] * vocab_size
+    for piece, index in tokenizer.get_vocab(with_added_tokens=True).items():
+        if index >= vocab_size:
+            raise InputError(
+                f"the token {piece!r} with the id {index}",
+                expected=f"ids below {vocab_size}, the model's vocabulary",
+                mend="Is this the model's own tokenizer?",
+            )
+        if index in added:  # written as it is, not in the alphabet
+            words[index] = None if added[index].special else added[index].content.encode()
+        elif all(letter in letters for letter in piece):
+            words[index] = bytes(letters[letter] for letter in piece)
+        else:
+            raise InputError(f"the token {piece!r}", expected="the alphabet of a byte-level BPE")
+    return words
+
+
+def check_byte_level(tokenizer: Tokenizer):
+    """Raises InputError unless the tokenizer is a byte-level BPE, of which every id's bytes are known."""
+    parts = json.loads(tokenizer.to_str())
+    steps = [parts["pre_tokenizer"] or {}]
+    steps += steps[0].get("pretokenizers", [])
+    kind = parts["model"].get("type")
+    if kind != "BPE" or not any(step.get("type") == "ByteLevel" for step in steps):
+        raise InputError(
+            f"a tokenizer of the kind {kind} without bytes" if kind == "BPE" else f"a tokenizer of the kind {kind}",
+            expected="a byte-level BPE, whose ids spell bytes",
+            mend="Models of word pieces cannot be compared byte by byte.",
+        )
+
+
+def encode_prefixes(tokenizer: Tokenizer, text: bytes, words: Sequence[bytes | None]) -> list[list[int]]:
+    """The tokenizer's own encoding of text[:0], text[:1], ... text[:N], none with a separator: N + 1 lists of ids.
+
+    Where a prefix ends within a character, its pieces are those of the text with the character completed, and the last
+    piece is encoded without what was completed. `words` is what `spelled` gives. Raises InputError where an encoding
+    does not spell its own prefix (a tokenizer that normalises, or adds a space, and a text that it changes).
+    """
+    found, ends, tails = [], [], []
+    for end in range(len(text) + 1):
+        start = _whole(text[:end])
+        ends.append(start)
+        tails.append(text[start:end])
+    whole = tokenizer.encode_batch_fast([text[:end].decode() for end in ends], add_special_tokens=False)
+    for end, (encoding, tail) in enumerate(zip(whole, tails, strict=True)):
+        ids = _within(tokenizer, text[: ends[end]].decode(), tail) if tail else list(encoding.ids)
+        if _spell(ids, words) != text[:end]:
+            ids = [*encoding.ids, *(words.index(bytes([byte])) for byte in tail)] if tail else ids
+        if _spell(ids, words) != text[:end]:
+            raise InputError(
+                f"a text of which the tokenizer encodes {text[max(0, end - 20) : end]!r} as other bytes",
+                expected="text that its encoding spells again",
+                mend="Normalise the text to NFC; a tokenizer that adds a space before the text cannot be used.",
+            )
+        found.append(ids)
+    return found
+
+
+def _whole(prefix: bytes) -> int:
+    """How many bytes of a prefix of UTF-8 are whole characters."""
+    for back in range(1, min(3, len(prefix)) + 1):
+        byte = prefix[-back]
+        if byte >= 0xC0:
+            length = 2 + (byte >= 0xE0) + (byte >= 0xF0)
+            return len(prefix) - back if length > back else len(prefix)
+        if byte < 0x80:
+            break
+    return len(prefix)
+
+
+def _within(tokenizer: Tokenizer, text: str, tail: bytes) -> list[int]:
+    """Ids of `text` and of the first bytes `tail` of one more character."""
+    length = 2 + (tail[0] >= 0xE0) + (tail[0] >= 0xF0)
+    try:
+        character = (tail + bytes([_LAST] * (length - len(tail)))).decode()
+    except UnicodeDecodeError:
+        character = _UNKNOWN
+    completed = text + character
+    ids = tokenizer.encode(completed, add_special_tokens=False).ids
+    piece = tokenizer.pre_tokenizer.pre_tokenize_str(completed)[-1][0]  # pyright: ignore[reportOptionalMemberAccess]
+    letters = {byte: letter for letter, byte in alphabet().items()}
+    last = [token.id for token in tokenizer.model.tokenize(piece)]
+    kept = piece[: -len(character.encode())] + "".join(letters[byte] for byte in tail)
+    return ids[: len(ids) - len(last)] + [token.id for token in tokenizer.model.tokenize(kept)]
+
+
+def _spell(ids: Sequence[int], words: Sequence[bytes | None]) -> bytes:
+    return b"".join(words[index] or b"" for index in ids)
