@@ -6,6 +6,7 @@ Half a minute on 2 cores once the suite is trained. Expect a seed-pair KL of 0.4
 initialisation), a minimum near the unigram stage, and a later rise.
 """
 
+import jax
 import numpy as np
 import xarray as xr
 from absl import flags
@@ -62,7 +63,11 @@ def seed_divergence(context: common.Context, unit: Unit):
     config = loaded[0].config
     log_unigram = ngram.add_one_unigram(context.train_documents, config.vocab_size)
     numbers = divergence.seed_divergence(config, params, text.tokens, documents=text.document, log_unigram=log_unigram)
-    return _dataset(numbers, text, unit), [checkpoint.provenance for checkpoint in loaded]
+    found = _dataset(numbers, text, unit)
+    found["parameters"] = sum(leaf.size for leaf in jax.tree.leaves(loaded[0].params))
+    if context.suite.learning_rate is not None:
+        found["learning_rate"] = context.suite.learning_rate(unit.model, unit.step)
+    return found, [checkpoint.provenance for checkpoint in loaded]
 
 
 def _dataset(numbers: dict, text, unit: Unit) -> xr.Dataset:

@@ -116,10 +116,10 @@ def interaction_variance(kl: np.ndarray, weights: np.ndarray) -> float:
 def log_limits(mean: float, sources: list[Source], level: float) -> tuple[float, float, float]:
     """Limits of theta > 0 from the summed errors of ln theta, and its standard error: (low, high, sem).
 
-    Student's t is corrected for skewness. Of several sources, t^2 is three quarters that on Satterthwaite's (1946) degrees
-    of freedom and two parts the mean of each source's own t^2 by its share of the variance (Graybill & Wang 1980). The
-    first alone is short where a source of two degrees of freedom looks small by chance (.90-.93 at three seeds), the
-    second alone long.
+    Student's t is corrected for skewness. Of several sources, t^2 is three quarters that on Satterthwaite's (1946)
+    degrees of freedom and one quarter the mean of each source's own t^2 by its share of the variance (Graybill & Wang
+    1980). The first alone is short where a source of two degrees of freedom looks small by chance (.90-.93 at three
+    seeds), the second alone long.
     """
     variance = sum(s.variance for s in sources)
     if variance == 0:
