@@ -91,7 +91,8 @@ def from_contexts(probabilities, contexts, plan: Plan, canonical: bool = False) 
     spelled = plan.child[plan.ahead] < nodes - 1  # [G,N,K,256]
     possible = jnp.any(_arriving(spelled, fill=False) & (back > -jnp.inf)[..., None], axis=2)
     byte = jnp.where(possible, jnp.maximum(byte, _LEAST), 0.0)
-    outcomes = jnp.concatenate([byte, (weight[..., 0] * silent)[..., None]], axis=-1)
+    end = jnp.maximum(weight[..., 0] * silent, _LEAST) if len(plan.silent) else jnp.zeros_like(silent)
+    outcomes = jnp.concatenate([byte, end[..., None]], axis=-1)
     covers = _arriving(through).at[:, :, 0].set(0.0).at[:, 0, 0].set(1.0)  # before the first byte nothing is covered
     log_prefix = jnp.log(jnp.einsum("gnk,gnk->gn", weight, covers)) + largest[..., 0]
     return NextByte(jnp.log(outcomes) - jnp.log(outcomes.sum(-1, keepdims=True)), log_prefix, log_a)
@@ -125,6 +126,8 @@ def _boundaries(log_step):
 def compare(log_probs) -> tuple[np.ndarray, np.ndarray]:
     """KL(i || j) and Jensen-Shannon divergence of every pair of models: [S,G,N,O] -> two [S,S,G,N], nats.
 
+    An outcome that one of them can give nowhere (a byte that its vocabulary lacks, such as 0xC0, which UTF-8 never
+    has) is left out of all, and the rest taken for the whole: it would make every divergence infinite.
     Raises InputError for fewer than two models, or for models that have not read the same texts.
     """
     shapes = {np.shape(one) for one in log_probs}
@@ -133,6 +136,5 @@ def compare(log_probs) -> tuple[np.ndarray, np.ndarray]:
     logs = np.stack([np.asarray(one) for one in log_probs])
     if len(logs) < 2:
         raise InputError(f"{len(logs)} model", expected="two or more, to have a pair")
-    # An outcome that no model can give anywhere tells nothing, and would cost close pairs their digits.
-    logs = logs[..., (logs > -np.inf).any(axis=tuple(range(logs.ndim - 1)))]
+    logs = logs[..., (logs > -np.inf).any(axis=tuple(range(1, logs.ndim - 1))).all(axis=0)]
     return np.asarray(divergence.pairwise_kl(logs)), np.asarray(divergence.pairwise_js(logs))
