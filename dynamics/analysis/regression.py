@@ -7,8 +7,8 @@ Equation 6 of "Convergence and Divergence of Language Models under Different Ran
 with conv = -KL in nats. As printed, without c, it is not identified: the indicators of each group sum to one. Here each
 group has a reference level whose coefficient is zero: the most frequent tag, the smallest model. Without tags the
 groups are content word, function word, no word. Errors are clustered by document (Liang & Zeger 1986) with the
-correction G / (G - 1) * (n - 1) / (n - C) and Student's t on G - 1: predictions of one text depend on each other, and so
-do those of two models of one token.
+correction G / (G - 1) * (n - 1) / (n - C) and Student's t on G - 1: predictions of one text depend on each other, and
+so do those of two models of one token.
 
 Axes: K steps, N predictions of one model, M models, n = M N, C columns, G documents.
 """
@@ -122,7 +122,8 @@ def design(known: Text, models: Sequence[str], kept: np.ndarray) -> Design:
 
 def identified(matrix: np.ndarray, names: Sequence[str], references: dict[str, str]) -> Design:
     """Drops every column that lies in the span of those before it (a column of zeros does), by Gram-Schmidt."""
-    basis, kept = np.empty(matrix.shape, order="F"), []
+    kept: list[int] = []
+    basis = np.empty(matrix.shape, order="F")
     for k, column in enumerate(matrix.T):
         rest = column
         for _ in range(2):  # once more, since one pass leaves what rounding put back
