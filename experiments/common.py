@@ -27,8 +27,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
     "suite",
     "nano",
-    "nano, smoke (trained here on first use), pythia, polypythia, polypythia-data, polypythia-weights, multibert, or a "
-    "toml file that describes one (dynamics/suite/file.py)",
+    "nano, smoke, nano-masked, smoke-masked (trained here on first use), pythia, polypythia, polypythia-data, "
+    "polypythia-weights, multibert, or a toml file that describes one (dynamics/suite/file.py)",
 )
 flags.DEFINE_list("models", None, "models of the suite; default all that it has")
 flags.DEFINE_list("seeds", None, "seeds; default all")
@@ -45,6 +45,8 @@ flags.DEFINE_integer("windows", 160, "windows to measure divergence and surprisa
 SUITES: dict[str, Callable[[], suite.Suite]] = {
     "nano": functools.partial(nano.suite, "nano"),
     "smoke": functools.partial(nano.suite, "smoke"),
+    "nano-masked": functools.partial(nano.suite, "nano-masked"),
+    "smoke-masked": functools.partial(nano.suite, "smoke-masked"),
     "pythia": suite.pythia,
     "polypythia": suite.polypythia,
     "polypythia-data": suite.polypythia_data,

@@ -15,7 +15,7 @@ from dynamics.data.corpus import Corpus
 from dynamics.errors import InputError
 
 SEPARATOR = "<|endoftext|>"  # stands before every document, as in Pythia's training data
-MASK = "<|mask|>"  # of the masked suites made here
+MASK, MASK_ID = "<|mask|>", 1  # of the masked suites made here
 # BERT's: around every text, and for what can be a token's stead.
 _FRAME, _BERT_MASK = ("[CLS]", "[SEP]"), "[MASK]"
 _WORD_PIECES = ("[PAD]", "[UNK]", *_FRAME, _BERT_MASK)

@@ -1,6 +1,7 @@
-"""The nano suite: small GPT-NeoX models of several seeds, trained on first use on the embedded corpus.
+"""Suites that are trained here, on first use, on the embedded corpus: small models of several seeds.
 
-`nano` is the default of every experiment; `smoke` is the same path in seconds, to check an installation.
+`nano`, GPT-NeoX, is the default of every experiment; `smoke` is the same path in seconds, to check an installation.
+`nano-masked` and `smoke-masked` are BERTs.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ from filelock import FileLock
 
 from dynamics.cache import cache_root
 from dynamics.data import corpus, tokenizer
-from dynamics.models import gpt_neox
+from dynamics.models import bert, gpt_neox
 from dynamics.suite import Suite, folder_tree
 from dynamics.training import pretrain
 from dynamics.training.recipe import Recipe
@@ -28,6 +29,19 @@ def _recipe(name: str, width: int, depth: int, heads: int, vocab: int, **numbers
         intermediate_size=4 * width,
         vocab_size=vocab,
         max_positions=256,
+    )
+    return Recipe(name=name, config=config, **numbers)
+
+
+def _masked(name: str, width: int, depth: int, heads: int, vocab: int, **numbers) -> Recipe:
+    config = bert.Config(
+        hidden_size=width,
+        num_layers=depth,
+        num_heads=heads,
+        intermediate_size=4 * width,
+        vocab_size=vocab,
+        max_positions=128,
+        initializer_range=0.02 * (768 / width) ** 0.5,  # BERT-base's gain at this width
     )
     return Recipe(name=name, config=config, **numbers)
 
@@ -46,6 +60,12 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
         _recipe("smoke-16", 16, 1, 2, 512, num_steps=32, batch_size=4, context=64, warmup=4),
         _recipe("smoke-24", 24, 1, 3, 512, num_steps=32, batch_size=4, context=64, warmup=4),
     ),
+    # Above these rates the larger one, whose norms follow its residual sums, stays at the unigram distribution.
+    "nano-masked": (
+        _masked("masked-32", 32, 2, 2, 512, num_steps=640, batch_size=16, peak_rate=1e-2, warmup=64),
+        _masked("masked-64", 64, 2, 4, 512, num_steps=640, batch_size=16, peak_rate=5e-3, warmup=64),
+    ),
+    "smoke-masked": (_masked("masked-16", 16, 1, 2, 512, num_steps=32, batch_size=4, context=64, warmup=4),),
 }
 
 
@@ -77,16 +97,17 @@ def _train(name: str, recipe: Recipe, folder: Path, progress: Callable[[int], No
     if _done(target).exists():  # another process was first
         return
     target.mkdir(exist_ok=True)
-    stream, tokenizer_file = _stream(folder, recipe.config.vocab_size)
+    stream, tokenizer_file = _stream(folder, recipe)
     pretrain.pretrain(recipe, stream, target, tokenizer_file, progress)
     _write(_done(target), json.dumps({"suite": name, "model": recipe.name, "tokens": len(stream)}) + "\n")
 
 
-def _stream(folder: Path, vocab_size: int) -> tuple[np.ndarray, Path]:
+def _stream(folder: Path, recipe: Recipe) -> tuple[np.ndarray, Path]:
     """The training documents as one token stream [N], each headed by the separator, and the tokenizer's file."""
     text, path = corpus.embedded().train(), folder / "tokenizer.json"
     if not path.exists():
-        _write(path, tokenizer.train((d.text for d in text.documents), vocab_size).to_str())
+        texts, masks = (d.text for d in text.documents), recipe.objective == "masked"
+        _write(path, tokenizer.train(texts, recipe.config.vocab_size, masks=masks).to_str())
     return np.concatenate(tokenizer.encode(tokenizer.load(folder), text)), path
 
 

@@ -15,9 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
-from dynamics import checkpoints
-from dynamics.measures import surprisal
-from dynamics.models import gpt_neox
+from dynamics import checkpoints, models
+from dynamics.training import objective
 from dynamics.training.recipe import Recipe
 
 _SAVE_EVERY = 64  # steps; a kill loses at most these
@@ -45,22 +44,27 @@ def optimizer(recipe: Recipe) -> optax.GradientTransformation:
 
 def batch_at(recipe: Recipe, stream, seed, step):
     """Tokens [B,T] that `seed` sees at `step`: windows at uniform offsets of the stream [N]."""
-    key = jax.random.fold_in(jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), seed), step)
+    key = _key(0, seed, step)
     offsets = jax.random.randint(key, (recipe.batch_size, 1), 0, stream.shape[0] - recipe.context + 1)
     return stream[offsets + jnp.arange(recipe.context)[None]]
+
+
+def _key(purpose: int, seed, step):
+    return jax.random.fold_in(jax.random.fold_in(jax.random.key(purpose, impl="threefry2x32"), seed), step)
 
 
 @functools.cache
 def functions(recipe: Recipe) -> tuple[Callable, Callable]:
     """(start(seeds [S]) -> TrainState, advance(state, seeds, stream [N]) -> TrainState), both jitted."""
-    loss_fn, update = surprisal.loss_fn(recipe.config), optimizer(recipe)
+    loss_fn, update = objective.loss_fn(recipe), optimizer(recipe)
 
     def start(seed):
-        params = gpt_neox.init(jax.random.fold_in(jax.random.key(1), seed), recipe.config)
+        params = models.init(jax.random.fold_in(jax.random.key(1), seed), recipe.config)
         return params, update.init(params)
 
     def advance(params, moments, seed, step, stream):
-        loss, gradient = jax.value_and_grad(loss_fn)(params, batch_at(recipe, stream, seed, step))
+        tokens = batch_at(recipe, stream, seed, step)
+        loss, gradient = jax.value_and_grad(loss_fn)(params, tokens, _key(2, seed, step))
         change, moments = update.update(gradient, moments, params)
         return optax.apply_updates(params, change), moments, loss
 

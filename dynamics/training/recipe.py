@@ -3,8 +3,9 @@
 import dataclasses
 import hashlib
 import json
+from typing import Literal
 
-from dynamics.models import gpt_neox
+from dynamics import models
 from dynamics.suite.schedule import CosineSchedule
 
 
@@ -13,7 +14,7 @@ class Recipe:
     """One size of a suite. AdamW with betas, clipping and cosine decay as in Pythia (its models/*/*.yml)."""
 
     name: str
-    config: gpt_neox.Config
+    config: models.Config
     num_steps: int
     num_seeds: int = 3
     batch_size: int = 16
@@ -25,6 +26,11 @@ class Recipe:
     beta2: float = 0.95
     weight_decay: float = 0.1
     clip_norm: float = 1.0
+
+    @property
+    def objective(self) -> Literal["causal", "masked"]:
+        """What the model is trained to predict: the next token, or hidden ones where it sees both sides."""
+        return "causal" if models.architecture(self.config).CAUSAL else "masked"
 
     def checkpoint_steps(self) -> tuple[int, ...]:
         """Step 0, then Pythia's powers of two, and the last step."""
