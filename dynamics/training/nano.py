@@ -62,8 +62,8 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
     ),
     # Above these rates the larger one, whose norms follow its residual sums, stays at the unigram distribution.
     "nano-masked": (
-        _masked("masked-32", 32, 2, 2, 512, num_steps=640, batch_size=16, peak_rate=1e-2, warmup=64),
-        _masked("masked-64", 64, 2, 4, 512, num_steps=640, batch_size=16, peak_rate=5e-3, warmup=64),
+        _masked("masked-32", 32, 2, 2, 512, num_steps=640, batch_size=10, peak_rate=1e-2, warmup=64),
+        _masked("masked-64", 64, 2, 4, 512, num_steps=640, batch_size=10, peak_rate=5e-3, warmup=64),
     ),
     "smoke-masked": (_masked("masked-16", 16, 1, 2, 512, num_steps=32, batch_size=4, context=64, warmup=4),),
 }
