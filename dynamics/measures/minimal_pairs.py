@@ -122,18 +122,21 @@ def _log_probs(config):
 
     @jax.jit
     def log_probs(stacked_params, tokens, at, target):
-        with jax.default_matmul_precision("highest"):
-            h = jax.vmap(lambda params: hidden(params, tokens[:, :-1])[0])(stacked_params)
-            h = h.reshape(h.shape[0], -1, h.shape[-1])[:, at]  # [S,M,D]
+        def of_seed(params):
+            h, _ = hidden(params, tokens[:, :-1])
 
             def of_chunk(inputs):
-                h, target = inputs  # [m,S,D], [m]
-                logits = jax.vmap(unembed, in_axes=(0, 1))(stacked_params, h)  # [S,m,V]
-                chosen = jnp.take_along_axis(logits, target[None, :, None], axis=-1)[..., 0]
-                return (chosen - jax.nn.logsumexp(logits, axis=-1)).T
+                h, target = inputs
+                logits = unembed(params, h)
+                chosen = jnp.take_along_axis(logits, target[:, None], axis=-1)[:, 0]
+                return chosen - jax.nn.logsumexp(logits, axis=-1)
 
-            size = chunks.chunk_tokens(config.vocab_size, len(h))
-            return chunks.map_tokens(of_chunk, (jnp.moveaxis(h, 1, 0), target), size).T
+            counted = h.reshape(-1, h.shape[-1])[at]
+            return chunks.map_tokens(of_chunk, (counted, target), chunks.chunk_tokens(config.vocab_size))
+
+        with jax.default_matmul_precision("highest"):
+            # One seed after the other: side by side, XLA's CPU matrix products take twice the time on these shapes.
+            return jax.lax.map(of_seed, stacked_params)
 
     return log_probs
 
@@ -166,20 +169,21 @@ def _cuts(sizes: np.ndarray, most: int) -> list[int]:
 def _batches(rows: np.ndarray, sentences: list, shared: np.ndarray, budget: int) -> Batches:
     """One group's batches: rows index `sentences`, whose second half are the bad ones of `shared`'s pairs."""
     length = max(len(sentences[row]) for row in rows)
-    size = min(len(rows), max(1, budget // length))
-    count = -(-len(rows) // size)
+    count = -(-len(rows) // max(1, budget // length))
     size = -(-len(rows) // count)
+    # A token is predicted by what stands before it, so the first never counts.
+    first = np.maximum(shared[rows % len(shared)], 1)
+    by_counted = np.argsort([len(sentences[row]) - start for row, start in zip(rows, first, strict=True)])
     tokens = np.zeros((count, size, length), np.int32)
-    found: list[list] = [[] for _ in range(count)]  # (at, target, pair, sign) of each batch
-    for turn, row in enumerate(rows):
-        batch, place = divmod(turn, size)
-        ids, pair = sentences[row], int(row) % len(shared)
+    found: list[list] = [[np.zeros((4, 0), np.int64)] for _ in range(count)]  # at, target, pair, sign of each batch
+    for turn, k in enumerate(by_counted):
+        place, batch = divmod(turn, count)  # dealt round, so that all batches have as many predictions
+        row, ids = int(rows[k]), sentences[rows[k]]
         tokens[batch, place, : len(ids)] = ids
-        # A token is predicted by what stands before it, so the first never counts.
-        counted = np.arange(max(int(shared[pair]), 1), len(ids))
-        sign = np.full(len(counted), 1 if row < len(shared) else -1)
-        at = place * (length - 1) + counted - 1
-        found[batch].append(np.stack([at, ids[counted], np.full(len(counted), pair), sign]))
+        counted = np.arange(first[k], len(ids))
+        pair = np.full(len(counted), row % len(shared))
+        sign = np.where(row < len(shared), 1, np.full(len(counted), -1))
+        found[batch].append(np.stack([place * (length - 1) + counted - 1, ids[counted], pair, sign]))
     joined = [np.concatenate(parts, axis=1) for parts in found]
     most = max(part.shape[1] for part in joined)
     columns = np.stack([np.pad(part, ((0, 0), (0, most - part.shape[1]))) for part in joined])  # [C,4,M]
