@@ -35,14 +35,13 @@ class Batch(NamedTuple):
 def choose_positions(windows: int, places: range, count: int) -> np.ndarray:
     """[B,P] positions to mask in each window, ascending: one at random of each of `count` even stretches of `places`.
 
-    Fixed by the window's number alone, so that all seeds and steps are asked the same, and every place has the same
-    chance. All places where `count` is 0 or no fewer than there are. Raises InputError for no places.
+    Fixed by the window's number alone, so that all seeds and steps are asked the same. All places where `count` is 0 or no fewer than there are. Raises InputError for no places.
     """
     if not places:
         raise InputError("windows without a token to mask", expected="at least one", mend="Use a longer --context.")
     if count == 0 or count >= len(places):
         return np.tile(np.asarray(places, np.int32), (windows, 1))
-    edges = np.linspace(0, len(places), count + 1)
+    edges = np.arange(count + 1) * len(places) // count  # whole numbers, so that no place is drawn twice
     draws = np.stack([np.random.default_rng([7, window]).random(count) for window in range(windows)])
     return (places.start + np.floor(edges[:-1] + draws * np.diff(edges))).astype(np.int32)
 

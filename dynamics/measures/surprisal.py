@@ -1,6 +1,6 @@
 """Surprisal of every token under a language model, and the mean loss made of it.
 
-Axes: B batch, T tokens, D width, V vocabulary. Units: nats.
+Axes: B batch, T tokens, D width, V vocabulary. Units: nats. Masked models are refused: they see the tokens to predict.
 """
 
 import functools
@@ -19,6 +19,7 @@ def surprisal_fn(config, chunk: int | None = None):
 
     Logits are made and dropped chunk by chunk, in the backward pass too.
     """
+    models.check_causal(config)
     hidden, unembed = models.hidden_fn(config), models.unembed_fn(config)
     size = chunk or chunks.chunk_tokens(config.vocab_size)
 
@@ -43,6 +44,7 @@ def loss_fn(config, chunk: int | None = None):
 
     Its gradient is made while a chunk's logits are at hand, where that of `surprisal_fn` makes them twice.
     """
+    models.check_causal(config)
     hidden = models.hidden_fn(config)
     size = chunk or chunks.chunk_tokens(config.vocab_size, floats=chunks.GRADIENT_FLOATS)
 
@@ -61,6 +63,7 @@ def gauss_newton(config, chunk: int | None = None) -> Product:
     The Fisher information of the softmax too (Martens 2020, section 9): the expected outer product of the gradient of
     a token's surprisal, the token drawn from the model. Each chunk's logits are made once, and none are held.
     """
+    models.check_causal(config)
     hidden = models.hidden_fn(config)
     size = chunk or chunks.chunk_tokens(config.vocab_size, floats=chunks.GRADIENT_FLOATS)
 
