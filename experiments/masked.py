@@ -3,9 +3,10 @@
     python -m experiments.masked --suite=nano-masked
     python -m experiments.masked --suite=multibert --steps=log
 
-Seconds a step for the nano suite, trained on first use. In each window some tokens (--mask_positions) are hidden, one
-after the other, and every seed's distribution is taken there: a forward pass for each. Expect a seed-pair KL near zero
-at step 0, a low where all seeds have learned how frequent tokens are, and a rise once they use the context.
+A minute on 2 cores for the nano suite, most of it training on first use. In each window (of --context tokens, or as
+many as the models can read) some tokens are hidden (--mask_positions), one after the other, and every seed's
+distribution is taken there: a forward pass for each. Expect a seed-pair KL that falls while all seeds learn how
+frequent tokens are, and rises once they use the context, which they do each at its own time.
 """
 
 import functools
@@ -22,6 +23,7 @@ from dynamics.data import tokenizer, windows
 from dynamics.errors import InputError
 from dynamics.measures import masked, ngram
 from dynamics.results import Unit
+from dynamics.suite import Source
 from experiments import common
 
 FLAGS = flags.FLAGS
@@ -47,42 +49,50 @@ def experiments(context: common.Context) -> list[common.Experiment]:
     seeds = context.suite.seeds
     if len(seeds) < 2:
         raise InputError(f"{len(seeds)} seed", expected="two or more, to have a pair", mend="Select more --seeds.")
-    check_masked(context)
+    length = length_of(context)
     units = [
         Unit(measure="masked", model=model, seeds=seeds, step=step)
         for model in context.suite.models
         for step in context.suite.steps
         if context.suite.whole(model, step, seeds)  # a convicted seed takes its step out of the comparison
     ]
-    config = {**context.text_config(), "windows": FLAGS.windows, "mask_positions": FLAGS.mask_positions}
-    text = functools.cache(lambda: text_of(context))
+    config = {**context.text_config(), "context": length, "windows": FLAGS.windows}
+    config["mask_positions"] = FLAGS.mask_positions
+    text = functools.cache(lambda: text_of(context, length))
     return [common.Experiment("masked", config, units, functools.partial(seed_divergence, text))]
 
 
-def check_masked(context: common.Context):
-    """Raises InputError for a suite of causal models, whose tokenizer may have no mask."""
-    cell = next(context.suite.cells())
-    config = checkpoints.config(*context.suite.source(*cell), weights=context.weights)
-    if models.architecture(config).CAUSAL:
+def length_of(context: common.Context) -> int:
+    """Tokens per window: --context, or as many as all of the models can read. Raises InputError for causal ones."""
+    found = [checkpoints.config(*source, weights=context.weights) for source in _first_of_each_model(context)]
+    if any(models.architecture(config).CAUSAL for config in found):
         raise InputError(
             f"{context.suite.name}, whose models are causal",
             expected="masked language models, as multibert and nano-masked hold",
             mend="python -m experiments.convergence compares the next-token distributions of causal ones.",
         )
+    return min(FLAGS.context, *(config.max_positions for config in found))
 
 
-def text_of(context: common.Context) -> Text:
-    """Held-out windows in the frame that the models were trained with, and the positions to mask, never the frame."""
+def _first_of_each_model(context: common.Context) -> list[Source]:
+    cells = {cell.model: cell for cell in reversed(list(context.suite.cells()))}
+    return [context.suite.source(*cell) for cell in cells.values()]
+
+
+def text_of(context: common.Context, length: int) -> Text:
+    """Held-out windows of `length` tokens in the frame that the models expect, and the positions to mask, none of it.
+
+    What heads a document is left out: the frame has it, or a model that has none saw few.
+    """
     before, after = tokenizer.frame(context.tokenizer)
-    length = FLAGS.context - len(before) - len(after)
+    inner = length - len(before) - len(after)
     bare = [ids[1:] for ids in tokenizer.encode(context.tokenizer, context.corpus.held_out())]
-    cut = windows.cut(bare, max(length, 0)).take(FLAGS.windows)
-    edges = [np.tile(np.asarray(ids, np.int32), (len(cut), 1)) for ids in (before, after)]
-    places = range(len(before), len(before) + length)
+    cut = windows.cut(bare, max(inner, 0)).take(FLAGS.windows)
+    first, last = (np.tile(np.asarray(ids, np.int32), (len(cut), 1)) for ids in (before, after))
     return Text(
-        tokens=np.concatenate([edges[0], cut.tokens, edges[1]], axis=1),
+        tokens=np.concatenate([first, cut.tokens, last], axis=1),
         document=cut.document,
-        positions=masked.choose_positions(len(cut), places, FLAGS.mask_positions),
+        positions=masked.choose_positions(len(cut), range(len(before), length - len(after)), FLAGS.mask_positions),
         mask=tokenizer.mask(context.tokenizer),
     )
 
@@ -90,9 +100,10 @@ def text_of(context: common.Context) -> Text:
 def seed_divergence(text_of_suite: Callable[[], Text], context: common.Context, unit: Unit):
     """`masked.seed_divergence` of the unit's seeds, in the form of the unit "convergence"."""
     text = text_of_suite()
-    loaded = [context.load(unit.model, seed, unit.step) for seed in unit.seeds]
+    loaded = [context.load(unit.model, seed, unit.step, reads_text=False) for seed in unit.seeds]
     common.check_alike(unit, loaded)
     config = loaded[0].config
+    windows.check_vocabulary(text.tokens, config.vocab_size)
     numbers = masked.seed_divergence(
         config,
         common.stack([checkpoint.params for checkpoint in loaded]),

@@ -35,7 +35,8 @@ class Batch(NamedTuple):
 def choose_positions(windows: int, places: range, count: int) -> np.ndarray:
     """[B,P] positions to mask in each window, ascending: one at random of each of `count` even stretches of `places`.
 
-    Fixed by the window's number alone, so that all seeds and steps are asked the same. All places where `count` is 0 or no fewer than there are. Raises InputError for no places.
+    Fixed by the window's number alone, so that all seeds and steps are asked the same. All places where `count` is 0 or
+    no fewer than there are. Raises InputError for no places.
     """
     if not places:
         raise InputError("windows without a token to mask", expected="at least one", mend="Use a longer --context.")
