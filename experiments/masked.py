@@ -87,7 +87,8 @@ def text_of(context: common.Context, length: int) -> Text:
     before, after = tokenizer.frame(context.tokenizer)
     inner = length - len(before) - len(after)
     bare = [ids[1:] for ids in tokenizer.encode(context.tokenizer, context.corpus.held_out())]
-    cut = windows.cut(bare, max(inner, 0)).take(FLAGS.windows)
+    # Where models read less than --context, more windows hold as many tokens.
+    cut = windows.cut(bare, max(inner, 0)).take(FLAGS.windows * FLAGS.context // length)
     first, last = (np.tile(np.asarray(ids, np.int32), (len(cut), 1)) for ids in (before, after))
     return Text(
         tokens=np.concatenate([first, cut.tokens, last], axis=1),
