@@ -15,7 +15,7 @@ from dynamics.report import sections, svg, words
 from dynamics.report.section import Findings
 
 MEASURES = ("audit", "convergence", "ngram", "llc", "curvature", "weights")
-MEASURES += ("calibration", "llc_sweeps", "llc_noise")
+MEASURES += ("calibration", "llc_sweeps", "llc_noise", "masked")
 
 
 def write(store: results.Store, suite_name: str, target: Path) -> Path:
@@ -86,6 +86,7 @@ def findings(committed: Mapping[str, curves.Committed]) -> Findings:
         hessians=tuple(hessians.hessians(hessian, committed.get("llc", ()))),
         stages=tuple(run_stages.all_runs(committed)),
         sweeps=tuple(sweeps.sweeps(committed.get("llc_sweeps", ()), committed.get("llc_noise", ()))),
+        masked=tuple(curves.divergences(committed.get("masked", ()))),
     )
 
 

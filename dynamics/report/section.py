@@ -29,11 +29,13 @@ class Findings:
     sweeps: tuple[Sweeps, ...] = ()
     stages: tuple[RunStages, ...] = ()
     hessians: tuple[Hessians, ...] = ()
+    masked: tuple[Divergence, ...] = ()
 
     @property
     def models(self) -> list[str]:
         """Every model of any measure, by size."""
         names = {one.model for one in (*self.divergence, *self.trace, *self.weights, *self.calibration, *self.sweeps)}
+        names |= {one.model for one in self.masked}
         return sorted(names | {one.estimate.model for one in self.llc}, key=curves.natural)
 
 
