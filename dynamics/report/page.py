@@ -103,6 +103,7 @@ def summary(found: Findings) -> list[str]:
         )
         rank = f", {rank} on the same text" if found.ngrams else ""
         lines.append(f"{one.model} ends at a loss of {words.number(loss)} nats per token{rank}.")
+    lines += [f"Divergence between seeds at a mask, nats: {words.kl_course(one)}." for one in found.masked]
     if found.llc:
         lines.append(f"Local learning coefficient: {words.verdict_sentence(found.llc)}.")
     if found.trace:
@@ -117,7 +118,7 @@ def table(found: Findings) -> list[dict[str, str]]:
         row: dict[str, str] = dict.fromkeys(
             ("final loss", "KL at start", "KL minimum", "at step", "final KL", "max |logit|"), "–"
         )
-        for one in (one for one in found.divergence if one.model == model):
+        for one in (one for one in (*found.divergence, *found.masked) if one.model == model):
             kl, at = curves.seed_kl(one), int(np.argmin(curves.seed_kl(one).value))
             row |= {
                 "final loss": words.number(curves.over_seeds(one, "surprisal").value[-1]),
@@ -139,6 +140,8 @@ def numbers(found: Findings) -> dict:
     per_seed = ("surprisal", "entropy", "kl_uniform", "kl_unigram")
     groups = {
         "seed_kl": [curves.seed_kl(one) for one in found.divergence],
+        "masked_seed_kl": [curves.seed_kl(one) for one in found.masked],
+        "masked_surprisal": [curves.over_seeds(one, "surprisal") for one in found.masked],
         **{name: [curves.over_seeds(one, name) for one in found.divergence] for name in per_seed},
         "llc": [one.estimate for one in found.llc],
         "chain_loss": [one.chain_loss for one in found.llc],

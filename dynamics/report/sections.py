@@ -21,7 +21,7 @@ def all_sections(found: Findings, look: style.Look, suite: str) -> list[Section]
         return Section(name=name, title=title, question=question, panels=panels, missing="" if panels else missing)
 
     audited = [audit.section(found.audit)] if found.audit else []
-    return [
+    chosen = [
         *audited,
         section(
             "convergence",
@@ -56,6 +56,9 @@ def all_sections(found: Findings, look: style.Look, suite: str) -> list[Section]
             _weights(found.weights, look) if found.weights else [],
         ),
     ]
+    # What is asked of causal models alone is not missing where there are none.
+    only_masked = found.masked and not (found.divergence or found.llc or found.trace or found.weights)
+    return [one for one in chosen if one.panels] if only_masked else chosen
 
 
 def _llc(found: list[Llc], look: style.Look) -> list[Panel]:

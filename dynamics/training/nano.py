@@ -64,8 +64,8 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
     # In windows of 16 tokens attention finds the neighbours within a thousand steps; in windows of 128 it had not, and
     # the models were still at the unigram distribution.
     "nano-masked": (
-        _masked("masked-32", 32, 2, 512, num_steps=1024, batch_size=96, peak_rate=1e-2, warmup=64),
-        _masked("masked-64", 64, 4, 512, num_steps=1024, batch_size=96, peak_rate=5e-3, warmup=64),
+        _masked("masked-32", 32, 2, 512, num_seeds=5, num_steps=1024, batch_size=96, peak_rate=1e-2, warmup=64),
+        _masked("masked-64", 64, 4, 512, num_seeds=5, num_steps=1024, batch_size=96, peak_rate=5e-3, warmup=64),
     ),
     "smoke-masked": (_masked("masked-16", 16, 2, 512, num_steps=32, batch_size=16, warmup=4),),
 }
