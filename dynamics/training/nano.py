@@ -38,7 +38,7 @@ def _masked(name: str, width: int, heads: int, vocab: int, context: int = 16, **
         hidden_size=width,
         num_layers=1,
         num_heads=heads,
-        intermediate_size=4 * width,
+        intermediate_size=2 * width,
         vocab_size=vocab,
         max_positions=context,
         # Twice BERT-base's gain at its width: a single block has to do what many do there.

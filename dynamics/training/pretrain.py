@@ -1,4 +1,4 @@
-"""The training loop: seeds vmapped in one program, resumable at any kill, bit-equal when resumed.
+"""The training loop: all seeds in one program, resumable at any kill, bit-equal when resumed.
 
 Axes: S seeds, B batch, T tokens, N tokens of the training stream.
 
@@ -75,10 +75,19 @@ def functions(recipe: Recipe) -> tuple[Callable, Callable]:
 
     @functools.partial(jax.jit, donate_argnums=0)
     def advance_all(state: TrainState, seeds, stream):
-        step = jax.vmap(advance, in_axes=(0, 0, 0, None, None))
-        return TrainState(state.step + 1, *step(state.params, state.optimizer, seeds, state.step, stream))
+        def of_seed(own):
+            params, moments, seed = own
+            return advance(params, moments, seed, state.step, stream)
+
+        params, moments, loss = _over_seeds(of_seed, (state.params, state.optimizer, seeds))
+        return TrainState(state.step + 1, params, moments, loss)
 
     return start_all, advance_all
+
+
+def _over_seeds(fn, own):
+    """fn of every seed's part of `own`: side by side, or on a CPU in turn, where batched products are half as fast."""
+    return jax.lax.map(fn, own) if jax.default_backend() == "cpu" else jax.vmap(fn)(own)
 
 
 def pretrain(recipe: Recipe, stream: np.ndarray, folder: Path, tokenizer: Path, progress: Callable[[int], None]):
