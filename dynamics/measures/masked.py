@@ -17,7 +17,7 @@ import numpy as np
 
 from dynamics import models
 from dynamics.errors import InputError
-from dynamics.measures import chunks, cross_entropy, divergence
+from dynamics.measures import blocks, chunks, cross_entropy, divergence
 
 _BLOCK_MASKS = 2048  # in one call of the compiled pass
 # Floats of the widest activations of one chunk of forward passes, by backend.
@@ -101,31 +101,13 @@ def seed_divergence(
             f"positions from {positions.min()} to {positions.max()}", expected=f"0 to {tokens.shape[1] - 1}"
         )
     params = jax.device_put(stacked_params)
-    reference = None if log_unigram is None else jnp.asarray(log_unigram, jnp.float32)
+    reference = None if log_unigram is None else jnp.asarray(log_unigram, jnp.float32).reshape(1, 1, -1)
 
     def numbers(rows):
         return _fused(config, js)(params, tokens[rows], positions[rows], jnp.int32(mask), reference)
 
     size = max(1, _BLOCK_MASKS // positions.shape[1])
-    return _collect(numbers, size, positions.shape, num_seeds, documents, full)
-
-
-def _collect(numbers_of, size: int, shape: tuple[int, int], num_seeds: int, documents, full: bool) -> dict:
-    names, owner = np.unique(np.arange(shape[0]) if documents is None else documents, return_inverse=True)
-    counts = np.bincount(owner) * shape[1]
-    kept, sums, max_logit = {}, {}, np.zeros(num_seeds)
-    for begin in range(0, shape[0], size):
-        rows = np.arange(begin, min(begin + size, shape[0]))
-        padded = np.concatenate([rows, np.repeat(rows[:1], min(size, shape[0]) - len(rows))])
-        numbers = {name: np.asarray(value)[..., : len(rows), :] for name, value in numbers_of(padded).items()}
-        max_logit = np.maximum(max_logit, numbers.pop("max_logit").max((-2, -1)))
-        for name, value in numbers.items():  # [..., rows, P]
-            own = sums.setdefault(name, np.zeros((*value.shape[:-2], len(names))))
-            np.add.at(own, (..., owner[rows]), value.sum(-1, dtype=np.float64))
-        for name, value in divergence._per_token(numbers, num_seeds, full).items():
-            kept.setdefault(name, np.zeros((*value.shape[:-2], *shape), np.float32))[..., rows, :] = value
-    means = {f"{name.removesuffix('_pairs')}_documents": value / counts for name, value in sums.items()}
-    return {**kept, **means, "document_tokens": counts, "max_logit": max_logit}
+    return blocks.collect(numbers, size, positions.shape, documents, full)
 
 
 @functools.cache
@@ -143,7 +125,7 @@ def _fused(config, js: bool):
             text = tokens[window]  # [n,T]
             at = jnp.arange(len(window)), position
             masked = text.at[at].set(mask)
-            h = jax.vmap(lambda p: hidden(p, masked)[0][at])(stacked_params)  # [S,n,E]
+            h = jax.lax.map(lambda p: hidden(p, masked)[0][at], stacked_params)  # [S,n,E]
             logits = jax.vmap(unembed)(stacked_params, h)  # [S,n,V]
             numbers = divergence.statistics(logits, text[at], log_unigram, js)
             return jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), numbers)
