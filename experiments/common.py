@@ -15,7 +15,7 @@ import numpy as np
 import xarray as xr
 from absl import app, flags, logging
 
-from dynamics import checkpoints, results, suite
+from dynamics import checkpoints, models, results, suite
 from dynamics.checkpoints import fetch, prefetch
 from dynamics.data import corpus, tokenizer, windows
 from dynamics.errors import InputError
@@ -120,9 +120,13 @@ class Context:
         return np.array([min(map(np.min, ids)), max(map(np.max, ids))])
 
     def load(self, model: str, seed: int, step: int, *, reads_text: bool = True) -> checkpoints.Checkpoint:
-        """A checkpoint, whose vocabulary has every token of the text if it is to read that. Raises InputError."""
+        """A checkpoint; if it is to read the text, one that predicts next tokens and knows all of the text's.
+
+        Raises InputError.
+        """
         loaded = checkpoints.load(*self.suite.source(model, seed, step), weights=self.weights)
         if reads_text:
+            models.check_causal(loaded.config)
             windows.check_vocabulary(self.token_range, loaded.config.vocab_size)
         return loaded
 

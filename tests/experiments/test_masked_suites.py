@@ -127,6 +127,14 @@ def test_causal_models_are_sent_elsewhere(context):
         masked.experiments(made)
 
 
+def test_masked_models_are_asked_for_no_next_token(context, monkeypatch):
+    made, _ = context
+    monkeypatch.setattr(checkpoints, "load", lambda *source, **_: checkpoints.Checkpoint(SMALL, None, {}))
+    with pytest.raises(InputError, match=r"a bert asked for its next token.*experiments\.masked"):
+        made.load("toy", 0, 0)
+    assert made.load("toy", 0, 0, reads_text=False).config == SMALL
+
+
 def test_one_seed_is_refused(context):
     made, _ = context
     single = common.Context(made.suite.select(seeds=[1]), made.store, "0/1", None)
