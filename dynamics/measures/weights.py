@@ -15,8 +15,9 @@ import jax.core
 import jax.numpy as jnp
 import numpy as np
 
+from dynamics import models
 from dynamics.errors import InputError
-from dynamics.models import gpt_neox
+from dynamics.models import bert, gpt_neox
 
 _CHUNK = 2**18  # values held at once with their bin numbers and powers
 
@@ -49,12 +50,15 @@ def edges(half_width: float, num_bins: int) -> np.ndarray:
     return np.linspace(-half_width, half_width, num_bins + 1, dtype=np.float32)
 
 
-def default_half_width(config: gpt_neox.Config) -> float:
+def default_half_width(config: models.Config) -> float:
     """Eight standard deviations of the widest weights at initialisation, wide enough for what training does to most.
 
     "small" draws with sqrt(2/(5D)), the residual writers with 2/(L sqrt(D)), wider for three layers and fewer;
-    "normal" with 0.02. What falls outside is counted in `below` and `above`, so a grid too narrow shows.
+    "normal" with 0.02, BERT with its initializer_range. What falls outside is counted in `below` and `above`, so a grid
+    too narrow shows.
     """
+    if isinstance(config, bert.Config):
+        return 8 * config.initializer_range
     if config.initializer == "normal":
         return 8 * 0.02
     return 8 * max((2 / (5 * config.hidden_size)) ** 0.5, 2 / (config.num_layers * config.hidden_size**0.5))
@@ -82,23 +86,32 @@ def density(values, edges, chunk: int = _CHUNK) -> Density:
     return result
 
 
-def matrices(config: gpt_neox.Config, params) -> dict[str, jax.Array]:
+def matrices(config: models.Config, params) -> dict[str, jax.Array]:
     """The tensors looked at, by name, in their own shapes; those of the layers are stacked.
 
     unembed [D,V]; unembed_centred [D,V], less its mean over all V tokens per dimension; embed [V,D];
-    attention_qkv [L,D,H,3,K]; attention_out [L,H,K,D]; mlp_up [L,D,F]; mlp_down [L,F,D].
+    attention_qkv [L,D,H,3,K]; attention_out [L,H,K,D]; mlp_up [L,D,F]; mlp_down [L,F,D]. Of a BERT the unembedding is
+    the embedding transposed, without its bias.
 
     Adding one vector to every token's unembedding row shifts all logits alike and changes no softmax, so a drift of the
-    raw matrix may be no change of the model; that of the centred one is. Raises InputError if config is no GPT-NeoX.
+    raw matrix may be no change of the model; that of the centred one is. Raises InputError for other models.
     """
-    if not isinstance(config, gpt_neox.Config):
-        raise InputError(f"a {type(config).__qualname__} of {type(config).__module__}", expected="a gpt_neox.Config")
-    unembed, layers = params["unembed"]["kernel"], params["layers"]
+    layers = params["layers"]
+    if isinstance(config, gpt_neox.Config):
+        unembed, embed, qkv = params["unembed"]["kernel"], params["embed"], layers["attention"]["qkv"]["kernel"]
+    elif isinstance(config, bert.Config):
+        embed = params["embed"]["token"]
+        unembed = embed["embedding"].T
+        qkv = jnp.stack([layers["attention"][name]["kernel"] for name in ("query", "key", "value")], axis=3)
+    else:
+        raise InputError(
+            f"a {type(config).__qualname__} of {type(config).__module__}", expected="a gpt_neox or bert Config"
+        )
     return {
         "unembed": unembed,
         "unembed_centred": unembed - unembed.mean(axis=-1, keepdims=True),
-        "embed": params["embed"]["embedding"],
-        "attention_qkv": layers["attention"]["qkv"]["kernel"],
+        "embed": embed["embedding"],
+        "attention_qkv": qkv,
         "attention_out": layers["attention"]["out"]["kernel"],
         "mlp_up": layers["mlp"]["up"]["kernel"],
         "mlp_down": layers["mlp"]["down"]["kernel"],
@@ -106,7 +119,7 @@ def matrices(config: gpt_neox.Config, params) -> dict[str, jax.Array]:
 
 
 @functools.cache
-def model_density(config: gpt_neox.Config, half_width: float | None = None, num_bins: int = 512):
+def model_density(config: models.Config, half_width: float | None = None, num_bins: int = 512):
     """densities(params) -> {name: Density} of every matrix, on the edges of `half_width`, by default the config's.
 
     One compiled program per config and edges serves every checkpoint; numpy and device params both do. It raises

@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import ndtr
 
+from dynamics import models
 from dynamics.errors import InputError
 from dynamics.measures import weights
-from dynamics.models import gpt_neox, unembed_fn
+from dynamics.models import bert, gpt_neox, unembed_fn
 
 CONFIG = gpt_neox.Config(
     hidden_size=16, num_layers=3, num_heads=2, intermediate_size=32, vocab_size=101, max_positions=16
@@ -183,3 +184,19 @@ def test_bad_edges_sizes_and_configs_are_refused(params):
             weights.edges(half_width, num_bins)
     with pytest.raises(InputError, match="gpt_neox"):
         weights.matrices(object(), params)
+
+
+def test_matrices_of_a_bert_are_those_of_its_heads_and_its_tied_embedding():
+    config = bert.Config(
+        hidden_size=14, num_layers=3, num_heads=2, intermediate_size=5, vocab_size=11, initializer_range=0.1
+    )
+    params = jax.jit(models.init, static_argnums=1)(jax.random.key(0), config)
+    found = weights.matrices(config, params)
+    np.testing.assert_array_equal(found["unembed"], params["embed"]["token"]["embedding"].T)
+    assert found["attention_qkv"].shape == (3, 14, 2, 3, 7)
+    for k, name in enumerate(("query", "key", "value")):
+        np.testing.assert_array_equal(found["attention_qkv"][:, :, :, k], params["layers"]["attention"][name]["kernel"])
+    densities = weights.model_density(config, num_bins=16)(params)
+    for name, density in densities.items():
+        assert int(density.below + density.above) == 0, name
+        assert int(density.counts.sum()) == found[name].size

@@ -1,4 +1,4 @@
-"""Training: batches are functions of (seed, step), seeds among others equal seeds alone, the first step changes nothing."""
+"""Training: batches are functions of (seed, step), a seed is the same among others, the first step changes nothing."""
 
 import dataclasses
 
