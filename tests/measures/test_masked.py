@@ -33,7 +33,7 @@ DOCUMENTS = np.array([4, 4, 1, 4, 9])
 
 def params_of(seed: int):
     """Every leaf random, the output bias too."""
-    drawn = models.init(jax.random.key(seed), CONFIG)
+    drawn = jax.jit(models.init, static_argnums=1)(jax.random.key(seed), CONFIG)
     draw = np.random.default_rng(seed)
     return jax.tree.map(lambda leaf: np.asarray(leaf) + draw.normal(0, 0.1, leaf.shape).astype(np.float32), drawn)
 
