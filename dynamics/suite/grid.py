@@ -36,7 +36,8 @@ class Suite:
 
     `default_steps` are those taken where a user names none; `left_out` are cells that must not be measured; in a suite
     with `shared_start` all seeds of a model have one initialisation; `learning_rate(model, step)`, where it is known,
-    is the rate that the optimiser took at that step.
+    is the rate that the optimiser took at that step; `trained_context`, where it is less than the models' positions, is
+    how many tokens the windows that they were trained on had.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Suite:
     left_out: frozenset[Cell] = frozenset()
     shared_start: bool = False
     learning_rate: Callable[[str, int], float] | None = None
+    trained_context: int | None = None
 
     def select(
         self,
