@@ -27,8 +27,8 @@ FLAGS = flags.FLAGS
 flags.DEFINE_string(
     "suite",
     "nano",
-    "nano, smoke, nano-masked, smoke-masked (trained here on first use), pythia, polypythia, polypythia-data, "
-    "polypythia-weights, multibert, or a toml file that describes one (dynamics/suite/file.py)",
+    "nano, smoke, nano-masked, smoke-masked, truth, smoke-truth (trained here on first use), pythia, polypythia, "
+    "polypythia-data, polypythia-weights, multibert, or a toml file that describes one (dynamics/suite/file.py)",
 )
 flags.DEFINE_list("models", None, "models of the suite; default all that it has")
 flags.DEFINE_list("seeds", None, "seeds; default all")
@@ -36,7 +36,7 @@ flags.DEFINE_list("steps", None, "training steps: numbers, log, linear:N, all; d
 flags.DEFINE_string("weights", None, "folder tree REPO/REVISION with weights brought to this machine")
 flags.DEFINE_bool("keep_suspect", False, "measure checkpoints that the audit of a hub suite convicts, too")
 flags.DEFINE_float("cache_gb", 100.0, "room for downloaded weights; those used longest ago go first", lower_bound=0.1)
-flags.DEFINE_string("corpus", None, "text or jsonl file, or folder, to measure on; default the embedded corpus")
+flags.DEFINE_string("corpus", None, "text or jsonl file, or folder, to measure on; default the suite's own")
 flags.DEFINE_string("out", None, "folder for results and report; default results/SUITE")
 flags.DEFINE_string("shard", "0/1", "i/n: take every n-th work unit from the i-th")
 flags.DEFINE_integer("context", 128, "tokens per window", lower_bound=2)
@@ -47,6 +47,8 @@ SUITES: dict[str, Callable[[], suite.Suite]] = {
     "smoke": functools.partial(nano.suite, "smoke"),
     "nano-masked": functools.partial(nano.suite, "nano-masked"),
     "smoke-masked": functools.partial(nano.suite, "smoke-masked"),
+    "truth": functools.partial(nano.suite, "truth"),
+    "smoke-truth": functools.partial(nano.suite, "smoke-truth"),
     "pythia": suite.pythia,
     "polypythia": suite.polypythia,
     "polypythia-data": suite.polypythia_data,
@@ -79,7 +81,7 @@ class Context:
 
     @functools.cached_property
     def corpus(self) -> corpus.Corpus:
-        return corpus.read(FLAGS.corpus) if FLAGS.corpus else corpus.embedded()
+        return corpus.read(FLAGS.corpus) if FLAGS.corpus else nano.text(FLAGS.suite)
 
     @functools.cached_property
     def corpus_fingerprint(self) -> str:

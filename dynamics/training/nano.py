@@ -1,7 +1,8 @@
 """Suites that are trained here, on first use, on the embedded corpus: small models of several seeds.
 
 `nano`, GPT-NeoX, is the default of every experiment; `smoke` is the same path in seconds, to check an installation.
-`nano-masked` and `smoke-masked` are BERTs.
+`nano-masked` and `smoke-masked` are BERTs. `truth` and `smoke-truth` read text of which the distribution is known
+(`data.synthetic`) in place of the corpus.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ import numpy as np
 from filelock import FileLock
 
 from dynamics.cache import cache_root
-from dynamics.data import corpus, tokenizer
+from dynamics.data import corpus, synthetic, tokenizer
 from dynamics.models import bert, gpt_neox
 from dynamics.suite import Suite, folder_tree
 from dynamics.training import pretrain
@@ -68,7 +69,13 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
         _masked("masked-64", 64, 4, 512, num_seeds=5, num_steps=1024, batch_size=96, peak_rate=5e-3, warmup=64),
     ),
     "smoke-masked": (_masked("masked-16", 16, 2, 512, num_steps=32, batch_size=16, warmup=4),),
+    "truth": (
+        _recipe("truth-16", 16, 2, 2, 64, num_steps=768, context=64, peak_rate=1e-2, warmup=64),
+        _recipe("truth-48", 48, 2, 6, 64, num_steps=768, context=64, peak_rate=1e-2, warmup=64),
+    ),
+    "smoke-truth": (_recipe("truth-16", 16, 1, 2, 64, num_steps=64, context=32, peak_rate=1e-2, warmup=8),),
 }
+KNOWN_TRUTH = ("truth", "smoke-truth")  # suites whose text is `data.synthetic`'s
 
 
 def suite(name: str) -> Suite:
@@ -77,7 +84,13 @@ def suite(name: str) -> Suite:
     steps = recipes[0].checkpoint_steps()
     grid = folder_tree(name, _folder(name), [r.name for r in recipes], range(recipes[0].num_seeds), steps)
     rates = {recipe.name: recipe.learning_rate() for recipe in recipes}
-    return dataclasses.replace(grid, learning_rate=lambda model, step: rates[model](step))
+    trained = min(recipe.context for recipe in recipes)
+    return dataclasses.replace(grid, learning_rate=lambda model, step: rates[model](step), trained_context=trained)
+
+
+def text(name: str) -> corpus.Corpus:
+    """What the suite of this name is trained and, where nothing else is asked for, measured on."""
+    return synthetic.corpus() if name in KNOWN_TRUTH else corpus.embedded()
 
 
 def ensure(name: str, models: tuple[str, ...], progress: Callable[[Recipe], Callable[[int], None]]):
@@ -99,22 +112,23 @@ def _train(name: str, recipe: Recipe, folder: Path, progress: Callable[[int], No
     if _done(target).exists():  # another process was first
         return
     target.mkdir(exist_ok=True)
-    stream, tokenizer_file = _stream(folder, recipe)
+    stream, tokenizer_file = _stream(name, folder, recipe)
     pretrain.pretrain(recipe, stream, target, tokenizer_file, progress)
     _write(_done(target), json.dumps({"suite": name, "model": recipe.name, "tokens": len(stream)}) + "\n")
 
 
-def _stream(folder: Path, recipe: Recipe) -> tuple[np.ndarray, Path]:
+def _stream(name: str, folder: Path, recipe: Recipe) -> tuple[np.ndarray, Path]:
     """The training documents as one token stream [N], each headed by the separator, and the tokenizer's file."""
-    text, path = corpus.embedded().train(), folder / "tokenizer.json"
+    read, path = text(name).train(), folder / "tokenizer.json"
     if not path.exists():
-        texts, masks = (d.text for d in text.documents), recipe.objective == "masked"
-        _write(path, tokenizer.train(texts, recipe.config.vocab_size, masks=masks).to_str())
-    return np.concatenate(tokenizer.encode(tokenizer.load(folder), text)), path
+        texts, masks = (d.text for d in read.documents), recipe.objective == "masked"
+        known = synthetic.tokenizer() if name in KNOWN_TRUTH else None
+        _write(path, (known or tokenizer.train(texts, recipe.config.vocab_size, masks=masks)).to_str())
+    return np.concatenate(tokenizer.encode(tokenizer.load(folder), read)), path
 
 
 def _folder(name: str) -> Path:
-    fingerprint = corpus.embedded().fingerprint()
+    fingerprint = text(name).fingerprint()
     joint = "-".join(recipe.fingerprint(fingerprint) for recipe in RECIPES[name])
     return cache_root() / f"{name}-{joint}"
 
