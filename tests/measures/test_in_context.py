@@ -11,7 +11,9 @@ from dynamics.errors import InputError
 from dynamics.measures import in_context, surprisal
 from dynamics.models import gpt_neox
 
-CONFIG = gpt_neox.Config(hidden_size=8, num_layers=1, num_heads=2, intermediate_size=8, vocab_size=31, max_positions=32)
+CONFIG = gpt_neox.Config(
+    hidden_size=8, num_layers=1, num_heads=2, intermediate_size=8, vocab_size=31, max_positions=32, rotary_fraction=0.5
+)
 TOKENS = np.random.default_rng(0).integers(0, 31, (7, 13)).astype(np.int32)
 
 
