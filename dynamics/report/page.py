@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from dynamics import results
-from dynamics.analysis import audits, calibration, curves, hessians, run_stages, sweeps
+from dynamics.analysis import audits, calibration, curves, hessians, minimal_pairs, run_stages, sweeps
 from dynamics.errors import InputError
 from dynamics.figures import style
 from dynamics.report import sections, svg, words
 from dynamics.report.section import Findings
 
 MEASURES = ("audit", "convergence", "ngram", "llc", "curvature", "weights")
-MEASURES += ("calibration", "llc_sweeps", "llc_noise", "masked")
+MEASURES += ("calibration", "llc_sweeps", "llc_noise", "masked", "minimal_pairs")
 
 
 def write(store: results.Store, suite_name: str, target: Path) -> Path:
@@ -87,6 +87,7 @@ def findings(committed: Mapping[str, curves.Committed]) -> Findings:
         stages=tuple(run_stages.all_runs(committed)),
         sweeps=tuple(sweeps.sweeps(committed.get("llc_sweeps", ()), committed.get("llc_noise", ()))),
         masked=tuple(curves.divergences(committed.get("masked", ()))),
+        pairs=tuple(minimal_pairs.judgements(committed.get("minimal_pairs", ()))),
     )
 
 

@@ -9,6 +9,7 @@ from dynamics.analysis.audits import Audit
 from dynamics.analysis.calibration import Calibration
 from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
 from dynamics.analysis.hessians import Hessians
+from dynamics.analysis.minimal_pairs import Judgements
 from dynamics.analysis.run_stages import RunStages
 from dynamics.analysis.sweeps import Sweeps
 
@@ -30,12 +31,13 @@ class Findings:
     stages: tuple[RunStages, ...] = ()
     hessians: tuple[Hessians, ...] = ()
     masked: tuple[Divergence, ...] = ()
+    pairs: tuple[Judgements, ...] = ()
 
     @property
     def models(self) -> list[str]:
         """Every model of any measure, by size."""
         names = {one.model for one in (*self.divergence, *self.trace, *self.weights, *self.calibration, *self.sweeps)}
-        names |= {one.model for one in self.masked}
+        names |= {one.model for one in (*self.masked, *self.pairs)}
         return sorted(names | {one.estimate.model for one in self.llc}, key=curves.natural)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from dynamics.analysis.curves import Curve, Llc, Weights
 from dynamics.figures import llc, style
 from dynamics.figures import weights as weight_figures
-from dynamics.report import audit, calibration, convergence, curvature, masked, stages, sweeps, words
+from dynamics.report import audit, calibration, convergence, curvature, masked, minimal_pairs, stages, sweeps, words
 from dynamics.report.section import Findings, Panel, Section
 
 HEAT_MAPS = ("unembed_centred", "mlp_up")
@@ -30,6 +30,7 @@ def all_sections(found: Findings, look: style.Look, suite: str) -> list[Section]
             "of their next-token distributions says how far apart they are; entropy and loss say what they became.",
             convergence.panels(found, look) if found.divergence else [],
         ),
+        *([minimal_pairs.section(found.pairs, look)] if found.pairs else []),
         *([masked.section(found.masked, look)] if found.masked else []),
         section(
             "llc",
