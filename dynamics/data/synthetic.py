@@ -48,8 +48,8 @@ class Process:
     classes: int = 7
     stay: float = 1 - 1 / 64  # chance that a token keeps the topic
     document: int = 256  # mean tokens of a document, the separator with them
-    concentration: float = 0.25  # of the Dirichlet draws of which class follows which: small, so few do
-    tilt: float = 1.5  # standard deviation, between topics, of a token's log frequency within its class
+    concentration: float = 0.5  # of the gamma draws of which class follows which: the smaller, the fewer do
+    tilt: float = 1.2  # standard deviation, between topics, of a token's log frequency within its class
     background: float = 0.03  # share of tokens that come from any class
     seed: int = 0
 
@@ -82,9 +82,10 @@ def chain(process: Process = Process()) -> Chain:
     tilted = zipf * np.exp(process.tilt * rng.standard_normal((process.topics, tokens)))
     own = np.where(home == np.arange(process.classes)[:, None], 1.0, 0.0) * tilted[:, None]  # [topics,classes,tokens]
     own = (1 - process.background) * own / own.sum(-1, keepdims=True) + process.background * zipf / zipf.sum()
-    following = rng.gamma(process.concentration, size=(process.classes, process.classes)) + 1e-3
+    # Classes are followed by others the more often the more frequent their tokens are.
+    first = np.bincount(home, zipf) / zipf.sum()
+    following = first * (rng.gamma(process.concentration, size=(process.classes, process.classes)) + 0.01)
     following /= following.sum(-1, keepdims=True)
-    first = rng.dirichlet(np.ones(process.classes))
     topic = (1 - process.stay) / process.topics + process.stay * np.eye(process.topics)
     ends = 1 / process.document
     inner = np.einsum("xy,cd->xcyd", topic, following).reshape(process.topics * process.classes, -1)

@@ -70,8 +70,8 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
     ),
     "smoke-masked": (_masked("masked-16", 16, 2, 512, num_steps=32, batch_size=16, warmup=4),),
     "truth": (
-        _recipe("truth-16", 16, 2, 2, 64, num_steps=768, context=64, peak_rate=1e-2, warmup=64),
-        _recipe("truth-48", 48, 2, 6, 64, num_steps=768, context=64, peak_rate=1e-2, warmup=64),
+        _recipe("truth-16", 16, 2, 2, 64, num_steps=640, context=64, peak_rate=6e-3, warmup=256),
+        _recipe("truth-48", 48, 2, 6, 64, num_steps=640, context=64, peak_rate=6e-3, warmup=256),
     ),
     "smoke-truth": (_recipe("truth-16", 16, 1, 2, 64, num_steps=64, context=32, peak_rate=1e-2, warmup=8),),
 }
