@@ -161,4 +161,8 @@ def _check(row: Mapping, wanted: Sequence[str], place: str):
 
 def _encodable(text: str) -> bool:
     """False for an unpaired surrogate, which is valid JSON and no text."""
-    return text.isascii() or "\ufffd" not in text.encode("utf-16", "replace").decode("utf-16", "replace")
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True

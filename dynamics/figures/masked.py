@@ -5,10 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from dynamics.analysis import curves
-from dynamics.analysis.curves import Curve, Divergence
+from dynamics.analysis.curves import Divergence
 from dynamics.figures import style
-
-_ROOM = 1.4  # of the greatest estimate: with three seeds a band may reach a thousand times as far
 
 
 def seed_kl(found: Sequence[Divergence], look: style.Look):
@@ -16,7 +14,7 @@ def seed_kl(found: Sequence[Divergence], look: style.Look):
     figure, ax = style.axes("KL between seeds (nats)")
     drawn = [curves.seed_kl(one) for one in found]
     style.lines(ax, drawn, look, band=True)
-    ax.set_ylim(0, top(drawn))
+    ax.set_ylim(0, style.ceiling(drawn))
     return _finished(figure, ax, found)
 
 
@@ -30,11 +28,6 @@ def unigram(found: Sequence[Divergence], look: style.Look):
     figure = _per_seed(found, look, "kl_unigram", "KL to unigram (nats)")
     figure.axes[0].set_ylim(bottom=0)
     return figure
-
-
-def top(drawn: Sequence[Curve]) -> float:
-    """Where the panel of divergences ends."""
-    return _ROOM * float(np.nanmax(np.concatenate([curve.value for curve in drawn]))) or 1.0
 
 
 def _per_seed(found: Sequence[Divergence], look: style.Look, name: str, ylabel: str):

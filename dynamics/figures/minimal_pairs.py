@@ -12,8 +12,9 @@ from dynamics.figures import style
 def seed_kl(found: Sequence[Judgements], look: style.Look):
     """KL of the two-sentence distributions between seeds, with the 95 % interval over seeds as a band."""
     figure, ax = style.axes("KL between seeds (nats per pair)")
-    style.lines(ax, [minimal_pairs.seed_kl(one) for one in found], look, band=True)
-    ax.set_ylim(bottom=0)
+    drawn = [minimal_pairs.seed_kl(one) for one in found]
+    style.lines(ax, drawn, look, band=True)
+    ax.set_ylim(0, style.ceiling(drawn))
     return _finished(figure, ax, found)
 
 
@@ -21,7 +22,7 @@ def accuracy(found: Sequence[Judgements], look: style.Look):
     """Share of pairs judged right, with standard errors over tasks, against a guess."""
     figure, ax = style.axes("accuracy")
     style.lines(ax, [minimal_pairs.accuracy(one) for one in found], look)
-    style.reference(ax, 0.5, "a guess")
+    style.reference(ax, 0.5, "a guess", at="left")
     return _finished(figure, ax, found)
 
 

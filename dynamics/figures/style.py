@@ -101,6 +101,11 @@ def lines(ax, curves, look: Look, band: bool = False, **kwargs):
             bars(ax, curve, style["color"])
 
 
+def ceiling(curves) -> float:
+    """Where a panel from zero ends that bands may outgrow: with three seeds one may reach a thousand times as far."""
+    return 1.4 * float(np.nanmax(np.concatenate([curve.value for curve in curves]))) or 1.0
+
+
 def bars(ax, curve, color: str):
     """Error bars alone. Limits, not lengths: an interval may lie anywhere about its estimate."""
     ax.vlines(curve.steps, curve.low, curve.high, color=color, linewidth=1.3)

@@ -35,7 +35,7 @@ class Batches(NamedTuple):
     at: np.ndarray  # [C,M] int32, where in a flattened [B,T-1] a prediction that counts stands
     target: np.ndarray  # [C,M] int32, the token predicted there
     pair: np.ndarray  # [C,M] int32, the pair it belongs to
-    sign: np.ndarray  # [C,M] int8: 1 of the good sentence, -1 of the bad one, 0 padding
+    sign: np.ndarray  # [C,M] int32: 1 of the good sentence, -1 of the bad one, 0 padding
 
 
 class Plan(NamedTuple):
@@ -187,5 +187,5 @@ def _batches(rows: np.ndarray, sentences: list, shared: np.ndarray, budget: int)
     joined = [np.concatenate(parts, axis=1) for parts in found]
     most = max(part.shape[1] for part in joined)
     columns = np.stack([np.pad(part, ((0, 0), (0, most - part.shape[1]))) for part in joined])  # [C,4,M]
-    at, target, pair, sign = (np.ascontiguousarray(columns[:, k]) for k in range(4))
-    return Batches(tokens, *(x.astype(np.int32) for x in (at, target, pair)), sign.astype(np.int8))
+    at, target, pair, sign = np.moveaxis(columns, 1, 0).astype(np.int32)
+    return Batches(tokens, at, target, pair, sign)

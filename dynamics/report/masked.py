@@ -2,8 +2,6 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from dynamics.analysis import curves
 from dynamics.analysis.curves import Divergence
 from dynamics.figures import masked, style
@@ -57,9 +55,4 @@ def _asked(found: Sequence[Divergence]) -> str:
 
 def _bands(found: Sequence[Divergence]) -> str:
     drawn = [curves.seed_kl(one) for one in found]
-    if not any(curve.has_errors for curve in drawn):
-        return f"No band: an interval over seeds needs three, and there are {len(found[0].seeds)}."
-    told = f"Bands: 95\u00a0% intervals over {len(found[0].seeds)} seeds, the documents held fixed."
-    end = masked.top(drawn)
-    cut = sum(int(np.sum(curve.high > end)) for curve in drawn)
-    return f"{told} {cut} of them reach above the panel." if cut else told
+    return words.bands(drawn, len(found[0].seeds), "the documents held fixed", style.ceiling(drawn))

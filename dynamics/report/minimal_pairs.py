@@ -27,7 +27,7 @@ def _panels(found: Sequence[Judgements], look: style.Look) -> list[Panel]:
     first, largest = found[0], found[-1]
     most, least = map(words.listed, analysis.extremes(largest, 3))
     counted = f"{int(first.sizes.sum()):,} pairs of {len(first.tasks)} tasks ({first.pairs})"
-    bands = f"Bands: {kl[0].rests_on}, the pairs held fixed." if kl[0].has_errors else "No band: it needs three seeds."
+    bands = words.bands(kl, len(first.seeds), "the pairs held fixed", style.ceiling(kl))
     tasks = f"At the last step {most} divide the seeds most, {least} least." if most else ""
     return [
         Panel(

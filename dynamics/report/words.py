@@ -92,6 +92,15 @@ def bars(found: Sequence[Curve], what: str = "Bars") -> str:
     return f"{what}: {'; '.join(sorted(kinds))}."
 
 
+def bands(found: Sequence[Curve], num_seeds: int, fixed: str, end: float = np.inf) -> str:
+    """What bands over seeds are, what was held fixed, and how many the panel, which ends at `end`, cuts off."""
+    if not any(curve.has_errors for curve in found):
+        return f"No band: an interval over seeds needs three, and there are {num_seeds}."
+    told = f"Bands: 95\u00a0% intervals over {num_seeds} seeds, {fixed}."
+    cut = sum(int(np.sum(curve.high > end)) for curve in found)
+    return f"{told} {cut} of them reach{'es' if cut == 1 else ''} above the panel." if cut else told
+
+
 def verdicts(found: Sequence[Llc]) -> collections.Counter:
     """How many estimates, over models, steps and seeds, got which verdict."""
     return collections.Counter(verdict for one in found for row in one.verdicts for verdict in row)
