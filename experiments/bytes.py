@@ -1,6 +1,6 @@
 """Do models of different tokenizers predict the same next byte? Divergence per byte, and the gap in surprisal.
 
-    python -m experiments.convergence --suite=mine.toml --bytes
+    python -m experiments.bytes --suite=mine.toml
 
 The models to compare are a suite's seeds: each is read with its own tokenizer.json. Where they lie in no tree of
 folders, a toml file names them, one table for each; only `seed` tells them apart:

@@ -35,16 +35,14 @@ def loss(found: Sequence[KnownTruth], look: style.Look):
     return _finished(figure, ax, found)
 
 
-def parts(found: KnownTruth):
-    """What of the mean divergence from the truth all seeds have in common, and what each has alone."""
-    figure, ax = style.axes("part of KL(truth ‖ seed) (nats)")
-    total = found.common + found.variance
-    alone, shared = style.CATEGORIES[1], style.CATEGORIES[0]
-    ax.fill_between(found.steps, 0, found.variance, color=alone, alpha=0.45, linewidth=0, label="each seed's own")
-    ax.fill_between(found.steps, found.variance, total, color=shared, alpha=0.3, linewidth=0, label="common to all")
-    ax.plot(found.steps, total, color=style.INK, linewidth=1.4, marker="o", markersize=4, label="mean over seeds")
+def own_share(found: Sequence[KnownTruth], look: style.Look):
+    """How much of the mean divergence from the truth each seed has alone; the rest is common to all."""
+    figure, ax = style.axes("each seed's own share of it (%)")
+    for one in found:
+        share = 100 * one.variance / (one.common + one.variance)
+        ax.plot(one.steps, share, **look[one.model], markersize=5, linewidth=1.6, label=one.model)
     ax.set_ylim(bottom=0)
-    return _finished(figure, ax, [found])
+    return _finished(figure, ax, found)
 
 
 def unigram(found: Sequence[KnownTruth], look: style.Look):

@@ -8,14 +8,24 @@ from pathlib import Path
 import numpy as np
 
 from dynamics import results
-from dynamics.analysis import audits, calibration, curves, hessians, minimal_pairs, run_stages, sweeps
+from dynamics.analysis import (
+    audits,
+    byte_divergence,
+    calibration,
+    curves,
+    hessians,
+    known_truth,
+    minimal_pairs,
+    run_stages,
+    sweeps,
+)
 from dynamics.errors import InputError
 from dynamics.figures import style
 from dynamics.report import sections, svg, words
 from dynamics.report.section import Findings
 
 MEASURES = ("audit", "convergence", "ngram", "llc", "curvature", "weights")
-MEASURES += ("calibration", "llc_sweeps", "llc_noise", "masked", "minimal_pairs")
+MEASURES += ("calibration", "llc_sweeps", "llc_noise", "masked", "minimal_pairs", "bytes", "truth")
 
 
 def write(store: results.Store, suite_name: str, target: Path) -> Path:
@@ -87,6 +97,8 @@ def findings(committed: Mapping[str, curves.Committed]) -> Findings:
         stages=tuple(run_stages.all_runs(committed)),
         sweeps=tuple(sweeps.sweeps(committed.get("llc_sweeps", ()), committed.get("llc_noise", ()))),
         masked=tuple(curves.divergences(committed.get("masked", ()))),
+        per_byte=tuple(byte_divergence.byte_divergences(committed.get("bytes", ()))),
+        truth=tuple(known_truth.known_truths(committed.get("truth", ()))),
         pairs=tuple(minimal_pairs.judgements(committed.get("minimal_pairs", ()))),
     )
 
@@ -105,6 +117,8 @@ def summary(found: Findings) -> list[str]:
         rank = f", {rank} on the same text" if found.ngrams else ""
         lines.append(f"{one.model} ends at a loss of {words.number(loss)} nats per token{rank}.")
     lines += [f"Divergence between seeds at a mask, nats: {words.kl_course(one)}." for one in found.masked]
+    lines += [f"Divergence of the next byte, nats: {words.course(one.by_documents)}." for one in found.per_byte]
+    lines += [f"Divergence from the truth, nats per token: {words.course(one.to_truth)}." for one in found.truth]
     if found.llc:
         lines.append(f"Local learning coefficient: {words.verdict_sentence(found.llc)}.")
     if found.trace:
@@ -142,6 +156,10 @@ def numbers(found: Findings) -> dict:
     groups = {
         "seed_kl": [curves.seed_kl(one) for one in found.divergence],
         "masked_seed_kl": [curves.seed_kl(one) for one in found.masked],
+        "next_byte_kl": [one.by_documents for one in found.per_byte],
+        "surprisal_gap_bits": [one.gap_bits for one in found.per_byte],
+        "kl_to_truth": [one.to_truth for one in found.truth],
+        "kl_between_seeds": [one.between for one in found.truth],
         "masked_surprisal": [curves.over_seeds(one, "surprisal") for one in found.masked],
         **{name: [curves.over_seeds(one, name) for one in found.divergence] for name in per_seed},
         "llc": [one.estimate for one in found.llc],

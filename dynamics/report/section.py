@@ -6,10 +6,12 @@ from typing import Any
 
 from dynamics.analysis import curves
 from dynamics.analysis.audits import Audit
+from dynamics.analysis.byte_divergence import ByteDivergence
 from dynamics.analysis.calibration import Calibration
 from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
 from dynamics.analysis.hessians import Hessians
 from dynamics.analysis.minimal_pairs import Judgements
+from dynamics.analysis.known_truth import KnownTruth
 from dynamics.analysis.run_stages import RunStages
 from dynamics.analysis.sweeps import Sweeps
 
@@ -31,13 +33,15 @@ class Findings:
     stages: tuple[RunStages, ...] = ()
     hessians: tuple[Hessians, ...] = ()
     masked: tuple[Divergence, ...] = ()
+    per_byte: tuple[ByteDivergence, ...] = ()
+    truth: tuple[KnownTruth, ...] = ()
     pairs: tuple[Judgements, ...] = ()
 
     @property
     def models(self) -> list[str]:
         """Every model of any measure, by size."""
         names = {one.model for one in (*self.divergence, *self.trace, *self.weights, *self.calibration, *self.sweeps)}
-        names |= {one.model for one in (*self.masked, *self.pairs)}
+        names |= {one.model for one in (*self.masked, *self.pairs, *self.per_byte, *self.truth)}
         return sorted(names | {one.estimate.model for one in self.llc}, key=curves.natural)
 
 

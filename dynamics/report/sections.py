@@ -7,7 +7,19 @@ import numpy as np
 from dynamics.analysis.curves import Curve, Llc, Weights
 from dynamics.figures import llc, style
 from dynamics.figures import weights as weight_figures
-from dynamics.report import audit, calibration, convergence, curvature, masked, minimal_pairs, stages, sweeps, words
+from dynamics.report import (
+    audit,
+    calibration,
+    convergence,
+    curvature,
+    masked,
+    minimal_pairs,
+    stages,
+    sweeps,
+    truth,
+    words,
+)
+from dynamics.report import bytes as per_byte
 from dynamics.report.section import Findings, Panel, Section
 
 HEAT_MAPS = ("unembed_centred", "mlp_up")
@@ -32,6 +44,8 @@ def all_sections(found: Findings, look: style.Look, suite: str) -> list[Section]
         ),
         *([minimal_pairs.section(found.pairs, look)] if found.pairs else []),
         *([masked.section(found.masked, look)] if found.masked else []),
+        *([per_byte.section(found.per_byte, look)] if found.per_byte else []),
+        *([truth.section(found.truth, look)] if found.truth else []),
         section(
             "llc",
             "How degenerate is the loss around each checkpoint?",
