@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dynamics.analysis import curves
+from dynamics.analysis import curves, uncertainty
 from dynamics.analysis.curves import Curve
 from dynamics.analysis.pair_curves import pair_curve, seed_curve
+from dynamics.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,14 +30,8 @@ class KnownTruth:
     variance: np.ndarray  # [K] and what each has alone; they sum to it
     entropy: tuple[float, float]  # of the truth on these windows, and its error over windows
     truth_unigram: float  # KL(truth || unigram)
+    rises: tuple[int, ...]  # indices k at which seeds drew apart, by two errors, since k-1 and came nearer to the truth
     gap: np.ndarray = field(repr=False)  # [K,2]: (loss - true loss) - KL(truth || model), and its error over windows
-
-    @property
-    def rises(self) -> list[int]:
-        """Indices k at which seeds drew apart from the step before, and came nearer to the truth."""
-        apart = np.diff(self.between.value) > 0
-        nearer = np.diff(self.to_truth.value) < 0
-        return (1 + np.flatnonzero(apart & nearer)).tolist()
 
     @property
     def unigram_step(self) -> int:
@@ -71,6 +66,7 @@ def _known_truth(group: Sequence) -> KnownTruth:
     def over_seeds(name: str) -> Curve:
         return seed_curve(model, steps, np.stack([d[name].values @ weights / weights.sum() for d in data]))
 
+    pairs, to_truth = [d["kl"].values for d in data], over_seeds("truth_model")
     true_entropy = first["true_entropy"].values
     count = len(weights)
     return KnownTruth(
@@ -78,16 +74,27 @@ def _known_truth(group: Sequence) -> KnownTruth:
         seeds=units[0].seeds,
         steps=np.array(steps),
         windows=count,
-        to_truth=over_seeds("truth_model"),
-        between=pair_curve(model, steps, [d["kl"].values for d in data], weights, "seeds"),
+        to_truth=to_truth,
+        between=pair_curve(model, steps, pairs, weights, "seeds"),
         from_unigram=over_seeds("unigram_model"),
         loss=over_seeds("surprisal"),
         common=np.array([float(d["common"].mean()) for d in data]),
         variance=np.array([float(d["variance"].mean()) for d in data]),
         entropy=(float(true_entropy.mean()), float(true_entropy.std(ddof=1) / np.sqrt(count)) if count > 1 else np.nan),
         truth_unigram=float(first["truth_unigram"].mean()),
+        rises=tuple(
+            k for k in range(1, len(steps)) if _apart(pairs, weights, k) and np.diff(to_truth.value)[k - 1] < 0
+        ),
         gap=np.array([_gap(d) for d in data]),
     )
+
+
+def _apart(pairs: Sequence[np.ndarray], weights: np.ndarray, k: int) -> bool:
+    try:
+        rise, sem = uncertainty.paired_difference(pairs[k - 1], pairs[k], weights)
+    except InputError:  # too few seeds or windows to say
+        return False
+    return rise > 2 * sem
 
 
 def _gap(data) -> tuple[float, float]:

@@ -15,9 +15,9 @@ def section(found: Sequence[ByteDivergence], look: style.Look) -> Section:
     return Section(
         name="bytes",
         title="Do models predict the same next byte?",
-        question="Models of different tokenizers have no token in common to be compared on, but every one of them gives "
-        "the next byte of a text a probability: that of all tokens which could spell it, every way of cutting the bytes "
-        "so far into tokens counted.",
+        question="Models of different tokenizers have no token in common to be compared on, but each of them gives the "
+        "next byte of a text a probability: that of all tokens which could spell it, every way of cutting the bytes so "
+        "far into tokens counted.",
         panels=_panels(found, look),
         rows=tuple(row for one in found for row in _rows(one)),
     )

@@ -10,8 +10,8 @@ from dynamics.analysis.byte_divergence import ByteDivergence
 from dynamics.analysis.calibration import Calibration
 from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
 from dynamics.analysis.hessians import Hessians
-from dynamics.analysis.minimal_pairs import Judgements
 from dynamics.analysis.known_truth import KnownTruth
+from dynamics.analysis.minimal_pairs import Judgements
 from dynamics.analysis.run_stages import RunStages
 from dynamics.analysis.sweeps import Sweeps
 

@@ -36,7 +36,7 @@ def _panels(found: Sequence[KnownTruth], look: style.Look) -> list[Panel]:
         Panel(
             name="truth-share",
             title="What each seed has alone",
-            caption=f"The divergence from the truth, mean over seeds, is what all have in common (from the truth to the "
+            caption="The divergence from the truth, mean over seeds, is what all have in common (from the truth to the "
             f"normalised geometric mean of their distributions) and what each has alone. {_shares(found)} "
             "Seeds can agree on what is wrong: only their own share shows as divergence between them.",
             draw=lambda: truth.own_share(found, look),
@@ -45,7 +45,7 @@ def _panels(found: Sequence[KnownTruth], look: style.Look) -> list[Panel]:
             name="truth-loss",
             title="Loss above the entropy of the process",
             caption=f"{words.courses(losses)}. Below the entropy of the process, {words.number(entropy)} ± "
-            f"{words.number(error)} nats per token on these windows (standard error over windows), no model can go. "
+            f"{words.number(error)} nats per token on these windows (standard error over windows), no model can be expected to go. "
             f"{_identity(found)} {words.bars(losses, 'Bands')}",
             draw=lambda: truth.loss(found, look),
         ),
@@ -66,8 +66,10 @@ def _apart(found: Sequence[KnownTruth]) -> str:
         if one.rises
     ]
     if not told:
-        return "At no step did seeds draw apart while they came nearer to the truth."
-    return f"Seeds drew apart while they came nearer to the truth: {words.listed(told)}."
+        return "At no step did seeds draw apart, by two standard errors, while they came nearer to the truth."
+    return (
+        f"By two standard errors or more seeds drew apart, while they came nearer to the truth: {words.listed(told)}."
+    )
 
 
 def _bands(found: Sequence[KnownTruth]) -> str:
@@ -80,8 +82,8 @@ def _shares(found: Sequence[KnownTruth]) -> str:
         share = 100 * one.variance / (one.common + one.variance)
         top = int(np.argmax(share))
         parts.append(
-            f"{one.model}: {share[0]:.0f} % of it is each seed's own at step {one.steps[0]}, at most {share[top]:.0f} % "
-            f"at step {one.steps[top]}, {share[-1]:.0f} % at step {one.steps[-1]}"
+            f"{one.model}: {share[0]:.0f} % of it is each seed's own at step {one.steps[0]}, at most "
+            f"{share[top]:.0f} % at step {one.steps[top]}, {share[-1]:.0f} % at step {one.steps[-1]}"
         )
     return f"{'; '.join(parts)}."
 
@@ -91,8 +93,8 @@ def _identity(found: Sequence[KnownTruth]) -> str:
     if not off:
         return ""
     return (
-        "Loss less the truth's own loss equals the divergence from it, but for which tokens were drawn: over models and "
-        f"steps the two are at most {max(off):.1f} standard errors apart."
+        "Loss less the truth's own loss equals the divergence from it, but for which tokens were drawn: over models "
+        f"and steps the two are at most {max(off):.1f} standard errors apart."
     )
 
 
