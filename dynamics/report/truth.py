@@ -45,8 +45,8 @@ def _panels(found: Sequence[KnownTruth], look: style.Look) -> list[Panel]:
             name="truth-loss",
             title="Loss above the entropy of the process",
             caption=f"{words.courses(losses)}. Below the entropy of the process, {words.number(entropy)} ± "
-            f"{words.number(error)} nats per token on these windows (standard error over windows), no model can be expected to go. "
-            f"{_identity(found)} {words.bars(losses, 'Bands')}",
+            f"{words.number(error)} nats per token on these windows (standard error over windows), no model can be "
+            f"expected to go. {_identity(found)} {words.bars(losses, 'Bands')}",
             draw=lambda: truth.loss(found, look),
         ),
         Panel(
