@@ -1,0 +1,88 @@
+"""Divergence from a known truth: closed forms, and what must hold of any numbers."""
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from dynamics import models
+from dynamics.data import synthetic
+from dynamics.errors import InputError
+from dynamics.measures import divergence, truth
+from dynamics.models import gpt_neox
+
+CONFIG = gpt_neox.Config(
+    hidden_size=16, num_layers=1, num_heads=2, intermediate_size=32, vocab_size=64, max_positions=64
+)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    chain = synthetic.chain()
+    tokens = synthetic.windows(chain, 100, 24, 0)
+    params = [models.init(jax.random.key(seed), CONFIG) for seed in range(3)]
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
+    log_truth = synthetic.log_predictive(chain, tokens)
+    return tokens, stacked, log_truth, np.log(chain.unigram)
+
+
+@pytest.fixture(scope="module")
+def found(measured):
+    tokens, stacked, log_truth, log_unigram = measured
+    return truth.divergence_from_truth(CONFIG, stacked, tokens, log_truth, log_unigram)
+
+
+def test_equals_float64_of_whole_distributions(measured, found):
+    """100 windows are two blocks; the second is not full."""
+    tokens, stacked, log_truth, _ = measured
+    logits = jax.vmap(models.apply_fn(CONFIG), in_axes=(0, None))(stacked, tokens[:, :-1])
+    log_p = np.asarray(logits, np.float64)
+    log_p -= np.log(np.exp(log_p).sum(-1, keepdims=True))
+    log_q = np.asarray(log_truth, np.float64)
+    log_q -= np.log(np.exp(log_q).sum(-1, keepdims=True))
+    np.testing.assert_allclose(found["truth_model"], (np.exp(log_q) * (log_q - log_p)).sum(-1), rtol=2e-4)
+    np.testing.assert_allclose(found["model_truth"], (np.exp(log_p) * (log_p - log_q)).sum(-1), rtol=2e-4)
+    np.testing.assert_allclose(found["kl"], divergence.pairwise_kl(logits), rtol=1e-3, atol=1e-6)
+
+
+def test_divergences_are_never_negative(found):
+    for name in ("truth_model", "model_truth", "unigram_model", "model_unigram", "truth_unigram", "common", "kl"):
+        assert (found[name] >= 0).all(), name
+
+
+def test_common_and_own_parts_sum_to_the_mean(found):
+    np.testing.assert_allclose(found["common"] + found["variance"], found["truth_model"].mean(0), rtol=1e-4)
+
+
+def test_own_part_is_a_quarter_of_the_divergence_of_two_close_models():
+    """Either lies half as far from the middle as from the other, and KL goes with the square of the distance."""
+    rng = np.random.default_rng(1)
+    base, step = rng.normal(size=(1, 5, 64)), 1e-2 * rng.normal(size=(1, 5, 64))
+    logits = jnp.asarray(np.concatenate([base - step, base + step]), jnp.float32)
+    even = jnp.full((5, 64), -np.log(64.0))
+    numbers = truth.numbers(logits, jnp.zeros(5, jnp.int32), even, even[0])
+    np.testing.assert_allclose(numbers["variance"], numbers["kl"][0, 1] / 4, rtol=2e-2)
+
+
+def test_a_model_that_is_the_truth_has_none(measured):
+    _, _, log_truth, log_unigram = measured
+    exact = jnp.asarray(log_truth).reshape(-1, 64)[:50]
+    numbers = truth.numbers(jnp.stack([exact, exact + 3.0]), jnp.zeros(50, jnp.int32), exact, jnp.asarray(log_unigram))
+    for name in ("truth_model", "model_truth", "kl", "common", "variance"):
+        np.testing.assert_allclose(numbers[name], 0, atol=2e-6)
+
+
+def test_excess_loss_is_the_divergence_in_expectation(found):
+    """E[surprisal] - entropy = KL(truth || model) where targets are drawn from the truth; windows are independent."""
+    excess = (found["surprisal"] - found["true_surprisal"] - found["truth_model"]).mean((0, 2), dtype=np.float64)
+    assert abs(excess.mean()) < 4 * excess.std(ddof=1) / np.sqrt(len(excess))
+    assert found["truth_model"].mean() > 1  # so that it is no identity of zeros
+
+
+def test_what_is_not_one_distribution_a_prediction_is_told(measured):
+    tokens, stacked, log_truth, log_unigram = measured
+    with pytest.raises(InputError, match="one for every prediction"):
+        truth.divergence_from_truth(CONFIG, stacked, tokens, log_truth[:, 1:], log_unigram)
+    alone = jax.tree.map(lambda leaf: leaf[:1], stacked)
+    with pytest.raises(InputError, match="1 seed"):
+        truth.divergence_from_truth(CONFIG, alone, tokens, log_truth, log_unigram)
