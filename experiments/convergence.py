@@ -71,21 +71,18 @@ def seed_divergence(context: common.Context, unit: Unit):
 
 
 def _dataset(numbers: dict, text, unit: Unit) -> xr.Dataset:
-    names, owner = np.unique(text.document, return_inverse=True)
-    member = np.eye(len(names))[owner] / np.bincount(owner)[owner, None]  # [B,G], columns sum to one
-    per_document = {
-        name: (("seed", "document"), numbers[name].mean(-1) @ member)
-        for name in ("surprisal", "entropy", "kl_uniform", "kl_unigram")
-    }
+    names = ("surprisal", "entropy", "kl_uniform", "kl_unigram")
+    token = ("window", "position")
     data = {
-        **per_document,
-        "kl": (("seed", "other", "document"), numbers["kl_documents"]),
-        "kl_token": (("window", "position"), numbers["kl"].astype(np.float32)),
-        "max_logit": ("seed", numbers["max_logit"].max((1, 2))),
+        **{name: (("seed", "document"), numbers[f"{name}_documents"]) for name in names},
+        **{name: (("seed", "other", "document"), numbers[f"{name}_documents"]) for name in ("kl", "js")},
+        **{f"{name}_token": (token, numbers[name]) for name in ("kl", "js")},
+        "surprisal_token": (("seed", *token), numbers["surprisal"]),
+        "max_logit": ("seed", numbers["max_logit"]),
     }
     coordinates = {
         "seed": list(unit.seeds),
-        "document": names,
+        "document": np.unique(text.document),
         "tokens": ("document", numbers["document_tokens"]),
         "window_document": ("window", text.document),
     }

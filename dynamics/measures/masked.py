@@ -101,7 +101,7 @@ def seed_divergence(
             f"positions from {positions.min()} to {positions.max()}", expected=f"0 to {tokens.shape[1] - 1}"
         )
     params = jax.device_put(stacked_params)
-    reference = None if log_unigram is None else jnp.asarray(log_unigram, jnp.float32).reshape(1, 1, -1)
+    reference = None if log_unigram is None else jnp.asarray(log_unigram, jnp.float32)
 
     def numbers(rows):
         return _fused(config, js)(params, tokens[rows], positions[rows], jnp.int32(mask), reference)

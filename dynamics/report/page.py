@@ -16,6 +16,7 @@ from dynamics.analysis import (
     hessians,
     known_truth,
     minimal_pairs,
+    properties,
     run_stages,
     sweeps,
 )
@@ -25,7 +26,7 @@ from dynamics.report import sections, svg, words
 from dynamics.report.section import Findings
 
 MEASURES = ("audit", "convergence", "ngram", "llc", "curvature", "weights")
-MEASURES += ("calibration", "llc_sweeps", "llc_noise", "masked", "minimal_pairs", "bytes", "truth")
+MEASURES += ("calibration", "llc_sweeps", "llc_noise", "masked", "minimal_pairs", "text", "bytes", "truth")
 
 
 def write(store: results.Store, suite_name: str, target: Path) -> Path:
@@ -99,6 +100,7 @@ def findings(committed: Mapping[str, curves.Committed]) -> Findings:
         masked=tuple(curves.divergences(committed.get("masked", ()))),
         per_byte=tuple(byte_divergence.byte_divergences(committed.get("bytes", ()))),
         truth=tuple(known_truth.known_truths(committed.get("truth", ()))),
+        properties=properties.properties(committed.get("convergence", ()), committed.get("text", ())),
         pairs=tuple(minimal_pairs.judgements(committed.get("minimal_pairs", ()))),
     )
 

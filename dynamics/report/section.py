@@ -12,6 +12,7 @@ from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
 from dynamics.analysis.hessians import Hessians
 from dynamics.analysis.known_truth import KnownTruth
 from dynamics.analysis.minimal_pairs import Judgements
+from dynamics.analysis.properties import Properties
 from dynamics.analysis.run_stages import RunStages
 from dynamics.analysis.sweeps import Sweeps
 
@@ -36,6 +37,7 @@ class Findings:
     per_byte: tuple[ByteDivergence, ...] = ()
     truth: tuple[KnownTruth, ...] = ()
     pairs: tuple[Judgements, ...] = ()
+    properties: Properties | None = None
 
     @property
     def models(self) -> list[str]:

@@ -10,6 +10,7 @@ from dynamics.figures import weights as weight_figures
 from dynamics.report import (
     audit,
     calibration,
+    conditional,
     convergence,
     curvature,
     masked,
@@ -42,6 +43,7 @@ def all_sections(found: Findings, look: style.Look, suite: str) -> list[Section]
             "of their next-token distributions says how far apart they are; entropy and loss say what they became.",
             convergence.panels(found, look) if found.divergence else [],
         ),
+        *([conditional.section(found.properties, look)] if found.properties else []),
         *([minimal_pairs.section(found.pairs, look)] if found.pairs else []),
         *([masked.section(found.masked, look)] if found.masked else []),
         *([per_byte.section(found.per_byte, look)] if found.per_byte else []),
