@@ -38,10 +38,10 @@ def pair_curve(model: str, steps, pairs: Sequence[np.ndarray], weights: np.ndarr
 
 
 def seed_curve(model: str, steps, values: np.ndarray) -> Curve:
-    """Mean over models of [K,S] with its 95 % interval by Student's t over models; none with a single one."""
+    """Mean over models of [K,S] with its 95 % interval by Student's t over models, three at least as for pairs."""
     values = np.asarray(values, np.float64)
     mean, count = values.mean(1), values.shape[1]
-    if count < 2:
+    if count < 3:
         nothing = np.full(len(mean), np.nan)
         return Curve(model=model, steps=np.asarray(steps), value=mean, low=nothing, high=nothing, rests_on="")
     half = stdtrit(count - 1, 0.975) * values.std(1, ddof=1) / np.sqrt(count)

@@ -37,7 +37,7 @@ def loss(found: Sequence[KnownTruth], look: style.Look):
 
 def own_share(found: Sequence[KnownTruth], look: style.Look):
     """How much of the mean divergence from the truth each seed has alone; the rest is common to all."""
-    figure, ax = style.axes("each seed's own share of it (%)")
+    figure, ax = style.axes("seeds' own share of KL to the truth (%)")
     for one in found:
         share = 100 * one.variance / (one.common + one.variance)
         ax.plot(one.steps, share, **look[one.model], markersize=5, linewidth=1.6, label=one.model)

@@ -1,7 +1,9 @@
 """Next-byte distributions against enumeration, and against the token distribution where every token is one byte."""
 
+import functools
 import itertools
 import math
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -17,6 +19,7 @@ from dynamics.models import gpt_neox
 # Nested tokens, two that spell the same, one that is all bytes of a text, one that spells nothing: id 0, the separator.
 WORDS = [None, b"a", b"b", b"c", b"ab", b"abc", b"bc", b"ca", b"cab", b"ab", b"abcab"]
 LETTERS = b"abc"
+PYTHIA = Path(__file__).parents[3] / "shared" / "data" / "pythia_tokenizer.json"
 TEXTS = [b"abcab", b"cabca", b"b"]
 
 
@@ -115,7 +118,8 @@ def test_a_model_that_never_leaves_the_tokenizers_path_has_both_distributions():
         weights = rng.exponential(size=len(WORDS)) * kept
         table[place] = weights / weights.sum()
     flat = jnp.asarray(table.reshape(-1, len(WORDS)))
-    both = [next_byte.from_contexts(lambda p: p, flat, plan, canonical) for canonical in (False, True)]
+    read = jax.jit(functools.partial(next_byte.from_contexts, lambda p: p), static_argnums=2)
+    both = [read(flat, plan, canonical) for canonical in (False, True)]
     for one, other in zip(*both, strict=True):
         np.testing.assert_allclose(one[plan.valid], other[plan.valid], rtol=1e-5, atol=1e-6)
 
@@ -196,6 +200,24 @@ def test_prefixes_within_characters_are_encoded_as_the_tokenizer_would_go_on():
         with_rest = bpe.encode(text.encode()[:end].decode(errors="ignore")).ids
         if text.encode()[:end].decode(errors="ignore").encode() == text.encode()[:end]:
             assert ids == with_rest
+
+
+@pytest.mark.skipif(not PYTHIA.is_file(), reason="Pythia's tokenizer is not here")
+def test_pythias_tokenizer_spells_every_prefix():
+    import tokenizers
+
+    own = tokenizers.Tokenizer.from_file(str(PYTHIA))
+    words = spelling.spelled(own, 50304)
+    assert sum(word is None for word in words) == 2 + 50304 - 50277  # two special ids, and the padded rows
+    assert words[50276] == b"  "  # added as it is, beside the alphabet of bytes
+    text = "if x:\n        return “naïve” 'string'  # 中 😀".encode()
+    found = spelling.encode_prefixes(own, text, words)
+    assert all(b"".join(words[index] or b"" for index in ids) == text[:end] for end, ids in enumerate(found))
+    made = byte_plan.plan([text], [found], words, before=[0])
+    # From a context that ends within a character its own token goes on: E2 80 before 9C in the quotation mark.
+    start = text.index("“".encode())
+    assert any(found[start + 2][:-1] == found[m] for m in range(start - 1, start + 2))
+    assert made.ahead.shape[:2] == (1, len(text))
 
 
 def test_what_spells_no_bytes_is_told():
