@@ -295,8 +295,8 @@ def check_alike(unit: Unit, loaded: Sequence[checkpoints.Checkpoint]):
             raise InputError(
                 f"{unit.model} with seeds {unit.seeds[0]} and {seed} of different architecture ({', '.join(unlike)})",
                 expected="one architecture and vocabulary per comparison",
-                mend="Leave one out with --seeds (`python -m experiments.audit` shows which differ), or compare models of "
-                "different tokenizers byte by byte: python -m experiments.bytes.",
+                mend="Leave one out with --seeds (`python -m experiments.audit` shows which differ), or compare models "
+                "of different tokenizers byte by byte: python -m experiments.bytes.",
             )
 
 
