@@ -50,6 +50,10 @@ class Divergence:
     per_seed: dict[str, np.ndarray]  # surprisal, entropy, kl_uniform, kl_unigram: [K, S], mean over tokens
     token_quantiles: np.ndarray  # [K, QUANTILES] of the pair-mean KL of single tokens
     max_logit: np.ndarray  # [K], the largest |logit| of any seed
+    token_moments: np.ndarray | None = None  # [K, 2], mean and standard deviation over tokens of the same
+    js: np.ndarray | None = None  # [K, S, S, G], Jensen-Shannon; None where it was not measured
+    learning_rate: np.ndarray | None = None  # [K]
+    parameters: float | None = None  # numbers in the model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,7 +131,21 @@ def _divergence(group: list) -> Divergence:
         per_seed={name: np.stack([d[name].values @ share for d in data]) for name in names},
         token_quantiles=np.stack([np.quantile(d["kl_token"].values, QUANTILES) for d in data]),
         max_logit=np.array([np.abs(d["max_logit"].values).max() for d in data]),
+        token_moments=np.stack([_moments(d["kl_token"].values) for d in data]),
+        js=_everywhere(data, "js"),
+        learning_rate=_everywhere(data, "learning_rate"),
+        parameters=float(data[0]["parameters"]) if "parameters" in data[0] else None,
     )
+
+
+def _moments(values: np.ndarray) -> tuple[float, float]:
+    values = values.astype(np.float64)
+    return float(values.mean()), float(values.std())
+
+
+def _everywhere(data, name: str) -> np.ndarray | None:
+    """A variable of every step, [K, ...]; None where any lacks it."""
+    return np.stack([d[name].values for d in data]) if all(name in d for d in data) else None
 
 
 def seed_kl(found: Divergence) -> Curve:

@@ -1,0 +1,89 @@
+"""The slope of the last phase, and how it goes with the size of the model.
+
+A slope is a sum of theta over steps with fixed weights (that of a straight line's least squares), so that its error
+comes from the jackknives of theta itself: over seeds, and over documents, which models that read one text share.
+
+Axes: K steps, S seeds, G documents, M models.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from scipy.special import stdtrit
+
+from dynamics.analysis import jackknife
+from dynamics.analysis.uncertainty import Interval
+from dynamics.errors import InputError
+
+
+class Influences(NamedTuple):
+    """A number and what every unit adds to its error: sums of squares are the jackknives' variances."""
+
+    value: float
+    seeds: np.ndarray  # [S]; empty under three seeds
+    documents: np.ndarray  # [G]
+
+
+def slope(steps: np.ndarray, kl: np.ndarray, weights: np.ndarray) -> Influences:
+    """Slope of theta in nats per e-fold of step + 1, from kl [K, S, S, G] at steps [K], two or more."""
+    if len(steps) < 2 or len(weights) < 3:
+        raise InputError(f"{len(steps)} steps and {len(weights)} documents", expected="two steps and three documents")
+    kl = np.where(np.eye(kl.shape[1], dtype=bool)[..., None], 0.0, np.asarray(kl, np.float64))
+    line = _line(np.log1p(np.asarray(steps, np.float64)))
+    combined = np.tensordot(line, kl, axes=1)
+    seeds = np.zeros(0)
+    if len(combined) > 2:
+        seeds = jackknife.influence(jackknife.without_each_seed(combined, weights))
+    documents = jackknife.influence(jackknife.without_each_document(combined, weights))
+    return Influences(float(jackknife.theta(combined, weights)), seeds, documents)
+
+
+def interval(found: Influences, level: float = 0.95) -> Interval:
+    """Limits over other seeds and other documents (documents alone where there are two seeds), the steps held fixed.
+
+    Student's t on the raw scale, since a slope may have either sign; degrees of freedom as in `jackknife.log_limits`.
+    """
+    return _limits(found.value, [found.seeds, found.documents], level, _rests_on([found]))
+
+
+def against_size(parameters: Sequence[float], found: Sequence[Influences], level: float = 0.95) -> Interval:
+    """Change of the slope per e-fold of parameters, least squares over the models, as an interval.
+
+    Other seeds, other documents; these models. With two models it is their difference over that of their ln sizes.
+    Documents are one sample where all models have as many, else each model's own. Raises InputError on fewer than two
+    sizes.
+    """
+    sizes = np.log(np.asarray(parameters, np.float64))
+    if len(set(parameters)) < 2:
+        raise InputError(f"{len(set(parameters))} size", expected="two sizes or more")
+    line = _line(sizes)
+    sources = [weight * one.seeds for weight, one in zip(line, found, strict=True)]
+    documents = [weight * one.documents for weight, one in zip(line, found, strict=True)]
+    shared = len({len(one) for one in documents}) == 1
+    sources += [np.sum(documents, axis=0)] if shared else documents
+    value = float(line @ [one.value for one in found])
+    return _limits(value, sources, level, _rests_on(found))
+
+
+def _line(x: np.ndarray) -> np.ndarray:
+    """Weights [n] whose sum with y is the least-squares slope of y on x [n]."""
+    centred = x - x.mean()
+    return centred / (centred**2).sum()
+
+
+def _limits(value: float, sources, level: float, rests_on: str) -> Interval:
+    parts = [((one**2).sum(), len(one) - 1) for one in sources if len(one) > 1]
+    variance = sum(part for part, _ in parts)
+    if variance == 0:
+        return Interval(value, value, value, 0.0, rests_on)
+    df = variance**2 / sum(part**2 / free for part, free in parts)
+    own = sum(part / variance * stdtrit(free, (1 + level) / 2) ** 2 for part, free in parts)
+    half = np.sqrt((0.75 * stdtrit(df, (1 + level) / 2) ** 2 + 0.25 * own) * variance)
+    return Interval(value, float(value - half), float(value + half), float(np.sqrt(variance)), rests_on)
+
+
+def _rests_on(found: Sequence[Influences]) -> str:
+    seeds, documents = {len(one.seeds) for one in found}, {len(one.documents) for one in found}
+    counted = [f"{max(seeds)} seeds"] if max(seeds) else []
+    return " and ".join([*counted, f"{max(documents)} documents"])
