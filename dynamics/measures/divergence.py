@@ -58,11 +58,14 @@ def _pairwise(log_probs, *, js: bool):
         def lacks(own):  # [N,V] -> [S,N]: which seeds exclude something that is possible here
             return jnp.any(own[None] & ~possible, axis=-1)
 
+        def of_token(finite, excluded):
+            return pairwise.divergences(pairwise.softmaxes(finite), excluded.T, js)
+
         excluded = jax.lax.map(lacks, possible)  # [S,S,N]
-        kl, js_ = pairwise.divergences(finite, apart=excluded.swapaxes(0, 1), js=js)
+        kl, js_ = pairwise.map_tokens(of_token, finite, jnp.moveaxis(excluded, -1, 0))  # [N,S,S]
     shape = (num_seeds, num_seeds, *log_probs.shape[1:-1])
-    kl = jnp.where(excluded, jnp.inf, kl).reshape(shape)
-    return kl, None if js_ is None else js_.reshape(shape)
+    kl = jnp.where(excluded, jnp.inf, jnp.moveaxis(kl, 0, -1)).reshape(shape)
+    return kl, None if js_ is None else jnp.moveaxis(js_, 0, -1).reshape(shape)
 
 
 def seed_divergence(
@@ -132,19 +135,21 @@ def _fused(config, js: bool):
 
 def statistics(logits, target, log_unigram=None, js: bool = True) -> dict:
     """Finite logits [S,N,V], target [N], log_unigram [V] or None -> the numbers per token, [S,N] and [S,S,N], nats."""
-    kl, js_ = pairwise.divergences(logits, js=js)
-    lowered = logits - jnp.max(logits, axis=-1, keepdims=True)
-    weights = jnp.exp(lowered)
-    mass = pairwise.total(weights)
-    entropy = jnp.log(mass) - pairwise.total(weights * lowered) / mass
-    index = jnp.broadcast_to(target[None, :, None], (*mass.shape, 1))
-    numbers = {
-        "kl_pairs": kl,
-        "surprisal": jnp.log(mass) - jnp.take_along_axis(lowered, index, axis=-1)[..., 0],
-        "entropy": entropy,
-        "kl_uniform": math.log(logits.shape[-1]) - entropy,
-        "max_logit": jnp.max(jnp.abs(logits), axis=-1),
-    }
-    if log_unigram is not None:
-        numbers["kl_unigram"] = -entropy - pairwise.total(weights * log_unigram.reshape(1, 1, -1)) / mass
-    return numbers if js_ is None else {**numbers, "js_pairs": js_}
+
+    def of_token(logits, target):
+        found = pairwise.softmaxes(logits)
+        kl, js_ = pairwise.divergences(found, js=js)
+        lowered = logits - found.top[:, None]
+        entropy = jnp.log(found.mass) - pairwise.total(found.weights * lowered) / found.mass
+        numbers = {
+            "kl_pairs": kl,
+            "surprisal": jnp.log(found.mass) - lowered[:, target],
+            "entropy": entropy,
+            "kl_uniform": math.log(logits.shape[-1]) - entropy,
+            "max_logit": jnp.max(jnp.abs(logits), axis=-1),
+        }
+        if log_unigram is not None:
+            numbers["kl_unigram"] = -entropy - found.weights @ log_unigram / found.mass
+        return numbers if js_ is None else {**numbers, "js_pairs": js_}
+
+    return jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1), pairwise.map_tokens(of_token, logits, target))

@@ -1,6 +1,6 @@
 """Kullback-Leibler and Jensen-Shannon divergence of every pair of softmaxes, to float32's last digits.
 
-Axes: S seeds, N tokens, V vocabulary, P unordered pairs i < j. Units: nats.
+Axes: S seeds, V vocabulary, P unordered pairs i < j, N tokens. Units: nats.
 
 For a pair d = l_j - l_i (logits), mu = E_i d under p_i = softmax(l_i). The textbook form is
 
@@ -11,6 +11,9 @@ which for close seeds is a small difference of large numbers. Since E_i (d - mu)
     KL_ij = log E_i e^(d - mu) = log1p E_i phi(d - mu),             phi(x) = e^x - 1 - x >= 0,
 
 a sum of terms that are not negative. The constant mu need not be exact: an error of a changes the result by a^2 / 2.
+All mu of a token are one matrix product, W X' with weights W and X the logits less those of the first seed, which is of
+the size of the seeds' differences; so for seeds that are apart, the rule, it is all that a token costs.
+
 For Jensen-Shannon, with t = log p_j - log p_i = d - mu - KL_ij and m the mean of the two,
 
     JS_ij = sum_v m g(t),       g(t) = u tanh u - log cosh u = u^2/2 - ... -> log 2,       u = t/2,
@@ -21,12 +24,16 @@ as p_i = m (1 - tanh u) and p_j = m (1 + tanh u): the same in both directions, n
 import functools
 import itertools
 import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-FAR = 0.3  # nats from which on the textbook form has its digits
+# The textbook form has its digits from KL = _FAR sqrt(2 K) on, K the largest of the token's seeds: sqrt(2 K) is about
+# the size of X, whose rounding a pair that is closer than the others suffers too.
+_FAR = 0.08
 _SERIES_BELOW = 0.5  # |x| up to which phi(x) is summed as a series
 _PHI = tuple(1 / math.factorial(k) for k in range(2, 9))  # phi(x) / x^2
 # g(2u) / u^2 in u^2: (2k - 1) times the coefficients of log cosh
@@ -34,67 +41,112 @@ _G = (1 / 2, -1 / 4, 1 / 9, -17 / 360, 31 / 1575, -691 / 85050, 10922 / 3274425)
 _LANES = 128
 
 
-def divergences(logits, apart=None, js: bool = True):
-    """Every pair of softmaxes of finite logits [S,N,V]: (KL [S,S,N], JS [S,S,N] or None), nats.
+class Softmaxes(NamedTuple):
+    """One token's distributions, unnormalised: p = weights / mass."""
 
-    `apart` [S,S,N] marks where i lacks tokens that j has, for which only the textbook form is right. Logits are not
-    normalised first: that would round away the differences of close pairs.
+    logits: Any  # [S,V], finite
+    top: Any  # [S], the greatest of each
+    weights: Any  # [S,V], e^(logits - top)
+    mass: Any  # [S], their sums
+
+
+def softmaxes(logits) -> Softmaxes:
+    """Of finite logits [S,V]. They are not normalised: that would round away the differences of close pairs."""
+    top = jnp.max(logits, axis=-1)
+    weights = jnp.exp(logits - top[:, None])
+    return Softmaxes(logits, top, weights, total(weights))
+
+
+def map_tokens(fn: Callable, logits, *others):
+    """fn(logits [S,V], *others) of every token of logits [S,N,V] and others [N,...]; leaves [N,...].
+
+    On a CPU one after the other: what a token needs stays in a core's cache, and a token whose seeds are far apart is
+    spared what close ones need. An accelerator takes all at once.
     """
-    num_seeds, count, _ = logits.shape
+    count = logits.shape[1]
+
+    def of_token(at):
+        return fn(jax.lax.dynamic_index_in_dim(logits, at, 1, keepdims=False), *(other[at] for other in others))
+
+    if jax.default_backend() == "cpu":
+        return jax.lax.map(of_token, jnp.arange(count))
+    return jax.vmap(of_token)(jnp.arange(count))
+
+
+def divergences(found: Softmaxes, apart=None, js: bool = True):
+    """Every pair of one token's softmaxes: (KL [S,S], JS [S,S] or None), nats.
+
+    `apart` [S,S] marks where i lacks tokens that j has, for which only the textbook form is right.
+    """
+    num_seeds = len(found.logits)
     pairs = np.array(list(itertools.combinations(range(num_seeds), 2)), np.int32)
-    top = jnp.max(logits, axis=-1, keepdims=True)
-    weights = jnp.exp(logits - top)
-    mass = total(weights)
-    apart = jnp.zeros((num_seeds, num_seeds, count), bool) if apart is None else apart
+    # Not less their mean over seeds: XLA's CPU takes eight times as long for a mean over the first axis.
+    from_first = found.logits - found.logits[:1]
+    moments = found.weights @ from_first.T / found.mass[:, None]  # [S,S], E_i x_j
+    mean = moments - jnp.diagonal(moments)[:, None]
+    rise = jnp.log(found.mass[None] / found.mass[:, None]) + (found.top[None] - found.top[:, None])
+    direct = rise - mean
+    enough = direct > _FAR * jnp.sqrt(2 * jnp.max(direct))
+    enough = enough if apart is None else enough | apart
 
     def of_pair(pair):
-        i, j = pair[0], pair[1]
-        one, other = ((logits[s], weights[s], mass[s], top[s]) for s in (i, j))
-        return _pair(one, other, jnp.stack([apart[i, j], apart[j, i]]), js)
+        return _pair(found, direct, enough, pair[0], pair[1], js)
 
+    if not js:
+        # Seeds that are far apart need no second look.
+        far = jnp.all(enough | jnp.eye(num_seeds, dtype=bool))
+        close = functools.partial(_close, of_pair, pairs, num_seeds)
+        return jax.lax.cond(far, lambda: _no_diagonal(jnp.maximum(direct, 0.0)), close), None
     return jax.tree.map(functools.partial(_square, pairs, num_seeds), jax.lax.map(of_pair, jnp.asarray(pairs)))
 
 
+def _close(of_pair: Callable, pairs, num_seeds: int):
+    return _square(pairs, num_seeds, jax.lax.map(lambda pair: of_pair(pair)[0], jnp.asarray(pairs)))
+
+
+def _no_diagonal(square):
+    return jnp.where(jnp.eye(len(square), dtype=bool), 0.0, square)
+
+
 def _square(pairs, num_seeds: int, both):
-    """[P,2,N], the two directions of every pair, to [S,S,N] with a diagonal of zeros."""
+    """[P,2], the two directions of every pair, to [S,S] with a diagonal of zeros."""
     i, j = pairs.T
-    square = jnp.zeros((num_seeds, num_seeds, both.shape[-1]))
+    square = jnp.zeros((num_seeds, num_seeds))
     return square.at[i, j].set(both[:, 0]).at[j, i].set(both[:, 1])
 
 
-def _pair(one, other, apart, js: bool):
-    """(KL [2,N] in both directions, JS [2,N] or None) of two seeds, each (logits, weights, mass, top)."""
-    (logits_i, weights_i, mass_i, top_i), (logits_j, weights_j, mass_j, top_j) = one, other
-    shift, gain = top_j - top_i, jnp.log(mass_j / mass_i)  # [N,1], [N]; their sum is lse_j - lse_i
-    forth, back = total(weights_i * (logits_j - logits_i)), total(weights_j * (logits_i - logits_j))
-    mean = jnp.stack([forth / mass_i, back / mass_j])
-    rise = shift[:, 0] + gain
-    direct = jnp.stack([rise - mean[0], -rise - mean[1]])
+def _pair(found: Softmaxes, direct, enough, i, j, js: bool):
+    """(KL [2] in both directions, JS [2] or None) of seeds i and j."""
+    there, back = (i, j), (j, i)
+    textbook = jnp.stack([direct[there], direct[back]])
+    sound = jnp.stack([enough[there], enough[back]])
 
     def near():
-        forth = total(_phi_terms(logits_j - logits_i, mean[0][:, None], shift, weights_i, weights_j)) / mass_i
-        back = total(_phi_terms(logits_i - logits_j, mean[1][:, None], -shift, weights_j, weights_i)) / mass_j
-        exact = jnp.log1p(jnp.stack([forth, back]))
-        return jnp.where((direct > FAR) | apart, jnp.maximum(direct, 0.0), exact)
+        exact = jnp.log1p(jnp.stack([_phi_sum(found, *there), _phi_sum(found, *back)]))
+        return jnp.where(sound, jnp.maximum(textbook, 0.0), exact)
 
-    # Seeds that are far apart at every token of a chunk, as at initialisation, need no second look.
-    kl = jax.lax.cond(jnp.all((direct > FAR) | apart), lambda: jnp.maximum(direct, 0.0), near)
+    kl = jax.lax.cond(jnp.all(sound), lambda: jnp.maximum(textbook, 0.0), near)
     if not js:
         return kl, None
-    t = logits_j - logits_i - (mean[0] + kl[0])[:, None]
-    mixed = (weights_i / mass_i[:, None] + weights_j / mass_j[:, None]) / 2
+    d = found.logits[j] - found.logits[i]
+    t = d - (total(found.weights[i] * d) / found.mass[i] + kl[0])
+    mixed = (found.weights[i] / found.mass[i] + found.weights[j] / found.mass[j]) / 2
     half = jnp.minimum(total(mixed * _g(t)), math.log(2))
     return kl, jnp.stack([half, half])
 
 
-def _phi_terms(d, mean, shift, own, other):
-    """Weights times phi(d - mean): own times the series for small arguments, where e^x - 1 - x would cancel.
+def _phi_sum(found: Softmaxes, i, j):
+    """E_i phi(d - mu): the series for small arguments, where e^x - 1 - x would cancel.
 
-    For others own e^(d - mean) is other e^(shift - mean), which needs no exponential of its own.
+    For others p_i e^(d - mu) is p_j's weights times a constant, which needs no exponential of its own.
     """
+    own, other = found.weights[i], found.weights[j]
+    d = found.logits[j] - found.logits[i]
+    mean = total(own * d) / found.mass[i]  # of this pair alone, however far the others
     x = d - mean
-    scale = jnp.exp(jnp.minimum(shift - mean, 80.0))
-    return jnp.where(jnp.abs(x) < _SERIES_BELOW, own * (x * x * _polynomial(_PHI, x)), scale * other - own * (1 + x))
+    scale = jnp.exp(jnp.minimum(found.top[j] - found.top[i] - mean, 80.0))
+    direct = scale * other - own * (1 + x)
+    return total(jnp.where(jnp.abs(x) < _SERIES_BELOW, own * (x * x * _polynomial(_PHI, x)), direct)) / found.mass[i]
 
 
 def _g(t):

@@ -42,3 +42,13 @@ def test_products_agree_with_pyhessian():
         "print(max(b.apart(*pair) for pair in b.compare(b.MODELS['tiny'], 2, 8, 2)))\n"
     )
     assert said(program, "torch", "transformers", "pyhessian")[0] < 1e-4
+
+
+def test_divergences_agree_with_torch():
+    program = (
+        "from benchmarks import kl_vs_torch as b, setting\n"
+        "config = b.MODELS['tiny']\n"
+        "seeds, tokens = b.seeds_of(config, 3, 0.0), setting.tokens_of(config, 2, 129)\n"
+        "print(b.disagreement(b.compare(config, seeds, tokens, 1)))\n"
+    )
+    assert said(program, "torch", "transformers")[0] < 1e-4

@@ -118,7 +118,8 @@ def _deflated(product: Product, params, batch, key, count: int, size: int, metho
     found = eigenvalues.ends(product, params, batch, key, count, steps, method=method, vectors=True, mask=mask)
     values = np.append(found.largest, found.smallest)
     errors = np.append(found.largest_error, found.smallest_error)
-    kept = np.flatnonzero(errors <= 1e-3 * np.abs(values).max())
+    once = np.unique(values, return_index=True)[1]  # where few are distinct, both ends have the same ones
+    kept = once[errors[once] <= 1e-3 * np.abs(values).max()]
     vectors = jax.tree.map(lambda a, b: jnp.concatenate([a, b])[kept], found.largest_vectors, found.smallest_vectors)
 
     def apart(vector):

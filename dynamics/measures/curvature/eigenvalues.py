@@ -45,7 +45,7 @@ def ends(
     """The k largest and k smallest eigenvalues, signed: Lanczos from one random start (Golub & Van Loan 2013, ch. 10).
 
     The error is the residual bound beta_M |s_M|: some eigenvalue lies as near as that, but for float32 rounding of
-    about 1e-6 of the largest |eigenvalue|. It does not say that none was missed: eigenvalues that repeat exactly are
+    about 1e-6 of the largest |eigenvalue|, and 5e-5 at 5 million parameters. It does not say that none was missed: eigenvalues that repeat exactly are
     seen once, more often only by the grace of rounding.
 
     Args:
@@ -72,7 +72,7 @@ def ends(
     lanczos.check(method, steps, size, probes.size(params, None))
     found = lanczos.run(product, params, batch, key, steps, method, mask)
     values, weights = np.linalg.eigh(lanczos.matrix(found))  # ascending
-    kept = np.flatnonzero(lanczos.genuine(found)) if method == "recurrence" else np.arange(len(values))
+    kept = np.flatnonzero(lanczos.genuine(found, size)) if method == "recurrence" else np.arange(len(values))
     if len(kept) < k:
         raise InputError(
             f"k = {k} of a {product.name} with {len(kept)} distinct eigenvalues", expected=f"k of at most {len(kept)}"

@@ -67,19 +67,22 @@ def matrix(found: Tridiagonal) -> np.ndarray:
     return np.diag(found.diagonal) + np.diag(beside, 1) + np.diag(beside, -1)
 
 
-def genuine(found: Tridiagonal) -> np.ndarray:
+def genuine(found: Tridiagonal, dimension: int) -> np.ndarray:
     """bool [M]: which eigenvalues of the tridiagonal matrix, ascending, are neither ghosts nor spurious.
 
-    Cullum & Willoughby (1985): a simple eigenvalue that the matrix without its first row and column has too is
-    spurious, an artefact of the start; of several copies, all of a true eigenvalue, the first stands for all.
+    Of several copies, which lie as near as sums over all P = `dimension` numbers are rounded, the first stands for all.
+    A copy on its way there is simple, has not converged, and its vector has next to nothing of the start: spurious.
+    A true one's has a square of 1/P, give or take, whence the scale. (Cullum & Willoughby, 1985, ask instead whether
+    the matrix without its first row and column has the eigenvalue too; at P above 1 / eps that holds of true ones.)
     """
-    values = np.linalg.eigvalsh(matrix(found))
-    without = np.linalg.eigvalsh(matrix(found)[1:, 1:])
-    near = np.finfo(np.float32).eps * np.abs(values).max() * 8
+    values, vectors = np.linalg.eigh(matrix(found))
+    scale = np.abs(values).max()
+    near = np.finfo(np.float32).eps * scale * max(8, dimension**0.5)
     first = np.append(True, np.diff(values) > near)
     alone = first & np.append(np.diff(values) > near, True)
-    shared = np.array([without.size > 0 and np.abs(without - value).min() <= near for value in values])
-    return first & ~(alone & shared)
+    light = dimension * np.square(vectors[0]) < 1e-6
+    moving = np.abs(found.residual[-1] * vectors[-1]) > 1e-4 * scale
+    return first & ~(alone & light & moving)
 
 
 def combine(product: Product, params, batch, key, found: Tridiagonal, weights: np.ndarray, mask=None):

@@ -32,11 +32,14 @@ def dot(one, other, mask=None):
 
 
 def size(params, mask) -> int:
-    """Parameters, those inside of `mask`."""
+    """Parameters, those inside of `mask`. Raises InputError for a mask of nothing."""
     if mask is None:
         return sum(leaf.size for leaf in jax.tree.leaves(params))
     counts = jax.tree.map(lambda p, m: p.size // np.size(m) * np.count_nonzero(m), params, mask)
-    return sum(map(int, jax.tree.leaves(counts)))
+    inside = sum(map(int, jax.tree.leaves(counts)))
+    if not inside:
+        raise InputError("a mask that selects none of the parameters", expected="a mask with some of them at 1")
+    return inside
 
 
 def as_float(params):

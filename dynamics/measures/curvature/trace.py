@@ -44,9 +44,11 @@ class Forms(NamedTuple):
         if not total:
             return Moments(mean, sem, 0.0, 0.0, np.nan, np.nan)
         rank, norm = mean**2 / total, total**0.5
-        # To first order d rank = rank (2 dt / t - ds / s), over probes whose v'Av and |Av|^2 go together.
+        # To first order d rank = rank (2 dt / t - ds / s), over probes whose v'Av and |Av|^2 go together; where the
+        # trace is no more than its error, the second order of its square, of variance 2 sem^4, is all there is.
         slopes = 2 * mean / total * (self.trace - mean) - rank / total * (self.square - total)
-        return Moments(mean, sem, norm, total_sem / (2 * norm), rank, _mean(slopes)[1])
+        rank_sem = float(np.hypot(_mean(slopes)[1], 2**0.5 * sem**2 / total))
+        return Moments(mean, sem, norm, total_sem / (2 * norm), rank, rank_sem)
 
     def by_part(self) -> dict[str, tuple[float, float]]:
         """name -> (trace of that part's block, standard error)."""
@@ -88,7 +90,7 @@ def trace(
         (mean, standard error), in units of the loss.
 
     Raises:
-        InputError: fewer than two probes; a non-finite product, by leaf.
+        InputError: fewer than two probes; a mask of nothing; a non-finite product, by leaf.
     """
     least, most = (min_samples, max_samples) if num_samples is None else (num_samples, num_samples)
     values = np.zeros(0)
@@ -161,6 +163,8 @@ def _blocks(product: Product, params, batch, key, most: int, least: int, at_once
             f"{least} to {most} probes, {at_once} at once", expected="at least 2, or there is no standard error"
         )
     params = probes.as_float(params)
+    for block in (mask, *masks.values()):
+        probes.size(params, block)  # refuses a mask of nothing
     forms = _forms_fn(product, min(at_once, _BLOCK))
     for start in range(0, most, _BLOCK):
         block = forms(params, batch, key, mask, masks, start + np.arange(_BLOCK, dtype=np.uint32))
@@ -218,7 +222,8 @@ def _times_fn(product: Product, at_once: int):
         unravel = ravel_pytree(params)[1]
 
         def of_row(row):
-            return ravel_pytree(probes.restrict(product.apply(params, batch, unravel(row)), mask))[0]
+            inside = probes.restrict(unravel(row), mask)  # a basis of more than the range reaches outside
+            return ravel_pytree(probes.restrict(product.apply(params, batch, inside), mask))[0]
 
         return jax.lax.map(of_row, rows, batch_size=at_once)
 
