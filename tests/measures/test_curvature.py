@@ -51,6 +51,14 @@ def test_mask_restricts_to_a_block(whole_leaf):
         curvature.extreme_eigenvalues(quadratic, params, matrix, KEY, num_matvecs=int(inside.sum()) + 1, mask=mask)
 
 
+@pytest.mark.parametrize(
+    "measure", [curvature.trace, curvature.probe, curvature.sketched_trace, curvature.ends, curvature.quadrature]
+)
+def test_a_mask_of_nothing_is_refused(measure):
+    with pytest.raises(InputError, match="none of the parameters"):
+        measure(curvature.hessian(quadratic), jnp.ones(17), symmetric(17), KEY, mask=np.zeros(1))
+
+
 def test_diagonal_quadratic_is_exact():
     curvatures = np.array([-3.0, -0.5, 0.25, 1.0, 2.0, 8.0], np.float32)
     params = {"a": jnp.ones(2), "b": jnp.ones((2, 2))}

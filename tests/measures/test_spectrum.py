@@ -41,6 +41,16 @@ def test_ghosts_are_not_taken_for_eigenvalues():
     np.testing.assert_allclose(found.smallest, full.smallest, rtol=0.02)
 
 
+@pytest.mark.parametrize("steps", [8, 12, 16, 30])
+def test_recurrence_keeps_true_eigenvalues_of_a_million_parameters(steps):
+    """A true eigenvalue's part of the start is a millionth then: little, and still no ghost's."""
+    values = np.append(np.linspace(-1, 1, 10**6 - 3), [20.0, 30.0, 50.0]).astype(np.float32)
+    diagonal = curvature.Product("diagonal", lambda params, batch, vector: batch * vector)
+    found = curvature.ends(diagonal, jnp.ones(10**6), values, KEY, k=4, num_matvecs=steps, method="recurrence")
+    np.testing.assert_allclose(found.largest[:3], [50, 30, 20], rtol=1e-4)
+    assert found.largest[3] < 1.01
+
+
 def test_density_is_a_semicircle():
     """Wigner (1958): of a random symmetric matrix with entries of variance 1/P, sqrt(4 - x^2) / 2 pi."""
     half = np.random.default_rng(1).normal(size=(600, 600))
@@ -82,6 +92,15 @@ def test_what_is_deflated_leaves_the_density_as_it_is():
     assert apart.share_within(19.9, 20.1)[0] == pytest.approx(1 / 203, rel=1e-3)
 
 
+def test_what_both_ends_find_is_deflated_once():
+    """Of three distinct eigenvalues the two largest and the two smallest share one."""
+    matrix = with_spectrum([5.0] * 4 + [0.0] * 2 + [-2.0] * 2)
+    found = curvature.quadrature(MATRIX, jnp.ones(8), matrix, KEY, num_probes=100, num_matvecs=4, deflate=2)
+    mean, sem = found.share_within(4.9, 5.1)
+    assert abs(mean - 0.5) < 4 * sem
+    assert sem < 0.02
+
+
 def test_recurrence_finds_the_same_vectors():
     matrix = with_spectrum(np.append(np.linspace(0, 1, 40), [3.0, 6.0]))
     for method in lanczos.METHODS:
@@ -95,6 +114,20 @@ def test_a_sketch_that_holds_the_whole_range_is_exact():
     matrix = with_spectrum(np.append(np.zeros(46), [1.0, 2.0, 3.0, 4.0]))
     mean, sem = curvature.sketched_trace(MATRIX, jnp.ones(50), matrix, KEY, num_matvecs=24)
     assert mean == pytest.approx(10, rel=1e-4)
+    assert sem < 1e-3
+
+
+def test_a_sketch_of_a_block_does_not_reach_outside():
+    """A block of rank 2 with a large coupling to the rest: of 8 directions of the sketch, 6 are arbitrary."""
+    rng = np.random.default_rng(0)
+    matrix, half = rng.normal(size=(30, 30)), rng.normal(size=(20, 2))
+    matrix = matrix + matrix.T
+    matrix[10:, 10:] = half @ half.T
+    inside = np.arange(30) >= 10
+    mean, sem = curvature.sketched_trace(
+        MATRIX, jnp.ones(30), matrix.astype(np.float32), KEY, num_matvecs=24, mask=inside
+    )
+    assert mean == pytest.approx(np.trace(half @ half.T), rel=1e-5)
     assert sem < 1e-3
 
 
@@ -117,6 +150,24 @@ def test_effective_rank_counts_equal_eigenvalues():
         inside += abs(found.effective_rank - 12) < 2 * found.effective_rank_sem
     assert found.frobenius == pytest.approx(3 * 12**0.5, rel=0.2)
     assert inside / 300 > 0.9
+
+
+def test_error_of_the_effective_rank_covers_where_the_trace_is_lost_in_its_own():
+    """A trace of 1.5 standard errors: its square, of the second order, is most of what is not known."""
+    matrix, inside = symmetric_of_trace(1.5), 0
+    exact = np.trace(matrix) ** 2 / (matrix**2).sum()
+    for key in jax.random.split(KEY, 300):
+        found = curvature.probe(MATRIX, jnp.ones(40), matrix, key, num_samples=16, at_once=16).moments()
+        inside += abs(found.effective_rank - exact) < 2 * found.effective_rank_sem
+    assert inside / 300 > 0.93
+
+
+def symmetric_of_trace(sems: float) -> np.ndarray:
+    """A random symmetric matrix, its trace that many standard errors of 16 probes."""
+    half = np.random.default_rng(0).normal(size=(40, 40))
+    matrix = half + half.T
+    np.fill_diagonal(matrix, 0)
+    return (matrix + sems * (2 * (matrix**2).sum() / 16) ** 0.5 / 40 * np.eye(40)).astype(np.float32)
 
 
 def test_a_basis_beyond_memory_is_refused(monkeypatch):

@@ -45,8 +45,8 @@ def ends(
     """The k largest and k smallest eigenvalues, signed: Lanczos from one random start (Golub & Van Loan 2013, ch. 10).
 
     The error is the residual bound beta_M |s_M|: some eigenvalue lies as near as that, but for float32 rounding of
-    about 1e-6 of the largest |eigenvalue|, and 5e-5 at 5 million parameters. It does not say that none was missed: eigenvalues that repeat exactly are
-    seen once, more often only by the grace of rounding.
+    about 1e-6 of the largest |eigenvalue|, and 5e-5 at 5 million parameters. It does not say that none was missed:
+    eigenvalues that repeat exactly are seen once, more often only by the grace of rounding.
 
     Args:
         batch: a pytree of arrays.
