@@ -132,3 +132,11 @@ def _score(data: xr.Dataset) -> np.ndarray:
     """[S]"""
     lengths, surprisal = data["context"].values, data["surprisal"].transpose("seed", "window", "context").values
     return (surprisal[..., lengths.argmax()] - surprisal[..., lengths.argmin()]).mean(1)
+
+
+def plain(found: phases.Phases) -> list[dict]:
+    """Phases as lists and numbers alone."""
+    return [
+        {name: list(value) if isinstance(value, tuple) else value for name, value in vars(one).items()}
+        for one in found.phases
+    ]

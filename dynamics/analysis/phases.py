@@ -69,7 +69,12 @@ class Phases:
     bends: tuple[float, ...]  # steps of every bend, boundaries of phases or not
     steps: np.ndarray = field(repr=False)  # [K]
     fitted: np.ndarray = field(repr=False)  # [K], nats
+    line: np.ndarray = field(repr=False)  # [M+2, 2], corners of the fitted curve: ln(step + 1), nats
     rests_on: str
+
+    def at(self, steps: np.ndarray) -> np.ndarray:
+        """The fitted curve, nats."""
+        return np.interp(np.log1p(steps), *self.line.T)
 
 
 def find_phases(steps: np.ndarray, kl: np.ndarray, weights: np.ndarray, rule: Rule = RULE) -> Phases:
@@ -79,7 +84,7 @@ def find_phases(steps: np.ndarray, kl: np.ndarray, weights: np.ndarray, rule: Ru
     with the jackknives' covariance, each source's draws spread as Student's t on its degrees of freedom. They end where
     a piece would hold fewer than two checkpoints. On 100 planted curves each (19 steps at powers of two; seeds that
     wander by 5 %, documents by 15 %): all of three bends were found in .96 at 5 seeds and 20 documents, all at 10 and
-    50, .82 at 3 and 20, the one lost being the end of the uniform phase; a bend too many in 0 to .03; the 95 % intervals
+    50, .82 at 3 and 20, the one lost being the end of the uniform phase; a bend too many in 0 to .03; 95 % intervals
     held .95-.99 of the bends. Raises InputError on arrays of other shapes, fewer than five steps, two seeds or three
     documents.
     """
@@ -103,6 +108,7 @@ def find_phases(steps: np.ndarray, kl: np.ndarray, weights: np.ndarray, rule: Ru
         bends=tuple(np.expm1(chosen.knots[0]).tolist()),
         steps=steps,
         fitted=chosen.level[0],
+        line=_corners(x, chosen),
         rests_on=f"{kl.shape[1]} seeds and {kl.shape[-1]} documents"
         if kl.shape[1] > 2
         else f"{kl.shape[-1]} documents",
@@ -157,6 +163,13 @@ def _draws(x, chosen: segmented.Fit, sources, noise: float, whitener, rule: Rule
     knots = chosen.knots[0]
     near = knots[:, None] + np.array([-rule.reach, rule.reach])
     return segmented.fit(x, chosen.level + error, whitener, len(knots), near if len(knots) else None)
+
+
+def _corners(x, fit: segmented.Fit) -> np.ndarray:
+    """[M+2, 2]; the first corner is the first point, where the fitted curve has its level."""
+    places = np.r_[x[0], fit.knots[0], x[-1]]
+    rises = np.diff(places) * fit.slopes[0]
+    return np.stack([places, fit.level[0, 0] + np.r_[0.0, np.cumsum(rises)]], axis=1)
 
 
 def _names(slopes, drawn, spread: float, from_start: bool, rule: Rule) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dynamics.analysis import curves
 from dynamics.analysis.curves import Divergence
 from dynamics.figures import convergence, style
-from dynamics.report import words
+from dynamics.report import expected, words
 from dynamics.report.section import Findings, Panel
 
 
@@ -13,12 +13,15 @@ def panels(found: Findings, look: style.Look) -> list[Panel]:
     """Panels of a store that holds the measure "convergence"."""
     seeds, largest = found.divergence, found.divergence[-1]
     return [
+        *expected.overview(found, look),
         Panel(
             name="seed-kl",
             title="Divergence between seeds",
             caption=_seed_kl_caption(seeds),
             draw=lambda: convergence.seed_kl(seeds, look),
         ),
+        *expected.phases(found.expected, look),
+        *expected.last_step(found.expected, look),
         Panel(
             name="cross-entropy",
             title="Loss on held-out text",
@@ -26,6 +29,7 @@ def panels(found: Findings, look: style.Look) -> list[Panel]:
             draw=lambda: convergence.cross_entropy(seeds, found.ngrams, look),
         ),
         *_distances(seeds, look),
+        *expected.spreads(seeds, look),
         Panel(
             name="token-spread",
             title=f"Spread over tokens, {largest.model}",
@@ -33,6 +37,11 @@ def panels(found: Findings, look: style.Look) -> list[Panel]:
             draw=lambda: convergence.token_spread(largest, look),
         ),
     ]
+
+
+def rows(found: Findings) -> tuple[dict[str, str], ...]:
+    """Of every seed, what the mean is without it and how far it is from the others, at the last step."""
+    return tuple(row for one in found.expected for row in expected.seed_rows(one))
 
 
 def _distances(seeds: list[Divergence], look: style.Look) -> list[Panel]:

@@ -13,6 +13,7 @@ from dynamics.analysis import (
     byte_divergence,
     calibration,
     curves,
+    expected,
     hessians,
     known_truth,
     minimal_pairs,
@@ -26,7 +27,7 @@ from dynamics.report import sections, svg, words
 from dynamics.report.section import Findings
 
 MEASURES = ("audit", "convergence", "ngram", "llc", "curvature", "weights")
-MEASURES += ("calibration", "llc_sweeps", "llc_noise", "masked", "minimal_pairs", "text", "bytes", "truth")
+MEASURES += ("icl", "calibration", "llc_sweeps", "llc_noise", "masked", "minimal_pairs", "text", "bytes", "truth")
 
 
 def write(store: results.Store, suite_name: str, target: Path) -> Path:
@@ -84,8 +85,13 @@ def findings(committed: Mapping[str, curves.Committed]) -> Findings:
     for _, data in ngram:
         pairs = zip(data["order"].values.tolist(), data["cross_entropy"].values.tolist(), strict=True)
         orders |= dict(pairs)
+    divergences = curves.divergences(committed.get("convergence", ()))
+    scores, positions = expected.in_context_scores(committed.get("icl", ()))
     return Findings(
-        divergence=curves.divergences(committed.get("convergence", ())),
+        divergence=divergences,
+        expected=tuple(map(expected.expected, divergences)),
+        in_context=tuple(scores),
+        in_context_positions=positions,
         ngrams=orders,
         llc=curves.llcs(committed.get("llc", ())),
         trace=curves.scalars(hessian, "trace", "trace_sem"),
@@ -164,6 +170,7 @@ def numbers(found: Findings) -> dict:
         "kl_between_seeds": [one.between for one in found.truth],
         "masked_surprisal": [curves.over_seeds(one, "surprisal") for one in found.masked],
         **{name: [curves.over_seeds(one, name) for one in found.divergence] for name in per_seed},
+        "in_context": list(found.in_context),
         "llc": [one.estimate for one in found.llc],
         "chain_loss": [one.chain_loss for one in found.llc],
         "trace": found.trace,
@@ -177,7 +184,8 @@ def numbers(found: Findings) -> dict:
         for one in found.stages
         if one.found is not None
     }
-    return shown | ({"stages": runs} if runs else {})
+    phases = {one.model: expected.plain(one.phases) for one in found.expected if one.phases}
+    return shown | ({"stages": runs} if runs else {}) | ({"phases": phases} if phases else {})
 
 
 def _plain(curve: curves.Curve) -> dict:

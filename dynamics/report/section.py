@@ -9,6 +9,7 @@ from dynamics.analysis.audits import Audit
 from dynamics.analysis.byte_divergence import ByteDivergence
 from dynamics.analysis.calibration import Calibration
 from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
+from dynamics.analysis.expected import Expected
 from dynamics.analysis.hessians import Hessians
 from dynamics.analysis.known_truth import KnownTruth
 from dynamics.analysis.minimal_pairs import Judgements
@@ -38,6 +39,9 @@ class Findings:
     truth: tuple[KnownTruth, ...] = ()
     pairs: tuple[Judgements, ...] = ()
     properties: Properties | None = None
+    expected: tuple[Expected, ...] = ()
+    in_context: tuple[Curve, ...] = ()
+    in_context_positions: str = ""
 
     @property
     def models(self) -> list[str]:

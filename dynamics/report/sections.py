@@ -29,9 +29,10 @@ HEAT_MAPS = ("unembed_centred", "mlp_up")
 def all_sections(found: Findings, look: style.Look, suite: str) -> list[Section]:
     """The page's sections in reading order."""
 
-    def section(name, title, question, panels):
+    def section(name, title, question, panels, rows=()):
         missing = f"Not measured here. To get it: python -m experiments.{name} --suite={suite}"
-        return Section(name=name, title=title, question=question, panels=panels, missing="" if panels else missing)
+        missing = "" if panels else missing
+        return Section(name=name, title=title, question=question, panels=panels, missing=missing, rows=rows)
 
     audited = [audit.section(found.audit)] if found.audit else []
     chosen = [
@@ -42,6 +43,7 @@ def all_sections(found: Findings, look: style.Look, suite: str) -> list[Section]
             "Models that differ only in their random seed read the same held-out text. The Kullback–Leibler divergence "
             "of their next-token distributions says how far apart they are; entropy and loss say what they became.",
             convergence.panels(found, look) if found.divergence else [],
+            convergence.rows(found),
         ),
         *([conditional.section(found.properties, look)] if found.properties else []),
         *([minimal_pairs.section(found.pairs, look)] if found.pairs else []),
