@@ -296,8 +296,20 @@ def check_alike(unit: Unit, loaded: Sequence[checkpoints.Checkpoint]):
                 f"{unit.model} with seeds {unit.seeds[0]} and {seed} of different architecture ({', '.join(unlike)})",
                 expected="one architecture and vocabulary per comparison",
                 mend="Leave one out with --seeds (`python -m experiments.audit` shows which differ), or compare models "
-                "of different tokenizers byte by byte: python -m experiments.bytes.",
+                "of different tokenizers byte by byte: python -m experiments.convergence --bytes.",
             )
+        if _tokenizer(checkpoint) != _tokenizer(loaded[0]):
+            raise InputError(
+                f"{unit.model} with seeds {unit.seeds[0]} and {seed} of different tokenizers",
+                expected="one vocabulary per comparison, whose ids mean the same",
+                mend="Compare them byte by byte: python -m experiments.convergence --bytes.",
+            )
+
+
+def _tokenizer(checkpoint: checkpoints.Checkpoint) -> bytes:
+    """Its file, where there is one."""
+    path = Path(checkpoint.provenance.get("folder", "")) / "tokenizer.json"
+    return path.read_bytes() if path.is_file() else b""
 
 
 def stack(trees: Sequence):

@@ -21,7 +21,7 @@ from dynamics.errors import InputError
 from dynamics.measures import blocks, chunks, pairwise
 
 # Floats of one chunk's logits of all seeds. Fewer tokens read the unembeddings, which no cache holds, more often.
-_CHUNK_FLOATS = {"cpu": 2**22, "gpu": 2**26, "tpu": 2**26}
+_CHUNK_FLOATS = {"cpu": 2**23, "gpu": 2**26, "tpu": 2**26}
 # Tokens whose hidden states are held at once: what bounds memory however long the text is.
 _BLOCK_TOKENS = {"cpu": 2**11, "gpu": 2**14, "tpu": 2**14}
 _IMPOSSIBLE = -200.0  # a logit this far under the greatest has the probability 0 in float32

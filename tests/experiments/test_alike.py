@@ -20,3 +20,15 @@ def test_two_architectures_are_refused():
     common.check_alike(unit, same)
     with pytest.raises(InputError, match=r"seeds 3 and 5 of different architecture .*num_heads 4 and 8"):
         common.check_alike(unit, [same[0], Checkpoint(other, None, {})])
+
+
+def test_two_tokenizers_are_refused_and_bytes_are_named(tmp_path):
+    loaded = []
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "tokenizer.json").write_text(name)
+        loaded.append(Checkpoint(CONFIG, None, {"folder": str(tmp_path / name)}))
+    unit = Unit(measure="convergence", model="toy", seeds=(3, 5), step=0)
+    common.check_alike(unit, [loaded[0]] * 2)
+    with pytest.raises(InputError, match=r"seeds 3 and 5 of different tokenizers.*--bytes"):
+        common.check_alike(unit, loaded)
