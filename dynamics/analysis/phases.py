@@ -230,7 +230,9 @@ def _absent(names: list[str], steps: np.ndarray) -> dict[str, str]:
     for at, name in enumerate(NAMES):
         if at in seen:
             continue
-        if steps[0] > 1 and (not seen or at < min(seen)):
+        if "convergence" in names and name.endswith("convergence"):
+            reasons[name] = f"may be the fall that is seen: the steps begin at {steps[0]:.0f}"
+        elif steps[0] > 1 and at < min(seen, default=2):
             reasons[name] = f"would lie before step {steps[0]:.0f}, the first measured"
         elif not seen or at > max(seen):
             reasons[name] = f"not seen by step {steps[-1]:.0f}, the last measured"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-CANDIDATES = 44  # places where knots are looked for at first
+CANDIDATES = 32  # places where knots are looked for at first
 REFINEMENTS = 6
 
 

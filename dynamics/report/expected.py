@@ -37,7 +37,7 @@ def overview(found: Findings, look: style.Look) -> list[Panel]:
         Panel(
             name="overview",
             title="Seeds, references and loss over training",
-            caption="E[conv] is minus the uppermost curve, whose bands are 95 % intervals over seeds; below it bars are "
+            caption="E[conv] is minus the uppermost curve; its bands are 95 % intervals over seeds, bars below it "
             f"standard errors over seeds. Dashed: KL to the unigram distribution.{in_context}{dotted}{left_out}",
             draw=lambda: figures.overview(found.expected, scores, look),
         )
