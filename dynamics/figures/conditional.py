@@ -53,7 +53,8 @@ def size_coefficients(found: Regression, look: style.Look):
 def _looks(found: Condition) -> Sequence[dict]:
     count = len(found.bins)
     colors = style.ramp(count) if found.ordered else style.CATEGORIES
-    return [{"color": colors[k % len(colors)], "marker": style.MARKERS[k % len(style.MARKERS)]} for k in range(count)]
+    looks = [{"color": colors[k % len(colors)], "marker": style.MARKERS[k % len(style.MARKERS)]} for k in range(count)]
+    return [{**look, "linestyle": "-" if k < len(colors) else "--"} for k, look in enumerate(looks)]
 
 
 def _line(ax, curve: Curve, label: str | None, look: dict):

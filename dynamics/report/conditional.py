@@ -27,11 +27,11 @@ def section(found: Properties, look: style.Look) -> Section:
 
 def _condition(one: Condition, found: Properties) -> Panel:
     last = one.bins[0].kl.steps[-1]
-    ends = words.listed([f"{b.name} {words.number(float(b.kl.value[-1]))}" for b in _spread(one)])
+    ends = words.listed([f"{words.number(float(b.kl.value[-1]))} nats ({b.name})" for b in _spread(one)])
     return Panel(
         name=f"by-{one.name}-{one.token}".replace(" ", "-"),
         title=f"By {one.name} of the {one.token}, {one.model}",
-        caption=f"At step {last} the divergence between seeds is {ends} nats. {_source(one, found)}{_told(one)} Below, "
+        caption=f"At step {last} the divergence between seeds is {ends}. {_source(one, found)}{_told(one)} Below, "
         "the cross-entropy of the same predictions. Bands: one standard error between documents, these seeds held "
         "fixed.",
         draw=lambda: figures.condition(one),
@@ -39,13 +39,16 @@ def _condition(one: Condition, found: Properties) -> Panel:
 
 
 def _spread(one: Condition):
-    """All of few bins; of more the two ends."""
-    return one.bins if len(one.bins) < 4 else (one.bins[0], one.bins[-1])
+    """All of few bins; of more the first and the last in their order, or those of the largest and smallest KL."""
+    if len(one.bins) < 4:
+        return one.bins
+    order = one.bins if one.ordered else sorted(one.bins, key=lambda b: -b.kl.value[-1])
+    return order[0], order[-1]
 
 
 def _source(one: Condition, found: Properties) -> str:
     if one.name == "frequency":
-        return f"Counted in {found.text.frequency_corpus}. "
+        return f"Bins by the token's count in {found.text.frequency_corpus}. "
     if one.name == "final surprisal":
         return f"Surprisal at that step, mean over {found.num_seeds} seeds. "
     how = {"closed": "a closed list of English function words"}.get(
@@ -57,7 +60,7 @@ def _source(one: Condition, found: Properties) -> str:
 def _told(one: Condition) -> str:
     """How many tokens the bins have, and which say little or nothing."""
     total = sum(b.tokens for b in one.bins)
-    parts = [f"{total:,} tokens: {words.listed([f'{b.tokens:,} {b.name}' for b in one.bins])}."]
+    parts = [f"{total:,} tokens in all: {words.listed([f'{b.tokens:,} ({b.name})' for b in one.bins])}."]
     few = [b.name for b in one.bins if b.few]
     if few:
         parts.append(f"In fewer than five documents: {words.listed(few)}.")
