@@ -84,8 +84,8 @@ def find_phases(steps: np.ndarray, kl: np.ndarray, weights: np.ndarray, rule: Ru
     with the jackknives' covariance, each source's draws spread as Student's t on its degrees of freedom. They end where
     a piece would hold fewer than two checkpoints. On 100 planted curves each (19 steps at powers of two; seeds that
     wander by 5 %, documents by 15 %): all of three bends were found in .96 at 5 seeds and 20 documents, all at 10 and
-    50, .82 at 3 and 20, the one lost being the end of the uniform phase; a bend too many in 0 to .03; 95 % intervals
-    held .95-.99 of the bends. Raises InputError on arrays of other shapes, fewer than five steps, two seeds or three
+    50, .82 at 3 and 20, .51 at 3 and 10, the one lost being the end of the uniform phase; a bend too many in 0 to .03;
+    95 % intervals held .95-.99 of the bends. Raises InputError on arrays of other shapes, fewer than five steps, two seeds or three
     documents.
     """
     steps, kl, weights = _checked(steps, kl, weights)
