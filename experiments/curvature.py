@@ -66,6 +66,7 @@ def hessian(context: common.Context, unit):
         density = curvature.quadrature(of_loss, params, batch, keys[2], num_probes=FLAGS.density_probes, **lanczos)
         data |= {name: (("probe", "node"), getattr(density, name)) for name in ("nodes", "weights")}
     attributes = {"units": "nats per squared weight", "rests_on": f"{FLAGS.hessian_probes} probes on one batch"}
+    attributes |= {"block": ", ".join(FLAGS.block)} if FLAGS.block else {}
     return xr.Dataset(data, {"part": list(parts)} if parts else {}, attributes), [loaded.provenance]
 
 

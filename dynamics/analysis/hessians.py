@@ -31,6 +31,8 @@ class Hessians:
     parts: tuple[str, ...]  # M names
     part_trace: np.ndarray  # [K,M]
     part_sem: np.ndarray  # [K,M]
+    partition: bool  # whether the parts sum to the whole
+    block: str  # names of the parts whose block of the Hessian all this is of; "" for the whole
     sharpness: np.ndarray  # [K], learning rate times largest eigenvalue over 2; NaN where no rate is known
     llc: Curve | None  # of the same seed, at the same checkpoints; None where it was not measured
     agreement: dict[str, RankCorrelation]  # with the LLC, by a key of NAMES
@@ -54,6 +56,8 @@ def _hessians(model: str, committed: list, llc: list) -> Hessians:
         if all(name in one for one in data):
             (found[name],) = curves.scalars(pairs, name, _ERRORS.get(name, f"{name}_sem"))
     named = all("part_trace" in one for one in data)
+    by_part = np.stack([one["part_trace"].values for one in data]) if named else np.zeros((len(data), 0))
+    whole = np.array([float(one["trace"]) for one in data])
     rate = [float(one["learning_rate"]) if "learning_rate" in one else np.nan for one in data]
     beside = _beside(estimates, steps)
     return Hessians(
@@ -62,8 +66,10 @@ def _hessians(model: str, committed: list, llc: list) -> Hessians:
         steps=steps,
         curves=found,
         parts=tuple(map(str, data[0]["part"].values)) if named else (),
-        part_trace=np.stack([one["part_trace"].values for one in data]) if named else np.zeros((len(data), 0)),
+        part_trace=by_part,
         part_sem=np.stack([one["part_trace_sem"].values for one in data]) if named else np.zeros((len(data), 0)),
+        partition=bool(np.allclose(by_part.sum(1), whole, rtol=1e-3, atol=1e-3 * float(np.abs(by_part).sum(1).max()))),
+        block=data[0].attrs.get("block", ""),
         sharpness=np.array(rate) * np.array([float(one["largest"]) for one in data]) / 2,
         llc=beside,
         agreement={} if beside is None else {name: _agreement(beside, curve) for name, curve in found.items()},
@@ -79,5 +85,9 @@ def _beside(estimates: list, steps: np.ndarray) -> Curve | None:
 
 
 def _agreement(llc: Curve, curve: Curve) -> RankCorrelation:
-    errors = [(one.high - one.low) / 2 for one in (llc, curve)]
-    return rank_correlation(llc.value, curve.value, *errors)
+    """Over the checkpoints at which both are finite: a chain may have diverged, and zeros have no effective rank."""
+    both = np.isfinite(llc.value) & np.isfinite(curve.value)
+    if both.sum() < 3:
+        return RankCorrelation(rho=np.nan, low=np.nan, high=np.nan, count=int(both.sum()))
+    errors = [(one.high - one.low)[both] / 2 for one in (llc, curve)]
+    return rank_correlation(llc.value[both], curve.value[both], *errors)

@@ -81,7 +81,7 @@ def beside_llc(found: Hessians, look: style.Look):
         style.dress(ax, "", "")
         ax.set_title(title, fontsize=9.5, color=style.INK, loc="left", pad=3)
         style.lines(ax, [curve], look)
-        if np.nanmin(curve.value) <= 0:
+        if (curve.value <= 0).any():
             ax.axhline(0, color=style.QUIET, linewidth=0.8)
     style.step_axis(panels[-1], found.steps.tolist())
     panels[-1].set_xlabel("training step", fontsize=10, color=style.INK)
