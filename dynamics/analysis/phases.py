@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from dynamics.analysis import jackknife, segmented
+from dynamics.analysis.phase_names import absent, names_of
 from dynamics.errors import InputError
 
-NAMES = ("uniform", "sharp convergence", "sharp divergence", "slow reconvergence")
 MOST_BENDS = 3
 
 
@@ -54,7 +54,7 @@ class Estimate(NamedTuple):
 class Phase:
     """A stretch of training. `begin` or `end` is None where that lies beyond the steps measured (censored)."""
 
-    name: str  # of NAMES, or "plateau", "slow divergence", "convergence"
+    name: str  # as `phase_names.names_of` has it
     slope: Estimate  # nats per e-fold, over the whole stretch
     begin: Estimate | None  # steps
     end: Estimate | None
@@ -85,8 +85,8 @@ def find_phases(steps: np.ndarray, kl: np.ndarray, weights: np.ndarray, rule: Ru
     a piece would hold fewer than two checkpoints. On 100 planted curves each (19 steps at powers of two; seeds that
     wander by 5 %, documents by 15 %): all of three bends were found in .96 at 5 seeds and 20 documents, all at 10 and
     50, .82 at 3 and 20, .51 at 3 and 10, the one lost being the end of the uniform phase; a bend too many in 0 to .03;
-    95 % intervals held .95-.99 of the bends. Raises InputError on arrays of other shapes, fewer than five steps, two seeds or three
-    documents.
+    95 % intervals held .95-.99 of the bends. Raises InputError on arrays of other shapes, fewer than five steps, two
+    seeds or three documents.
     """
     steps, kl, weights = _checked(steps, kl, weights)
     x, theta, sources = np.log1p(steps), jackknife.theta(kl, weights), _influences(kl, weights)
@@ -100,11 +100,11 @@ def find_phases(steps: np.ndarray, kl: np.ndarray, weights: np.ndarray, rule: Ru
     cost = [fit.misfit[0] + rule.penalty * np.log(len(x)) * m for m, fit in enumerate(fits)]
     chosen = fits[int(np.argmin(cost))]
     drawn = _draws(x, chosen, sources, noise, whitener, rule)
-    spread = float(np.ptp(chosen.level[0]))
-    names = _names(chosen.slopes[0], drawn.slopes, spread, bool(steps[0] <= 1), rule)
+    unsure = np.quantile(drawn.slopes, [(1 - rule.level) / 2, (1 + rule.level) / 2], axis=0)
+    names = names_of(chosen.slopes[0], unsure, rule.gentle * float(np.ptp(chosen.level[0])), bool(steps[0] <= 1))
     return Phases(
         phases=tuple(_phases(x, names, chosen, drawn, rule)),
-        absent=_absent(names, steps),
+        absent=absent(names, steps),
         bends=tuple(np.expm1(chosen.knots[0]).tolist()),
         steps=steps,
         fitted=chosen.level[0],
@@ -172,27 +172,6 @@ def _corners(x, fit: segmented.Fit) -> np.ndarray:
     return np.stack([places, fit.level[0, 0] + np.r_[0.0, np.cumsum(rises)]], axis=1)
 
 
-def _names(slopes, drawn, spread: float, from_start: bool, rule: Rule) -> list[str]:
-    """A name for every piece, by the sign of its slope and what came before it."""
-    low, high = np.quantile(drawn, [(1 - rule.level) / 2, (1 + rule.level) / 2], axis=0)
-    names: list[str] = []
-    for at, slope in enumerate(slopes):
-        first_and_gentle = at == 0 and from_start and abs(slope) < rule.gentle * spread
-        rises = [previous for previous, name in zip(slopes, names, strict=False) if "divergence" in name]
-        if first_and_gentle:
-            names.append("uniform")
-        elif low[at] <= 0 <= high[at]:
-            names.append("uniform" if at == 0 and from_start else "plateau")
-        elif slope < 0 and rises:
-            names.append("slow reconvergence")
-        elif slope < 0:
-            told = from_start or (slopes[at:] > 0).any()
-            names.append("sharp convergence" if told else "convergence")
-        else:
-            names.append("slow divergence" if rises and slope < max(rises) / 2 else "sharp divergence")
-    return names
-
-
 def _phases(x, names, chosen: segmented.Fit, drawn: segmented.Fit, rule: Rule) -> list[Phase]:
     """Neighbouring pieces of one name are one phase."""
     limits = [(1 - rule.level) / 2, (1 + rule.level) / 2]
@@ -221,21 +200,3 @@ def _slope(x, fit: segmented.Fit, first: int, last: int) -> np.ndarray:
     edges = np.concatenate([x[0] * edge, fit.knots, x[-1] * edge], axis=1)
     runs = np.maximum(np.diff(edges, axis=1), 1e-9)[:, first : last + 1]
     return (fit.slopes[:, first : last + 1] * runs).sum(1) / runs.sum(1)
-
-
-def _absent(names: list[str], steps: np.ndarray) -> dict[str, str]:
-    """Those of the four that were not found, with the reason."""
-    seen = [NAMES.index(name) for name in names if name in NAMES]
-    reasons = {}
-    for at, name in enumerate(NAMES):
-        if at in seen:
-            continue
-        if "convergence" in names and name.endswith("convergence"):
-            reasons[name] = f"may be the fall that is seen: the steps begin at {steps[0]:.0f}"
-        elif steps[0] > 1 and at < min(seen, default=2):
-            reasons[name] = f"would lie before step {steps[0]:.0f}, the first measured"
-        elif not seen or at > max(seen):
-            reasons[name] = f"not seen by step {steps[-1]:.0f}, the last measured"
-        else:
-            reasons[name] = "not told apart from its neighbours at these steps"
-    return reasons

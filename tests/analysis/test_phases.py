@@ -8,7 +8,8 @@ import pytest
 from planted_phases import STEPS, Planted, planted
 
 from dynamics.analysis import jackknife, segmented
-from dynamics.analysis.phases import NAMES, RULE, Phases, find_phases
+from dynamics.analysis.phase_names import NAMES
+from dynamics.analysis.phases import RULE, Phases, find_phases
 from dynamics.errors import InputError
 
 CURVES = 25
