@@ -5,9 +5,9 @@
     python -m experiments.convergence --suite=mine.toml --bytes
 
 A minute on 2 cores once the suite is trained, two with BLiMP's 6,700 pairs. With it go what is known of the text
-(`text_features`), the worth of a longer context (`in_context`) and, on request, minimal pairs; --bytes compares seeds
-whose tokenizers differ, byte by byte, in place of all that. Expect a seed-pair KL of 0.40 nats at step 0 (Pythia's
-initialisation), a minimum near the unigram stage, and a later rise.
+(`text_features`), the worth of a longer context (`in_context`), passages to read (`reading`) and, on request, minimal
+pairs; --bytes compares seeds whose tokenizers differ, byte by byte, in place of all that. Expect a seed-pair KL of 0.40
+nats at step 0 (Pythia's initialisation), a minimum near the unigram stage, and a later rise.
 """
 
 import jax
@@ -19,7 +19,7 @@ from dynamics.errors import InputError
 from dynamics.measures import divergence, ngram, reduce
 from dynamics.results import Unit
 from experiments import bytes as per_byte
-from experiments import common, in_context, minimal_pairs, text_features
+from experiments import common, in_context, minimal_pairs, reading, text_features
 
 FLAGS = flags.FLAGS
 flags.DEFINE_bool("bytes", False, "compare next bytes, for seeds whose tokenizers differ")
@@ -46,6 +46,7 @@ def experiments(context: common.Context) -> list[common.Experiment]:
         common.Experiment("convergence", text, units, seed_divergence),
         *text_features.experiments(context),
         *in_context.experiments(context),
+        *reading.experiments(context),
         *(minimal_pairs.experiments(context) if FLAGS.blimp else []),
     ]
 

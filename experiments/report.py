@@ -15,9 +15,12 @@ FLAGS = flags.FLAGS
 
 
 def write(store: results.Store, name: str):
-    """Writes report.html into the store's folder and prints its path."""
-    from dynamics.report import page
+    """Writes report.html, and reading.html where there are passages, into the store's folder and prints the paths."""
+    from dynamics.report import page, reading
 
+    passages = reading.write(store, name, store.root)
+    if passages:
+        print(passages)
     print(page.write(store, name, store.root / "report.html"))
 
 

@@ -49,7 +49,7 @@ def text_features(context: common.Context, unit: Unit):
         "tag": (("window", "place"), tag.astype(np.int16)),
         "word_class": (("window", "place"), word_class.astype(np.int8)),
         "count": ("id", count[ids]),
-        "piece": ("id", np.array([_piece(context.tokenizer, int(one)) for one in ids], object)),
+        "piece": ("id", np.array([piece(context.tokenizer, int(one)) for one in ids], object)),
         "index": (("window", "place"), where.reshape(text.tokens.shape).astype(np.int32)),
     }
     coordinates = {
@@ -129,7 +129,7 @@ def _of_document(encoder, text: str, tagger: tags.Tagger, count: int):
 _TAIL = 200  # characters of context that a tagger still sees after the last window, and room for its last word
 
 
-def _piece(encoder, token: int) -> str:
+def piece(encoder, token: int) -> str:
     """A token as text; bytes that are no UTF-8 by themselves show as replacement characters, a NUL as its picture."""
     return encoder.decode([token], skip_special_tokens=False).replace("\0", "\u2400")
 

@@ -38,7 +38,11 @@ def write(store: results.Store, suite_name: str, target: Path) -> Path:
     committed = {measure: list(store.committed(measure)) for measure in MEASURES}
     if not any(committed.values()):
         raise InputError(f"{store.root} without results", expected="a folder that an experiment wrote")
-    text = render(committed, suite_name)
+    return put(render(committed, suite_name, reading=(store.root / "reading").is_dir()), target)
+
+
+def put(text: str, target: Path) -> Path:
+    """Writes `text` to `target` whole or not at all, and returns `target`. Raises InputError where it cannot."""
     target = Path(target)
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
@@ -51,8 +55,8 @@ def write(store: results.Store, suite_name: str, target: Path) -> Path:
     return target
 
 
-def render(committed: Mapping[str, curves.Committed], suite_name: str) -> str:
-    """The page's HTML."""
+def render(committed: Mapping[str, curves.Committed], suite_name: str, reading: bool = False) -> str:
+    """The page's HTML, with a link to reading.html beside it where there is one."""
     import jinja2
 
     found = findings(committed)
@@ -67,6 +71,7 @@ def render(committed: Mapping[str, curves.Committed], suite_name: str) -> str:
     environment.lstrip_blocks = True
     return environment.from_string(template).render(
         suite=suite_name,
+        reading=reading,
         variables=variables,
         sections=chosen,
         pictures=pictures,
