@@ -31,6 +31,7 @@ class Expected:
     """What the seed-pair divergence of one model shows."""
 
     found: Divergence
+    curves: dict[str, Curve]  # target -> the KL with that interval at every step; those that can be had
     phases: phases.Phases | None
     refusal: str  # why there are no phases; "" where there are
     slope: slopes.Influences | None  # of the last phase
@@ -59,6 +60,7 @@ def expected(found: Divergence) -> Expected:
     slope, since = _last_slope(found, there)
     return Expected(
         found=found,
+        curves=_curves(found),
         phases=there,
         refusal=refusal,
         slope=slope,
@@ -66,6 +68,21 @@ def expected(found: Divergence) -> Expected:
         seeds=each[-1],
         outlier_steps=tuple(sum(one[i].outlier for one in each) for i in range(len(found.seeds))),
     )
+
+
+def _curves(found: Divergence) -> dict[str, Curve]:
+    each = [intervals(found, at) for at in range(len(found.steps))]
+    told = {}
+    for target in TARGETS:
+        limits = [one[target] for one in each]
+        known = [limit for limit in limits if isinstance(limit, Interval)]
+        if len(known) == len(limits):
+            value, low, high = (np.array([getattr(one, name) for one in known]) for name in ("mean", "low", "high"))
+            rests_on = f"95 % interval over {known[0].rests_on}"
+            told[target] = Curve(
+                model=found.model, steps=found.steps, value=value, low=low, high=high, rests_on=rests_on
+            )
+    return told
 
 
 def _last_slope(found: Divergence, there: phases.Phases | None) -> tuple[slopes.Influences | None, int | None]:

@@ -151,6 +151,18 @@ def intervals(found: Sequence[Expected], look: style.Look):
     return figure
 
 
+def widths(one: Expected, look: style.Look):
+    """Half the width of each interval over training, as a share of the KL itself."""
+    figure, ax = style.axes("half the interval / KL (%)")
+    for (target, curve), color in zip(one.curves.items(), style.CATEGORIES, strict=False):
+        share = 50 * (curve.high - curve.low) / curve.value
+        ax.plot(curve.steps, share, color=color, marker=look[one.model]["marker"], markersize=4.5, label=target)
+    ax.set_ylim(bottom=0)
+    style.step_axis(ax, one.found.steps.tolist())
+    style.legend(figure, ax, columns=1)
+    return figure
+
+
 def late_slopes(found: Sequence[Expected], look: style.Look):
     """Slope of the last phase against the size of the model, with 95 % intervals."""
     figure, ax = style.axes("slope of the last phase\n(nats per e-fold of step)", "numbers in the model")

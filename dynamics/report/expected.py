@@ -88,6 +88,15 @@ def last_step(found: Sequence[Expected], look: style.Look) -> list[Panel]:
             draw=lambda: figures.intervals(found, look),
         )
     ]
+    largest = found[-1]
+    if largest.curves:
+        widths = Panel(
+            name="interval-widths",
+            title=f"Error bars over training, {largest.model}",
+            caption=_widths_caption(largest),
+            draw=lambda: figures.widths(largest, look),
+        )
+        panels.append(widths)
     if any(one.slope is not None and one.size for one in found):
         slope = Panel(
             name="late-slope",
@@ -108,6 +117,14 @@ def _intervals_caption(found: Sequence[Expected]) -> str:
         lines.append(f"{one.model} {mean} nats at step {one.found.steps[-1]}: {'; '.join(each)}")
     none = [f"{one.model}: no phases ({one.refusal.rstrip('.')})" for one in found if one.refusal]
     return f"95 % intervals. {'. '.join(lines)}.{' ' + '; '.join(none) + '.' if none else ''}"
+
+
+def _widths_caption(one: Expected) -> str:
+    told = []
+    for target, curve in one.curves.items():
+        share = 50 * (curve.high - curve.low) / curve.value
+        told.append(f"{target}: {words.number(share.min())} to {words.number(share.max())} %")
+    return f"Half the width of each 95 % interval, as a share of the KL. {'; '.join(told)}."
 
 
 def _for(target: str, limits: Interval | str) -> str:

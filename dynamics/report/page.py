@@ -189,6 +189,11 @@ def numbers(found: Findings) -> dict:
         for one in found.stages
         if one.found is not None
     }
+    shown |= {
+        f"seed_kl, {target}": {one.model: _plain(one.curves[target]) for one in found.expected if target in one.curves}
+        for target in expected.TARGETS
+        if any(target in one.curves for one in found.expected)
+    }
     phases = {one.model: expected.plain(one.phases) for one in found.expected if one.phases}
     return shown | ({"stages": runs} if runs else {}) | ({"phases": phases} if phases else {})
 

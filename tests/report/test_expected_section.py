@@ -108,6 +108,12 @@ def test_intervals_are_those_of_their_targets(found, look):
         "these seeds, other documents": uncertainty.document_interval(kl, tokens),
         "other seeds, other documents": uncertainty.population_interval(kl, tokens),
     }
+    for target, interval in expected.TARGETS.items():
+        at, curve = 4, one.curves[target]
+        limits = interval(one.found.kl[at], tokens)
+        np.testing.assert_allclose(
+            [curve.value[at], curve.low[at], curve.high[at]], [limits.mean, limits.low, limits.high]
+        )
     caption = panels(found, look)["intervals"].caption
     assert all(target in caption for target in expected.TARGETS)
     figure = figures.intervals(found.expected, look)
@@ -167,6 +173,7 @@ def test_few_steps_and_two_seeds_are_told(look):
 def test_the_page_holds_phases_as_numbers():
     text = page.render(committed() | {"icl": icl()}, "toy")
     numbers = json.loads(re.search(r'id="numbers">(.*?)</script>', text, re.S)[1])
+    assert all(f"seed_kl, {target}" in numbers for target in expected.TARGETS)
     first = numbers["phases"][MODELS[0]]
     assert first[0]["begin"] is None
     assert len(first[0]["end"]) == 3
