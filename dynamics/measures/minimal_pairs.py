@@ -180,9 +180,9 @@ def _batches(rows: np.ndarray, sentences: list, shared: np.ndarray, budget: int)
         place, batch = divmod(turn, count)  # dealt round, so that all batches have as many predictions
         row, ids = int(rows[k]), sentences[rows[k]]
         tokens[batch, place, : len(ids)] = ids
-        counted = np.arange(first[k], len(ids))
+        counted = np.arange(int(first[k]), len(ids))
         pair = np.full(len(counted), row % len(shared))
-        sign = np.where(row < len(shared), 1, np.full(len(counted), -1))
+        sign = np.full(len(counted), 1 if row < len(shared) else -1)
         found[batch].append(np.stack([place * (length - 1) + counted - 1, ids[counted], pair, sign]))
     joined = [np.concatenate(parts, axis=1) for parts in found]
     most = max(part.shape[1] for part in joined)
