@@ -1,8 +1,6 @@
 """The page's section on properties of tokens, from committed data sets."""
 
-import sys
-from pathlib import Path
-
+import made_contexts
 import numpy as np
 import pytest
 
