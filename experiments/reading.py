@@ -17,13 +17,13 @@ from dynamics.results import Unit
 from experiments import common, text_features
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("reading_windows", 5, "passages to read, of different documents if they suffice", lower_bound=1)
+flags.DEFINE_integer("reading_windows", 5, "passages to read, of documents spread over the text", lower_bound=1)
 flags.DEFINE_integer("reading_top", 5, "likeliest tokens to tell of every seed", lower_bound=1)
 
 
 def experiments(context: common.Context) -> list[common.Experiment]:
     """The passages, at every model's every step."""
-    config = {**context.text_config(), "windows": FLAGS.reading_windows, "top": FLAGS.reading_top}
+    config = {**context.text_config(), "windows": FLAGS.reading_windows, "spread": True, "top": FLAGS.reading_top}
     units = [
         Unit(measure="reading", model=model, seeds=context.suite.seeds, step=step)
         for model in context.suite.models
@@ -37,7 +37,7 @@ def passages(context: common.Context, unit: Unit):
     """Divergence and surprisal of every token of the passages, and the likeliest tokens of every seed."""
     loaded = [context.load(unit.model, seed, unit.step) for seed in unit.seeds]
     common.check_alike(unit, loaded)
-    text, config = context.held_out.take(FLAGS.reading_windows), loaded[0].config
+    text, config = _spread(context.held_out, FLAGS.reading_windows), loaded[0].config
     params = common.stack([checkpoint.params for checkpoint in loaded])
     numbers = divergence.seed_divergence(config, params, text.tokens, js=False)
     of_seed = top_tokens.top_tokens_fn(config, FLAGS.reading_top)
@@ -58,6 +58,15 @@ def passages(context: common.Context, unit: Unit):
         "title": ("window", np.array(_titles(context, text), object)),
     }
     return xr.Dataset(data, coordinates, {"units": "nats"}), [checkpoint.provenance for checkpoint in loaded]
+
+
+def _spread(text: windows.Windows, count: int) -> windows.Windows:
+    """First windows of documents evenly apart in the corpus, so that prose and code are read; more if they are few."""
+    _, first = np.unique(text.document, return_index=True)
+    if len(first) < count:
+        return text.take(count)
+    chosen = first[np.linspace(0, len(first) - 1, count).round().astype(int)]
+    return windows.Windows(text.tokens[chosen], text.document[chosen])
 
 
 def _titles(context: common.Context, text: windows.Windows) -> list[str]:

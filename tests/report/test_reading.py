@@ -104,6 +104,8 @@ def test_a_browser_moves_through_training(tmp_path):
         driver.execute_script(move)
         assert driver.find_element("id", "label").text.startswith("0: mean of this passage")
         assert sum(a != b for a, b in zip(last, colours(driver), strict=True)) > TOKENS // 2
+        driver.find_element("id", "step").send_keys("\ue014")  # the slider by its keyboard
+        assert driver.find_element("id", "label").text.startswith("8: mean of this passage")
         driver.execute_script("document.querySelectorAll('.token')[0].click()")
         told = driver.find_element("id", "detail").text
         assert "</script><b>" in told
