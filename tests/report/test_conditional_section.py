@@ -8,9 +8,6 @@ from dynamics.analysis.properties import properties
 from dynamics.figures import style
 from dynamics.report import conditional
 
-sys.path.append(str(Path(__file__).parents[1] / "analysis"))
-import made_contexts
-
 
 @pytest.fixture(scope="module")
 def found():
