@@ -109,7 +109,7 @@ def _row(token: Token, found: Properties) -> dict[str, str]:
     return {
         f"{found.model}, step {found.step}": token.group,
         "token": visible(token.piece),
-        "in context": f"{visible(token.left)}【{visible(token.piece)}】{visible(token.right)}",
+        "in context": f"{visible(token.left)}‹{visible(token.piece)}›{visible(token.right)}",
         "KL (nats)": words.number(token.kl),
         "surprisal (nats)": words.number(token.surprisal),
         "domain": token.domain,
