@@ -12,6 +12,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
+from dynamics.errors import InputError
+
 
 def cross_entropy(h, kernel, targets, weights=None, *, chunk: int):
     """Weighted mean of -log softmax(h W)[target] over tokens, a scalar, float32 or wider.
@@ -108,6 +110,8 @@ def _surprisal(logits, target):
 def _chunks(chunk: int, rows):
     """Every leaf [N,...] as [N/c,c,...], c the even share of each chunk; what pads the last one has weight 0."""
     count = jax.tree.leaves(rows)[0].shape[0]
+    if not count:
+        raise InputError("no token to predict", expected="windows of two tokens or more")
     size = -(-count // -(-count // chunk))
 
     def split(x):

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
+from dynamics.errors import InputError
 from dynamics.measures.cross_entropy import cross_entropy
 
 N, D, V = 13, 5, 31
@@ -145,3 +146,8 @@ def test_memory_does_not_hold_logits():
 
     for fn in (slope, twice):
         assert jax.jit(fn).lower(*shapes, targets).compile().memory_analysis().temp_size_in_bytes < 25e6
+
+
+def test_no_token_is_refused():
+    with pytest.raises(InputError, match="no token to predict"):
+        cross_entropy(jnp.zeros((0, 3)), jnp.zeros((3, 5)), jnp.zeros(0, jnp.int32), chunk=4)
