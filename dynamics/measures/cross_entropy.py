@@ -29,7 +29,7 @@ def cross_entropy(h, kernel, targets, weights=None, *, chunk: int):
         chunk: tokens whose logits are held at once.
     """
     if weights is None:
-        return _total(chunk, h, kernel, jnp.full(targets.shape, 1 / targets.size, _wide(h, kernel)), targets)
+        return _total(chunk, h, kernel, _equal(targets.size, _wide(h, kernel)), targets)
     return _total(chunk, h, kernel, weights / weights.sum(), targets)
 
 
@@ -89,9 +89,16 @@ def curved(h, kernel, moved, *, chunk: int):
         return total + jnp.matmul(h.T, slope, preferred_element_type=wide), slope @ kernel.T
 
     wide = _wide(h, kernel)
-    weights = jnp.full(len(h), 1 / len(h), wide)
+    weights = _equal(len(h), wide)
     into_kernel, into_h = jax.lax.scan(add, jnp.zeros(kernel.shape, wide), _chunks(chunk, (h, moved[0], weights)))
     return into_h.reshape(-1, h.shape[1])[: len(h)].astype(h.dtype), into_kernel.astype(kernel.dtype)
+
+
+def _equal(count: int, dtype):
+    """[N] of sum 1. Raises InputError for no token."""
+    if not count:
+        raise InputError("no token to predict", expected="windows of two tokens or more")
+    return jnp.full(count, 1 / count, dtype)
 
 
 def _wide(h, kernel):
@@ -110,8 +117,6 @@ def _surprisal(logits, target):
 def _chunks(chunk: int, rows):
     """Every leaf [N,...] as [N/c,c,...], c the even share of each chunk; what pads the last one has weight 0."""
     count = jax.tree.leaves(rows)[0].shape[0]
-    if not count:
-        raise InputError("no token to predict", expected="windows of two tokens or more")
     size = -(-count // -(-count // chunk))
 
     def split(x):
