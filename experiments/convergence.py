@@ -18,8 +18,8 @@ from absl import flags
 from dynamics.errors import InputError
 from dynamics.measures import divergence, ngram, reduce
 from dynamics.results import Unit
+from experiments import alike, common, in_context, minimal_pairs, reading, text_features
 from experiments import bytes as per_byte
-from experiments import common, in_context, minimal_pairs, reading, text_features
 
 FLAGS = flags.FLAGS
 flags.DEFINE_bool("bytes", False, "compare next bytes, for seeds whose tokenizers differ")
@@ -69,9 +69,9 @@ def kneser_ney(context: common.Context, unit: Unit):
 def seed_divergence(context: common.Context, unit: Unit):
     """`divergence.seed_divergence` of the unit's seeds, reduced to documents."""
     loaded = [context.load(unit.model, seed, unit.step) for seed in unit.seeds]
-    common.check_alike(unit, loaded)
+    alike.check(unit, loaded)
     text = context.held_out.take(FLAGS.windows)
-    params = common.stack([checkpoint.params for checkpoint in loaded])
+    params = alike.stack([checkpoint.params for checkpoint in loaded])
     config = loaded[0].config
     log_unigram = ngram.add_one_unigram(context.train_documents, config.vocab_size)
     numbers = divergence.seed_divergence(config, params, text.tokens, documents=text.document, log_unigram=log_unigram)

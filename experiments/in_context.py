@@ -17,7 +17,7 @@ from dynamics.data import tokenizer, windows
 from dynamics.errors import InputError
 from dynamics.measures import in_context
 from dynamics.results import Unit
-from experiments import common
+from experiments import alike, common
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -72,11 +72,11 @@ def experiments(context: common.Context) -> list[common.Experiment]:
 def _surprisals(context: common.Context, unit: Unit, positions: Positions, scaled: bool):
     """`in_context.surprisal_by_context` of the unit's seeds."""
     loaded = [context.load(unit.model, seed, unit.step) for seed in unit.seeds]
-    common.check_alike(unit, loaded)
+    alike.check(unit, loaded)
     documents = tokenizer.encode(context.tokenizer, context.corpus.held_out())
     text = windows.cut(documents, positions.target).take(FLAGS.icl_windows)
     lengths = (positions.long, positions.short)
-    params = common.stack([checkpoint.params for checkpoint in loaded])
+    params = alike.stack([checkpoint.params for checkpoint in loaded])
     found = in_context.surprisal_by_context(loaded[0].config, params, text.tokens, lengths)
     attributes = {"units": "nats", "rests_on": "documents", "positions": str(positions), "scaled": int(scaled)}
     coordinates = {"seed": list(unit.seeds), "document": ("window", text.document), "context": list(lengths)}

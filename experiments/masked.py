@@ -24,7 +24,7 @@ from dynamics.errors import InputError
 from dynamics.measures import masked, ngram
 from dynamics.results import Unit
 from dynamics.suite import Source
-from experiments import common
+from experiments import alike, common
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer(
@@ -102,12 +102,12 @@ def seed_divergence(text_of_suite: Callable[[], Text], context: common.Context, 
     """`masked.seed_divergence` of the unit's seeds, in the form of the unit "convergence"."""
     text = text_of_suite()
     loaded = [context.load(unit.model, seed, unit.step, reads_text=False) for seed in unit.seeds]
-    common.check_alike(unit, loaded)
+    alike.check(unit, loaded)
     config = loaded[0].config
     windows.check_vocabulary(text.tokens, config.vocab_size)
     numbers = masked.seed_divergence(
         config,
-        common.stack([checkpoint.params for checkpoint in loaded]),
+        alike.stack([checkpoint.params for checkpoint in loaded]),
         text.tokens,
         text.positions,
         text.mask,

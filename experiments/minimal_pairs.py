@@ -17,7 +17,7 @@ from dynamics.data import minimal_pairs as pair_data
 from dynamics.errors import InputError
 from dynamics.measures import minimal_pairs
 from dynamics.results import Unit
-from experiments import common
+from experiments import alike, common
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("blimp", None, "minimal pairs to judge: a .jsonl or .jsonl.gz file in BLiMP's form, or a folder")
@@ -52,8 +52,8 @@ def experiments(context: common.Context) -> list[common.Experiment]:
 def _judge(pairs: pair_data.MinimalPairs, plan: Callable[[], minimal_pairs.Plan], context: common.Context, unit: Unit):
     """log p(good) - log p(bad) of every seed, and the KL of its two-sentence distributions, pair by pair."""
     loaded = [context.load(unit.model, seed, unit.step, reads_text=False) for seed in unit.seeds]
-    common.check_alike(unit, loaded)
-    params = common.stack([checkpoint.params for checkpoint in loaded])
+    alike.check(unit, loaded)
+    params = alike.stack([checkpoint.params for checkpoint in loaded])
     preference = minimal_pairs.preferences(loaded[0].config, params, plan())
     data = {
         "kl": (("seed", "other", "pair"), minimal_pairs.pair_kl(preference).astype(np.float32)),

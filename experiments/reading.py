@@ -14,7 +14,7 @@ from absl import flags
 from dynamics.data import windows
 from dynamics.measures import divergence, top_tokens
 from dynamics.results import Unit
-from experiments import common, text_features
+from experiments import alike, common, text_features
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("reading_windows", 5, "passages to read, of documents spread over the text", lower_bound=1)
@@ -36,9 +36,9 @@ def experiments(context: common.Context) -> list[common.Experiment]:
 def passages(context: common.Context, unit: Unit):
     """Divergence and surprisal of every token of the passages, and the likeliest tokens of every seed."""
     loaded = [context.load(unit.model, seed, unit.step) for seed in unit.seeds]
-    common.check_alike(unit, loaded)
+    alike.check(unit, loaded)
     text, config = _spread(context.held_out, FLAGS.reading_windows), loaded[0].config
-    params = common.stack([checkpoint.params for checkpoint in loaded])
+    params = alike.stack([checkpoint.params for checkpoint in loaded])
     numbers = divergence.seed_divergence(config, params, text.tokens, js=False)
     of_seed = top_tokens.top_tokens_fn(config, FLAGS.reading_top)
     top = [of_seed(jax.tree.map(lambda leaf, s=s: leaf[s], params), text.tokens) for s in range(len(loaded))]

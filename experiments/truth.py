@@ -17,7 +17,7 @@ from dynamics.errors import InputError
 from dynamics.measures import truth
 from dynamics.results import Unit
 from dynamics.training import nano
-from experiments import common
+from experiments import alike, common
 
 FLAGS = flags.FLAGS
 _WINDOWS_SEED = 2  # of the windows that models are measured on; the corpus has another
@@ -52,10 +52,10 @@ def experiments(context: common.Context) -> list[common.Experiment]:
 def known_truth(context: common.Context, unit: Unit, length: int):
     """`truth.divergence_from_truth` of the unit's seeds on windows of the process, each a document of its own."""
     loaded = [context.load(unit.model, seed, unit.step) for seed in unit.seeds]
-    common.check_alike(unit, loaded)
+    alike.check(unit, loaded)
     chain = synthetic.chain()
     tokens = synthetic.windows(chain, FLAGS.windows, length, _WINDOWS_SEED)
-    params = common.stack([checkpoint.params for checkpoint in loaded])
+    params = alike.stack([checkpoint.params for checkpoint in loaded])
     log_truth = synthetic.log_predictive(chain, tokens)
     found = truth.divergence_from_truth(loaded[0].config, params, tokens, log_truth, np.log(chain.unigram))
     mean = {name: value.mean(-1, dtype=np.float64) for name, value in found.items()}
