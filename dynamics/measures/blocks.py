@@ -28,7 +28,7 @@ def collect(numbers_of: Callable, size: int, shape: tuple[int, int], documents=N
         padded = np.concatenate([rows, np.repeat(rows[:1], size - len(rows))])
         numbers = {name: np.asarray(value)[..., : len(rows), :] for name, value in numbers_of(padded).items()}
         max_logit = np.maximum(max_logit, numbers.pop("max_logit").max((-2, -1)))
-        member = np.eye(len(names))[owner[rows]]  # [rows,G]
+        member = np.equal.outer(owner[rows], np.arange(len(names))).astype(float)  # [rows,G]
         for name, value in numbers.items():
             sums[name] = sums.get(name, 0.0) + value.sum(-1, dtype=np.float64) @ member
         for name, value in _per_token(numbers, full).items():

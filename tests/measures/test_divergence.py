@@ -1,5 +1,6 @@
 """Seed divergence against float64, closed forms, and its own slow form."""
 
+import functools
 import itertools
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import pytest
 
 from dynamics import models
 from dynamics.errors import InputError
-from dynamics.measures import chunks, divergence
+from dynamics.measures import divergence
 from dynamics.models import gpt_neox
 
 
@@ -113,6 +114,7 @@ CONFIG = gpt_neox.Config(
 )
 
 
+@functools.cache
 def seeds(count, config=CONFIG):
     return jax.vmap(lambda seed: gpt_neox.init(jax.random.key(seed), config))(jnp.arange(count))
 
@@ -120,7 +122,7 @@ def seeds(count, config=CONFIG):
 def test_fused_pass_equals_whole_logits(monkeypatch):
     params, tokens = seeds(3), np.random.default_rng(0).integers(0, 101, (5, 11)).astype(np.int32)
     documents, unigram = np.array([4, 4, 7, 9, 7]), jax.nn.log_softmax(jnp.arange(101.0) / 50)
-    monkeypatch.setitem(chunks._CHUNK_FLOATS, "cpu", 101 * 3 * 8)  # several chunks, the last one padded
+    monkeypatch.setitem(divergence._CHUNK_FLOATS, "cpu", 101 * 3 * 8)  # several chunks, the last one padded
     divergence._fused.cache_clear()
     found = divergence.seed_divergence(CONFIG, params, tokens, documents=documents, log_unigram=unigram, full=True)
     divergence._fused.cache_clear()
@@ -200,13 +202,13 @@ def test_pythia_initialisation_has_seed_kl_of_two_fifths(width):
 def test_one_compilation_for_every_checkpoint():
     tokens = np.zeros((2, 9), np.int32)
     divergence._fused.cache_clear()
-    for _ in range(3):
-        divergence.seed_divergence(CONFIG, jax.tree.map(np.asarray, seeds(2)), tokens)
+    for step in range(3):
+        divergence.seed_divergence(CONFIG, jax.tree.map(lambda p, s=step: (1 + s) * np.asarray(p), seeds(3)), tokens)
     assert divergence._fused(CONFIG, True)._cache_size() == 1
 
 
 def test_one_seed_is_refused():
     with pytest.raises(InputError, match="two or more"):
-        divergence.seed_divergence(CONFIG, seeds(1), np.zeros((1, 5), np.int32))
+        divergence.seed_divergence(CONFIG, jax.tree.map(lambda p: p[:1], seeds(3)), np.zeros((1, 5), np.int32))
     with pytest.raises(InputError, match="two or more"):
         divergence.pairwise_kl(jnp.zeros((1, 5)))
