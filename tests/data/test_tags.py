@@ -1,5 +1,7 @@
 """Tags of words spread over characters, and tokens that take the majority of theirs."""
 
+import sys
+import types
 from pathlib import Path
 
 import numpy as np
@@ -57,6 +59,21 @@ def test_something_else_than_tags_is_refused():
 def test_unknown_taggers_are_refused(name, words):
     with pytest.raises(InputError, match=words):
         tags.tagger(name)
+
+
+def test_nltk_is_asked_for_where_it_or_its_data_is_missing(monkeypatch):
+    def without_data(words):
+        raise LookupError("averaged_perceptron_tagger_eng")
+
+    monkeypatch.setitem(sys.modules, "nltk", None)  # what makes an import fail
+    with pytest.raises(InputError, match="not installed"):
+        tags.tagger("nltk")
+    monkeypatch.setitem(sys.modules, "nltk", types.SimpleNamespace(pos_tag=without_data))
+    with pytest.raises(InputError, match="data is missing"):
+        tags.tagger("nltk")
+    there = types.SimpleNamespace(pos_tag=lambda words: [(word, "NN") for word in words])
+    monkeypatch.setitem(sys.modules, "nltk", there)
+    assert tags.tag_text("one two", tags.tagger("nltk")).names == ("NN",)
 
 
 def test_offsets_of_another_text_are_refused():
