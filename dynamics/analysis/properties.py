@@ -11,9 +11,6 @@ from dynamics.analysis.regression import Regression
 from dynamics.analysis.token_table import Token
 from dynamics.errors import InputError
 
-# Of the last context token the paper's figures 10 and 11 take what is known of the text alone.
-_OF_THE_MODEL = "final surprisal"
-
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Properties:
@@ -39,7 +36,6 @@ def properties(convergence: Committed, text: Committed) -> Properties | None:
         return None
     largest = found[-1]
     cuts = conditional.partitions(known, largest)
-    of_text = [cut for cut in cuts if cut.name != _OF_THE_MODEL]
     try:
         fitted = regression.regression(found, known)
     except InputError:  # one document, or models that share no step
@@ -50,7 +46,7 @@ def properties(convergence: Committed, text: Committed) -> Properties | None:
         num_seeds=len(largest.seeds),
         text=known,
         predicted=tuple(conditional.condition(largest, known, cut) for cut in cuts),
-        last_context=tuple(conditional.condition(largest, known, cut, "last context token") for cut in of_text),
+        last_context=tuple(conditional.condition(largest, known, cut, "last context token") for cut in cuts),
         regression=fitted,
         tokens=tuple(token_table.tokens(largest, known)),
     )

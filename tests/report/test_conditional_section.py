@@ -19,7 +19,7 @@ def test_a_panel_for_every_property_and_coefficient(found):
     names = [panel.name for panel in section.panels]
     assert "by-frequency-predicted-token" in names
     assert "by-final-surprisal-predicted-token" in names
-    assert "by-final-surprisal-last-context-token" not in names
+    assert "by-final-surprisal-last-context-token" in names
     assert names[-2:] == ["regression-frequency", "regression-size"]
     for panel in section.panels:
         assert "nan" not in panel.caption
