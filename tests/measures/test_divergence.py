@@ -161,7 +161,7 @@ import sys
 import jax, numpy as np
 from dynamics.measures import divergence
 from dynamics.models import gpt_neox
-config = gpt_neox.Config(hidden_size=64, num_layers=1, num_heads=2, intermediate_size=16, vocab_size=2048)
+config = gpt_neox.Config(hidden_size=128, num_layers=1, num_heads=2, intermediate_size=16, vocab_size=2048)
 own = [gpt_neox.init(jax.random.key(seed), config) for seed in range(2)]
 params = jax.tree.map(lambda *leaves: np.stack(leaves), *own)
 tokens = np.random.default_rng(0).integers(0, 2048, (int(sys.argv[1]) // 128, 129)).astype(np.int32)
@@ -176,14 +176,15 @@ print(peak)
 @pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_memory_does_not_grow_with_tokens():
-    """From 10k to 100k tokens by no more than what is returned of each; hidden states alone would be 46 MB more."""
+    """From 10k to 100k tokens by no more than what is returned of each; hidden states, attention would be over 300 MB more."""
 
     def peak(tokens: int) -> int:
         command = [sys.executable, "-c", _MEASURE, str(tokens)]
         return 1024 * int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
     few, many = peak(10_240), peak(102_400)
-    assert many - few < 16 * 92_160 + 20e6  # two floats and two seeds' surprisals of a token, and the allocator's play
+    # Two floats and two seeds' surprisals of a token; beyond them two processes that do the same differ by up to 30 MB.
+    assert many - few < 16 * 92_160 + 60e6
 
 
 @pytest.mark.parametrize(
