@@ -176,15 +176,15 @@ print(peak)
 @pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_memory_does_not_grow_with_tokens():
-    """From 10k to 100k tokens by no more than what is returned of each; hidden states, attention would be over 300 MB more."""
+    """From 10k to 100k tokens by no more than what is returned of each; all windows at once take 560 MB more."""
 
     def peak(tokens: int) -> int:
         command = [sys.executable, "-c", _MEASURE, str(tokens)]
         return 1024 * int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
 
     few, many = peak(10_240), peak(102_400)
-    # Two floats and two seeds' surprisals of a token; beyond them two processes that do the same differ by up to 30 MB.
-    assert many - few < 16 * 92_160 + 60e6
+    # Two floats and two seeds' surprisals of a token; beyond them two processes that do the same differ by up to 80 MB.
+    assert many - few < 16 * 92_160 + 200e6
 
 
 @pytest.mark.parametrize(
