@@ -42,9 +42,9 @@ def experiments(context: common.Context) -> list[common.Experiment]:
     ]
     yardstick = Unit(measure="ngram", model="kneser-ney", seeds=(0,), step=0)
     return [
+        *text_features.experiments(context),  # first, so that a tagger's faults are known before the long work
         common.Experiment("ngram", {**text, "orders": _NGRAM_ORDERS}, [yardstick], kneser_ney),
         common.Experiment("convergence", text, units, seed_divergence),
-        *text_features.experiments(context),
         *in_context.experiments(context),
         *reading.experiments(context),
         *(minimal_pairs.experiments(context) if FLAGS.blimp else []),
