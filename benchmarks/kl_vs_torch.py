@@ -103,7 +103,12 @@ def compare(config, seeds: list, tokens: np.ndarray, pairs: int, js: bool = Fals
 
 def disagreement(pairs: list[tuple[Run, Run]]) -> float:
     """The largest difference of a token's KL, relative to the mean KL."""
-    return max(float(np.abs(mine.kl - other.kl).max() / other.kl.mean()) for mine, other in pairs)
+    return max(float(np.abs(mine.kl - other.kl).max()) / mean_kl(other.kl) for mine, other in pairs)
+
+
+def mean_kl(kl: np.ndarray) -> float:
+    """Mean over ordered pairs of different models and tokens, of [S,S,N]."""
+    return float(kl.mean() * len(kl) / (len(kl) - 1))
 
 
 _ALONE = """
@@ -152,7 +157,7 @@ def main(_):
     for name, runs in zip(("ours", "torch"), zip(*pairs, strict=True), strict=True):
         print(f"{name}: {setting.spread([run.seconds for run in runs])} s")
     print(f"ratio: {setting.spread([y.seconds / x.seconds for x, y in pairs])} over {len(pairs)} pairs")
-    print(f"mean KL {pairs[0][0].kl.mean():.3g}; tokens at most {disagreement(pairs):.1g} of it apart")
+    print(f"mean KL {mean_kl(pairs[0][0].kl):.3g}; tokens at most {disagreement(pairs):.1g} of it apart")
     memory = peak_memory(config, seeds, tokens)
     share = memory["ours"] / memory["torch"]
     print(f"peak memory: ours {memory['ours'] / 1e9:.2f} GB, torch {memory['torch'] / 1e9:.2f} GB: {share:.2f}")
