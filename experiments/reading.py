@@ -17,7 +17,7 @@ from dynamics.results import Unit
 from experiments import alike, common, text_features
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("reading_windows", 5, "passages to read, of documents spread over the text", lower_bound=1)
+flags.DEFINE_integer("reading_windows", 6, "passages to read, of documents spread over the text", lower_bound=1)
 flags.DEFINE_integer("reading_top", 5, "likeliest tokens to tell of every seed", lower_bound=1)
 
 

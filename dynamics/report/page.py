@@ -36,9 +36,10 @@ def write(store: results.Store, suite_name: str, target: Path) -> Path:
     Raises InputError where the store is empty, `target` cannot be written, or a result is unreadable.
     """
     committed = {measure: list(store.committed(measure)) for measure in MEASURES}
-    if not any(committed.values()):
+    reading = Path(target).with_name("reading.html").is_file()  # passages alone are a result too
+    if not any(committed.values()) and not reading:
         raise InputError(f"{store.root} without results", expected="a folder that an experiment wrote")
-    return put(render(committed, suite_name, reading=(store.root / "reading").is_dir()), target)
+    return put(render(committed, suite_name, reading=reading), target)
 
 
 def put(text: str, target: Path) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from dynamics.report import reading
+from dynamics.report import page, reading
 from dynamics.results import Store, Unit
 
 PIECES = ["the", " </script><b>", "&amp;", "\n", " é", "\u2028", '"', "\\"]
@@ -63,11 +63,44 @@ def test_numbers_are_the_committed_ones_to_their_rounding():
     assert tokens == [PIECES[(TOKENS + t) % len(PIECES)] for t in range(TOKENS)]
 
 
+def test_the_largest_set_of_seeds_is_read():
+    pairs = committed(("toy-8",))
+    single = [(Unit(measure="reading", model="toy-8", seeds=(0,), step=u.step), d.isel(seed=[0])) for u, d in pairs]
+    assert reading.payload(sorted([*single, *pairs], key=lambda pair: pair[0])) == reading.payload(pairs)
+
+
+def test_one_scale_for_all_models_whatever_is_not_finite():
+    pairs = committed()
+    pairs[0][1]["kl"][0, 0] = np.nan
+    shown = embedded(reading.render(pairs, "toy"))
+    assert shown["models"][0]["kl"][0][0][0] is None
+    assert shown["models"][0]["kl"][0][0][1] is not None
+    highest = max(np.nanquantile(data["kl"].values, 0.95) for _, data in pairs)
+    assert shown["most"] == pytest.approx(highest, rel=0.5)
+
+
+def brightness(colour: str) -> float:
+    """Relative luminance of #rrggbb, WCAG 2.2."""
+    parts = np.array([int(colour[i : i + 2], 16) for i in (1, 3, 5)]) / 255
+    linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+    return float(linear @ [0.2126, 0.7152, 0.0722])
+
+
+def test_ink_is_legible_on_the_strongest_shade_and_shades_run_one_way():
+    style = Path(reading.__file__).with_name("reading.html").read_text(encoding="utf-8")
+    themes = [dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", style, re.S)]
+    assert len(themes) == 2  # light and dark
+    for theme in themes:
+        ink, card, hot = (brightness(theme[name]) for name in ("ink", "card", "hot"))
+        assert min(ink, card) < hot < max(ink, card)  # from the ground towards the ink: no shade lies beyond it
+        assert (max(ink, hot) + 0.05) / (min(ink, hot) + 0.05) >= 4.5
+
+
 def test_words_cannot_end_the_script_nor_ask_the_network():
     html = reading.render(committed(), "toy </title>")
     assert html.count("</script>") == 2  # the data's and the script's own
     assert "toy &lt;/title&gt;" in html
-    assert not re.search(r'(src|href)="?(https?:)?//', html)
+    assert "://" not in html
 
 
 def test_it_is_written_beside_the_report_or_not_at_all(tmp_path):
@@ -76,12 +109,21 @@ def test_it_is_written_beside_the_report_or_not_at_all(tmp_path):
     for unit, data in committed(("toy-8",)):
         store.write(unit, data, {}, {})
     assert reading.write(store, "toy", tmp_path) == tmp_path / "reading.html"
-    assert embedded((tmp_path / "reading.html").read_text())["words"] == PIECES
+    assert embedded((tmp_path / "reading.html").read_text(encoding="utf-8"))["words"] == PIECES
+    assert 'href="reading.html"' in page.write(store, "toy", tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def colours(driver) -> list[str]:
     script = "return [...document.querySelectorAll('.token')].map(t => getComputedStyle(t).backgroundColor)"
     return driver.execute_script(script)
+
+
+def _point(driver, token: int | None):
+    """Moves the mouse over a token of the passage, or away from it."""
+    from selenium.webdriver.common.action_chains import ActionChains
+
+    target = "h1" if token is None else f".token[data-at='{token}']"
+    ActionChains(driver).move_to_element(driver.find_element("css selector", target)).perform()
 
 
 def test_a_browser_moves_through_training(tmp_path):
@@ -91,13 +133,14 @@ def test_a_browser_moves_through_training(tmp_path):
     sys.path.append(str(Path(__file__).parents[2] / "launch"))
     import screenshots
 
-    page = tmp_path / "reading.html"
-    page.write_text(reading.render(committed(), "toy"), encoding="utf-8")
-    assert screenshots.capture(page, tmp_path / "pictures") == []  # no sideways scroll, request or error
+    target = tmp_path / "reading.html"
+    target.write_text(reading.render(committed(), "toy"), encoding="utf-8")
+    assert screenshots.capture(target, tmp_path / "pictures") == []  # no sideways scroll, request or error
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 4
     driver = screenshots.browser()
     try:
-        driver.get(page.as_uri())
+        driver.set_window_size(1280, 900)
+        driver.get(target.as_uri())
         last, label = colours(driver), driver.find_element("id", "label").text
         assert label.startswith("64: mean of this passage")
         move = "const s = document.getElementById('step'); s.value = 0; s.dispatchEvent(new Event('input'))"
@@ -111,6 +154,10 @@ def test_a_browser_moves_through_training(tmp_path):
         assert "</script><b>" in told
         assert "Seed 1: surprisal" in told
         driver.find_element("css selector", ".chosen").send_keys("\ue014")  # the right arrow
+        assert "&amp;" in driver.find_element("css selector", "#detail h2").text
+        _point(driver, 5)  # passing over another token on the way to the slider
+        assert '"' in driver.find_element("css selector", "#detail h2").text
+        _point(driver, None)
         assert "&amp;" in driver.find_element("css selector", "#detail h2").text
         assert driver.save_screenshot(str(tmp_path / "moved.png"))
     finally:
