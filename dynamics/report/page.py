@@ -27,7 +27,18 @@ from dynamics.report import sections, svg, words
 from dynamics.report.section import Findings
 
 MEASURES = ("audit", "convergence", "ngram", "llc", "curvature", "weights")
-MEASURES += ("icl", "calibration", "llc_sweeps", "llc_noise", "masked", "minimal_pairs", "text", "bytes", "truth")
+MEASURES += (
+    "icl",
+    "calibration",
+    "llc_sweeps",
+    "llc_noise",
+    "masked",
+    "minimal_pairs",
+    "text",
+    "bytes",
+    "truth",
+    "reading",
+)
 
 
 def write(store: results.Store, suite_name: str, target: Path) -> Path:
@@ -36,10 +47,10 @@ def write(store: results.Store, suite_name: str, target: Path) -> Path:
     Raises InputError where the store is empty, `target` cannot be written, or a result is unreadable.
     """
     committed = {measure: list(store.committed(measure)) for measure in MEASURES}
-    reading = Path(target).with_name("reading.html").is_file()  # passages alone are a result too
-    if not any(committed.values()) and not reading:
+    if not any(committed.values()):
         raise InputError(f"{store.root} without results", expected="a folder that an experiment wrote")
-    return put(render(committed, suite_name, reading=reading), target)
+    beside = Path(target).with_name("reading.html").is_file()
+    return put(render(committed, suite_name, reading=beside), target)
 
 
 def put(text: str, target: Path) -> Path:

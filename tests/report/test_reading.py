@@ -110,7 +110,9 @@ def test_it_is_written_beside_the_report_or_not_at_all(tmp_path):
         store.write(unit, data, {}, {})
     assert reading.write(store, "toy", tmp_path) == tmp_path / "reading.html"
     assert embedded((tmp_path / "reading.html").read_text(encoding="utf-8"))["words"] == PIECES
-    assert 'href="reading.html"' in page.write(store, "toy", tmp_path / "report.html").read_text(encoding="utf-8")
+    report = page.write(store, "toy", tmp_path / "report.html").read_text(encoding="utf-8")
+    assert 'href="reading.html"' in report
+    assert f"reading: {len(STEPS)} units" in report
 
 
 def colours(driver) -> list[str]:
