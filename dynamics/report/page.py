@@ -26,19 +26,8 @@ from dynamics.figures import style
 from dynamics.report import sections, svg, words
 from dynamics.report.section import Findings
 
-MEASURES = ("audit", "convergence", "ngram", "llc", "curvature", "weights")
-MEASURES += (
-    "icl",
-    "calibration",
-    "llc_sweeps",
-    "llc_noise",
-    "masked",
-    "minimal_pairs",
-    "text",
-    "bytes",
-    "truth",
-    "reading",
-)
+MEASURES = ("audit", "convergence", "ngram", "llc", "curvature", "weights", "reading")
+MEASURES += ("icl", "calibration", "llc_sweeps", "llc_noise", "masked", "minimal_pairs", "text", "bytes", "truth")
 
 
 def write(store: results.Store, suite_name: str, target: Path) -> Path:
