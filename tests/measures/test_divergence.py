@@ -42,8 +42,18 @@ def test_agrees_with_extended_precision(apart, vocab):
     assert_matches(logits.astype(np.float32))
 
 
+@pytest.mark.parametrize("offset", [10.0, 101.5, 1000.25, 10_000.0, -10_000.5])
+@pytest.mark.parametrize("apart", [1e-3, 0.3])
+def test_an_offset_between_seeds_costs_no_digits(offset, apart):
+    """What is common to a seed's logits changes no softmax: exact on the very float32 logits."""
+    rng = np.random.default_rng(1)
+    logits = rng.normal(size=(1, 3, 2048)) * 2 + apart * rng.normal(size=(3, 3, 2048))
+    assert_matches((logits + np.array([[[0.0]], [[offset]], [[-offset / 2]]])).astype(np.float32))
+
+
 def exact_js(p_logits, q_logits):
-    """JS in extended precision, as the mean KL to the mixture, by g(u) = u tanh u - log cosh u for close pairs."""
+    """JS in extended precision, as the mean KL to the mixture, by g(u) = u tanh u - log cosh u for
+    close pairs."""
     wide = [np.asarray(x, np.longdouble) for x in (p_logits, q_logits)]
     log_p, log_q = (x - np.logaddexp.reduce(x, -1, keepdims=True) for x in wide)
     u = (log_q - log_p) / 2
@@ -51,7 +61,11 @@ def exact_js(p_logits, q_logits):
     s = np.where(small, u, 0)
     near = s**2 / 2 - s**4 / 4 + s**6 / 9 - s**8 * 17 / 360
     far = u * np.tanh(u) - (np.logaddexp(u, -u) - np.log(np.longdouble(2)))
-    return ((np.exp(log_p) + np.exp(log_q)) / 2 * np.where(small, near, far)).sum(-1).astype(np.float64)
+    return (
+        ((np.exp(log_p) + np.exp(log_q)) / 2 * np.where(small, near, far))
+        .sum(-1)
+        .astype(np.float64)
+    )
 
 
 @pytest.mark.parametrize("apart", [1e-5, 1e-3, 0.1, 1.0, 3.0, 30.0])
@@ -110,7 +124,12 @@ def test_gaussian_logits_have_kl_of_their_variance():
 
 
 CONFIG = gpt_neox.Config(
-    hidden_size=24, num_layers=2, num_heads=3, intermediate_size=29, vocab_size=101, max_positions=32
+    hidden_size=24,
+    num_layers=2,
+    num_heads=3,
+    intermediate_size=29,
+    vocab_size=101,
+    max_positions=32,
 )
 
 
@@ -122,9 +141,13 @@ def seeds(count, config=CONFIG):
 def test_fused_pass_equals_whole_logits(monkeypatch):
     params, tokens = seeds(3), np.random.default_rng(0).integers(0, 101, (5, 11)).astype(np.int32)
     documents, unigram = np.array([4, 4, 7, 9, 7]), jax.nn.log_softmax(jnp.arange(101.0) / 50)
-    monkeypatch.setitem(divergence._CHUNK_FLOATS, "cpu", 101 * 3 * 8)  # several chunks, the last one padded
+    monkeypatch.setitem(
+        divergence._CHUNK_FLOATS, "cpu", 101 * 3 * 8
+    )  # several chunks, the last one padded
     divergence._fused.cache_clear()
-    found = divergence.seed_divergence(CONFIG, params, tokens, documents=documents, log_unigram=unigram, full=True)
+    found = divergence.seed_divergence(
+        CONFIG, params, tokens, documents=documents, log_unigram=unigram, full=True
+    )
     divergence._fused.cache_clear()
     log_p = jax.nn.log_softmax(jax.vmap(models.apply_fn(CONFIG), (0, None))(params, tokens[:, :-1]))
     pairs = divergence.pairwise_kl(log_p)
@@ -138,12 +161,20 @@ def test_fused_pass_equals_whole_logits(monkeypatch):
     np.testing.assert_allclose(found["js"], js.sum((0, 1)) / 6, **close)
     entropy = -(np.exp(log_p) * log_p).sum(-1)
     reference = (np.exp(log_p) * (log_p - np.asarray(unigram)[None, None, None])).sum(-1)
-    whole = {"kl": pairs, "js": js, "surprisal": surprisal, "entropy": entropy, "kl_unigram": reference}
+    whole = {
+        "kl": pairs,
+        "js": js,
+        "surprisal": surprisal,
+        "entropy": entropy,
+        "kl_unigram": reference,
+    }
     for name, value in {**whole, "kl_uniform": np.log(101) - entropy}.items():
         of_seven = np.asarray(value)[..., [2, 4], :].mean((-2, -1))
         np.testing.assert_allclose(found[f"{name}_documents"][..., 1], of_seven, **close)
     assert found["document_tokens"].tolist() == [20, 20, 10]
-    largest = np.abs(jax.vmap(models.apply_fn(CONFIG), (0, None))(params, tokens[:, :-1])).max((1, 2, 3))
+    largest = np.abs(jax.vmap(models.apply_fn(CONFIG), (0, None))(params, tokens[:, :-1])).max(
+        (1, 2, 3)
+    )
     np.testing.assert_allclose(found["max_logit"], largest, rtol=1e-5)
 
 
@@ -151,8 +182,12 @@ def test_blocks_change_nothing(monkeypatch):
     params, tokens = seeds(3), np.random.default_rng(5).integers(0, 101, (7, 11)).astype(np.int32)
     documents = np.array([0, 0, 1, 1, 1, 2, 0])
     whole = divergence.seed_divergence(CONFIG, params, tokens, documents=documents)
-    monkeypatch.setitem(divergence._BLOCK_TOKENS, "cpu", 33)  # three windows at once, the last block padded
-    for name, value in divergence.seed_divergence(CONFIG, params, tokens, documents=documents).items():
+    monkeypatch.setitem(
+        divergence._BLOCK_TOKENS, "cpu", 33
+    )  # three windows at once, the last block padded
+    for name, value in divergence.seed_divergence(
+        CONFIG, params, tokens, documents=documents
+    ).items():
         np.testing.assert_allclose(value, whole[name], rtol=1e-4, atol=1e-7, err_msg=name)
 
 
@@ -176,23 +211,33 @@ print(peak)
 @pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_memory_does_not_grow_with_tokens():
-    """From 10k to 100k tokens by no more than what is returned of each; all windows at once take 560 MB more."""
+    """From 10k to 100k tokens by no more than what is returned of each; all windows at once take
+    560 MB more."""
 
     def peak(tokens: int) -> int:
         command = [sys.executable, "-c", _MEASURE, str(tokens)]
-        return 1024 * int(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+        return 1024 * int(
+            subprocess.run(command, capture_output=True, check=True, text=True).stdout
+        )
 
     few, many = peak(10_240), peak(102_400)
-    # Two floats and two seeds' surprisals of a token; beyond them two processes that do the same differ by up to 80 MB.
+    # Two floats and two seeds' surprisals of a token; beyond them two processes that do the same
+    # differ by up to 80 MB.
     assert many - few < 16 * 92_160 + 200e6
 
 
 @pytest.mark.parametrize(
-    "width", [64, pytest.param(128, marks=pytest.mark.long), pytest.param(512, marks=pytest.mark.long)]
+    "width",
+    [64, pytest.param(128, marks=pytest.mark.long), pytest.param(512, marks=pytest.mark.long)],
 )
 def test_pythia_initialisation_has_seed_kl_of_two_fifths(width):
     config = gpt_neox.Config(
-        hidden_size=width, num_layers=2, num_heads=4, intermediate_size=4 * width, vocab_size=8192, max_positions=64
+        hidden_size=width,
+        num_layers=2,
+        num_heads=4,
+        intermediate_size=4 * width,
+        vocab_size=8192,
+        max_positions=64,
     )
     tokens = np.random.default_rng(0).integers(0, 8192, (4, 33)).astype(np.int32)
     found = divergence.seed_divergence(config, seeds(3, config), tokens)
@@ -204,12 +249,16 @@ def test_one_compilation_for_every_checkpoint():
     tokens = np.zeros((2, 9), np.int32)
     divergence._fused.cache_clear()
     for step in range(3):
-        divergence.seed_divergence(CONFIG, jax.tree.map(lambda p, s=step: (1 + s) * np.asarray(p), seeds(3)), tokens)
+        divergence.seed_divergence(
+            CONFIG, jax.tree.map(lambda p, s=step: (1 + s) * np.asarray(p), seeds(3)), tokens
+        )
     assert divergence._fused(CONFIG, True)._cache_size() == 1
 
 
 def test_one_seed_is_refused():
     with pytest.raises(InputError, match="two or more"):
-        divergence.seed_divergence(CONFIG, jax.tree.map(lambda p: p[:1], seeds(3)), np.zeros((1, 5), np.int32))
+        divergence.seed_divergence(
+            CONFIG, jax.tree.map(lambda p: p[:1], seeds(3)), np.zeros((1, 5), np.int32)
+        )
     with pytest.raises(InputError, match="two or more"):
         divergence.pairwise_kl(jnp.zeros((1, 5)))
