@@ -1,14 +1,16 @@
-"""Seconds per Hessian-vector product here and in PyHessian: same weights, batch, float32 and threads.
+"""Seconds per Hessian-vector product here and in PyHessian: same weights, batch, float32 and
+threads.
 
     python -m benchmarks.hvp_vs_pyhessian
 
 Half a minute on 2 idle cores at 14m shape. Expect a ratio of about 3, and 2 with `--kept`.
 
-The loss is the mean surprisal of 8 x 128 predicted tokens. Ours holds nothing between products and makes all anew, the
-gradient's own pass among it; so does PyHessian with a data loader, as it must where there is more than one batch. With
-`--kept` it is given the one batch instead: it then keeps the graph of the gradient, logits and all, from the start, and
-a product is the second backward pass alone. A pair is one product of each, of the same vector.
-`--gauss_newton` times our Gauss-Newton product too, which PyHessian does not have.
+The loss is the mean surprisal of 8 x 128 predicted tokens. Ours holds nothing between products and
+makes all anew, the gradient's own pass among it; so does PyHessian with a data loader, as it must
+where there is more than one batch. With `--kept` it is given the one batch instead: it then keeps
+the graph of the gradient, logits and all, from the start, and a product is the second backward pass
+alone. A pair is one product of each, of the same vector. `--gauss_newton` times our Gauss-Newton
+product too, which PyHessian does not have.
 
 On an accelerator, `--torch_device=cuda` moves the torch side there; ours runs where JAX does.
 """
@@ -28,7 +30,9 @@ from dynamics.models import gpt_neox
 
 FLAGS = flags.FLAGS
 MODELS = gpt_neox.PYTHIA | {
-    "tiny": gpt_neox.Config(hidden_size=16, num_layers=1, num_heads=2, intermediate_size=16, vocab_size=64)
+    "tiny": gpt_neox.Config(
+        hidden_size=16, num_layers=1, num_heads=2, intermediate_size=16, vocab_size=64
+    )
 }
 flags.DEFINE_enum("model", "14m", list(MODELS), "which shape")
 flags.DEFINE_integer("products", 5, "of each side", lower_bound=1)
@@ -58,7 +62,10 @@ def ours(product: curvature.Product, config, params, tokens):
         vector = jax.block_until_ready(jax.device_put(vector_of(params, seed)))
         begun = time.perf_counter()
         found = jax.block_until_ready(apply(params, tokens, vector))
-        return Product(time.perf_counter() - begun, convert.from_params(config, jax.tree.map(np.asarray, found)))
+        return Product(
+            time.perf_counter() - begun,
+            convert.from_params(config, jax.tree.map(np.asarray, found)),
+        )
 
     return timed
 
@@ -84,7 +91,9 @@ def theirs(config, params, tokens, device: str, kept: bool):
     data = (ids[:, :-1], ids[:, 1:].flatten())
     batches = {"data": data} if kept else {"dataloader": [data]}
     hessian = pyhessian.hessian(model, torch.nn.CrossEntropyLoss(), **batches, cuda=device != "cpu")
-    names = [_hub_name(name) for name, parameter in model.named_parameters() if parameter.requires_grad]
+    names = [
+        _hub_name(name) for name, parameter in model.named_parameters() if parameter.requires_grad
+    ]
 
     def timed(seed: int) -> Product:
         flat = convert.from_params(config, vector_of(params, seed))
@@ -106,8 +115,13 @@ def _hub_name(name: str) -> str:
 
 def apart(one: Product, other: Product) -> float:
     """|one - other| / |other|."""
-    gap = sum(float(np.square(one.value[name] - y).sum(dtype=np.float64)) for name, y in other.value.items())
-    return float(np.sqrt(gap / sum(float(np.square(y).sum(dtype=np.float64)) for y in other.value.values())))
+    gap = sum(
+        float(np.square(one.value[name] - y).sum(dtype=np.float64))
+        for name, y in other.value.items()
+    )
+    return float(
+        np.sqrt(gap / sum(float(np.square(y).sum(dtype=np.float64)) for y in other.value.values()))
+    )
 
 
 def compare(
@@ -130,18 +144,27 @@ def compare(
 
 def main(_):
     config = MODELS[FLAGS.model]
-    pairs = compare(config, FLAGS.windows, FLAGS.length, FLAGS.products, FLAGS.torch_device, FLAGS.kept)
+    pairs = compare(
+        config, FLAGS.windows, FLAGS.length, FLAGS.products, FLAGS.torch_device, FLAGS.kept
+    )
     print(setting.machine(("jax", "torch", "pyhessian", "transformers")))
     for name, runs in zip(("ours", "PyHessian"), zip(*pairs, strict=True), strict=True):
         print(f"{name}: {setting.spread([run.seconds for run in runs])} s a product")
     ratios = [y.seconds / x.seconds for x, y in pairs]
     gap = max(apart(*pair) for pair in pairs)
-    print(f"ratio: {setting.spread(ratios)} over {len(pairs)} pairs; products {gap:.1g} apart, relative")
+    print(
+        f"ratio: {setting.spread(ratios)} over {len(pairs)} pairs; products {gap:.1g} apart, relative"
+    )
     if FLAGS.gauss_newton:
-        params, tokens = setting.params_of(config), setting.tokens_of(config, FLAGS.windows, FLAGS.length + 1)
+        params, tokens = (
+            setting.params_of(config),
+            setting.tokens_of(config, FLAGS.windows, FLAGS.length + 1),
+        )
         timed = ours(surprisal.gauss_newton(config), config, params, tokens)
         timed(1000)
-        print(f"Gauss-Newton: {setting.spread([timed(seed).seconds for seed in range(FLAGS.products)])} s a product")
+        print(
+            f"Gauss-Newton: {setting.spread([timed(seed).seconds for seed in range(FLAGS.products)])} s a product"
+        )
 
 
 if __name__ == "__main__":

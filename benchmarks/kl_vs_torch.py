@@ -1,15 +1,18 @@
-"""Seconds and peak memory of the KL between every pair of seeds, here and in a plain torch pipeline.
+"""Seconds and peak memory of the KL between every pair of seeds, here and in a plain torch
+pipeline.
 
     python -m benchmarks.kl_vs_torch
 
-A minute on 2 idle cores: five models of 14m shape, 2,048 predicted tokens, V = 50304. The peer is what a paper's
-script does: a forward pass for each model, the log-softmax of all its logits, and for each of the 20 ordered pairs the
-sum of p (log p - log q). Ours yields the surprisal and the entropy of every seed in the same pass; --js adds the
-Jensen-Shannon divergence. Same weights, tokens, float32 and threads.
+A minute on 2 idle cores: five models of 14m shape, 2,048 predicted tokens, V = 50304. The peer is
+what a paper's script does: a forward pass for each model, the log-softmax of all its logits, and
+for each of the 20 ordered pairs the sum of p (log p - log q). Ours yields the surprisal and the
+entropy of every seed in the same pass; --js adds the Jensen-Shannon divergence. Same weights,
+tokens, float32 and threads.
 
-Models at initialisation are far apart (0.4 nats); --apart=1e-3 makes the seeds one model with each weight moved by a
-thousandth, where ours sums a series for every pair of every token and the peer's digits are gone. Peak memory is that
-of a process for each side which loads the models from disk and measures once.
+Models at initialisation are far apart (0.4 nats); --apart=1e-3 makes the seeds one model with each
+weight moved by a thousandth, where ours sums a series for every pair of every token and the peer's
+digits are gone. Peak memory is that of a process for each side which loads the models from disk and
+measures once.
 """
 
 import subprocess
@@ -31,7 +34,9 @@ from dynamics.models import gpt_neox
 
 FLAGS = flags.FLAGS
 MODELS = gpt_neox.PYTHIA | {
-    "tiny": gpt_neox.Config(hidden_size=16, num_layers=1, num_heads=2, intermediate_size=16, vocab_size=64)
+    "tiny": gpt_neox.Config(
+        hidden_size=16, num_layers=1, num_heads=2, intermediate_size=16, vocab_size=64
+    )
 }
 flags.DEFINE_enum("model", "14m", list(MODELS), "which shape")
 flags.DEFINE_integer("models", 5, "of one shape", lower_bound=2)
@@ -55,7 +60,9 @@ def seeds_of(config: gpt_neox.Config, count: int, apart: float) -> list:
 
     def moved(seed: int):
         rng = np.random.default_rng(seed)
-        return jax.tree.map(lambda p: p * (1 + apart * rng.normal(size=p.shape)).astype(np.float32), base)
+        return jax.tree.map(
+            lambda p: p * (1 + apart * rng.normal(size=p.shape)).astype(np.float32), base
+        )
 
     return [moved(seed) for seed in range(count)]
 
@@ -81,7 +88,9 @@ def theirs(models: list, tokens: np.ndarray, device: str = "cpu") -> Callable[[]
     @torch.no_grad()
     def timed() -> Run:
         begun = time.perf_counter()
-        log_p = [torch.log_softmax(model(ids).logits.flatten(0, 1).float(), dim=-1) for model in models]
+        log_p = [
+            torch.log_softmax(model(ids).logits.flatten(0, 1).float(), dim=-1) for model in models
+        ]
         kl = torch.zeros(len(models), len(models), log_p[0].shape[0])
         for i, own in enumerate(log_p):
             p = own.exp()
@@ -93,9 +102,14 @@ def theirs(models: list, tokens: np.ndarray, device: str = "cpu") -> Callable[[]
     return timed
 
 
-def compare(config, seeds: list, tokens: np.ndarray, pairs: int, js: bool = False, device: str = "cpu"):
+def compare(
+    config, seeds: list, tokens: np.ndarray, pairs: int, js: bool = False, device: str = "cpu"
+):
     """[(ours, theirs)] one after the other, after one of either that is not kept."""
-    sides = ours(config, seeds, tokens, js), theirs([setting.in_torch(config, p) for p in seeds], tokens, device)
+    sides = (
+        ours(config, seeds, tokens, js),
+        theirs([setting.in_torch(config, p) for p in seeds], tokens, device),
+    )
     for side in sides:
         print(f"the first time: {side().seconds:.2f} s")
     return [(sides[0](), sides[1]()) for _ in range(pairs)]
@@ -136,7 +150,8 @@ print(peak)
 
 
 def peak_memory(config, seeds: list, tokens: np.ndarray) -> dict[str, int]:
-    """side -> the greatest number of bytes that its process held; needs Linux, which counts in KiB."""
+    """side -> the greatest number of bytes that its process held; needs Linux, which counts in
+    KiB."""
     with tempfile.TemporaryDirectory() as folder:
         for seed, params in enumerate(seeds):
             checkpoints.save(Path(folder) / f"seed{seed}", config, params)
@@ -144,23 +159,36 @@ def peak_memory(config, seeds: list, tokens: np.ndarray) -> dict[str, int]:
 
         def alone(side: str) -> int:
             command = [sys.executable, "-c", _ALONE, folder, side]
-            return 1024 * int(subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()[-1])
+            return 1024 * int(
+                subprocess.run(command, capture_output=True, check=True, text=True).stdout.split()[
+                    -1
+                ]
+            )
 
         return {side: alone(side) for side in ("ours", "torch")}
 
 
 def main(_):
     config = MODELS[FLAGS.model]
-    seeds, tokens = seeds_of(config, FLAGS.models, FLAGS.apart), setting.tokens_of(config, FLAGS.windows, 129)
+    seeds, tokens = (
+        seeds_of(config, FLAGS.models, FLAGS.apart),
+        setting.tokens_of(config, FLAGS.windows, 129),
+    )
     pairs = compare(config, seeds, tokens, FLAGS.pairs, FLAGS.js, FLAGS.torch_device)
     print(setting.machine(("jax", "torch", "transformers")))
     for name, runs in zip(("ours", "torch"), zip(*pairs, strict=True), strict=True):
         print(f"{name}: {setting.spread([run.seconds for run in runs])} s")
-    print(f"ratio: {setting.spread([y.seconds / x.seconds for x, y in pairs])} over {len(pairs)} pairs")
-    print(f"mean KL {mean_kl(pairs[0][0].kl):.3g}; tokens at most {disagreement(pairs):.1g} of it apart")
+    print(
+        f"ratio: {setting.spread([y.seconds / x.seconds for x, y in pairs])} over {len(pairs)} pairs"
+    )
+    print(
+        f"mean KL {mean_kl(pairs[0][0].kl):.3g}; tokens at most {disagreement(pairs):.1g} of it apart"
+    )
     memory = peak_memory(config, seeds, tokens)
     share = memory["ours"] / memory["torch"]
-    print(f"peak memory: ours {memory['ours'] / 1e9:.2f} GB, torch {memory['torch'] / 1e9:.2f} GB: {share:.2f}")
+    print(
+        f"peak memory: ours {memory['ours'] / 1e9:.2f} GB, torch {memory['torch'] / 1e9:.2f} GB: {share:.2f}"
+    )
 
 
 if __name__ == "__main__":

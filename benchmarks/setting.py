@@ -1,4 +1,5 @@
-"""What every benchmark states and shares: the machine, the versions, the commit, and one model on both sides."""
+"""What every benchmark states and shares: the machine, the versions, the commit, and one model on
+both sides."""
 
 import importlib.metadata
 import platform
@@ -21,19 +22,24 @@ def params_of(config: gpt_neox.Config, seed: int = 0):
 
 def tokens_of(config: gpt_neox.Config, windows: int, length: int) -> np.ndarray:
     """[windows, length] random ids; the time of a step does not depend on them."""
-    return np.random.default_rng(0).integers(0, config.vocab_size, (windows, length)).astype(np.int32)
+    return (
+        np.random.default_rng(0).integers(0, config.vocab_size, (windows, length)).astype(np.int32)
+    )
 
 
 def in_torch(config: gpt_neox.Config, params, attention: str = "sdpa"):
     """The same weights in transformers' GPTNeoXForCausalLM, by way of a folder that both read.
 
-    `attention` is its implementation: "sdpa" is its default, "eager" the one that can be differentiated twice.
+    `attention` is its implementation: "sdpa" is its default, "eager" the one that can be
+    differentiated twice.
     """
     import transformers
 
     with tempfile.TemporaryDirectory() as folder:
         saved = checkpoints.save(Path(folder) / "model", config, jax.tree.map(np.asarray, params))
-        return transformers.GPTNeoXForCausalLM.from_pretrained(saved, dtype="float32", attn_implementation=attention)
+        return transformers.GPTNeoXForCausalLM.from_pretrained(
+            saved, dtype="float32", attn_implementation=attention
+        )
 
 
 def machine(packages: Sequence[str]) -> str:
@@ -56,9 +62,13 @@ def _threads() -> int:
 
 def _commit() -> str:
     def git(*words: str) -> str:
-        return subprocess.run(["git", *words], capture_output=True, text=True, cwd=Path(__file__).parent).stdout.strip()
+        return subprocess.run(
+            ["git", *words], capture_output=True, text=True, cwd=Path(__file__).parent
+        ).stdout.strip()
 
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + ("+" if git("status", "--porcelain", "-uno") else "")
+    return (git("rev-parse", "--short", "HEAD") or "unknown") + (
+        "+" if git("status", "--porcelain", "-uno") else ""
+    )
 
 
 def spread(values: Sequence[float]) -> str:

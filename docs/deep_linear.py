@@ -1,8 +1,10 @@
-"""Ten deep linear networks of random shape: the estimate against the learning coefficient that algebra gives.
+"""Ten deep linear networks of random shape: the estimate against the learning coefficient that
+algebra gives.
 
     python docs/deep_linear.py    # under a minute on two cores; draws deep_linear.png beside itself
 
-Axes: L layers and widths H_0 ... H_L, padded to LAYERS matrices of SIDE x SIDE so that one program serves all shapes.
+Axes: L layers and widths H_0 ... H_L, padded to LAYERS matrices of SIDE x SIDE so that one program
+serves all shapes.
 """
 
 import itertools
@@ -40,7 +42,8 @@ def random_shapes(count: int = 10, seed: int = 0) -> list[Shape]:
 
 
 def padded(matrices: Sequence[np.ndarray]) -> np.ndarray:
-    """[LAYERS,SIDE,SIDE]: each matrix in its corner, zero elsewhere and for the layers that are not there."""
+    """[LAYERS,SIDE,SIDE]: each matrix in its corner, zero elsewhere and for the layers that are not
+    there."""
     stack = np.zeros((LAYERS, SIDE, SIDE), np.float32)
     for place, matrix in zip(stack, matrices, strict=False):
         place[: matrix.shape[0], : matrix.shape[1]] = matrix
@@ -48,7 +51,8 @@ def padded(matrices: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def network(shape: Shape):
-    """(w* [LAYERS,SIDE,SIDE], the description that the loss takes for its data, of leading axis 1)."""
+    """(w* [LAYERS,SIDE,SIDE], the description that the loss takes for its data, of leading axis
+    1)."""
     center = deep_linear.degenerate_point(*shape)
     through = np.zeros((LAYERS, SIDE, SIDE), np.float32)
     through[len(center) :] = np.eye(SIDE)  # layers that are not there pass everything on
@@ -69,11 +73,12 @@ def loss(w, network):
 def sampler(shape: Shape, num_chains: int = 20) -> slt.SGLD:
     """Chains that stay near w*, with epsilon (n beta h + gamma) <= 0.4.
 
-    Weights that only gamma holds make of layer s a random matrix of norm near (sqrt H_s + sqrt H_{s-1})/sqrt gamma.
-    Where w* holds an identity, of norm 1, gamma keeps the largest of these at 2: the noise is of the weights' own size
-    and the curvature stays near that at w*, h = L; half of 0.4 goes to what it grows by. At rank 0 nothing in w* sets a
-    scale, and gamma acts through n beta gamma^-L alone, which should be large: the norm is sqrt 8, a typical squared
-    singular value 2, and h is that. Such chains start where the curvature is 0, and need longer.
+    Weights that only gamma holds make of layer s a random matrix of norm near (sqrt H_s + sqrt
+    H_{s-1})/sqrt gamma. Where w* holds an identity, of norm 1, gamma keeps the largest of these at
+    2: the noise is of the weights' own size and the curvature stays near that at w*, h = L; half of
+    0.4 goes to what it grows by. At rank 0 nothing in w* sets a scale, and gamma acts through n
+    beta gamma^-L alone, which should be large: the norm is sqrt 8, a typical squared singular value
+    2, and h is that. Such chains start where the curvature is 0, and need longer.
     """
     norm = max(np.sqrt(a) + np.sqrt(b) for a, b in itertools.pairwise(shape.widths))
     if shape.rank:
@@ -92,7 +97,10 @@ def sampler(shape: Shape, num_chains: int = 20) -> slt.SGLD:
 
 
 def estimates(shapes: Sequence[Shape]) -> list[slt.LLCEstimate]:
-    return [slt.estimate_llc(loss, *network(shape), jax.random.key(0), sampler(shape)) for shape in shapes]
+    return [
+        slt.estimate_llc(loss, *network(shape), jax.random.key(0), sampler(shape))
+        for shape in shapes
+    ]
 
 
 def draw(shapes: Sequence[Shape], found: Sequence[slt.LLCEstimate]):
@@ -101,7 +109,9 @@ def draw(shapes: Sequence[Shape], found: Sequence[slt.LLCEstimate]):
     figure.set_size_inches(6.4, 4.2)
     end = 1.15 * max(shape.exact.llc for shape in shapes)
     line = np.array([0, end])
-    ax.fill_between(line, 0.85 * line, 1.15 * line, color=style.GRID, alpha=0.6, linewidth=0, label="± 15 %")
+    ax.fill_between(
+        line, 0.85 * line, 1.15 * line, color=style.GRID, alpha=0.6, linewidth=0, label="± 15 %"
+    )
     ax.plot(line, line, color=style.QUIET, linewidth=1, linestyle=":")
     for depth, color in zip((2, 3, 4), style.ramp(3), strict=True):
         for full, fill in ((True, color), (False, "white")):

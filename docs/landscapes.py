@@ -1,8 +1,10 @@
-"""Toy landscapes where everything is known: volumes, posteriors, free energies, and what the estimator says of them.
+"""Toy landscapes where everything is known: volumes, posteriors, free energies, and what the
+estimator says of them.
 
     python docs/landscapes.py    # half a minute on two cores; draws landscapes.png and crossing.png beside itself
 
-Sections 4, 5 and A.1 of Hoogland et al. (2024), their Fig. 2 and Fig. 3, with numbers: landscapes.md tells the story.
+Sections 4, 5 and A.1 of Hoogland et al. (2024), their Fig. 2 and Fig. 3, with numbers:
+landscapes.md tells the story.
 Axes: C chains, V angles (as log tan of the angle to an axis), E loss thresholds.
 """
 
@@ -27,7 +29,8 @@ NO_DATA = np.zeros((2, 1), np.float32)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Landscape:
-    """A loss of two weights, least at the origin and rising along every ray within the disc, and how to sample it."""
+    """A loss of two weights, least at the origin and rising along every ray within the disc, and
+    how to sample it."""
 
     formula: str
     loss: Callable  # (w_1, w_2) -> loss, NumPy or JAX
@@ -39,7 +42,8 @@ class Landscape:
     thinning: int
 
 
-# Steps stay below epsilon (n beta h + gamma) = 0.4, h being the curvature where the posterior still has weight.
+# Steps stay below epsilon (n beta h + gamma) = 0.4, h being the curvature where the posterior still
+# has weight.
 LANDSCAPES = (
     Landscape(
         formula="$w_1^2 + w_2^2$",
@@ -91,16 +95,23 @@ LANDSCAPES = (
 
 
 def directions(step=0.02, reach=40.0):
-    """Unit vectors (cos, sin) [V] of a quadrant and their weights dtheta: the trapezoid rule in v = log tan theta.
+    """Unit vectors (cos, sin) [V] of a quadrant and their weights dtheta: the trapezoid rule in v =
+    log tan theta.
 
-    It reaches within e^-40 of both axes, where the singular landscapes have their ridges, with full relative precision.
+    It reaches within e^-40 of both axes, where the singular landscapes have their ridges, with full
+    relative precision.
     """
     v = np.arange(-reach, reach + step / 2, step)
-    return np.exp(-np.logaddexp(0, 2 * v) / 2), np.exp(-np.logaddexp(0, -2 * v) / 2), step / (2 * np.cosh(v))
+    return (
+        np.exp(-np.logaddexp(0, 2 * v) / 2),
+        np.exp(-np.logaddexp(0, -2 * v) / 2),
+        step / (2 * np.cosh(v)),
+    )
 
 
 def volume(loss, threshold: float) -> float:
-    """V(epsilon), the area of {l <= epsilon} in the disc: half the integral of r^2 over angles, r by bisection."""
+    """V(epsilon), the area of {l <= epsilon} in the disc: half the integral of r^2 over angles, r
+    by bisection."""
     cos, sin, weight = directions()
     across, up = np.array(FOLDED).T[:, :, None] * np.stack([cos, sin])[:, None]  # [4,V]
     low, high = np.full(across.shape, -60.0), np.full(across.shape, math.log(RADIUS))  # log r
@@ -122,13 +133,16 @@ def slopes(volume_curve: np.ndarray) -> np.ndarray:
 
 
 def posterior_value(landscape: Landscape) -> float:
-    """n beta E[l] of exp(-n beta l - gamma/2 |w|^2), by the trapezoid rule over log r and over directions."""
+    """n beta E[l] of exp(-n beta l - gamma/2 |w|^2), by the trapezoid rule over log r and over
+    directions."""
     cos, sin, weight = directions()
     furthest = math.log(40 / landscape.localization) / 2 + 0.5
     u = np.linspace(furthest - 25, furthest, 1000)[:, None]
     over = norm = 0.0
     for across, up in FOLDED:
-        height = landscape.nbeta * landscape.loss(np.exp(u) * across * cos[None], np.exp(u) * up * sin[None])
+        height = landscape.nbeta * landscape.loss(
+            np.exp(u) * across * cos[None], np.exp(u) * up * sin[None]
+        )
         mass = np.exp(2 * u - height - landscape.localization / 2 * np.exp(2 * u)) * weight[None]
         over, norm = over + np.sum(mass * height), norm + np.sum(mass)
     return float(over / norm)
@@ -140,13 +154,22 @@ def estimate(landscape: Landscape, num_chains=200, num_draws=450, burn_in=150) -
     settings = {name: getattr(landscape, name) for name in shared}
     sampler = slt.SGLD(num_chains=num_chains, num_draws=num_draws, burn_in=burn_in, **settings)
     return slt.estimate_llc(
-        lambda w, batch: landscape.loss(w[0], w[1]), jnp.zeros(2), NO_DATA, jax.random.key(0), sampler
+        lambda w, batch: landscape.loss(w[0], w[1]),
+        jnp.zeros(2),
+        NO_DATA,
+        jax.random.key(0),
+        sampler,
     )
 
 
-# Two minima on a line: a quartic one at -1 that is worse by GAP, a quadratic one at +1. The first two terms are the
-# polynomial of lowest degree that is GAP and flat to third order at -1, and 0 and flat at +1.
-GAP, EDGE, TOP = 0.002, 2.0, 1 / 3  # the prior is uniform on [-EDGE, EDGE]; TOP is the summit between the minima
+# Two minima on a line: a quartic one at -1 that is worse by GAP, a quadratic one at +1. The first
+# two terms are the polynomial of lowest degree that is GAP and flat to third order at -1, and 0 and
+# flat at +1.
+GAP, EDGE, TOP = (
+    0.002,
+    2.0,
+    1 / 3,
+)  # the prior is uniform on [-EDGE, EDGE]; TOP is the summit between the minima
 
 
 def two_minima(w):
@@ -155,7 +178,8 @@ def two_minima(w):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Basin:
-    """A minimum, what lies around it, and the leading term of its integral: mass n^-lambda e^(-n loss)."""
+    """A minimum, what lies around it, and the leading term of its integral: mass n^-lambda e^(-n
+    loss)."""
 
     at: float
     low: float
@@ -166,13 +190,21 @@ class Basin:
 
 
 QUARTIC = Basin(
-    at=-1.0, low=-EDGE, high=TOP, loss=GAP, llc=0.25, mass=2 * math.gamma(1.25) / (4 - 5 * GAP / 16) ** 0.25
+    at=-1.0,
+    low=-EDGE,
+    high=TOP,
+    loss=GAP,
+    llc=0.25,
+    mass=2 * math.gamma(1.25) / (4 - 5 * GAP / 16) ** 0.25,
 )
-QUADRATIC = Basin(at=1.0, low=TOP, high=EDGE, loss=0.0, llc=0.5, mass=math.sqrt(math.pi / (16 + GAP * 3 / 2)))
+QUADRATIC = Basin(
+    at=1.0, low=TOP, high=EDGE, loss=0.0, llc=0.5, mass=math.sqrt(math.pi / (16 + GAP * 3 / 2))
+)
 
 
 def free_energy(basin: Basin, n: float) -> float:
-    """F_n(W) = -log int_W e^(-n l) phi dw, phi = 1/(2 EDGE), by Simpson's rule on a grid finer than any posterior."""
+    """F_n(W) = -log int_W e^(-n l) phi dw, phi = 1/(2 EDGE), by Simpson's rule on a grid finer than
+    any posterior."""
     from scipy.integrate import simpson
 
     w = np.linspace(basin.low, basin.high, 200_001)
@@ -189,11 +221,14 @@ def critical_n(energy=free_energy) -> float:
     """The n at which both basins weigh the same."""
     from scipy.optimize import brentq
 
-    return math.exp(brentq(lambda x: energy(QUARTIC, math.exp(x)) - energy(QUADRATIC, math.exp(x)), 5, 12))
+    return math.exp(
+        brentq(lambda x: energy(QUARTIC, math.exp(x)) - energy(QUADRATIC, math.exp(x)), 5, 12)
+    )
 
 
 def draw_landscapes(curves, estimates):
-    """Level sets of the four landscapes of Fig. 2; below them, volumes and their slopes, and the estimates."""
+    """Level sets of the four landscapes of Fig. 2; below them, volumes and their slopes, and the
+    estimates."""
     figure = style.sheet((11, 6.4))
     rows = figure.subfigures(2, 1, height_ratios=(1, 1.25))
     for ax, landscape in zip(rows[0].subplots(1, 4), LANDSCAPES, strict=False):
@@ -203,18 +238,28 @@ def draw_landscapes(curves, estimates):
     style.dress(slopes_at, "slope d log V / d log ε", "loss threshold ε, and 1/nβ of the estimates")
     tick = {"color": style.INK, "marker": "_", "markersize": 22, "linestyle": "none"}
     dot = {"marker": "o", "markersize": 5.5, "linestyle": "none"}
-    for landscape, curve, found, color in zip(LANDSCAPES, curves, estimates, style.CATEGORIES, strict=False):
-        name = landscape.formula + (f", m = {landscape.multiplicity}" if landscape.multiplicity > 1 else "")
+    for landscape, curve, found, color in zip(
+        LANDSCAPES, curves, estimates, style.CATEGORIES, strict=False
+    ):
+        name = landscape.formula + (
+            f", m = {landscape.multiplicity}" if landscape.multiplicity > 1 else ""
+        )
         volumes_at.loglog(THRESHOLDS, curve, color=color, linewidth=1.8)
         slopes_at.axhline(landscape.llc, color=style.QUIET, linewidth=1, linestyle=":")
-        slopes_at.semilogx(THRESHOLDS[1:-1], slopes(curve)[1:-1], color=color, linewidth=1.8, label=name)
+        slopes_at.semilogx(
+            THRESHOLDS[1:-1], slopes(curve)[1:-1], color=color, linewidth=1.8, label=name
+        )
         slopes_at.plot(1 / landscape.nbeta, posterior_value(landscape), zorder=3, **tick)
-        slopes_at.errorbar(1 / landscape.nbeta, found.llc, 2 * found.sem, color=color, zorder=4, **dot)
+        slopes_at.errorbar(
+            1 / landscape.nbeta, found.llc, 2 * found.sem, color=color, zorder=4, **dot
+        )
     slopes_at.set_ylim(0, 1.1)
     slopes_at.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "1/4", "1/2", "3/4", "1"])
     slopes_at.plot([], [], color=style.QUIET, label="SGLD estimate, ± 2 SE", **dot)
     slopes_at.plot([], [], label="exact at its nβ", **{**tick, "markersize": 14})
-    slopes_at.legend(frameon=False, fontsize=9, labelcolor=style.INK, loc="center left", bbox_to_anchor=(1, 0.5))
+    slopes_at.legend(
+        frameon=False, fontsize=9, labelcolor=style.INK, loc="center left", bbox_to_anchor=(1, 0.5)
+    )
     return figure
 
 
@@ -230,11 +275,14 @@ def draw_levels(ax, landscape: Landscape):
     ax.grid(False)
     ax.set_xticks([-1, 0, 1])
     ax.set_yticks([-1, 0, 1])
-    ax.set_title(f"{landscape.formula}\nλ = {Fraction(landscape.llc)}", fontsize=10.5, color=style.INK)
+    ax.set_title(
+        f"{landscape.formula}\nλ = {Fraction(landscape.llc)}", fontsize=10.5, color=style.INK
+    )
 
 
 def draw_crossing():
-    """The loss over the posterior at three n; the difference of free energies; the mass that changes basin."""
+    """The loss over the posterior at three n; the difference of free energies; the mass that
+    changes basin."""
     figure = style.sheet((11, 3.5))
     loss_at, energy_at, mass_at = figure.subplots(1, 3)
     draw_posteriors(loss_at)
@@ -245,15 +293,29 @@ def draw_crossing():
     )
     style.dress(energy_at, "free energy, quartic − quadratic", "number of samples n")
     energy_at.semilogx(counts, gap, color=style.INK, linewidth=2.2, label="exact")
-    energy_at.semilogx(counts, formula, color="#8fb8ff", linewidth=1.3, linestyle="--", label="n ΔL − ¼ log n + const")
+    energy_at.semilogx(
+        counts,
+        formula,
+        color="#8fb8ff",
+        linewidth=1.3,
+        linestyle="--",
+        label="n ΔL − ¼ log n + const",
+    )
     energy_at.set_ylim(-2.6, 4.6)
-    for y, basin, color in ((-1.1, "quartic", style.CATEGORIES[0]), (0.5, "quadratic", style.CATEGORIES[1])):
+    for y, basin, color in (
+        (-1.1, "quartic", style.CATEGORIES[0]),
+        (0.5, "quadratic", style.CATEGORIES[1]),
+    ):
         energy_at.text(12, y, f"{basin} basin wins", color=color, fontsize=9.5, va="center")
     energy_at.axhline(0, color=style.QUIET, linewidth=1)
     style.dress(mass_at, "posterior mass of the basin", "number of samples n")
     share = 1 / (1 + np.exp(gap))
-    mass_at.semilogx(counts, share, color=style.CATEGORIES[0], linewidth=2, label=f"quartic: L = {GAP}, λ = 1/4")
-    mass_at.semilogx(counts, 1 - share, color=style.CATEGORIES[1], linewidth=2, label="quadratic: L = 0, λ = 1/2")
+    mass_at.semilogx(
+        counts, share, color=style.CATEGORIES[0], linewidth=2, label=f"quartic: L = {GAP}, λ = 1/4"
+    )
+    mass_at.semilogx(
+        counts, 1 - share, color=style.CATEGORIES[1], linewidth=2, label="quadratic: L = 0, λ = 1/2"
+    )
     mass_at.set_ylim(-0.03, 1.3)
     mass_at.set_yticks(np.linspace(0, 1, 5))
     for ax in (energy_at, mass_at):
@@ -263,7 +325,8 @@ def draw_crossing():
 
 
 def draw_posteriors(ax):
-    """The loss, and below it the posterior before, at and after the crossing, each as tall as the others."""
+    """The loss, and below it the posterior before, at and after the crossing, each as tall as the
+    others."""
     style.dress(ax, "loss", "w")
     ax.grid(False)
     w = np.linspace(-1.9, 1.6, 4001)
@@ -272,7 +335,13 @@ def draw_posteriors(ax):
     for row, n in enumerate((30, critical_n(), 6000)):
         density, floor = np.exp(-n * two_minima(w)), -1.15 * (row + 1)
         for side, color in ((w < TOP, style.CATEGORIES[0]), (w >= TOP, style.CATEGORIES[1])):
-            ax.fill_between(w[side], floor, floor + 0.9 * density[side] / density.max(), color=color, linewidth=0)
+            ax.fill_between(
+                w[side],
+                floor,
+                floor + 0.9 * density[side] / density.max(),
+                color=color,
+                linewidth=0,
+            )
             here = density[side].sum() / density.sum()
             ax.text(w[side][0] + 0.05, floor + 0.55, f"{here:.0%}", fontsize=9, color=color)
         ax.axhline(floor, color=style.QUIET, linewidth=0.8)
@@ -284,13 +353,18 @@ def draw_posteriors(ax):
 def main():
     folder = Path(__file__).parent
     curves, estimates = [volumes(one) for one in LANDSCAPES], [estimate(one) for one in LANDSCAPES]
-    print("loss                                lambda  m   slope at 1e-19   n beta   exact there   estimate     SE")
+    print(
+        "loss                                lambda  m   slope at 1e-19   n beta   exact there   estimate     SE"
+    )
     for one, curve, found in zip(LANDSCAPES, curves, estimates, strict=True):
         numbers = f"{slopes(curve)[3]:14.4f} {one.nbeta:10.0e} {posterior_value(one):13.4f} {found.llc:10.4f}"
         print(f"{one.formula:34s} {one.llc:7.2f} {one.multiplicity:2d} {numbers} {found.sem:6.4f}")
     exact, formula = (critical_n(energy) for energy in (free_energy, asymptotic_free_energy))
     print(f"both basins weigh the same at n = {exact:.1f}; by the formula at {formula:.1f}")
-    for name, figure in (("landscapes", draw_landscapes(curves, estimates)), ("crossing", draw_crossing())):
+    for name, figure in (
+        ("landscapes", draw_landscapes(curves, estimates)),
+        ("crossing", draw_crossing()),
+    ):
         figure.savefig(folder / f"{name}.png", dpi=130, facecolor="white")
 
 

@@ -2,7 +2,8 @@
 
     suite -> checkpoint files -> params -> measure -> results -> analysis -> figure -> report
 
-Each stage is a subpackage or module of the same name; it loads on first touch, so `import dynamics` is instant.
+Each stage is a subpackage or module of the same name; it loads on first touch, so `import dynamics`
+is instant.
 """
 
 import importlib

@@ -6,4 +6,6 @@ from pathlib import Path
 
 def cache_root() -> Path:
     """$DYNAMICS_CACHE, else ~/.cache/dynamics."""
-    return Path(os.environ.get("DYNAMICS_CACHE") or Path.home() / ".cache" / "dynamics").expanduser()
+    return Path(
+        os.environ.get("DYNAMICS_CACHE") or Path.home() / ".cache" / "dynamics"
+    ).expanduser()

@@ -6,10 +6,15 @@ from typing import Self
 
 
 class InputError(ValueError):
-    """Bad input, told in one sentence; scripts print it without a traceback and exit with code 1."""
+    """Bad input, told in one sentence; scripts print it without a traceback and exit with code
+    1."""
 
     def __init__(self, got: str, *, expected: str = "", mend: str = ""):
-        sentence = f"got {got}" + (f"; expected {expected}" if expected else "") + (f". {mend}" if mend else "")
+        sentence = (
+            f"got {got}"
+            + (f"; expected {expected}" if expected else "")
+            + (f". {mend}" if mend else "")
+        )
         super().__init__(sentence)
 
     @classmethod
@@ -17,7 +22,11 @@ class InputError(ValueError):
         """An unknown `name`: lists the known ones, the near ones first."""
         names = [str(k) for k in known]
         near = difflib.get_close_matches(str(name), names, n=3)
-        listing = ", ".join(names) if len(names) <= 40 else ", ".join(names[:40]) + f", ... ({len(names)} in all)"
+        listing = (
+            ", ".join(names)
+            if len(names) <= 40
+            else ", ".join(names[:40]) + f", ... ({len(names)} in all)"
+        )
         return cls(
             f"unknown {kind} {str(name)!r}",
             expected=f"one of {listing or '(none known)'}",
@@ -26,4 +35,5 @@ class InputError(ValueError):
 
 
 class ChainError(InputError):
-    """A chain whose numbers mean nothing (non-finite, or beyond the stability bound); the estimate is refused."""
+    """A chain whose numbers mean nothing (non-finite, or beyond the stability bound); the estimate
+    is refused."""

@@ -1,9 +1,9 @@
 """Parts of a model by name, such as "layers.3.attention.heads.2": masks over its stacked params.
 
-A mask is a pytree like params of booleans, each leaf of its parameter's rank and broadcastable to it: 1 along every
-axis that no name reaches into. So it is small at any model size, and masks of one config all have the same shapes: what
-was compiled for one head serves the others. The names are the architecture's (`PARTS` in its module); this file reads
-them:
+A mask is a pytree like params of booleans, each leaf of its parameter's rank and broadcastable to
+it: 1 along every axis that no name reaches into. So it is small at any model size, and masks of one
+config all have the same shapes: what was compiled for one head serves the others. The names are the
+architecture's (`PARTS` in its module); this file reads them:
 
     "embed"                             a part
     "layers.3.mlp"                      of one layer
@@ -27,10 +27,13 @@ from dynamics.errors import InputError
 def select(config, *names: str):
     """The mask of all parts that any of `names` covers.
 
-    Raises InputError, near names listed, for no name, an unknown one, and a number that the config does not reach.
+    Raises InputError, near names listed, for no name, an unknown one, and a number that the config
+    does not reach.
     """
     if not names:
-        raise InputError("no name of a part", expected=f"one or more of {', '.join(_known(config))}")
+        raise InputError(
+            "no name of a part", expected=f"one or more of {', '.join(_known(config))}"
+        )
     masks = [_select(config, name) for name in names]
     return jax.tree.map(lambda *leaves: np.logical_or.reduce(leaves), *masks)
 
@@ -42,7 +45,8 @@ def names(config) -> list[str]:
 
 
 def groups(config, by: str) -> dict[str, object]:
-    """name -> mask of every part of one kind; "layers" and "modules" partition the weights, "heads" does not.
+    """name -> mask of every part of one kind; "layers" and "modules" partition the weights, "heads"
+    does not.
 
     Raises InputError for a kind that the architecture does not cut into.
     """
@@ -54,7 +58,9 @@ def groups(config, by: str) -> dict[str, object]:
 
 def size(config, mask) -> int:
     """How many weights a mask of `config` selects."""
-    counts = jax.tree.map(lambda p, m: p.size // np.size(m) * np.count_nonzero(m), _shapes(config), mask)
+    counts = jax.tree.map(
+        lambda p, m: p.size // np.size(m) * np.count_nonzero(m), _shapes(config), mask
+    )
     return sum(map(int, jax.tree.leaves(counts)))
 
 
@@ -89,8 +95,11 @@ def _shapes(config):
 
 @functools.cache
 def _blank(config):
-    """The mask of nothing: of each leaf's shape along the axes that some name reaches into, 1 along the others."""
-    places = [place for part in models.architecture(config).PARTS.values() for place in part.items()]
+    """The mask of nothing: of each leaf's shape along the axes that some name reaches into, 1 along
+    the others."""
+    places = [
+        place for part in models.architecture(config).PARTS.values() for place in part.items()
+    ]
 
     def blank(path, leaf):
         at = jax.tree_util.keystr(path, simple=True, separator="/")
@@ -105,12 +114,18 @@ def _parse(config, name: str) -> tuple[str, list[list[int]]]:
     words = name.split(".")
     for template in models.architecture(config).PARTS:
         wanted = template.split(".")
-        given = [*words, "*"] if len(words) == len(wanted) - 1 and _count(config, wanted[-1]) else words
+        given = (
+            [*words, "*"] if len(words) == len(wanted) - 1 and _count(config, wanted[-1]) else words
+        )
         if len(given) == len(wanted):
             counts = [_count(config, word) for word in wanted]
-            fits = (count or got == want for got, want, count in zip(given, wanted, counts, strict=True))
+            fits = (
+                count or got == want for got, want, count in zip(given, wanted, counts, strict=True)
+            )
             if all(fits):
-                chosen = [_numbers(got, count) for got, count in zip(given, counts, strict=True) if count]
+                chosen = [
+                    _numbers(got, count) for got, count in zip(given, counts, strict=True) if count
+                ]
                 if all(chosen):
                     return template, chosen
     raise InputError.unknown("part", name, _known(config))
@@ -122,7 +137,8 @@ def _count(config, word: str) -> int:
 
 
 def _numbers(text: str, count: int) -> list[int]:
-    """The numbers that "*", "3", "0-2" or "0,4-6" name; none where it cannot be read or goes beyond `count`."""
+    """The numbers that "*", "3", "0-2" or "0,4-6" name; none where it cannot be read or goes beyond
+    `count`."""
     if text == "*":
         return list(range(count))
     found = []
@@ -141,14 +157,20 @@ def _singles(config, name: str) -> list[str]:
     """The single parts that `name` covers, of its own kind."""
     template, chosen = _parse(config, name)
     fills = iter(chosen)
-    words = [list(map(str, next(fills))) if word.startswith("{") else [word] for word in template.split(".")]
+    words = [
+        list(map(str, next(fills))) if word.startswith("{") else [word]
+        for word in template.split(".")
+    ]
     return list(map(".".join, itertools.product(*words)))
 
 
 def _known(config) -> list[str]:
     """What an error lists: each template with its ranges, such as "layers.0-5.mlp"."""
     templates = models.architecture(config).PARTS
-    return ["all", *(".".join(_range(word, _count(config, word)) for word in t.split(".")) for t in templates)]
+    return [
+        "all",
+        *(".".join(_range(word, _count(config, word)) for word in t.split(".")) for t in templates),
+    ]
 
 
 def _range(word: str, count: int) -> str:

@@ -1,9 +1,10 @@
 """Results on disk: one file per work unit, written whole or not at all, skipped when it is there.
 
-A work unit is (measure, model, seeds, step). Its file is one netCDF data set at OUT/MEASURE/MODEL/SEEDS/step{n}.nc, put
-in place by one rename, so that a reader sees it whole or not at all, and any scheduler can run any subset, twice,
-killed at any point. Every file carries the configuration it was computed with; a folder written with another one is
-refused. After the data set, where HDF5 reads nothing, comes the sha256 of all bytes before: a damaged file is refused.
+A work unit is (measure, model, seeds, step). Its file is one netCDF data set at
+OUT/MEASURE/MODEL/SEEDS/step{n}.nc, put in place by one rename, so that a reader sees it whole or
+not at all, and any scheduler can run any subset, twice, killed at any point. Every file carries the
+configuration it was computed with; a folder written with another one is refused. After the data
+set, where HDF5 reads nothing, comes the sha256 of all bytes before: a damaged file is refused.
 """
 
 import contextlib
@@ -50,7 +51,8 @@ class Unit:
 
 
 def shard(units: Sequence[Unit], part: str) -> list[Unit]:
-    """Every n-th unit, from the i-th: part "i/n" with 0 <= i < n. Raises InputError on any other form."""
+    """Every n-th unit, from the i-th: part "i/n" with 0 <= i < n. Raises InputError on any other
+    form."""
     index, _, count = part.partition("/")
     if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
         raise InputError(f"--shard={part}", expected="i/n with 0 <= i < n, e.g. 0/4")
@@ -64,7 +66,8 @@ class Store:
         self.root = Path(root)
 
     def has(self, unit: Unit, config: Mapping) -> bool:
-        """Is the unit committed? Raises InputError if it was computed with another configuration."""
+        """Is the unit committed? Raises InputError if it was computed with another
+        configuration."""
         path = self.root / unit.path
         if not path.exists():
             return False
@@ -72,7 +75,8 @@ class Store:
         return True
 
     def write(self, unit: Unit, data: xr.Dataset, config: Mapping, provenance: Mapping):
-        """Commits `data` with its configuration and provenance. Raises InputError where nothing can be written."""
+        """Commits `data` with its configuration and provenance. Raises InputError where nothing can
+        be written."""
         path = self.root / unit.path
         attributes = {
             "config": _json(config),
@@ -121,7 +125,8 @@ def check_writable(root: Path):
         probe.unlink()
     except OSError as error:
         raise InputError(
-            f"--out={root}, which cannot be written ({error.strerror})", expected="a writable folder with room"
+            f"--out={root}, which cannot be written ({error.strerror})",
+            expected="a writable folder with room",
         ) from error
 
 
@@ -144,21 +149,29 @@ def _revision() -> str:
     """The source tree's git revision, "+" if it has uncommitted changes, "" outside a checkout."""
     git = ["git", "-C", str(Path(__file__).parent)]
     try:
-        run = functools.partial(subprocess.run, capture_output=True, text=True, timeout=10, check=True)
+        run = functools.partial(
+            subprocess.run, capture_output=True, text=True, timeout=10, check=True
+        )
         head = run([*git, "rev-parse", "--short=12", "HEAD"]).stdout.strip()
-        return head + ("+" if run([*git, "status", "--porcelain", "--untracked-files=no"]).stdout.strip() else "")
+        return head + (
+            "+"
+            if run([*git, "status", "--porcelain", "--untracked-files=no"]).stdout.strip()
+            else ""
+        )
     except (OSError, subprocess.SubprocessError):
         return ""
 
 
 def _folder_name(model: str) -> str:
-    """One folder's name for a model that may be a hub id, or anything: neither a path nor out of the store."""
+    """One folder's name for a model that may be a hub id, or anything: neither a path nor out of
+    the store."""
     quoted = urllib.parse.quote(model, safe="")
     return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
 
 
 def _load(path: Path) -> xr.Dataset:
-    """A data set in memory, of a file whose bytes are those that were written. Raises InputError."""
+    """A data set in memory, of a file whose bytes are those that were written. Raises
+    InputError."""
     try:
         content = path.read_bytes()
         body, seal, digest = content[:-_SEALED], content[-_SEALED:-32], content[-32:]
@@ -168,7 +181,9 @@ def _load(path: Path) -> xr.Dataset:
             return stored.load()
     except (OSError, ValueError) as error:
         raise InputError(
-            f"{path}, unreadable ({error})", expected="a committed result", mend="Delete the file and run again."
+            f"{path}, unreadable ({error})",
+            expected="a committed result",
+            mend="Delete the file and run again.",
         ) from error
 
 
@@ -176,7 +191,9 @@ def _check_config(stored: Mapping, wanted: Mapping, path: Path):
     wanted = json.loads(_json(wanted))
     changed = [k for k in sorted({*stored, *wanted}) if stored.get(k) != wanted.get(k)]
     if changed:
-        listing = ", ".join(f"{k}: {stored.get(k)!r} there, {wanted.get(k)!r} here" for k in changed)
+        listing = ", ".join(
+            f"{k}: {stored.get(k)!r} there, {wanted.get(k)!r} here" for k in changed
+        )
         raise InputError(
             f"results in {path} of another configuration ({listing})",
             expected="one configuration per folder",

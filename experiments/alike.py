@@ -16,7 +16,11 @@ def check(unit: Unit, loaded: Sequence[checkpoints.Checkpoint]):
     """Raises InputError unless the unit's seeds are of one architecture."""
     for seed, checkpoint in zip(unit.seeds, loaded, strict=True):
         first, other = dataclasses.asdict(loaded[0].config), dataclasses.asdict(checkpoint.config)
-        unlike = [f"{name} {first[name]!r} and {other[name]!r}" for name in first if first[name] != other.get(name)]
+        unlike = [
+            f"{name} {first[name]!r} and {other[name]!r}"
+            for name in first
+            if first[name] != other.get(name)
+        ]
         if unlike:
             raise InputError(
                 f"{unit.model} with seeds {unit.seeds[0]} and {seed} of different architecture ({', '.join(unlike)})",
@@ -42,5 +46,7 @@ def stack(trees: Sequence):
     """Params of several seeds to one tree with a leading S."""
     shapes = [jax.tree.map(np.shape, tree) for tree in trees]
     if any(shape != shapes[0] for shape in shapes):
-        raise InputError("seeds of different shapes", expected="one architecture and vocabulary per comparison")
+        raise InputError(
+            "seeds of different shapes", expected="one architecture and vocabulary per comparison"
+        )
     return jax.tree.map(lambda *leaves: np.stack(leaves), *trees)

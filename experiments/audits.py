@@ -20,7 +20,8 @@ FLAGS = flags.FLAGS
 def examine(whole: Suite, chosen: Suite, store: results.Store, read: str) -> list[audit.Finding]:
     """Findings about the chosen cells, also written into the store for the page.
 
-    The first and the last step of a run are looked at too, chosen or not: faulty uploads serve the last one's weights.
+    The first and the last step of a run are looked at too, chosen or not: faulty uploads serve the
+    last one's weights.
     """
     runs = [(model, seed) for model in chosen.models for seed in chosen.seeds]
     steps = sorted({*chosen.steps, min(whole.steps), max(whole.steps)})
@@ -34,13 +35,17 @@ def examine(whole: Suite, chosen: Suite, store: results.Store, read: str) -> lis
 
 
 def leave_out(chosen: Suite, findings: Sequence[audit.Finding]) -> Suite:
-    """The suite without its convicted checkpoints, said on stderr; all of it with --keep_suspect."""
+    """The suite without its convicted checkpoints, said on stderr; all of it with
+    --keep_suspect."""
     grid = set(chosen.cells())
     guilty = [cell for cell in audit.convicted(findings) if cell in grid]
     if not guilty:
         return chosen
     fate = "kept, as asked" if FLAGS.keep_suspect else "left out; --keep_suspect keeps them"
-    print(f"audit: {len(guilty)} of {len(grid)} checkpoints are convicted and {fate}:", file=sys.stderr)
+    print(
+        f"audit: {len(guilty)} of {len(grid)} checkpoints are convicted and {fate}:",
+        file=sys.stderr,
+    )
     for line in summary([f for f in findings if f.convicts and f.cell in grid]):
         print(f"  {line}", file=sys.stderr)
     return chosen if FLAGS.keep_suspect else chosen.without(guilty)
@@ -59,7 +64,9 @@ def summary(findings: Sequence[audit.Finding]) -> list[str]:
     ]
 
 
-def _write(store: results.Store, chosen: Suite, cells: Sequence[Cell], findings, seen: set[Cell], read: str):
+def _write(
+    store: results.Store, chosen: Suite, cells: Sequence[Cell], findings, seen: set[Cell], read: str
+):
     states = [_state(cell, findings, seen) for cell in cells]
     told = [[f.cell.step, f.kind, f.detail, f.convicts] for f in findings]
     attributes = {
@@ -68,7 +75,9 @@ def _write(store: results.Store, chosen: Suite, cells: Sequence[Cell], findings,
         "weights_read": json.dumps(read != "no"),
         "rests_on": "file digests" if read == "no" else "file digests and weights",
     }
-    data = xr.Dataset({"state": ("step", states)}, {"step": [cell.step for cell in cells]}, attributes)
+    data = xr.Dataset(
+        {"state": ("step", states)}, {"step": [cell.step for cell in cells]}, attributes
+    )
     unit = Unit(measure="audit", model=cells[0].model, seeds=(cells[0].seed,), step=0)
     store.write(unit, data, {"suite": chosen.name, "read": read}, {"weights": [], "corpus": {}})
 
@@ -76,7 +85,11 @@ def _write(store: results.Store, chosen: Suite, cells: Sequence[Cell], findings,
 def _fate(chosen: Suite) -> str:
     if not chosen.on_hub:
         return "not left out by itself: folders are audited on request alone"
-    return "measured all the same, as asked" if FLAGS.keep_suspect else "left out of every figure below"
+    return (
+        "measured all the same, as asked"
+        if FLAGS.keep_suspect
+        else "left out of every figure below"
+    )
 
 
 def _state(cell: Cell, findings: Sequence[audit.Finding], seen: set[Cell]) -> int:

@@ -1,4 +1,5 @@
-"""A grid of sampler settings at a few checkpoints: the work behind `python -m experiments.llc --calibrate`."""
+"""A grid of sampler settings at a few checkpoints: the work behind `python -m experiments.llc
+--calibrate`."""
 
 import dataclasses
 import itertools
@@ -18,16 +19,23 @@ from experiments import common, sampling
 
 FLAGS = flags.FLAGS
 AXES = ("step_size", "nbeta", "localization")
-flags.DEFINE_list("step_sizes", None, "step sizes to try; default 1/4, 1, 4 and 16 times --step_size")
+flags.DEFINE_list(
+    "step_sizes", None, "step sizes to try; default 1/4, 1, 4 and 16 times --step_size"
+)
 flags.DEFINE_list("nbetas", None, "values of n beta to try; default 1/10, 1 and 10 times --nbeta")
-flags.DEFINE_list("localizations", None, "values of gamma to try; default 1/10, 1 and 10 times --localization")
-flags.DEFINE_integer("calibrate_at", 3, "checkpoints of each model to try them at, log-spaced", lower_bound=1)
+flags.DEFINE_list(
+    "localizations", None, "values of gamma to try; default 1/10, 1 and 10 times --localization"
+)
+flags.DEFINE_integer(
+    "calibrate_at", 3, "checkpoints of each model to try them at, log-spaced", lower_bound=1
+)
 
 _FACTORS = {"step_size": (0.25, 1, 4, 16), "nbeta": (0.1, 1, 10), "localization": (0.1, 1, 10)}
 
 
 def experiment(context: common.Context) -> common.Experiment:
-    """The grid at a few checkpoints of every model, step 0 left out: there the estimate has no basin to speak of."""
+    """The grid at a few checkpoints of every model, step 0 left out: there the estimate has no
+    basin to speak of."""
     config = {**sampling.config(context), **{name: list(values) for name, values in grid().items()}}
     steps = spaced([step for step in context.suite.steps if step > 0], FLAGS.calibrate_at)
     units = [
@@ -36,7 +44,10 @@ def experiment(context: common.Context) -> common.Experiment:
         if unit.step in steps
     ]
     if not units:
-        raise InputError(f"steps {list(context.suite.steps)}", expected="a checkpoint after step 0 to calibrate at")
+        raise InputError(
+            f"steps {list(context.suite.steps)}",
+            expected="a checkpoint after step 0 to calibrate at",
+        )
     return common.Experiment("calibration", config, units, calibrate)
 
 
@@ -51,8 +62,14 @@ def grid() -> dict[str, tuple[float, ...]]:
     plan = sampling.sampler()
     if plan.nbeta is None:
         raise InputError("a sampler without n beta", expected="--nbeta, to be varied")
-    defaults = {name: [getattr(plan, name) * factor for factor in factors] for name, factors in _FACTORS.items()}
-    return {name: _numbers(name, FLAGS[f"{name}s"].value) or tuple(sorted(set(defaults[name]))) for name in AXES}
+    defaults = {
+        name: [getattr(plan, name) * factor for factor in factors]
+        for name, factors in _FACTORS.items()
+    }
+    return {
+        name: _numbers(name, FLAGS[f"{name}s"].value) or tuple(sorted(set(defaults[name])))
+        for name in AXES
+    }
 
 
 def _numbers(name: str, texts: Sequence[str] | None) -> tuple[float, ...]:
@@ -60,8 +77,13 @@ def _numbers(name: str, texts: Sequence[str] | None) -> tuple[float, ...]:
         values = tuple(sorted({float(text) for text in texts or ()}))
     except ValueError:
         values = (np.nan,)
-    if not all(np.isfinite(value) and (value > 0 or (name == "localization" and value == 0)) for value in values):
-        raise InputError(f"--{name}s={','.join(texts or ())}", expected="positive numbers separated by commas")
+    if not all(
+        np.isfinite(value) and (value > 0 or (name == "localization" and value == 0))
+        for value in values
+    ):
+        raise InputError(
+            f"--{name}s={','.join(texts or ())}", expected="positive numbers separated by commas"
+        )
     return values
 
 
@@ -69,12 +91,21 @@ def calibrate(context: common.Context, unit: Unit):
     """Every setting at one checkpoint. What the stability bound condemns is not sampled."""
     loaded = context.load(unit.model, unit.seeds[0], unit.step)
     params, plan, data = jax.device_put(loaded.params), sampling.sampler(), sampling.data(context)
-    loss, known = surprisal.loss_fn(loaded.config), language_model.known_options(loaded.config, FLAGS.parts)
+    loss, known = (
+        surprisal.loss_fn(loaded.config),
+        language_model.known_options(loaded.config, FLAGS.parts),
+    )
     ends = stability.measure(loss, params, data, jax.random.key(0), plan, known["mask"])
     known["top_eigenvalue"] = ends
     axes = grid()
     rows = [
-        _row(loss, params, data, dataclasses.replace(plan, **dict(zip(AXES, values, strict=True))), known)
+        _row(
+            loss,
+            params,
+            data,
+            dataclasses.replace(plan, **dict(zip(AXES, values, strict=True))),
+            known,
+        )
         for values in itertools.product(*axes.values())
     ]
     shape = tuple(len(values) for values in axes.values())
@@ -87,13 +118,14 @@ def calibrate(context: common.Context, unit: Unit):
         "draws": plan.num_draws - plan.burn_in,
         "burn_in": plan.burn_in,
     }
-    return xr.Dataset(found, coords={name: list(values) for name, values in axes.items()}, attrs=attributes), [
-        loaded.provenance
-    ]
+    return xr.Dataset(
+        found, coords={name: list(values) for name, values in axes.items()}, attrs=attributes
+    ), [loaded.provenance]
 
 
 def _row(loss, params, data, plan, known: dict) -> dict:
-    """One setting: the estimate and what was found of it; of chains that cannot be or were not finite, only that."""
+    """One setting: the estimate and what was found of it; of chains that cannot be or were not
+    finite, only that."""
     judged = stability.assess(plan.scales(len(data)), known["top_eigenvalue"], plan.bias)
     row = dict.fromkeys(("llc", "sem", "chain_loss", "rhat", "ess", "localization_share"), np.nan)
     row |= {"eps_a": judged.step_curvature, "warnings": "", "state": "unstable"}

@@ -1,4 +1,5 @@
-"""What every experiment shares: flags, the opened suite, the loop over work units, and how a script ends."""
+"""What every experiment shares: flags, the opened suite, the loop over work units, and how a script
+ends."""
 
 import contextlib
 import dataclasses
@@ -32,15 +33,32 @@ flags.DEFINE_string(
 )
 flags.DEFINE_list("models", None, "models of the suite; default all that it has")
 flags.DEFINE_list("seeds", None, "seeds; default all")
-flags.DEFINE_list("steps", None, "training steps: numbers, log, linear:N, all; default log where a suite is published")
-flags.DEFINE_string("weights", None, "folder tree REPO/REVISION with weights brought to this machine")
-flags.DEFINE_bool("keep_suspect", False, "measure checkpoints that the audit of a hub suite convicts, too")
-flags.DEFINE_float("cache_gb", 100.0, "room for downloaded weights; those used longest ago go first", lower_bound=0.1)
-flags.DEFINE_string("corpus", None, "text or jsonl file, or folder, to measure on; default the suite's own")
+flags.DEFINE_list(
+    "steps",
+    None,
+    "training steps: numbers, log, linear:N, all; default log where a suite is published",
+)
+flags.DEFINE_string(
+    "weights", None, "folder tree REPO/REVISION with weights brought to this machine"
+)
+flags.DEFINE_bool(
+    "keep_suspect", False, "measure checkpoints that the audit of a hub suite convicts, too"
+)
+flags.DEFINE_float(
+    "cache_gb",
+    100.0,
+    "room for downloaded weights; those used longest ago go first",
+    lower_bound=0.1,
+)
+flags.DEFINE_string(
+    "corpus", None, "text or jsonl file, or folder, to measure on; default the suite's own"
+)
 flags.DEFINE_string("out", None, "folder for results and report; default results/SUITE")
 flags.DEFINE_string("shard", "0/1", "i/n: take every n-th work unit from the i-th")
 flags.DEFINE_integer("context", 128, "tokens per window", lower_bound=2)
-flags.DEFINE_integer("windows", 160, "windows to measure divergence and surprisal on", lower_bound=1)
+flags.DEFINE_integer(
+    "windows", 160, "windows to measure divergence and surprisal on", lower_bound=1
+)
 
 SUITES: dict[str, Callable[[], suite.Suite]] = {
     "nano": functools.partial(nano.suite, "nano"),
@@ -105,14 +123,18 @@ class Context:
         return self._cut(self.train_documents)
 
     def _cut(self, documents: list[np.ndarray]) -> windows.Windows:
-        """Windows that every model of the suite can read: known before the first unit, not at the first that fails."""
+        """Windows that every model of the suite can read: known before the first unit, not at the
+        first that fails."""
         for model in self.suite.models:
             cell = next((cell for cell in self.suite.cells() if cell.model == model), None)
             if cell is None:
                 continue
             most = checkpoints.config(*self.suite.source(*cell), weights=self.weights).max_positions
             if FLAGS.context > most:
-                raise InputError(f"--context={FLAGS.context}", expected=f"at most {most}, the positions of {model}")
+                raise InputError(
+                    f"--context={FLAGS.context}",
+                    expected=f"at most {most}, the positions of {model}",
+                )
         return windows.cut(documents, FLAGS.context)
 
     @functools.cached_property
@@ -121,8 +143,11 @@ class Context:
         ids = [self.held_out.tokens, *self.train_documents]
         return np.array([min(map(np.min, ids)), max(map(np.max, ids))])
 
-    def load(self, model: str, seed: int, step: int, *, reads_text: bool = True) -> checkpoints.Checkpoint:
-        """A checkpoint; if it is to read the text, one that predicts next tokens and knows all of the text's.
+    def load(
+        self, model: str, seed: int, step: int, *, reads_text: bool = True
+    ) -> checkpoints.Checkpoint:
+        """A checkpoint; if it is to read the text, one that predicts next tokens and knows all of
+        the text's.
 
         Raises InputError.
         """
@@ -134,8 +159,11 @@ class Context:
 
     @property
     def place(self) -> str:
-        """Which checkpoints bear the suite's names: a trained suite's fingerprint, or a digest of where they lie."""
-        first = self.suite.source(self.suite.models[0], 0, 0) if FLAGS.suite in nano.RECIPES else None
+        """Which checkpoints bear the suite's names: a trained suite's fingerprint, or a digest of
+        where they lie."""
+        first = (
+            self.suite.source(self.suite.models[0], 0, 0) if FLAGS.suite in nano.RECIPES else None
+        )
         if first:
             return Path(first.location).parents[2].name
         whole = named_suite()
@@ -144,7 +172,11 @@ class Context:
 
     def text_config(self) -> dict:
         """The part of a configuration that says what was measured on."""
-        return {"suite": self.suite.name, "corpus_sha256": self.corpus_fingerprint, "context": FLAGS.context}
+        return {
+            "suite": self.suite.name,
+            "corpus_sha256": self.corpus_fingerprint,
+            "context": FLAGS.context,
+        }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,24 +186,39 @@ class Experiment:
     measure: str
     config: Mapping
     units: Sequence[Unit]
-    compute: Callable[[Context, Unit], tuple[xr.Dataset, Sequence[Mapping]]]  # data, and the weights' provenance
+    compute: Callable[
+        [Context, Unit], tuple[xr.Dataset, Sequence[Mapping]]
+    ]  # data, and the weights' provenance
 
 
 def open_suite(audited: bool = True) -> Context:
-    """The suite that the flags name: trained first if it is one of ours and lacks files, audited if it is the hub's."""
+    """The suite that the flags name: trained first if it is one of ours and lacks files, audited if
+    it is the hub's."""
     chosen = named_suite()
-    steps = suite.choose(FLAGS.steps, chosen.steps, chosen.default_steps) if FLAGS.steps else chosen.default_steps
+    steps = (
+        suite.choose(FLAGS.steps, chosen.steps, chosen.default_steps)
+        if FLAGS.steps
+        else chosen.default_steps
+    )
     chosen = chosen.select(FLAGS.models, _integers("seeds"), steps)
     results.shard([], FLAGS.shard)  # a malformed shard ends here, before any work
     store = results.Store(out_folder(chosen.name))
     results.check_writable(store.root)
     if FLAGS.suite in nano.RECIPES:
-        nano.ensure(FLAGS.suite, chosen.models, lambda r: progress.counter(r.num_steps, f"training {r.name}"))
+        nano.ensure(
+            FLAGS.suite,
+            chosen.models,
+            lambda r: progress.counter(r.num_steps, f"training {r.name}"),
+        )
     if audited and chosen.on_hub:
         chosen = audits.leave_out(chosen, audits.examine(named_suite(), chosen, store, read="no"))
     if not any(True for _ in chosen.cells()):
-        # Where not even the first revision exists, its near ones say more than that all are missing.
-        checkpoints.config(*chosen.source(chosen.models[0], chosen.seeds[0], chosen.steps[0]), weights=FLAGS.weights)
+        # Where not even the first revision exists, its near ones say more than that all are
+        # missing.
+        checkpoints.config(
+            *chosen.source(chosen.models[0], chosen.seeds[0], chosen.steps[0]),
+            weights=FLAGS.weights,
+        )
         raise InputError(
             f"{chosen.name} of which the audit convicts every chosen checkpoint",
             expected="one or more that can be trusted",
@@ -210,7 +257,8 @@ def run(context: Context, experiment: Experiment):
 
 
 def _brought(context: Context, units: Sequence[Unit]) -> Iterator[Unit]:
-    """The units, each once its checkpoints are on this machine; those of the next are fetched meanwhile."""
+    """The units, each once its checkpoints are on this machine; those of the next are fetched
+    meanwhile."""
     if not context.suite.on_hub:
         yield from units
         return
@@ -219,7 +267,11 @@ def _brought(context: Context, units: Sequence[Unit]) -> Iterator[Unit]:
     def sources(unit: Unit) -> list[suite.Source]:
         # A yardstick has no checkpoint of its own.
         known = unit.model in context.suite.models
-        return [context.suite.source(unit.model, seed, unit.step) for seed in unit.seeds] if known else []
+        return (
+            [context.suite.source(unit.model, seed, unit.step) for seed in unit.seeds]
+            if known
+            else []
+        )
 
     def bring(unit: Unit):
         for source in sources(unit):
@@ -252,14 +304,16 @@ def grid(context: Context, measure: str, seeds: Sequence[int] | None = None) -> 
 
 
 def main(body: Callable[[], None]):
-    """Runs `body` under absl: one line for bad input, clean ends for Ctrl-C and SIGTERM, exit codes not 0."""
+    """Runs `body` under absl: one line for bad input, clean ends for Ctrl-C and SIGTERM, exit codes
+    not 0."""
 
     def guarded(argv):
         if len(argv) > 1:
             raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
         if not FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # orbax tells of every file it opens
-        # Not by exceptions: one raised inside a callback of the compiler is swallowed. A kill at any point is safe.
+        # Not by exceptions: one raised inside a callback of the compiler is swallowed. A kill at
+        # any point is safe.
         for number, (code, words) in _ENDS.items():
             signal.signal(number, functools.partial(_end, code, words))
         try:

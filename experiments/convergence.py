@@ -1,13 +1,15 @@
-"""Do the seeds of a suite predict the same next token? Divergence, surprisal and entropy over training.
+"""Do the seeds of a suite predict the same next token? Divergence, surprisal and entropy over
+training.
 
     python -m experiments.convergence --suite=nano
     python -m experiments.convergence --suite=nano --blimp=FILE --windows=800
     python -m experiments.convergence --suite=mine.toml --bytes
 
-A minute on 2 cores once the suite is trained, two with BLiMP's 6,700 pairs. With it go what is known of the text
-(`text_features`), the worth of a longer context (`in_context`), passages to read (`reading`) and, on request, minimal
-pairs; --bytes compares seeds whose tokenizers differ, byte by byte, in place of all that. Expect a seed-pair KL of 0.40
-nats at step 0 (Pythia's initialisation), a minimum near the unigram stage, and a later rise.
+A minute on 2 cores once the suite is trained, two with BLiMP's 6,700 pairs. With it go what is
+known of the text (`text_features`), the worth of a longer context (`in_context`), passages to read
+(`reading`) and, on request, minimal pairs; --bytes compares seeds whose tokenizers differ, byte by
+byte, in place of all that. Expect a seed-pair KL of 0.40 nats at step 0 (Pythia's initialisation),
+a minimum near the unigram stage, and a later rise.
 """
 
 import jax
@@ -33,16 +35,24 @@ def experiments(context: common.Context) -> list[common.Experiment]:
         return per_byte.experiments(context)
     seeds = context.suite.seeds
     if len(seeds) < 2:
-        raise InputError(f"{len(seeds)} seed", expected="two or more, to have a pair", mend="Select more --seeds.")
+        raise InputError(
+            f"{len(seeds)} seed",
+            expected="two or more, to have a pair",
+            mend="Select more --seeds.",
+        )
     units = [
         Unit(measure="convergence", model=model, seeds=seeds, step=step)
         for model in context.suite.models
         for step in context.suite.steps
-        if context.suite.whole(model, step, seeds)  # a convicted seed takes its step out of the comparison
+        if context.suite.whole(
+            model, step, seeds
+        )  # a convicted seed takes its step out of the comparison
     ]
     yardstick = Unit(measure="ngram", model="kneser-ney", seeds=(0,), step=0)
     return [
-        *text_features.experiments(context),  # first, so that a tagger's faults are known before the long work
+        *text_features.experiments(
+            context
+        ),  # first, so that a tagger's faults are known before the long work
         common.Experiment("ngram", {**text, "orders": _NGRAM_ORDERS}, [yardstick], kneser_ney),
         common.Experiment("convergence", text, units, seed_divergence),
         *in_context.experiments(context),
@@ -52,7 +62,8 @@ def experiments(context: common.Context) -> list[common.Experiment]:
 
 
 def kneser_ney(context: common.Context, unit: Unit):
-    """Cross-entropy of interpolated Kneser-Ney n-grams on the very windows that the models are measured on."""
+    """Cross-entropy of interpolated Kneser-Ney n-grams on the very windows that the models are
+    measured on."""
     text = context.held_out.take(FLAGS.windows)
     # Ids may have gaps, so the count of words is no bound on them.
     vocabulary = max(context.tokenizer.get_vocab_size(), int(context.token_range[1]) + 1)
@@ -63,7 +74,9 @@ def kneser_ney(context: common.Context, unit: Unit):
         "cross_entropy": ("order", means),
         "cross_entropy_sem": ("order", errors),
     }
-    return xr.Dataset(data, {"order": list(_NGRAM_ORDERS)}, {"units": "nats/token", "rests_on": "documents"}), []
+    return xr.Dataset(
+        data, {"order": list(_NGRAM_ORDERS)}, {"units": "nats/token", "rests_on": "documents"}
+    ), []
 
 
 def seed_divergence(context: common.Context, unit: Unit):
@@ -74,7 +87,9 @@ def seed_divergence(context: common.Context, unit: Unit):
     params = alike.stack([checkpoint.params for checkpoint in loaded])
     config = loaded[0].config
     log_unigram = ngram.add_one_unigram(context.train_documents, config.vocab_size)
-    numbers = divergence.seed_divergence(config, params, text.tokens, documents=text.document, log_unigram=log_unigram)
+    numbers = divergence.seed_divergence(
+        config, params, text.tokens, documents=text.document, log_unigram=log_unigram
+    )
     found = _dataset(numbers, text, unit)
     found["parameters"] = sum(leaf.size for leaf in jax.tree.leaves(loaded[0].params))
     if context.suite.learning_rate is not None:
@@ -87,7 +102,10 @@ def _dataset(numbers: dict, text, unit: Unit) -> xr.Dataset:
     token = ("window", "position")
     data = {
         **{name: (("seed", "document"), numbers[f"{name}_documents"]) for name in names},
-        **{name: (("seed", "other", "document"), numbers[f"{name}_documents"]) for name in ("kl", "js")},
+        **{
+            name: (("seed", "other", "document"), numbers[f"{name}_documents"])
+            for name in ("kl", "js")
+        },
         **{f"{name}_token": (token, numbers[name]) for name in ("kl", "js")},
         "surprisal_token": (("seed", *token), numbers["surprisal"]),
         "max_logit": ("seed", numbers["max_logit"]),

@@ -3,8 +3,9 @@
     python -m experiments.demo                        # the nano suite, trained on first use; five minutes on 2 cores
     python -m experiments.demo --suite=polypythia --models=14m,31m --weights=WEIGHTS --out=OUT
 
-Every work unit is committed when it is done, so the same command goes on where it was stopped. With --shard=i/n each
-process takes its share; run `python -m experiments.report` with the same --out once all are done.
+Every work unit is committed when it is done, so the same command goes on where it was stopped. With
+--shard=i/n each process takes its share; run `python -m experiments.report` with the same --out
+once all are done.
 """
 
 from experiments import common, convergence, curvature, llc, report, weights

@@ -1,10 +1,11 @@
-"""How much does a longer context help? Surprisal of the same token given many tokens before it, and given few.
+"""How much does a longer context help? Surprisal of the same token given many tokens before it, and
+given few.
 
     python -m experiments.in_context --suite=nano
     python -m experiments.in_context --suite=polypythia --icl_positions=500,400,50
 
-Seconds on 2 cores. Expect no difference until the models use their context, and then a score below zero: the token is
-less surprising given more. `experiments.convergence` asks for it too.
+Seconds on 2 cores. Expect no difference until the models use their context, and then a score below
+zero: the token is less surprising given more. `experiments.convergence` asks for it too.
 """
 
 import dataclasses
@@ -53,8 +54,14 @@ def experiments(context: common.Context) -> list[common.Experiment]:
     asked = _asked()
     used = asked.scaled(_most(context))
     if used != asked:
-        logging.warning("in-context learning: %s, scaled from %s to what the models were made for", used, asked)
-    config = {**context.text_config(), "icl": dataclasses.astuple(used), "icl_windows": FLAGS.icl_windows}
+        logging.warning(
+            "in-context learning: %s, scaled from %s to what the models were made for", used, asked
+        )
+    config = {
+        **context.text_config(),
+        "icl": dataclasses.astuple(used),
+        "icl_windows": FLAGS.icl_windows,
+    }
     del config["context"]
     units = [
         Unit(measure="icl", model=model, seeds=context.suite.seeds, step=step)
@@ -78,9 +85,20 @@ def _surprisals(context: common.Context, unit: Unit, positions: Positions, scale
     lengths = (positions.long, positions.short)
     params = alike.stack([checkpoint.params for checkpoint in loaded])
     found = in_context.surprisal_by_context(loaded[0].config, params, text.tokens, lengths)
-    attributes = {"units": "nats", "rests_on": "documents", "positions": str(positions), "scaled": int(scaled)}
-    coordinates = {"seed": list(unit.seeds), "document": ("window", text.document), "context": list(lengths)}
-    data = xr.Dataset({"surprisal": (("seed", "window", "context"), found)}, coordinates, attributes)
+    attributes = {
+        "units": "nats",
+        "rests_on": "documents",
+        "positions": str(positions),
+        "scaled": int(scaled),
+    }
+    coordinates = {
+        "seed": list(unit.seeds),
+        "document": ("window", text.document),
+        "context": list(lengths),
+    }
+    data = xr.Dataset(
+        {"surprisal": (("seed", "window", "context"), found)}, coordinates, attributes
+    )
     return data, [checkpoint.provenance for checkpoint in loaded]
 
 
@@ -101,7 +119,9 @@ def _most(context: common.Context) -> int:
     """Tokens of context that every model of the suite was made for."""
     cells = {cell.model: cell for cell in reversed(list(context.suite.cells()))}
     sources = [context.suite.source(*cell) for cell in cells.values()]
-    positions = [checkpoints.config(*source, weights=context.weights).max_positions for source in sources]
+    positions = [
+        checkpoints.config(*source, weights=context.weights).max_positions for source in sources
+    ]
     return min([*positions, context.suite.trained_context or positions[0]])
 
 

@@ -1,11 +1,13 @@
-"""How degenerate is the loss around each checkpoint? The local learning coefficient, with a locality verdict.
+"""How degenerate is the loss around each checkpoint? The local learning coefficient, with a
+locality verdict.
 
     python -m experiments.llc --suite=nano
     python -m experiments.llc --suite=nano --calibrate        # which step size, n beta and localization to take
     python -m experiments.llc --suite=nano --parts=layers.1.attention.heads.0 --out=results/head
 
-About two minutes on 2 cores. The ends of the Hessian's spectrum are measured first: they decide whether a chain is
-stable. Estimates are comparable only at one (n beta, gamma, epsilon); those are part of the results' configuration.
+About two minutes on 2 cores. The ends of the Hessian's spectrum are measured first: they decide
+whether a chain is stable. Estimates are comparable only at one (n beta, gamma, epsilon); those are
+part of the results' configuration.
 """
 
 import jax
@@ -19,8 +21,12 @@ from dynamics.slt import language_model
 from experiments import calibration, common, sampling
 
 FLAGS = flags.FLAGS
-flags.DEFINE_bool("calibrate", False, "try a grid of settings at a few checkpoints and recommend one")
-flags.DEFINE_bool("sensitivity", False, "also with half the step and twice the pull: four times the work")
+flags.DEFINE_bool(
+    "calibrate", False, "try a grid of settings at a few checkpoints and recommend one"
+)
+flags.DEFINE_bool(
+    "sensitivity", False, "also with half the step and twice the pull: four times the work"
+)
 flags.DEFINE_bool("common_noise", True, "the same noise and batches at every checkpoint")
 
 
@@ -30,16 +36,22 @@ def experiments(context: common.Context) -> list[common.Experiment]:
         return [calibration.experiment(context)]
     own = {"sensitivity": FLAGS.sensitivity, "common_noise": FLAGS.common_noise}
     units = common.grid(context, "llc", sampling.seeds(context))
-    return [common.Experiment("llc", {**sampling.config(context), **own}, units, learning_coefficient)]
+    return [
+        common.Experiment("llc", {**sampling.config(context), **own}, units, learning_coefficient)
+    ]
 
 
 def learning_coefficient(context: common.Context, unit):
-    """The estimate at one checkpoint; noise and batches repeat at every checkpoint, unless asked otherwise."""
+    """The estimate at one checkpoint; noise and batches repeat at every checkpoint, unless asked
+    otherwise."""
     loaded = context.load(unit.model, unit.seeds[0], unit.step)
     params, key = jax.device_put(loaded.params), jax.random.key(0)
     key = key if FLAGS.common_noise else jax.random.fold_in(key, unit.step)
     given = (params, sampling.data(context), key, sampling.sampler())
-    options = {**language_model.known_options(loaded.config, FLAGS.parts), "on_unstable": FLAGS.on_unstable}
+    options = {
+        **language_model.known_options(loaded.config, FLAGS.parts),
+        "on_unstable": FLAGS.on_unstable,
+    }
     loss = surprisal.loss_fn(loaded.config)
     if not FLAGS.sensitivity:
         return dataset(slt.estimate_llc(loss, *given, **options)), [loaded.provenance]

@@ -1,11 +1,13 @@
-"""What an LLC estimate depends on beside its settings: data, batches, noise, and which loss is sampled.
+"""What an LLC estimate depends on beside its settings: data, batches, noise, and which loss is
+sampled.
 
     python -m experiments.llc_sweeps --suite=nano --models=nano-64
 
-Appendix A of "Loss Landscape Degeneracy and Stagewise Development in Transformers" on any suite: size of the data set
-(Fig. A.1), size of the batch with the loss taken on the step's batch and on a fresh one (A.2), noise common to all
-checkpoints or each its own (A.3), loss- against likelihood-based estimates (A.6).
-Every size is a program of its own: most of the minutes go into compiling.
+Appendix A of "Loss Landscape Degeneracy and Stagewise Development in Transformers" on any suite:
+size of the data set (Fig. A.1), size of the batch with the loss taken on the step's batch and on a
+fresh one (A.2), noise common to all checkpoints or each its own (A.3), loss- against
+likelihood-based estimates (A.6). Every size is a program of its own: most of the minutes go into
+compiling.
 """
 
 import dataclasses
@@ -23,9 +25,17 @@ from dynamics.slt import language_model
 from experiments import calibration, common, sampling
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list("data_sizes", None, "sizes of the data set, in windows; default 1/64, 1/8 and 1 of --llc_windows")
-flags.DEFINE_list("batch_sizes", None, "sizes of a batch, in windows; default 1, 2 and 4 times --llc_batch")
-flags.DEFINE_integer("sweep_at", 3, "checkpoints of each model to try them at, log-spaced", lower_bound=1)
+flags.DEFINE_list(
+    "data_sizes",
+    None,
+    "sizes of the data set, in windows; default 1/64, 1/8 and 1 of --llc_windows",
+)
+flags.DEFINE_list(
+    "batch_sizes", None, "sizes of a batch, in windows; default 1, 2 and 4 times --llc_batch"
+)
+flags.DEFINE_integer(
+    "sweep_at", 3, "checkpoints of each model to try them at, log-spaced", lower_bound=1
+)
 
 BASELINES = ("same_batch", "fresh_batch")
 _POSITIONS = 16  # predictions taken of each window by the likelihood: with one, chains would fit so small a data set
@@ -40,7 +50,9 @@ def experiments(context: common.Context) -> list[common.Experiment]:
     few = [unit for unit in common.grid(context, "llc_sweeps", seeds) if unit.step in steps]
     return [
         common.Experiment("llc_sweeps", config, few, sweep),
-        common.Experiment("llc_noise", sampling.config(context), common.grid(context, "llc_noise", seeds), noise),
+        common.Experiment(
+            "llc_noise", sampling.config(context), common.grid(context, "llc_noise", seeds), noise
+        ),
     ]
 
 
@@ -53,14 +65,17 @@ def batch_sizes() -> list[int]:
     batch = sampling.sampler().batch_size
     if batch is None:
         raise InputError("a sampler of whole data", expected="minibatches, to be varied")
-    return _sizes("batch_sizes") or sorted({min(batch * factor, FLAGS.llc_windows) for factor in (1, 2, 4)})
+    return _sizes("batch_sizes") or sorted(
+        {min(batch * factor, FLAGS.llc_windows) for factor in (1, 2, 4)}
+    )
 
 
 def _sizes(flag: str) -> list[int]:
     texts = FLAGS[flag].value or []
     if not all(text.isdecimal() and 0 < int(text) <= FLAGS.llc_windows for text in texts):
         raise InputError(
-            f"--{flag}={','.join(texts)}", expected=f"whole numbers from 1 to --llc_windows={FLAGS.llc_windows}"
+            f"--{flag}={','.join(texts)}",
+            expected=f"whole numbers from 1 to --llc_windows={FLAGS.llc_windows}",
         )
     return sorted({int(text) for text in texts})
 
@@ -70,10 +85,15 @@ def sweep(context: common.Context, unit):
     loaded = context.load(unit.model, unit.seeds[0], unit.step)
     params, plan, data = jax.device_put(loaded.params), sampling.sampler(), sampling.data(context)
     if max(data_sizes()) > len(data):
-        raise InputError(f"data_sizes={data_sizes()}", expected=f"at most the {len(data)} windows that the corpus has")
+        raise InputError(
+            f"data_sizes={data_sizes()}",
+            expected=f"at most the {len(data)} windows that the corpus has",
+        )
     loss = surprisal.loss_fn(loaded.config)
     options = language_model.known_options(loaded.config, FLAGS.parts) | {"on_unstable": "report"}
-    options["top_eigenvalue"] = None  # what varies here hardly moves the bound; `llc --calibrate` is about it
+    options["top_eigenvalue"] = (
+        None  # what varies here hardly moves the bound; `llc --calibrate` is about it
+    )
 
     def at(plan=plan, data: Any = data, loss=loss):
         return _estimate(loss, params, data, jax.random.key(0), plan, options)
@@ -94,7 +114,11 @@ def sweep(context: common.Context, unit):
         **_pair("by_batch", ("baseline", "batch_size"), batches),
         **_running(kinds, plan),
     }
-    coordinates = {"data_size": data_sizes(), "batch_size": batch_sizes(), "baseline": list(BASELINES)}
+    coordinates = {
+        "data_size": data_sizes(),
+        "batch_size": batch_sizes(),
+        "baseline": list(BASELINES),
+    }
     coordinates["kind"] = ["loss", "likelihood"]
     return xr.Dataset(found, coordinates, _attributes(plan)), [loaded.provenance]
 
@@ -122,7 +146,11 @@ def _estimate(loss, params, data, key, plan, options) -> slt.LLCEstimate | None:
 
 
 def _attributes(plan) -> dict:
-    return {"units": "llc dimensionless", "rests_on": f"{plan.num_chains} chains", "nbeta": plan.nbeta or np.nan}
+    return {
+        "units": "llc dimensionless",
+        "rests_on": f"{plan.num_chains} chains",
+        "nbeta": plan.nbeta or np.nan,
+    }
 
 
 def _pair(name: str, dims: tuple[str, ...], estimates) -> dict:
@@ -133,11 +161,14 @@ def _pair(name: str, dims: tuple[str, ...], estimates) -> dict:
             return [numbers(field, one) for one in nested]
         return np.nan if nested is None else getattr(nested, field)
 
-    return {f"{field}_{name}": (dims, np.array(numbers(field, estimates))) for field in ("llc", "sem")}
+    return {
+        f"{field}_{name}": (dims, np.array(numbers(field, estimates))) for field in ("llc", "sem")
+    }
 
 
 def _running(estimates, plan) -> dict:
-    """Mean over chains of the running estimate (eq. 12) after the burn-in, and its standard error."""
+    """Mean over chains of the running estimate (eq. 12) after the burn-in, and its standard
+    error."""
     empty = np.full((plan.num_chains, plan.num_draws - plan.burn_in), np.nan)
     traces = np.stack([empty if one is None else one.llc_trace for one in estimates])  # [2,C,draws]
     sem = traces.std(1, ddof=1) / plan.num_chains**0.5

@@ -1,12 +1,14 @@
-"""Do the seeds of a masked language model fill a gap with the same word? One mask at a time, over training.
+"""Do the seeds of a masked language model fill a gap with the same word? One mask at a time, over
+training.
 
     python -m experiments.masked --suite=nano-masked
     python -m experiments.masked --suite=multibert --steps=log
 
-A minute on 2 cores for the nano suite, most of it training on first use. In each window (of --context tokens, or as
-many as the models can read) some tokens are hidden (--mask_positions), one after the other, and every seed's
-distribution is taken there: a forward pass for each. Expect a seed-pair KL that falls while all seeds learn how
-frequent tokens are, and rises once they use the context, which they do each at its own time.
+A minute on 2 cores for the nano suite, most of it training on first use. In each window (of
+--context tokens, or as many as the models can read) some tokens are hidden (--mask_positions), one
+after the other, and every seed's distribution is taken there: a forward pass for each. Expect a
+seed-pair KL that falls while all seeds learn how frequent tokens are, and rises once they use the
+context, which they do each at its own time.
 """
 
 import functools
@@ -48,13 +50,19 @@ def experiments(context: common.Context) -> list[common.Experiment]:
     """The divergence of every model's seeds at every step."""
     seeds = context.suite.seeds
     if len(seeds) < 2:
-        raise InputError(f"{len(seeds)} seed", expected="two or more, to have a pair", mend="Select more --seeds.")
+        raise InputError(
+            f"{len(seeds)} seed",
+            expected="two or more, to have a pair",
+            mend="Select more --seeds.",
+        )
     length = length_of(context)
     units = [
         Unit(measure="masked", model=model, seeds=seeds, step=step)
         for model in context.suite.models
         for step in context.suite.steps
-        if context.suite.whole(model, step, seeds)  # a convicted seed takes its step out of the comparison
+        if context.suite.whole(
+            model, step, seeds
+        )  # a convicted seed takes its step out of the comparison
     ]
     config = {**context.text_config(), "context": length, "windows": FLAGS.windows}
     config["mask_positions"] = FLAGS.mask_positions
@@ -63,8 +71,12 @@ def experiments(context: common.Context) -> list[common.Experiment]:
 
 
 def length_of(context: common.Context) -> int:
-    """Tokens per window: --context, or as many as all of the models can read. Raises InputError for causal ones."""
-    found = [checkpoints.config(*source, weights=context.weights) for source in _first_of_each_model(context)]
+    """Tokens per window: --context, or as many as all of the models can read. Raises InputError for
+    causal ones."""
+    found = [
+        checkpoints.config(*source, weights=context.weights)
+        for source in _first_of_each_model(context)
+    ]
     if any(models.architecture(config).CAUSAL for config in found):
         raise InputError(
             f"{context.suite.name}, whose models are causal",
@@ -80,7 +92,8 @@ def _first_of_each_model(context: common.Context) -> list[Source]:
 
 
 def text_of(context: common.Context, length: int) -> Text:
-    """Held-out windows of `length` tokens in the frame that the models expect, and the positions to mask, none of it.
+    """Held-out windows of `length` tokens in the frame that the models expect, and the positions to
+    mask, none of it.
 
     What heads a document is left out: the frame has it, or a model that has none saw few.
     """
@@ -93,7 +106,9 @@ def text_of(context: common.Context, length: int) -> Text:
     return Text(
         tokens=np.concatenate([first, cut.tokens, last], axis=1),
         document=cut.document,
-        positions=masked.choose_positions(len(cut), range(len(before), length - len(after)), FLAGS.mask_positions),
+        positions=masked.choose_positions(
+            len(cut), range(len(before), length - len(after)), FLAGS.mask_positions
+        ),
         mask=tokenizer.mask(context.tokenizer),
     )
 
@@ -138,7 +153,11 @@ def _dataset(numbers: dict, text: Text, unit: Unit) -> xr.Dataset:
         "place": (("window", "position"), text.positions.astype(np.int32)),
         "token": (("window", "position"), np.take_along_axis(text.tokens, text.positions, axis=1)),
     }
-    attributes = {"units": "nats", "rests_on": "seeds and documents", "frame": "one mask at a time, all else seen"}
+    attributes = {
+        "units": "nats",
+        "rests_on": "seeds and documents",
+        "frame": "one mask at a time, all else seen",
+    }
     return xr.Dataset(data, coordinates, attributes)
 
 

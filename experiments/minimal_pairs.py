@@ -2,8 +2,9 @@
 
     python -m experiments.minimal_pairs --suite=nano --blimp=FILE
 
-FILE is BLiMP's jsonl, plain or gzipped, or a folder of such files, one per task. 6,700 pairs through the nano suite
-take 40 seconds on 2 cores. Expect an accuracy of about 0.5 from models trained on code alone.
+FILE is BLiMP's jsonl, plain or gzipped, or a folder of such files, one per task. 6,700 pairs
+through the nano suite take 40 seconds on 2 cores. Expect an accuracy of about 0.5 from models
+trained on code alone.
 """
 
 import functools
@@ -20,20 +21,39 @@ from dynamics.results import Unit
 from experiments import alike, common
 
 FLAGS = flags.FLAGS
-flags.DEFINE_string("blimp", None, "minimal pairs to judge: a .jsonl or .jsonl.gz file in BLiMP's form, or a folder")
-flags.DEFINE_bool("blimp_start", True, "begin every sentence with the document separator, as Pythia's documents do")
-flags.DEFINE_integer("blimp_per_task", None, "at most so many pairs of every task; default all", lower_bound=1)
+flags.DEFINE_string(
+    "blimp", None, "minimal pairs to judge: a .jsonl or .jsonl.gz file in BLiMP's form, or a folder"
+)
+flags.DEFINE_bool(
+    "blimp_start",
+    True,
+    "begin every sentence with the document separator, as Pythia's documents do",
+)
+flags.DEFINE_integer(
+    "blimp_per_task", None, "at most so many pairs of every task; default all", lower_bound=1
+)
 
 
 def experiments(context: common.Context) -> list[common.Experiment]:
-    """Preferences of every model's seeds at every step. Raises InputError without --blimp or with a single seed."""
+    """Preferences of every model's seeds at every step. Raises InputError without --blimp or with a
+    single seed."""
     if FLAGS.blimp is None:
-        raise InputError("no --blimp", expected="a file of minimal pairs, e.g. --blimp=blimp.jsonl.gz")
+        raise InputError(
+            "no --blimp", expected="a file of minimal pairs, e.g. --blimp=blimp.jsonl.gz"
+        )
     seeds = context.suite.seeds
     if len(seeds) < 2:
-        raise InputError(f"{len(seeds)} seed", expected="two or more, to have a pair", mend="Select more --seeds.")
+        raise InputError(
+            f"{len(seeds)} seed",
+            expected="two or more, to have a pair",
+            mend="Select more --seeds.",
+        )
     pairs = _chosen(FLAGS.blimp, FLAGS.blimp_per_task)
-    config = {"suite": context.suite.name, "pairs_sha256": pairs.fingerprint(), "start": FLAGS.blimp_start}
+    config = {
+        "suite": context.suite.name,
+        "pairs_sha256": pairs.fingerprint(),
+        "start": FLAGS.blimp_start,
+    }
     units = [
         Unit(measure="minimal_pairs", model=model, seeds=seeds, step=step)
         for model in context.suite.models
@@ -42,15 +62,25 @@ def experiments(context: common.Context) -> list[common.Experiment]:
     ]
 
     @functools.cache
-    def plan() -> minimal_pairs.Plan:  # at the first unit, when its checkpoint and tokenizer are here; all share it
+    def plan() -> (
+        minimal_pairs.Plan
+    ):  # at the first unit, when its checkpoint and tokenizer are here; all share it
         ids = pair_data.encode(context.tokenizer, (*pairs.good, *pairs.bad), FLAGS.blimp_start)
         return minimal_pairs.plan(ids[: len(pairs)], ids[len(pairs) :])
 
-    return [common.Experiment("minimal_pairs", config, units, functools.partial(_judge, pairs, plan))]
+    return [
+        common.Experiment("minimal_pairs", config, units, functools.partial(_judge, pairs, plan))
+    ]
 
 
-def _judge(pairs: pair_data.MinimalPairs, plan: Callable[[], minimal_pairs.Plan], context: common.Context, unit: Unit):
-    """log p(good) - log p(bad) of every seed, and the KL of its two-sentence distributions, pair by pair."""
+def _judge(
+    pairs: pair_data.MinimalPairs,
+    plan: Callable[[], minimal_pairs.Plan],
+    context: common.Context,
+    unit: Unit,
+):
+    """log p(good) - log p(bad) of every seed, and the KL of its two-sentence distributions, pair by
+    pair."""
     loaded = [context.load(unit.model, seed, unit.step, reads_text=False) for seed in unit.seeds]
     alike.check(unit, loaded)
     params = alike.stack([checkpoint.params for checkpoint in loaded])
@@ -65,7 +95,9 @@ def _judge(pairs: pair_data.MinimalPairs, plan: Callable[[], minimal_pairs.Plan]
         "task_name": list(pairs.tasks),
         "term": ("task_name", list(pairs.terms)),
     }
-    start = "the document separator" if FLAGS.blimp_start else "nothing; the first token is not scored"
+    start = (
+        "the document separator" if FLAGS.blimp_start else "nothing; the first token is not scored"
+    )
     told = {"units": "nats", "rests_on": "seeds and tasks", "pairs": pairs.name, "start": start}
     return xr.Dataset(data, coordinates, told), [checkpoint.provenance for checkpoint in loaded]
 

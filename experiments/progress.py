@@ -1,4 +1,5 @@
-"""How far a loop is and what is left: a bar on a terminal, a plain line every few seconds elsewhere."""
+"""How far a loop is and what is left: a bar on a terminal, a plain line every few seconds
+elsewhere."""
 
 import sys
 import time

@@ -15,7 +15,8 @@ FLAGS = flags.FLAGS
 
 
 def write(store: results.Store, name: str):
-    """Writes report.html, and reading.html where there are passages, into the store's folder and prints the paths."""
+    """Writes report.html, and reading.html where there are passages, into the store's folder and
+    prints the paths."""
     from dynamics.report import page, reading
 
     passages = reading.write(store, name, store.root)
@@ -29,7 +30,11 @@ def body():
     name = common.named_suite().name if FLAGS.suite.endswith(".toml") else FLAGS.suite
     root = common.out_folder(name)
     if not any(root.glob("*/*/seed*/step*.nc")):
-        raise InputError(f"{root} without results", expected="a folder that an experiment wrote", mend="Check --out.")
+        raise InputError(
+            f"{root} without results",
+            expected="a folder that an experiment wrote",
+            mend="Check --out.",
+        )
     write(results.Store(root), name)
 
 

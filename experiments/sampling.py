@@ -18,7 +18,9 @@ SAMPLERS = {
     "mala": slt.MALA,
 }
 flags.DEFINE_enum("sampler", "sgld", list(SAMPLERS), "kernel of the chains")
-flags.DEFINE_enum("preset", None, list(presets.PRESETS), "a published study's sampler; flags given beside it win")
+flags.DEFINE_enum(
+    "preset", None, list(presets.PRESETS), "a published study's sampler; flags given beside it win"
+)
 flags.DEFINE_float("step_size", 2.5e-5, "step size epsilon, the variance of a step's noise")
 flags.DEFINE_float("nbeta", 1000.0, "inverse temperature times sample size")
 flags.DEFINE_float("localization", 3000.0, "strength gamma of the pull towards the checkpoint")
@@ -26,14 +28,32 @@ flags.DEFINE_integer("chains", 4, "independent chains", lower_bound=2)
 flags.DEFINE_integer("draws", 100, "draws of a chain, burn-in among them", lower_bound=2)
 flags.DEFINE_integer("burn_in", 50, "first draws of a chain that are left out", lower_bound=0)
 flags.DEFINE_integer("thinning", 1, "steps per draw", lower_bound=1)
-flags.DEFINE_integer("llc_batch", 2, "windows of a minibatch (mala takes all of --llc_windows)", lower_bound=1)
+flags.DEFINE_integer(
+    "llc_batch", 2, "windows of a minibatch (mala takes all of --llc_windows)", lower_bound=1
+)
 flags.DEFINE_enum("baseline", "same_batch", plan.BASELINES, "what a chain's loss is compared with")
 flags.DEFINE_enum("scale_by", "none", plan.SCALINGS, "units of each weight's noise and pull")
-flags.DEFINE_integer("chain_batch", None, "chains that a device holds at once; default all of its share", lower_bound=1)
-flags.DEFINE_integer("llc_windows", 512, "windows of the data set that minibatches are drawn from", lower_bound=2)
+flags.DEFINE_integer(
+    "chain_batch",
+    None,
+    "chains that a device holds at once; default all of its share",
+    lower_bound=1,
+)
+flags.DEFINE_integer(
+    "llc_windows", 512, "windows of the data set that minibatches are drawn from", lower_bound=2
+)
 flags.DEFINE_integer("llc_seeds", 1, "how many of the seeds to take (0: all)", lower_bound=0)
-flags.DEFINE_list("parts", [], "parts of the model to sample over, such as layers.1.attention.heads.0; default all")
-flags.DEFINE_enum("on_unstable", "report", ["refuse", "report"], "where the step size is beyond the stability bound")
+flags.DEFINE_list(
+    "parts",
+    [],
+    "parts of the model to sample over, such as layers.1.attention.heads.0; default all",
+)
+flags.DEFINE_enum(
+    "on_unstable",
+    "report",
+    ["refuse", "report"],
+    "where the step size is beyond the stability bound",
+)
 
 _FIELDS = {
     "step_size": "step_size",
@@ -61,7 +81,10 @@ def sampler() -> plan.Plan:
         wanted = {field: FLAGS[flag].value for flag, field in _FIELDS.items()}
         return kernel(**wanted | ({"batch_size": None} if kernel is slt.MALA else {}))
     if FLAGS.sampler != "sgld":
-        raise InputError(f"--sampler={FLAGS.sampler} --preset={FLAGS.preset}", expected="sgld, as the study had it")
+        raise InputError(
+            f"--sampler={FLAGS.sampler} --preset={FLAGS.preset}",
+            expected="sgld, as the study had it",
+        )
     given = {field: FLAGS[flag].value for flag, field in _FIELDS.items() if FLAGS[flag].present}
     return dataclasses.replace(presets.PRESETS[FLAGS.preset](), **given)
 
@@ -69,7 +92,9 @@ def sampler() -> plan.Plan:
 def config(context: common.Context) -> dict:
     """What an estimate depends on."""
     plan_fields = dataclasses.asdict(sampler())
-    kept = {name: value for name, value in plan_fields.items() if name not in ("chain_batch", "segment")}
+    kept = {
+        name: value for name, value in plan_fields.items() if name not in ("chain_batch", "segment")
+    }
     named = {"sampler": FLAGS.sampler, "llc_windows": FLAGS.llc_windows, "parts": list(FLAGS.parts)}
     return {**context.text_config(), **kept, **named}
 

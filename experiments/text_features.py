@@ -1,8 +1,10 @@
-"""What is known of every token of the held-out text before any model reads it: its frequency and part of speech.
+"""What is known of every token of the held-out text before any model reads it: its frequency and
+part of speech.
 
     python -m experiments.text_features --suite=nano
 
-Seconds; reads no weights. `experiments.convergence` asks for it too, so that its page can condition on what it finds.
+Seconds; reads no weights. `experiments.convergence` asks for it too, so that its page can condition
+on what it finds.
 """
 
 import json
@@ -19,7 +21,9 @@ from experiments import common
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
-    "frequency_corpus", "eval", "text that token frequencies are counted in: eval (the windows), train, or a path"
+    "frequency_corpus",
+    "eval",
+    "text that token frequencies are counted in: eval (the windows), train, or a path",
 )
 flags.DEFINE_string(
     "tagger",
@@ -38,7 +42,8 @@ def experiments(context: common.Context) -> list[common.Experiment]:
 
 
 def text_features(context: common.Context, unit: Unit):
-    """Ids, pieces, counts, tags and word classes of the very windows that divergence is measured on."""
+    """Ids, pieces, counts, tags and word classes of the very windows that divergence is measured
+    on."""
     text = context.held_out.take(FLAGS.windows)
     documents = context.corpus.held_out().documents
     ids, where = np.unique(text.tokens, return_inverse=True)
@@ -68,9 +73,12 @@ def text_features(context: common.Context, unit: Unit):
 
 
 def _frequency_corpus() -> str:
-    """eval, train, or a digest of the text at a path: the same path may hold another text tomorrow."""
+    """eval, train, or a digest of the text at a path: the same path may hold another text
+    tomorrow."""
     asked = FLAGS.frequency_corpus
-    return asked if asked in ("eval", "train") else f"sha256 {corpus.read(Path(asked)).fingerprint()}"
+    return (
+        asked if asked in ("eval", "train") else f"sha256 {corpus.read(Path(asked)).fingerprint()}"
+    )
 
 
 def _counts(context: common.Context, text: windows.Windows) -> tuple[np.ndarray, str]:
@@ -82,7 +90,10 @@ def _counts(context: common.Context, text: windows.Windows) -> tuple[np.ndarray,
         found, name = context.train_documents, f"{context.corpus.name}, its part for training"
     else:
         other = corpus.read(Path(asked))
-        found, name = tokenizer.encode(context.tokenizer, other), f"{other.name} (sha256 {other.fingerprint()[:12]}…)"
+        found, name = (
+            tokenizer.encode(context.tokenizer, other),
+            f"{other.name} (sha256 {other.fingerprint()[:12]}…)",
+        )
     highest = max([int(text.tokens.max()), *(int(ids.max()) for ids in found)])
     count = frequency.counts(found, max(context.tokenizer.get_vocab_size(), highest + 1))
     return count, f"{name}, {int(count.sum()):,} tokens"
@@ -112,10 +123,13 @@ def _tagged(encoder, documents, text: windows.Windows) -> tuple[list[str], np.nd
 
 
 def _of_document(encoder, text: str, tagger: tags.Tagger, count: int):
-    """The first `count` ids of a document, separator first, with tag names, tags and word classes."""
+    """The first `count` ids of a document, separator first, with tag names, tags and word
+    classes."""
     encoding = encoder.encode(text, add_special_tokens=False)
     ids = [encoder.token_to_id(tokenizer.SEPARATOR), *encoding.ids][:count]
-    spans = np.array([(0, 0), *encoding.offsets][:count], np.int64)  # the separator stands for no character
+    spans = np.array(
+        [(0, 0), *encoding.offsets][:count], np.int64
+    )  # the separator stands for no character
     text = text[: int(spans.max()) + _TAIL]  # what no window reaches need not be tagged
     spans = np.minimum(spans, len(text))
     tagged = tags.tag_text(text, tagger)
@@ -130,7 +144,8 @@ _TAIL = 200  # characters of context that a tagger still sees after the last win
 
 
 def piece(encoder, token: int) -> str:
-    """A token as text; bytes that are no UTF-8 by themselves show as replacement characters, a NUL as its picture."""
+    """A token as text; bytes that are no UTF-8 by themselves show as replacement characters, a NUL
+    as its picture."""
     return encoder.decode([token], skip_special_tokens=False).replace("\0", "\u2400")
 
 

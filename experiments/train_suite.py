@@ -2,7 +2,8 @@
 
     python -m experiments.train_suite --suite=nano
 
-About three minutes on 2 cores; resumes where it was killed. Checkpoints go to $DYNAMICS_CACHE (~/.cache/dynamics).
+About three minutes on 2 cores; resumes where it was killed. Checkpoints go to $DYNAMICS_CACHE
+(~/.cache/dynamics).
 """
 
 from experiments import common
@@ -10,7 +11,11 @@ from experiments import common
 
 def body():
     context = common.open_suite()
-    print(context.suite.source(context.suite.models[0], context.suite.seeds[0], context.suite.steps[-1]).location)
+    print(
+        context.suite.source(
+            context.suite.models[0], context.suite.seeds[0], context.suite.steps[-1]
+        ).location
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,10 @@
-"""How are a model's weights spread, and how does that change? A histogram of every matrix at every checkpoint.
+"""How are a model's weights spread, and how does that change? A histogram of every matrix at every
+checkpoint.
 
     python -m experiments.weights --suite=nano
 
-Seconds on a laptop; reads each checkpoint once. Expect Gaussians of Pythia's initial width at step 0.
+Seconds on a laptop; reads each checkpoint once. Expect Gaussians of Pythia's initial width at step
+0.
 """
 
 import numpy as np

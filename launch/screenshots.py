@@ -2,8 +2,9 @@
 
     python launch/screenshots.py results/nano/report.html --out=screenshots
 
-Needs chromium, chromedriver (Debian: apt-get install chromium chromium-driver) and selenium. Exit code 1 if the page
-scrolls sideways, asks any network for anything, or writes an error to the console.
+Needs chromium, chromedriver (Debian: apt-get install chromium chromium-driver) and selenium. Exit
+code 1 if the page scrolls sideways, asks any network for anything, or writes an error to the
+console.
 """
 
 import argparse
@@ -23,10 +24,18 @@ def browser():
 
     chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
     if not (chromium and driver):
-        raise FileNotFoundError("chromium and chromedriver; on Debian: apt-get install chromium chromium-driver")
+        raise FileNotFoundError(
+            "chromium and chromedriver; on Debian: apt-get install chromium chromium-driver"
+        )
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
-    for flag in ("--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", "--disable-dev-shm-usage"):
+    for flag in (
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--hide-scrollbars",
+        "--disable-dev-shm-usage",
+    ):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
     return webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
@@ -41,8 +50,12 @@ def capture(page: Path, out: Path) -> list[str]:
             for scheme in SCHEMES:
                 _show(driver, page, width, scheme)
                 faults += [f"{width} px, {scheme}: {fault}" for fault in _faults(driver, width)]
-                picture = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
-                (out / f"{page.stem}-{width}-{scheme}.png").write_bytes(base64.b64decode(picture["data"]))
+                picture = driver.execute_cdp_cmd(
+                    "Page.captureScreenshot", {"captureBeyondViewport": True}
+                )
+                (out / f"{page.stem}-{width}-{scheme}.png").write_bytes(
+                    base64.b64decode(picture["data"])
+                )
     finally:
         driver.quit()
     return faults
@@ -69,7 +82,11 @@ def _faults(driver, width: int) -> list[str]:
             address = message["params"]["request"]["url"]
             if not address.startswith(("file:", "data:", "blob:", "about:", "chrome:")):
                 found.append(f"asks for {address[:200]}")
-    found += [f"console: {entry['message']}" for entry in driver.get_log("browser") if entry["level"] == "SEVERE"]
+    found += [
+        f"console: {entry['message']}"
+        for entry in driver.get_log("browser")
+        if entry["level"] == "SEVERE"
+    ]
     return found
 
 

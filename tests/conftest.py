@@ -1,8 +1,11 @@
-"""A strict session: two CPU devices, no silent broadcasting over ranks, no network, a cache of its own."""
+"""A strict session: two CPU devices, no silent broadcasting over ranks, no network, a cache of its
+own."""
 
 import os
 
-os.environ["XLA_FLAGS"] = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
+)
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TQDM_DISABLE"] = "1"
@@ -15,7 +18,8 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 
 @pytest.fixture(autouse=True, scope="module")
 def forget_programs():
-    """Compiled programs of a module are dropped at its end: kept, they fill gigabytes over a session."""
+    """Compiled programs of a module are dropped at its end: kept, they fill gigabytes over a
+    session."""
     yield
     jax.clear_caches()
 

@@ -19,8 +19,12 @@ while :; do sleep 0.05; done
 
 @pytest.fixture
 def place(tmp_path):
-    """A folder with a virtual environment whose python only notes how it was called and how it ended."""
-    for name, text in ((".venv/bin/activate", f"PATH={tmp_path}/.venv/bin:$PATH\n"), (".venv/bin/python", JOB)):
+    """A folder with a virtual environment whose python only notes how it was called and how it
+    ended."""
+    for name, text in (
+        (".venv/bin/activate", f"PATH={tmp_path}/.venv/bin:$PATH\n"),
+        (".venv/bin/python", JOB),
+    ):
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
@@ -29,10 +33,15 @@ def place(tmp_path):
 
 
 def test_slurm_warns_the_job_itself(place):
-    """Slurm is asked to signal the batch shell (B:) ahead of the end, and what runs there is the job."""
+    """Slurm is asked to signal the batch shell (B:) ahead of the end, and what runs there is the
+    job."""
     script = LAUNCH / "slurm.sh"
     assert "#SBATCH --signal=B:TERM@120" in script.read_text().splitlines()
-    told = {"SLURM_SUBMIT_DIR": str(place), "SLURM_ARRAY_TASK_ID": "3", "SLURM_ARRAY_TASK_COUNT": "8"}
+    told = {
+        "SLURM_SUBMIT_DIR": str(place),
+        "SLURM_ARRAY_TASK_ID": "3",
+        "SLURM_ARRAY_TASK_COUNT": "8",
+    }
     with subprocess.Popen(["bash", script, "--suite=nano"], env={**os.environ, **told}) as job:
         until = time.monotonic() + 30
         while not (place / "started").exists() and time.monotonic() < until:
@@ -40,7 +49,12 @@ def test_slurm_warns_the_job_itself(place):
         job.send_signal(signal.SIGTERM)
         assert job.wait(30) == 143
     assert (place / "ended").read_text() == "terminated\n"
-    assert (place / "told").read_text().split() == ["-m", "experiments.demo", "--shard=3/8", "--suite=nano"]
+    assert (place / "told").read_text().split() == [
+        "-m",
+        "experiments.demo",
+        "--shard=3/8",
+        "--suite=nano",
+    ]
 
 
 def test_slurm_without_an_array_says_so(place):

@@ -21,7 +21,9 @@ def test_the_example_runs(tmp_path, capsys, monkeypatch):
     """On a checkpoint of the form it asks for."""
     folder = tmp_path / "checkpoints" / "step512"
     words = tokenizer.train(["the quick brown fox jumps over the lazy dog " * 50] * 3, 270)
-    config = gpt_neox.Config(hidden_size=16, num_layers=1, num_heads=2, intermediate_size=32, vocab_size=270)
+    config = gpt_neox.Config(
+        hidden_size=16, num_layers=1, num_heads=2, intermediate_size=32, vocab_size=270
+    )
     (tmp_path / "tokenizer.json").write_text(words.to_str())
     params = jax.tree.map(np.asarray, gpt_neox.init(jax.random.key(0), config))
     checkpoints.save(folder, config, params, tmp_path / "tokenizer.json")

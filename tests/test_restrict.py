@@ -17,7 +17,13 @@ from dynamics.models import gpt_neox
 
 L, D, H, K, F, V = 4, 15, 3, 5, 7, 11
 CONFIG = gpt_neox.Config(
-    hidden_size=D, num_layers=L, num_heads=H, intermediate_size=F, vocab_size=V, max_positions=8, rotary_fraction=0.8
+    hidden_size=D,
+    num_layers=L,
+    num_heads=H,
+    intermediate_size=F,
+    vocab_size=V,
+    max_positions=8,
+    rotary_fraction=0.8,
 )
 
 
@@ -35,7 +41,9 @@ def size(*names: str) -> int:
 
 def covered(masks, params):
     """How many of the masks select each weight, all weights in one vector."""
-    counts = jax.tree.map(lambda p, *ms: sum(np.broadcast_to(m, p.shape).astype(int) for m in ms), params, *masks)
+    counts = jax.tree.map(
+        lambda p, *ms: sum(np.broadcast_to(m, p.shape).astype(int) for m in ms), params, *masks
+    )
     return np.concatenate([count.ravel() for count in jax.tree.leaves(counts)])
 
 
@@ -73,7 +81,9 @@ def test_heads_and_output_bias_partition_attention(params):
     assert covered(found.values(), params).max() == 1
     parts = [mask for name, mask in found.items() if name.startswith("layers.2.")]
     both = covered([*parts, restrict.select(CONFIG, "layers.2.attention.out_bias")], params)
-    np.testing.assert_array_equal(both, covered([restrict.select(CONFIG, "layers.2.attention")], params))
+    np.testing.assert_array_equal(
+        both, covered([restrict.select(CONFIG, "layers.2.attention")], params)
+    )
 
 
 @pytest.mark.parametrize(
@@ -82,7 +92,10 @@ def test_heads_and_output_bias_partition_attention(params):
         (["layers"], [f"layers.{layer}" for layer in range(L)]),
         (["layers.0-2"], ["layers.0", "layers.1", "layers.2"]),
         (["layers.3,0-1"], ["layers.0", "layers.1", "layers.3"]),
-        (["layers.*.attention.heads.0"], [f"layers.{layer}.attention.heads.0" for layer in range(L)]),
+        (
+            ["layers.*.attention.heads.0"],
+            [f"layers.{layer}.attention.heads.0" for layer in range(L)],
+        ),
         (["layers.3.attention.heads"], [f"layers.3.attention.heads.{head}" for head in range(H)]),
         (["layers.1", "layers.1.mlp"], ["layers.1"]),
         (["all"], ["embed", "layers", "final_norm", "unembed"]),
@@ -131,7 +144,8 @@ def test_other_bad_calls_are_told():
 
 
 def test_a_heads_weights_move_that_head_alone(params):
-    """Noise on layer 1, head 2: "heads" of its layer changes there only; what enters the layer not at all."""
+    """Noise on layer 1, head 2: "heads" of its layer changes there only; what enters the layer not
+    at all."""
     mask = restrict.select(CONFIG, "layers.1.attention.heads.2")
     moved = jax.tree.map(lambda p, m: p + 0.3 * m, params, mask)
     tokens = np.random.default_rng(1).integers(0, V, (2, 6))
@@ -146,7 +160,8 @@ def test_a_heads_weights_move_that_head_alone(params):
 
 
 def test_selected_weights_are_all_that_a_head_has(params):
-    """With its weights at zero, what it adds through the output matrix is gone: the head contributes nothing."""
+    """With its weights at zero, what it adds through the output matrix is gone: the head
+    contributes nothing."""
     mask = restrict.select(CONFIG, "layers.0.attention.heads.1")
     gone = jax.tree.map(lambda p, m: p * ~m, params, mask)
     tokens = np.random.default_rng(1).integers(0, V, (2, 6))
@@ -156,12 +171,15 @@ def test_selected_weights_are_all_that_a_head_has(params):
         at = (layer == 0) & (jnp.arange(H) == 1)
         return jnp.where(at[None, None, :, None], 0.0, value) if site == "heads" else value
 
-    np.testing.assert_allclose(hidden(gone, tokens)[0], hidden(params, tokens, intervene=silence)[0], atol=1e-5)
+    np.testing.assert_allclose(
+        hidden(gone, tokens)[0], hidden(params, tokens, intervene=silence)[0], atol=1e-5
+    )
 
 
 @pytest.mark.long  # compiling the draws of its 17 leaves
 def test_masked_curvature_compiles_once(params):
-    """The Hessian of sum w^2/2 is 1: the trace of a block is its size; one program serves all parts."""
+    """The Hessian of sum w^2/2 is 1: the trace of a block is its size; one program serves all
+    parts."""
     traced = []
 
     def loss(p, batch):
@@ -171,7 +189,9 @@ def test_masked_curvature_compiles_once(params):
     compiled = []
     for name in ("layers.0.attention.heads.1", "layers.3.attention.heads.2", "embed"):
         mask, key = restrict.select(CONFIG, name), jax.random.key(0)
-        trace, _ = curvature.hessian_trace(loss, params, jnp.zeros(1), key, num_samples=2, mask=mask)
+        trace, _ = curvature.hessian_trace(
+            loss, params, jnp.zeros(1), key, num_samples=2, mask=mask
+        )
         assert trace == pytest.approx(size(name), rel=1e-6)
         compiled.append(len(traced))
     assert 0 < compiled[0] == compiled[-1]

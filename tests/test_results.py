@@ -62,8 +62,14 @@ def test_damage_anywhere_is_seen(tmp_path):
     cuts = [content[:at] for at in draw.integers(0, len(content), 20)]
     for damaged in (*flips, *cuts, content + b"x"):
         path.write_bytes(damaged)
-        for look in (lambda: store.has(UNIT, {"a": 1}), lambda: store.read(UNIT), lambda: list(store.committed("llc"))):
-            with pytest.raises(InputError, match=r"step8\.nc, unreadable .*Delete the file and run again"):
+        for look in (
+            lambda: store.has(UNIT, {"a": 1}),
+            lambda: store.read(UNIT),
+            lambda: list(store.committed("llc")),
+        ):
+            with pytest.raises(
+                InputError, match=r"step8\.nc, unreadable .*Delete the file and run again"
+            ):
                 look()
     path.write_bytes(content)
     xr.testing.assert_equal(store.read(UNIT), DATA)

@@ -1,4 +1,5 @@
-"""The house's one direction: no room imports a later one, and heavy libraries stay where they are used."""
+"""The house's one direction: no room imports a later one, and heavy libraries stay where they are
+used."""
 
 import ast
 import json
@@ -43,12 +44,15 @@ ONLY_WHERE_USED = {"torch", "transformers", "matplotlib", "arviz", "statsmodels"
 
 
 def imported(source: str, package: str) -> Iterator[str]:
-    """Dotted names that a module of `package` imports, at its head or inside a function; `from a import b` is a.b."""
+    """Dotted names that a module of `package` imports, at its head or inside a function; `from a
+    import b` is a.b."""
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            parents = (
+                package.split(".")[: len(package.split(".")) + 1 - node.level] if node.level else []
+            )
             base = ".".join([*parents, *([node.module] if node.module else [])])
             yield from (f"{base}.{alias.name}" for alias in node.names)
 
@@ -60,7 +64,9 @@ def room(path: Path) -> str:
 
 
 def imports_of(path: Path) -> list[str]:
-    return list(imported(path.read_text(encoding="utf-8"), ".".join(path.relative_to(ROOT).parts[:-1])))
+    return list(
+        imported(path.read_text(encoding="utf-8"), ".".join(path.relative_to(ROOT).parts[:-1]))
+    )
 
 
 def test_every_room_has_its_place():
@@ -79,7 +85,11 @@ def test_no_room_imports_a_later_one(path):
 
 @pytest.mark.parametrize("library", HOMES)
 def test_libraries_stay_in_their_rooms(library):
-    users = {room(path) for path in FILES if library in {name.partition(".")[0] for name in imports_of(path)}}
+    users = {
+        room(path)
+        for path in FILES
+        if library in {name.partition(".")[0] for name in imports_of(path)}
+    }
     assert users <= HOMES[library]
 
 
@@ -99,7 +109,13 @@ def test_imports_are_read_in_every_form():
 def loaded(program: str) -> set[str]:
     """Top-level names of all that a fresh interpreter holds after `program`."""
     report = "; import sys, json; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
-    run = subprocess.run([sys.executable, "-c", program + report], cwd=ROOT, capture_output=True, text=True, check=True)
+    run = subprocess.run(
+        [sys.executable, "-c", program + report],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     return set(json.loads(run.stdout))
 
 
@@ -109,8 +125,13 @@ def test_importing_the_package_loads_nothing_else():
 
 @pytest.mark.long
 def test_importing_every_module_loads_no_heavy_library():
-    names = [".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__") for path in FILES]
-    found = loaded("import importlib; " + "; ".join(f"importlib.import_module({name!r})" for name in names))
+    names = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
+        for path in FILES
+    ]
+    found = loaded(
+        "import importlib; " + "; ".join(f"importlib.import_module({name!r})" for name in names)
+    )
     assert {"dynamics", "jax", "flax"} <= found
     assert not found & ONLY_WHERE_USED
 

@@ -1,4 +1,5 @@
-"""Suites name their cells, files describe new ones, and unknown names are refused with the known ones."""
+"""Suites name their cells, files describe new ones, and unknown names are refused with the known
+ones."""
 
 import pytest
 from hypothesis import given
@@ -29,8 +30,14 @@ def test_polypythia_grids():
     every = suite.polypythia()
     assert every.source("14m", 3, 143000) == ("EleutherAI/pythia-14m-seed3", "step143000")
     assert every.source("14m", 0, 0) == ("EleutherAI/pythia-14m", "step0")
-    assert suite.polypythia_data().source("160m", 2, 1) == ("EleutherAI/pythia-160m-data-seed2", "step1")
-    assert suite.polypythia_weights().source("160m", 3, 1) == ("EleutherAI/pythia-160m-weight-seed3", "step1")
+    assert suite.polypythia_data().source("160m", 2, 1) == (
+        "EleutherAI/pythia-160m-data-seed2",
+        "step1",
+    )
+    assert suite.polypythia_weights().source("160m", 3, 1) == (
+        "EleutherAI/pythia-160m-weight-seed3",
+        "step1",
+    )
     assert suite.polypythia_data().shared_start
     assert not suite.polypythia_weights().shared_start
 
@@ -102,7 +109,10 @@ def test_a_file_names_a_tree_of_folders(tmp_path):
 
 
 def test_a_file_names_hub_ids(tmp_path):
-    mine = read(tmp_path, 'name = "other"\n' + GRID + 'repo = "me/{model}-s{seed}"\nrevision = "step{step}"\n')
+    mine = read(
+        tmp_path,
+        'name = "other"\n' + GRID + 'repo = "me/{model}-s{seed}"\nrevision = "step{step}"\n',
+    )
     assert mine.name == "other"
     assert mine.source("small", 1, 2) == ("me/small-s1", "step2")
     assert mine.on_hub
@@ -136,7 +146,10 @@ def test_a_file_lists_single_checkpoints(tmp_path):
         (GRID.replace("[0, 1]", '["0"]') + 'folder = "a"\n', "whole numbers"),
         (GRID.replace("[0, 1]", "[0, 0]") + 'folder = "a"\n', "each once"),
         ('folder = "a"\n', "models = None"),
-        (GRID + 'repo = "me/{model}-{seed}"\n', "one place for 3 steps; expected a pattern with {step}"),
+        (
+            GRID + 'repo = "me/{model}-{seed}"\n',
+            "one place for 3 steps; expected a pattern with {step}",
+        ),
         (GRID + 'folder = "{model}{seed}{step:999999999}"\n', "the format '999999999' of step"),
         (GRID + 'folder = "{model}{seed}{step:{seed}}"\n', "the format"),
         (GRID + 'folder = "{model.__class__}{seed}{step}"\n', "unknown placeholder"),
@@ -145,8 +158,14 @@ def test_a_file_lists_single_checkpoints(tmp_path):
         (GRID.replace("[0, 1]", f"[0, {10**30}]") + 'folder = "a"\n', "whole numbers"),
         (GRID.replace("[0, 1]", "[]") + 'folder = "a"\n', "not empty"),
         (GRID.replace('"small"', '""') + 'folder = "a"\n', "list of names"),
-        ('name = "../../x"\n' + GRID + 'folder = "{model}{seed}{step}"\n', "a name that a folder can have"),
-        ('name = ".."\n' + GRID + 'folder = "{model}{seed}{step}"\n', "a name that a folder can have"),
+        (
+            'name = "../../x"\n' + GRID + 'folder = "{model}{seed}{step}"\n',
+            "a name that a folder can have",
+        ),
+        (
+            'name = ".."\n' + GRID + 'folder = "{model}{seed}{step}"\n',
+            "a name that a folder can have",
+        ),
         (f"steps = [{'9' * 5000}]\n", "not toml"),
         ("x = " + "[" * 100_000, "not toml"),
         (GRID + "folder = 3\n", "a text"),
@@ -155,7 +174,10 @@ def test_a_file_lists_single_checkpoints(tmp_path):
         ("checkpoint = 3\n", "tables"),
         ("checkpoint = []\n", "at least one"),
         (table("a", 0, 0, 'repo = "b/c"') * 2, "twice"),
-        (table("a", 0, 0, 'repo = "b/c"') + table("a", 1, 1, 'repo = "b/d"'), "without a seed 0 step 1"),
+        (
+            table("a", 0, 0, 'repo = "b/c"') + table("a", 1, 1, 'repo = "b/d"'),
+            "without a seed 0 step 1",
+        ),
         (table("a", 0, 0, 'rpo = "b/c"'), "unknown field"),
     ],
 )

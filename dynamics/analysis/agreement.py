@@ -9,7 +9,8 @@ from dynamics.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class RankCorrelation:
-    """Spearman's rho, with the limits that the errors of both curves leave it; NaN where a curve does not vary."""
+    """Spearman's rho, with the limits that the errors of both curves leave it; NaN where a curve
+    does not vary."""
 
     rho: float
     low: float
@@ -18,14 +19,22 @@ class RankCorrelation:
 
 
 def rank_correlation(
-    one, other, one_sem=None, other_sem=None, *, level: float = 0.95, num_resamples: int = 2000, seed: int = 0
+    one,
+    other,
+    one_sem=None,
+    other_sem=None,
+    *,
+    level: float = 0.95,
+    num_resamples: int = 2000,
+    seed: int = 0,
 ) -> RankCorrelation:
     """Spearman's rank correlation of two curves [K].
 
-    The limits are for the correlation of the two curves without their errors, at these checkpoints. Resamples add
-    normal errors of the stated size, which lowers the correlation as the errors themselves did; the limits are the
-    outer ones of the resamples' quantiles and of the same turned about the estimate, since neither alone holds both
-    weak and strong correlations. They say nothing of other runs: neighbouring checkpoints are no independent draws.
+    The limits are for the correlation of the two curves without their errors, at these checkpoints.
+    Resamples add normal errors of the stated size, which lowers the correlation as the errors
+    themselves did; the limits are the outer ones of the resamples' quantiles and of the same turned
+    about the estimate, since neither alone holds both weak and strong correlations. They say
+    nothing of other runs: neighbouring checkpoints are no independent draws.
 
     Raises:
         InputError: fewer than three checkpoints, other shapes, values that are not finite.
@@ -33,7 +42,12 @@ def rank_correlation(
     from scipy import stats
 
     one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
-    if one.ndim != 1 or one.shape != other.shape or len(one) < 3 or not np.isfinite([one, other]).all():
+    if (
+        one.ndim != 1
+        or one.shape != other.shape
+        or len(one) < 3
+        or not np.isfinite([one, other]).all()
+    ):
         raise InputError(
             f"curves of shapes {one.shape} and {other.shape}",
             expected="two finite curves over three checkpoints or more",
@@ -43,11 +57,21 @@ def rank_correlation(
     rng = np.random.default_rng(seed)
 
     def again(values, sem):
-        sem = np.zeros_like(values) if sem is None else np.nan_to_num(np.broadcast_to(sem, values.shape))
+        sem = (
+            np.zeros_like(values)
+            if sem is None
+            else np.nan_to_num(np.broadcast_to(sem, values.shape))
+        )
         return stats.rankdata(values + sem * rng.normal(size=(num_resamples, len(values))), axis=1)
 
-    pairs = [rows - rows.mean(1, keepdims=True) for rows in (again(one, one_sem), again(other, other_sem))]
-    products = [(a * b).sum(1) for a, b in ((pairs[0], pairs[1]), (pairs[0], pairs[0]), (pairs[1], pairs[1]))]
+    pairs = [
+        rows - rows.mean(1, keepdims=True)
+        for rows in (again(one, one_sem), again(other, other_sem))
+    ]
+    products = [
+        (a * b).sum(1)
+        for a, b in ((pairs[0], pairs[1]), (pairs[0], pairs[0]), (pairs[1], pairs[1]))
+    ]
     draws = products[0] / np.sqrt(products[1] * products[2])
     rho = float(np.corrcoef(stats.rankdata(one), stats.rankdata(other))[0, 1])
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])

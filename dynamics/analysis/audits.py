@@ -1,4 +1,5 @@
-"""Committed audits to one grid of checkpoints with a state each. Axes: R runs (model and seed), K steps."""
+"""Committed audits to one grid of checkpoints with a state each. Axes: R runs (model and seed), K
+steps."""
 
 import json
 from collections.abc import Iterable
@@ -20,7 +21,9 @@ class Audit:
     runs: tuple[str, ...]  # models by size, seeds in order
     steps: tuple[int, ...]
     state: np.ndarray  # [R, K] of UNSEEN, SOUND, REMARK, CONVICTED
-    findings: tuple[tuple[str, int, str, str], ...]  # (run, step, kind, detail), faults before remarks
+    findings: tuple[
+        tuple[str, int, str, str], ...
+    ]  # (run, step, kind, detail), faults before remarks
     fate: str  # what became of the convicted
     weights_read: bool
 
@@ -30,7 +33,9 @@ class Audit:
 
 def audit(committed: Iterable[tuple[Unit, xr.Dataset]]) -> Audit | None:
     """The grid of all audited runs; None where there is none."""
-    units = sorted(committed, key=lambda pair: (natural(pair[0].model), pair[0].model, pair[0].seeds))
+    units = sorted(
+        committed, key=lambda pair: (natural(pair[0].model), pair[0].model, pair[0].seeds)
+    )
     if not units:
         return None
     steps = tuple(sorted({int(step) for _, data in units for step in data["step"].values}))
@@ -40,7 +45,9 @@ def audit(committed: Iterable[tuple[Unit, xr.Dataset]]) -> Audit | None:
         at = [steps.index(int(step)) for step in data["step"].values]
         state[row, at] = data["state"].values
         told = json.loads(data.attrs["findings"])
-        findings += [(_run(unit), step, kind, detail, convicts) for step, kind, detail, convicts in told]
+        findings += [
+            (_run(unit), step, kind, detail, convicts) for step, kind, detail, convicts in told
+        ]
     findings.sort(key=lambda f: not f[4])
     return Audit(
         runs=tuple(_run(unit) for unit, _ in units),

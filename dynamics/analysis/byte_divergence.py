@@ -40,7 +40,8 @@ def byte_divergences(committed: curves.Committed) -> list[ByteDivergence]:
     for unit, data in committed:
         groups.setdefault(unit.model, {}).setdefault(unit.seeds, []).append((unit, data))
     chosen = (
-        max(groups[m].values(), key=lambda g: (len(g[0][0].seeds), len(g))) for m in sorted(groups, key=curves.natural)
+        max(groups[m].values(), key=lambda g: (len(g[0][0].seeds), len(g)))
+        for m in sorted(groups, key=curves.natural)
     )
     return [_byte_divergence(sorted(group, key=lambda pair: pair[0].step)) for group in chosen]
 
@@ -52,7 +53,9 @@ def _byte_divergence(group: list) -> ByteDivergence:
     share = weights / weights.sum()
 
     def of_pairs(name: str, over, scale: float = 1.0) -> Curve:
-        return pair_curve(model, steps, [scale * d[name].values.astype(np.float64) for d in data], weights, over)
+        return pair_curve(
+            model, steps, [scale * d[name].values.astype(np.float64) for d in data], weights, over
+        )
 
     def of_seeds(name: str) -> Curve:
         return seed_curve(model, steps, BITS * np.stack([d[name].values @ share for d in data]))

@@ -1,10 +1,11 @@
-"""Which sampler settings an LLC can be taken at: a grid judged at several checkpoints, one setting recommended.
+"""Which sampler settings an LLC can be taken at: a grid judged at several checkpoints, one setting
+recommended.
 
 Axes: K checkpoints (ascending), E step sizes, B values of n beta, G values of gamma.
 
-The rule is that of appendix A.4.3 of "Loss Landscape Degeneracy and Stagewise Development in Transformers", with each
-"healthy" made a test: gamma as small and n beta as large as chains stay healthy at every checkpoint, then epsilon as
-large, for the most independent draws.
+The rule is that of appendix A.4.3 of "Loss Landscape Degeneracy and Stagewise Development in
+Transformers", with each "healthy" made a test: gamma as small and n beta as large as chains stay
+healthy at every checkpoint, then epsilon as large, for the most independent draws.
 """
 
 import collections
@@ -35,7 +36,8 @@ _NAMED_BY = {"still spreading": "not converged", "convergence unknown": "not con
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """A grid of estimates of one model. Where chains were not sampled or not finite, numbers are NaN."""
+    """A grid of estimates of one model. Where chains were not sampled or not finite, numbers are
+    NaN."""
 
     model: str
     seed: int
@@ -45,7 +47,9 @@ class Calibration:
     sem: np.ndarray  # [K,E,B,G]
     eps_a: np.ndarray  # [K,E,B,G], epsilon (n beta h + gamma) of the stiffest direction
     spacing: np.ndarray  # [K,E,B,G], draws per independent draw of a chain
-    pull_share: np.ndarray  # [K,E,B,G], localization_share: near 1 the pull alone shapes what chains see
+    pull_share: (
+        np.ndarray
+    )  # [K,E,B,G], localization_share: near 1 the pull alone shapes what chains see
     failure: np.ndarray  # [K,E,B,G] of str: a key of FAILURES, or "" for a healthy setting
     top_eigenvalue: np.ndarray  # [K], h
     burn_in: int  # draws left out of every chain
@@ -57,13 +61,16 @@ class Recommendation:
 
     setting: dict[str, float]  # step_size, nbeta, localization
     index: tuple[int, int, int]
-    num_draws: int | None  # burn-in among them, for INDEPENDENT draws a chain; None where that is not known
+    num_draws: (
+        int | None
+    )  # burn-in among them, for INDEPENDENT draws a chain; None where that is not known
     healthy: bool  # at every checkpoint
     reason: str
 
 
 def failure(state: str, warnings: str) -> str:
-    """The worst failure of an estimate, by its verdict's state and comma-separated warnings; "" for none."""
+    """The worst failure of an estimate, by its verdict's state and comma-separated warnings; "" for
+    none."""
     named = [_NAMED_BY.get(word, word) for word in (state, *warnings.split(", "))]
     return next((name for name in FAILURES if name in named), "")
 
@@ -100,27 +107,40 @@ def _calibration(model: str, seed: int, pairs: list) -> Calibration:
 
 
 def recommend(found: Calibration) -> Recommendation:
-    """The setting to take. Where none is healthy at every checkpoint: the least bad one, said to fail."""
+    """The setting to take. Where none is healthy at every checkpoint: the least bad one, said to
+    fail."""
     failing = (found.failure != "").sum(0)  # [E,B,G]
     fewest = failing == failing.min()
     e, b, g = min(np.argwhere(fewest).tolist(), key=lambda place: _rank(found, *place))
     index = e, b, g
-    setting = {name: float(found.axes[name][place]) for name, place in zip(AXES, index, strict=True)}
+    setting = {
+        name: float(found.axes[name][place]) for name, place in zip(AXES, index, strict=True)
+    }
     spacing = found.spacing[(slice(None), *index)]
-    draws = found.burn_in + math.ceil(INDEPENDENT * spacing.max()) if np.isfinite(spacing).all() else None
+    draws = (
+        found.burn_in + math.ceil(INDEPENDENT * spacing.max())
+        if np.isfinite(spacing).all()
+        else None
+    )
     healthy = not failing.min()
     reason = _reason(found, index, int(fewest.sum()), healthy)
-    return Recommendation(setting=setting, index=index, num_draws=draws, healthy=healthy, reason=reason)
+    return Recommendation(
+        setting=setting, index=index, num_draws=draws, healthy=healthy, reason=reason
+    )
 
 
 def _rank(found: Calibration, e: int, b: int, g: int) -> tuple:
-    """Sorts settings that fail at equally many checkpoints: healthy ones by the rule, others by the least grave failure
-    and then by what mends it, so that of a grid that is unstable throughout the smallest step comes first.
+    """Sorts settings that fail at equally many checkpoints: healthy ones by the rule, others by the
+    least grave failure and then by what mends it, so that of a grid that is unstable throughout the
+    smallest step comes first.
     """
     failures = [list(FAILURES).index(name) for name in found.failure[:, e, b, g] if name]
     worst = list(FAILURES)[min(failures)] if failures else ""
     mended = {"smaller step sizes": (e, b, g), "a larger localization": (-g, e, -b)}
-    start = next((order for mend, order in mended.items() if FAILURES.get(worst, "").startswith(mend)), (g, -b, -e))
+    start = next(
+        (order for mend, order in mended.items() if FAILURES.get(worst, "").startswith(mend)),
+        (g, -b, -e),
+    )
     return -min(failures, default=0), *start
 
 
@@ -136,7 +156,9 @@ def _reason(found: Calibration, index: tuple, count: int, healthy: bool) -> str:
         )
     here = collections.Counter(name for name in found.failure[(slice(None), *index)] if name)
     worst = next(name for name in FAILURES if name in here)
-    told = ", ".join(f"“{name}” at {number} of {checkpoints}" for name, number in here.most_common())
+    told = ", ".join(
+        f"“{name}” at {number} of {checkpoints}" for name, number in here.most_common()
+    )
     return f"none of {tried} settings is healthy {at_all}; the best fails by {told}. Try {FAILURES[worst]}"
 
 

@@ -1,10 +1,12 @@
-"""Convergence conditioned on a property of a token: its frequency, its part of speech, its final surprisal.
+"""Convergence conditioned on a property of a token: its frequency, its part of speech, its final
+surprisal.
 
-"Convergence and Divergence of Language Models under Different Random Seeds", definition 3, section 5, appendices C, E
-and G: E[conv | the predicted token has the property], and again with the last token of the context; conv = -KL. Beside
-it the cross-entropy of the same predictions.
+"Convergence and Divergence of Language Models under Different Random Seeds", definition 3, section
+5, appendices C, E and G: E[conv | the predicted token has the property], and again with the last
+token of the context; conv = -KL. Beside it the cross-entropy of the same predictions.
 
-Axes: K steps, W windows, T tokens of a window, N predictions, S seeds. Nats, unless a name says bits.
+Axes: K steps, W windows, T tokens of a window, N predictions, S seeds. Nats, unless a name says
+bits.
 """
 
 import itertools
@@ -23,7 +25,8 @@ FEW = 5  # documents: a bin in fewer is flagged, since what it shows may be one 
 EDGES = (0.0, 1.0, 2.0, 4.0, 8.0)  # of final surprisal; the last bin is open
 PER_UNIT = {"bits": np.log(2), "nats": 1.0}  # nats
 
-# Figure 3's tags of closed classes with its open ones, Figure 7's nouns and verbs. Penn treebank names.
+# Figure 3's tags of closed classes with its open ones, Figure 7's nouns and verbs. Penn treebank
+# names.
 PARTS_OF_SPEECH = {
     "DT": ("DT",),
     "PRP": ("PRP",),
@@ -49,7 +52,8 @@ class Partition:
 
 @dataclass(frozen=True, kw_only=True)
 class Bin:
-    """What predictions of one bin do over training; errors are one standard error between documents."""
+    """What predictions of one bin do over training; errors are one standard error between
+    documents."""
 
     name: str
     tokens: int
@@ -75,13 +79,15 @@ class Condition:
 
 
 def partitions(known: Text, found: Contexts) -> list[Partition]:
-    """Every partition that the text and the model's last step allow, in the order of the paper's figures."""
+    """Every partition that the text and the model's last step allow, in the order of the paper's
+    figures."""
     made = [by_frequency(known), by_word_class(known), *by_tags(known)]
     return [*made, by_surprisal(found.last_surprisal, known.index.shape)]
 
 
 def by_frequency(known: Text) -> Partition:
-    """Decades of the count in the frequency corpus; tokens that it lacks have a bin of their own, "never"."""
+    """Decades of the count in the frequency corpus; tokens that it lacks have a bin of their own,
+    "never"."""
     of, names = frequency.decades(known.count)
     if not (of == 0).any():
         of, names = of - 1, names[1:]
@@ -91,13 +97,18 @@ def by_frequency(known: Text) -> Partition:
 def by_word_class(known: Text) -> Partition:
     """Function words against all others; what is no word is in neither bin."""
     names = ("content words", "function words")
-    return Partition(name="word class", bins=names, of=known.word_class.astype(np.int64), ordered=False)
+    return Partition(
+        name="word class", bins=names, of=known.word_class.astype(np.int64), ordered=False
+    )
 
 
 def by_tags(known: Text) -> list[Partition]:
-    """Parts of speech, nouns and verbs where tags are Penn's; otherwise the tags themselves, seven at most."""
+    """Parts of speech, nouns and verbs where tags are Penn's; otherwise the tags themselves, seven
+    at most."""
     if known.tagger == "closed":
-        return [_groups("function words", known, {n: (n,) for n in known.tag_names if n != "other"})]
+        return [
+            _groups("function words", known, {n: (n,) for n in known.tag_names if n != "other"})
+        ]
     penn = [("part of speech", PARTS_OF_SPEECH), ("nouns", NOUNS), ("verbs", VERBS)]
     if {"NN", "DT", "IN"} & set(known.tag_names):
         return [_groups(name, known, groups) for name, groups in penn]
@@ -116,8 +127,8 @@ def by_surprisal(
 ) -> Partition:
     """Bins of each token's surprisal at the model's last step; [S, N] nats, shape (W, T).
 
-    Mean over seeds, or that of one seed by its place in S. The first token of a window is predicted by nothing and is
-    in no bin. Raises InputError on an unknown unit or edges that do not ascend.
+    Mean over seeds, or that of one seed by its place in S. The first token of a window is predicted
+    by nothing and is in no bin. Raises InputError on an unknown unit or edges that do not ascend.
     """
     if unit not in PER_UNIT:
         raise InputError.unknown("unit", unit, PER_UNIT)
@@ -134,7 +145,9 @@ def by_surprisal(
     return Partition(name="final surprisal", bins=names, of=of, ordered=True)
 
 
-def condition(found: Contexts, known: Text, partition: Partition, token: str = "predicted token") -> Condition:
+def condition(
+    found: Contexts, known: Text, partition: Partition, token: str = "predicted token"
+) -> Condition:
     """`found` by the bins of a partition of the predicted token, or of the last context token."""
     pick = {"predicted token": predicted, "last context token": last_context}
     if token not in pick:
@@ -167,4 +180,11 @@ def _bin(found: Contexts, name: str, chosen: np.ndarray, owners: np.ndarray) -> 
 def _curve(found: Contexts, values: np.ndarray, owners: np.ndarray) -> Curve:
     mean, sem, count = clustered_mean(values, owners)
     rests_on = "one standard error between documents" if count > 1 else ""
-    return Curve(model=found.model, steps=found.steps, value=mean, low=mean - sem, high=mean + sem, rests_on=rests_on)
+    return Curve(
+        model=found.model,
+        steps=found.steps,
+        value=mean,
+        low=mean - sem,
+        high=mean + sem,
+        rests_on=rests_on,
+    )

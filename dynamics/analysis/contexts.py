@@ -1,7 +1,9 @@
-"""Committed divergences joined with what is known of the text: every prediction of a model, over its steps.
+"""Committed divergences joined with what is known of the text: every prediction of a model, over
+its steps.
 
-Axes: K steps, W windows, T tokens of a window, P = T - 1 predictions of a window, N = W P predictions, S seeds,
-U distinct ids. Prediction (w, p) is of token (w, p + 1), the last token of its context is (w, p). Nats.
+Axes: K steps, W windows, T tokens of a window, P = T - 1 predictions of a window, N = W P
+predictions, S seeds, U distinct ids. Prediction (w, p) is of token (w, p + 1), the last token of
+its context is (w, p). Nats.
 """
 
 import json
@@ -78,8 +80,8 @@ def text(data: xr.Dataset) -> Text:
 def contexts(committed: Committed, known: Text) -> list[Contexts]:
     """One per model, by size, of the largest set of seeds it was measured with.
 
-    Data sets without a surprisal of every token (written before it was kept) are left out. Raises InputError where
-    a model was measured on other windows than the text's.
+    Data sets without a surprisal of every token (written before it was kept) are left out. Raises
+    InputError where a model was measured on other windows than the text's.
     """
     groups: dict[tuple[str, tuple[int, ...]], list[tuple[Unit, xr.Dataset]]] = {}
     for unit, data in committed:
@@ -90,7 +92,8 @@ def contexts(committed: Committed, known: Text) -> list[Contexts]:
         if (len(seeds), len(group)) > _size(chosen.get(model, [])):
             chosen[model] = group
     return [
-        _contexts(sorted(chosen[model], key=lambda pair: pair[0].step), known) for model in sorted(chosen, key=natural)
+        _contexts(sorted(chosen[model], key=lambda pair: pair[0].step), known)
+        for model in sorted(chosen, key=natural)
     ]
 
 
@@ -102,7 +105,9 @@ def _contexts(group: list, known: Text) -> Contexts:
     units, data = zip(*group, strict=True)
     shape = (known.index.shape[0], known.index.shape[1] - 1)
     for unit, one in group:
-        if one["kl_token"].shape != shape or not np.array_equal(one["window_document"].values, known.document):
+        if one["kl_token"].shape != shape or not np.array_equal(
+            one["window_document"].values, known.document
+        ):
             raise InputError(
                 f"{unit} on {one['kl_token'].shape} predictions, text features of {shape}",
                 expected="features of the very windows that divergence was measured on",

@@ -1,6 +1,8 @@
-"""Committed results to curves over training steps, with errors: what figures and tables are made of.
+"""Committed results to curves over training steps, with errors: what figures and tables are made
+of.
 
-Axes: K steps (ascending), S seeds, G documents, M matrices, N bins, C chains, T draws. Units are those of the measure.
+Axes: K steps (ascending), S seeds, G documents, M matrices, N bins, C chains, T draws. Units are
+those of the measure.
 """
 
 import itertools
@@ -47,10 +49,14 @@ class Divergence:
     steps: np.ndarray  # [K]
     kl: np.ndarray  # [K, S, S, G]
     tokens: np.ndarray  # [G], the weights of the documents
-    per_seed: dict[str, np.ndarray]  # surprisal, entropy, kl_uniform, kl_unigram: [K, S], mean over tokens
+    per_seed: dict[
+        str, np.ndarray
+    ]  # surprisal, entropy, kl_uniform, kl_unigram: [K, S], mean over tokens
     token_quantiles: np.ndarray  # [K, QUANTILES] of the pair-mean KL of single tokens
     max_logit: np.ndarray  # [K], the largest |logit| of any seed
-    token_moments: np.ndarray | None = None  # [K, 2], mean and standard deviation over tokens of the same
+    token_moments: np.ndarray | None = (
+        None  # [K, 2], mean and standard deviation over tokens of the same
+    )
     js: np.ndarray | None = None  # [K, S, S, G], Jensen-Shannon; None where it was not measured
     learning_rate: np.ndarray | None = None  # [K]
     parameters: float | None = None  # numbers in the model
@@ -58,7 +64,8 @@ class Divergence:
 
 @dataclass(frozen=True, kw_only=True)
 class Llc:
-    """Local learning coefficients of one model: the estimates, what says whether to believe them, the last chains."""
+    """Local learning coefficients of one model: the estimates, what says whether to believe them,
+    the last chains."""
 
     estimate: Curve
     chain_loss: Curve
@@ -80,7 +87,11 @@ class Llc:
     def loss_share(self) -> verdict.LossShare | None:
         """How much of the curve is the loss curve again; None under three checkpoints."""
         llcs, losses = self.estimate.value, self.init_loss.value
-        return verdict.explained_by_loss(llcs, losses, self.settings["nbeta"]) if len(llcs) > 2 else None
+        return (
+            verdict.explained_by_loss(llcs, losses, self.settings["nbeta"])
+            if len(llcs) > 2
+            else None
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +112,14 @@ class Weights:
 def natural(model: str) -> tuple:
     """Sort key by size: 70m before 1.4b, nano-32 before nano-64."""
     unit = {"k": 1e3, "m": 1e6, "b": 1e9}
-    sized = [float(number) * unit[suffix] for number, suffix in re.findall(r"(\d+(?:\.\d+)?)([kmb])\b", model.lower())]
-    parts = [(0, float(p), "") if p[:1].isdigit() else (1, 0.0, p) for p in re.findall(r"\d+(?:\.\d+)?|\D+", model)]
+    sized = [
+        float(number) * unit[suffix]
+        for number, suffix in re.findall(r"(\d+(?:\.\d+)?)([kmb])\b", model.lower())
+    ]
+    parts = [
+        (0, float(p), "") if p[:1].isdigit() else (1, 0.0, p)
+        for p in re.findall(r"\d+(?:\.\d+)?|\D+", model)
+    ]
     return (sized or [0.0], parts)
 
 
@@ -112,7 +129,8 @@ def divergences(committed: Iterable[tuple[Unit, xr.Dataset]]) -> list[Divergence
     for unit, data in committed:
         groups.setdefault(unit.model, {}).setdefault(unit.seeds, []).append((unit, data))
     chosen = [
-        max(groups[model].values(), key=lambda g: (len(g[0][0].seeds), len(g))) for model in sorted(groups, key=natural)
+        max(groups[model].values(), key=lambda g: (len(g[0][0].seeds), len(g)))
+        for model in sorted(groups, key=natural)
     ]
     return [_divergence(sorted(group, key=lambda pair: pair[0].step)) for group in chosen]
 
@@ -149,15 +167,20 @@ def _everywhere(data, name: str) -> np.ndarray | None:
 
 
 def seed_kl(found: Divergence) -> Curve:
-    """Seed-pair KL with its 95 % interval over seeds, documents held fixed; without one under three seeds."""
-    mean = [clustered_mean(_pair_mean(kl), np.arange(len(found.tokens)), found.tokens)[0] for kl in found.kl]
+    """Seed-pair KL with its 95 % interval over seeds, documents held fixed; without one under three
+    seeds."""
+    mean = [
+        clustered_mean(_pair_mean(kl), np.arange(len(found.tokens)), found.tokens)[0]
+        for kl in found.kl
+    ]
     limits = np.array([_seed_limits(kl, found.tokens) for kl in found.kl])
     rests_on = f"95 % interval over {len(found.seeds)} seeds" if np.isfinite(limits).any() else ""
     return _curve(found.model, found.steps, mean, limits[:, 0], limits[:, 1], rests_on)
 
 
 def kl_rise(found: Divergence) -> tuple[float, float, float]:
-    """Rise of the seed-pair KL from its lowest step to the last, its error (NaN under three seeds), the lowest step."""
+    """Rise of the seed-pair KL from its lowest step to the last, its error (NaN under three seeds),
+    the lowest step."""
     curve = seed_kl(found)
     lowest = int(np.argmin(curve.value))
     try:
@@ -178,8 +201,8 @@ def over_seeds(found: Divergence, name: str) -> Curve:
 def scalars(committed: Committed, name: str, error: str | None) -> list[Curve]:
     """A scalar measured one seed at a time, models by size.
 
-    With two or more seeds at every step the errors are standard errors over seeds; with a single one, the estimator's
-    own, `error` (none if that is None).
+    With two or more seeds at every step the errors are standard errors over seeds; with a single
+    one, the estimator's own, `error` (none if that is None).
     """
     return [_scalar(model, list(group), name, error) for model, group in _by_model(committed)]
 
@@ -195,7 +218,10 @@ def weights(committed: Committed) -> list[Weights]:
 
 
 def _by_model(committed: Committed):
-    ordered = sorted(committed, key=lambda pair: (natural(pair[0].model), pair[0].model, pair[0].step, pair[0].seeds))
+    ordered = sorted(
+        committed,
+        key=lambda pair: (natural(pair[0].model), pair[0].model, pair[0].step, pair[0].seeds),
+    )
     return itertools.groupby(ordered, key=lambda pair: pair[0].model)
 
 
@@ -204,7 +230,9 @@ def _by_step(group: list) -> dict[int, list]:
     return {step: [data for _, data in pairs] for step, pairs in steps}
 
 
-def _scalar(model: str, group: list, name: str, error: str | None, matrix: str | None = None) -> Curve:
+def _scalar(
+    model: str, group: list, name: str, error: str | None, matrix: str | None = None
+) -> Curve:
     def take(data, key):
         return float(data[key] if matrix is None else data[key].sel(matrix=matrix))
 
@@ -212,18 +240,26 @@ def _scalar(model: str, group: list, name: str, error: str | None, matrix: str |
     counts = {len(found) for found in steps.values()}
     values = [[take(data, name) for data in found] for found in steps.values()]
     own = [take(found[0], error) if error else np.nan for found in steps.values()]
-    pairs = [mean_over_seeds(row) if len(row) > 1 else (row[0], sem) for row, sem in zip(values, own, strict=True)]
+    pairs = [
+        mean_over_seeds(row) if len(row) > 1 else (row[0], sem)
+        for row, sem in zip(values, own, strict=True)
+    ]
     value, sem = np.array(pairs).T
     if min(counts) > 1:
         rests_on = f"± standard error over {_range(counts)} seeds"
     else:
         rests_on = "± the estimator's own error, one seed" if error and max(counts) == 1 else ""
-        rests_on = rests_on or (f"± standard error over up to {max(counts)} seeds" if max(counts) > 1 else "")
+        rests_on = rests_on or (
+            f"± standard error over up to {max(counts)} seeds" if max(counts) > 1 else ""
+        )
     return _curve(model, list(steps), value, value - sem, value + sem, rests_on)
 
 
 def _llc(model: str, group: list) -> Llc:
-    group = [(unit, data.assign(error=np.hypot(data["sem"], data.get("shared_sem", 0.0)))) for unit, data in group]
+    group = [
+        (unit, data.assign(error=np.hypot(data["sem"], data.get("shared_sem", 0.0))))
+        for unit, data in group
+    ]
     steps = _by_step(group)
     last = list(steps.values())[-1][0]
     return Llc(
@@ -233,7 +269,9 @@ def _llc(model: str, group: list) -> Llc:
         trivial_loss=float(last["trivial_loss"]),
         pull_share=_scalar(model, group, "localization_share", None),
         verdicts=tuple(tuple(data.attrs["verdict"] for data in found) for found in steps.values()),
-        warnings=tuple(word for found in steps.values() for data in found for word in _warnings(data)),
+        warnings=tuple(
+            word for found in steps.values() for data in found for word in _warnings(data)
+        ),
         sentences=tuple(found[0].attrs.get("sentence", "") for found in steps.values()),
         settings={name: float(last[name]) for name in ("nbeta", "localization", "step_size")},
         running=_running(last),
@@ -254,10 +292,18 @@ def _running(data: xr.Dataset) -> np.ndarray:
 
 def _weights(model: str, group: list) -> Weights:
     steps, first = _by_step(group), group[0][1]
-    names, center = [str(name) for name in first["matrix"].values], first["center"].values.astype(np.float64)
-    counts = np.stack([sum(d["counts"].values.astype(np.int64) for d in found) for found in steps.values()])  # [K,M,N]
+    names, center = (
+        [str(name) for name in first["matrix"].values],
+        first["center"].values.astype(np.float64),
+    )
+    counts = np.stack(
+        [sum(d["counts"].values.astype(np.int64) for d in found) for found in steps.values()]
+    )  # [K,M,N]
     beyond = np.stack(
-        [sum((d["below"] + d["above"]).values.astype(np.int64) for d in found) for found in steps.values()]
+        [
+            sum((d["below"] + d["above"]).values.astype(np.int64) for d in found)
+            for found in steps.values()
+        ]
     )
     total = counts.sum(-1) + beyond
     density = counts / total[..., None] / (center[1] - center[0])
@@ -270,12 +316,15 @@ def _weights(model: str, group: list) -> Weights:
         outside=float((beyond / total).max()),
         sd={name: _scalar(model, group, "sd", None, name) for name in names},
         width={name: _scalar(model, _with_width(group), "width", None, name) for name in names},
-        excess_kurtosis={name: _scalar(model, group, "excess_kurtosis", None, name) for name in names},
+        excess_kurtosis={
+            name: _scalar(model, group, "excess_kurtosis", None, name) for name in names
+        },
     )
 
 
 def _with_width(group: list) -> list:
-    """Each data set with sd divided by that of its own seed's first step: what seeds share of it cancels."""
+    """Each data set with sd divided by that of its own seed's first step: what seeds share of it
+    cancels."""
     first = {}
     for unit, data in group:
         first.setdefault(unit.seeds, data["sd"])
@@ -285,7 +334,9 @@ def _with_width(group: list) -> list:
 def _curve(model: str, steps, value, low, high, rests_on: str) -> Curve:
     numbers = (np.asarray(x, np.float64) for x in (value, low, high))
     value, low, high = numbers
-    return Curve(model=model, steps=np.asarray(steps), value=value, low=low, high=high, rests_on=rests_on)
+    return Curve(
+        model=model, steps=np.asarray(steps), value=value, low=low, high=high, rests_on=rests_on
+    )
 
 
 def _pair_mean(kl: np.ndarray) -> np.ndarray:

@@ -22,7 +22,8 @@ _ERRORS = {"largest": "largest_error"}
 
 @dataclass(frozen=True, kw_only=True)
 class Hessians:
-    """Curvature of one model's first seed. Curves lack checkpoints at which they were not measured."""
+    """Curvature of one model's first seed. Curves lack checkpoints at which they were not
+    measured."""
 
     model: str
     seed: int
@@ -33,7 +34,9 @@ class Hessians:
     part_sem: np.ndarray  # [K,M]
     partition: bool  # whether the parts sum to the whole
     block: str  # names of the parts whose block of the Hessian all this is of; "" for the whole
-    sharpness: np.ndarray  # [K], learning rate times largest eigenvalue over 2; NaN where no rate is known
+    sharpness: (
+        np.ndarray
+    )  # [K], learning rate times largest eigenvalue over 2; NaN where no rate is known
     llc: Curve | None  # of the same seed, at the same checkpoints; None where it was not measured
     agreement: dict[str, RankCorrelation]  # with the LLC, by a key of NAMES
 
@@ -47,7 +50,10 @@ def hessians(committed: Committed, llc: Committed = ()) -> list[Hessians]:
 def _hessians(model: str, committed: list, llc: list) -> Hessians:
     seed = min(unit.seeds for unit, _ in committed if unit.model == model)
     pairs, estimates = (
-        sorted((pair for pair in found if (pair[0].model, pair[0].seeds) == (model, seed)), key=lambda p: p[0].step)
+        sorted(
+            (pair for pair in found if (pair[0].model, pair[0].seeds) == (model, seed)),
+            key=lambda p: p[0].step,
+        )
         for found in (committed, llc)
     )
     steps, data = np.array([unit.step for unit, _ in pairs]), [one for _, one in pairs]
@@ -56,7 +62,9 @@ def _hessians(model: str, committed: list, llc: list) -> Hessians:
         if all(name in one for one in data):
             (found[name],) = curves.scalars(pairs, name, _ERRORS.get(name, f"{name}_sem"))
     named = all("part_trace" in one for one in data)
-    by_part = np.stack([one["part_trace"].values for one in data]) if named else np.zeros((len(data), 0))
+    by_part = (
+        np.stack([one["part_trace"].values for one in data]) if named else np.zeros((len(data), 0))
+    )
     whole = np.array([float(one["trace"]) for one in data])
     rate = [float(one["learning_rate"]) if "learning_rate" in one else np.nan for one in data]
     beside = _beside(estimates, steps)
@@ -67,12 +75,20 @@ def _hessians(model: str, committed: list, llc: list) -> Hessians:
         curves=found,
         parts=tuple(map(str, data[0]["part"].values)) if named else (),
         part_trace=by_part,
-        part_sem=np.stack([one["part_trace_sem"].values for one in data]) if named else np.zeros((len(data), 0)),
-        partition=bool(np.allclose(by_part.sum(1), whole, rtol=1e-3, atol=1e-3 * float(np.abs(by_part).sum(1).max()))),
+        part_sem=np.stack([one["part_trace_sem"].values for one in data])
+        if named
+        else np.zeros((len(data), 0)),
+        partition=bool(
+            np.allclose(
+                by_part.sum(1), whole, rtol=1e-3, atol=1e-3 * float(np.abs(by_part).sum(1).max())
+            )
+        ),
         block=data[0].attrs.get("block", ""),
         sharpness=np.array(rate) * np.array([float(one["largest"]) for one in data]) / 2,
         llc=beside,
-        agreement={} if beside is None else {name: _agreement(beside, curve) for name, curve in found.items()},
+        agreement={}
+        if beside is None
+        else {name: _agreement(beside, curve) for name, curve in found.items()},
     )
 
 
@@ -85,7 +101,8 @@ def _beside(estimates: list, steps: np.ndarray) -> Curve | None:
 
 
 def _agreement(llc: Curve, curve: Curve) -> RankCorrelation:
-    """Over the checkpoints at which both are finite: a chain may have diverged, and zeros have no effective rank."""
+    """Over the checkpoints at which both are finite: a chain may have diverged, and zeros have no
+    effective rank."""
     both = np.isfinite(llc.value) & np.isfinite(curve.value)
     if both.sum() < 3:
         return RankCorrelation(rho=np.nan, low=np.nan, high=np.nan, count=int(both.sum()))

@@ -1,9 +1,10 @@
 """Delete-one jackknives of the seed-pair divergence, and limits on the log scale made from them.
 
-theta = mean over ordered pairs of seeds i != j, and over documents weighted by their tokens, of KL(i || j): a
-U-statistic of degree two in seeds and a ratio mean in documents.
+theta = mean over ordered pairs of seeds i != j, and over documents weighted by their tokens, of
+KL(i || j): a U-statistic of degree two in seeds and a ratio mean in documents.
 
-Axes: S seeds, G documents, n units of one kind; "..." any leading axes, such as steps. kl has zeros on its diagonal.
+Axes: S seeds, G documents, n units of one kind; "..." any leading axes, such as steps. kl has zeros
+on its diagonal.
 """
 
 from typing import NamedTuple
@@ -15,7 +16,8 @@ from dynamics.errors import InputError
 
 
 class Source(NamedTuple):
-    """One independent source of error of ln theta: its variance, third cumulant and degrees of freedom."""
+    """One independent source of error of ln theta: its variance, third cumulant and degrees of
+    freedom."""
 
     variance: float
     third: float
@@ -52,7 +54,8 @@ def without_each_document(kl: np.ndarray, weights: np.ndarray) -> np.ndarray:
 
 
 def influence(without_each: np.ndarray) -> np.ndarray:
-    """What each unit adds to the estimate's error, [..., n]: the sum of squares is the jackknife variance."""
+    """What each unit adds to the estimate's error, [..., n]: the sum of squares is the jackknife
+    variance."""
     n = without_each.shape[-1]
     return (without_each.mean(-1, keepdims=True) - without_each) * np.sqrt((n - 1) / n)
 
@@ -68,25 +71,30 @@ def document_source(kl: np.ndarray, weights: np.ndarray) -> Source:
 def _log_source(without_each: np.ndarray) -> Source:
     """Variance and third cumulant of ln theta from its delete-one values [n].
 
-    The third cumulant is freed of its bias towards zero, n / (n - 2) beside the n / (n - 1) that the influences carry;
-    of two degrees of freedom nothing more can be asked.
+    The third cumulant is freed of its bias towards zero, n / (n - 2) beside the n / (n - 1) that
+    the influences carry; of two degrees of freedom nothing more can be asked.
     """
     if not (without_each > 0).all():
-        raise InputError("a mean divergence that is zero or negative", expected="theta > 0, also without any one unit")
+        raise InputError(
+            "a mean divergence that is zero or negative",
+            expected="theta > 0, also without any one unit",
+        )
     each, n = influence(np.log(without_each)), len(without_each)
     unbiased = n / (n - 2) if n > 3 else 1.0
     return Source(float((each**2).sum()), float((each**3).sum() * unbiased), n - 1)
 
 
 def less_pair_noise(source: Source, kl: np.ndarray, weights: np.ndarray) -> Source:
-    """`source` of seeds, less what the jackknife counts twice of noise that belongs to pairs and not to seeds.
+    """`source` of seeds, less what the jackknife counts twice of noise that belongs to pairs and
+    not to seeds.
 
-    With y_ij = theta + a_i + a_j + e_ij (i < j) the mean has the variance 4 var(a) / S + 2 var(e) / (S (S - 1)), while
-    the jackknife's expectation is 4 (var(a) + var(e) / (S - 2)) / S (Efron & Stein 1981). Where the e are all there is
-    (F = MS_seeds / MS_pairs is near 1) that is up to S / (2 (S - 1)) of it too much. The excess is taken off by
-    F^-3, and in the share (S - 3) / (S - 1) that the residual has of all degrees of freedom: F is estimated, and a full
-    subtraction would cover too little where the a are there and a chance F is small. Under four seeds the residual has
-    no degree of freedom, and nothing is taken off.
+    With y_ij = theta + a_i + a_j + e_ij (i < j) the mean has the variance 4 var(a) / S + 2 var(e) /
+    (S (S - 1)), while the jackknife's expectation is 4 (var(a) + var(e) / (S - 2)) / S (Efron &
+    Stein 1981). Where the e are all there is (F = MS_seeds / MS_pairs is near 1) that is up to S /
+    (2 (S - 1)) of it too much. The excess is taken off by F^-3, and in the share (S - 3) / (S - 1)
+    that the residual has of all degrees of freedom: F is estimated, and a full subtraction would
+    cover too little where the a are there and a chance F is small. Under four seeds the residual
+    has no degree of freedom, and nothing is taken off.
     """
     seeds = len(kl)
     if seeds < 4 or source.variance == 0:
@@ -104,7 +112,8 @@ def less_pair_noise(source: Source, kl: np.ndarray, weights: np.ndarray) -> Sour
 
 
 def interaction_variance(kl: np.ndarray, weights: np.ndarray) -> float:
-    """Variance of ln theta from effects c_ig of one seed on one document: both jackknives have it in them."""
+    """Variance of ln theta from effects c_ig of one seed on one document: both jackknives have it
+    in them."""
     seeds, documents, share = len(kl), len(weights), weights / weights.sum()
     mean = (kl.sum(0) + kl.sum(1)) / (2 * (seeds - 1))  # [S, G], of each seed with the others
     effect = (seeds - 1) / (seeds - 2) * (mean - mean.mean(0))
@@ -114,12 +123,13 @@ def interaction_variance(kl: np.ndarray, weights: np.ndarray) -> float:
 
 
 def log_limits(mean: float, sources: list[Source], level: float) -> tuple[float, float, float]:
-    """Limits of theta > 0 from the summed errors of ln theta, and its standard error: (low, high, sem).
+    """Limits of theta > 0 from the summed errors of ln theta, and its standard error: (low, high,
+    sem).
 
-    Student's t is corrected for skewness. Of several sources, t^2 is three quarters that on Satterthwaite's (1946)
-    degrees of freedom and one quarter the mean of each source's own t^2 by its share of the variance (Graybill & Wang
-    1980). The first alone is short where a source of two degrees of freedom looks small by chance (.90-.93 at three
-    seeds), the second alone long.
+    Student's t is corrected for skewness. Of several sources, t^2 is three quarters that on
+    Satterthwaite's (1946) degrees of freedom and one quarter the mean of each source's own t^2 by
+    its share of the variance (Graybill & Wang 1980). The first alone is short where a source of two
+    degrees of freedom looks small by chance (.90-.93 at three seeds), the second alone long.
     """
     variance = sum(s.variance for s in sources)
     if variance == 0:
@@ -133,10 +143,12 @@ def log_limits(mean: float, sources: list[Source], level: float) -> tuple[float,
 
 
 def _unskewed(t: float, skew: float) -> float:
-    """The root T of T + skew (T^2 / 3 + 1/6) + skew^2 T^3 / 27 = t: a symmetric quantile t made one of a skewed mean's.
+    """The root T of T + skew (T^2 / 3 + 1/6) + skew^2 T^3 / 27 = t: a symmetric quantile t made one
+    of a skewed mean's.
 
-    Hall (1992), "On the removal of skewness by transformation", J. R. Statist. Soc. B 54: the cubic is monotone, and
-    (1 + skew T / 3)^3 completes it. `skew` is that of the mean, skewness / sqrt(n).
+    Hall (1992), "On the removal of skewness by transformation", J. R. Statist. Soc. B 54: the cubic
+    is monotone, and (1 + skew T / 3)^3 completes it. `skew` is that of the mean, skewness /
+    sqrt(n).
     """
     t = t - skew / 6
     return 3 * (np.cbrt(1 + skew * t) - 1) / skew if abs(skew) > 1e-6 else t

@@ -30,8 +30,12 @@ class KnownTruth:
     variance: np.ndarray  # [K] and what each has alone; they sum to it
     entropy: tuple[float, float]  # of the truth on these windows, and its error over windows
     truth_unigram: float  # KL(truth || unigram)
-    rises: tuple[int, ...]  # indices k at which seeds drew apart, by two errors, since k-1 and came nearer to the truth
-    gap: np.ndarray = field(repr=False)  # [K,2]: (loss - true loss) - KL(truth || model), and its error over windows
+    rises: tuple[
+        int, ...
+    ]  # indices k at which seeds drew apart, by two errors, since k-1 and came nearer to the truth
+    gap: np.ndarray = field(
+        repr=False
+    )  # [K,2]: (loss - true loss) - KL(truth || model), and its error over windows
 
     @property
     def unigram_step(self) -> int:
@@ -40,7 +44,8 @@ class KnownTruth:
 
     @property
     def beats_unigram(self) -> int | None:
-        """The first step at which the seeds are nearer to the truth than the tokens' frequencies are."""
+        """The first step at which the seeds are nearer to the truth than the tokens' frequencies
+        are."""
         nearer = self.to_truth.value < self.truth_unigram
         return int(self.steps[np.argmax(nearer)]) if nearer.any() else None
 
@@ -50,7 +55,10 @@ def known_truths(committed: curves.Committed) -> list[KnownTruth]:
     groups: dict[str, dict[tuple[int, ...], list]] = {}
     for unit, data in committed:
         groups.setdefault(unit.model, {}).setdefault(unit.seeds, []).append((unit, data))
-    chosen = [max(groups[m].values(), key=lambda g: (len(g[0][0].seeds), len(g))) for m in _by_size(groups)]
+    chosen = [
+        max(groups[m].values(), key=lambda g: (len(g[0][0].seeds), len(g)))
+        for m in _by_size(groups)
+    ]
     return [_known_truth(sorted(group, key=lambda pair: pair[0].step)) for group in chosen]
 
 
@@ -64,7 +72,9 @@ def _known_truth(group: Sequence) -> KnownTruth:
     weights = first["tokens"].values.astype(np.float64)
 
     def over_seeds(name: str) -> Curve:
-        return seed_curve(model, steps, np.stack([d[name].values @ weights / weights.sum() for d in data]))
+        return seed_curve(
+            model, steps, np.stack([d[name].values @ weights / weights.sum() for d in data])
+        )
 
     pairs, to_truth = [d["kl"].values for d in data], over_seeds("truth_model")
     true_entropy = first["true_entropy"].values
@@ -80,10 +90,15 @@ def _known_truth(group: Sequence) -> KnownTruth:
         loss=over_seeds("surprisal"),
         common=np.array([float(d["common"].mean()) for d in data]),
         variance=np.array([float(d["variance"].mean()) for d in data]),
-        entropy=(float(true_entropy.mean()), float(true_entropy.std(ddof=1) / np.sqrt(count)) if count > 1 else np.nan),
+        entropy=(
+            float(true_entropy.mean()),
+            float(true_entropy.std(ddof=1) / np.sqrt(count)) if count > 1 else np.nan,
+        ),
         truth_unigram=float(first["truth_unigram"].mean()),
         rises=tuple(
-            k for k in range(1, len(steps)) if _apart(pairs, weights, k) and np.diff(to_truth.value)[k - 1] < 0
+            k
+            for k in range(1, len(steps))
+            if _apart(pairs, weights, k) and np.diff(to_truth.value)[k - 1] < 0
         ),
         gap=np.array([_gap(d) for d in data]),
     )
@@ -98,7 +113,12 @@ def _apart(pairs: Sequence[np.ndarray], weights: np.ndarray, k: int) -> bool:
 
 
 def _gap(data) -> tuple[float, float]:
-    """Excess loss less divergence, and its error: the two agree where targets are drawn from the truth."""
-    excess = data["surprisal"].values.mean(0) - data["true_surprisal"].values - data["truth_model"].values.mean(0)
+    """Excess loss less divergence, and its error: the two agree where targets are drawn from the
+    truth."""
+    excess = (
+        data["surprisal"].values.mean(0)
+        - data["true_surprisal"].values
+        - data["truth_model"].values.mean(0)
+    )
     count = len(excess)
     return float(excess.mean()), float(excess.std(ddof=1) / np.sqrt(count)) if count > 1 else np.nan

@@ -22,15 +22,18 @@ class SeedEffect(NamedTuple):
 
 
 def seed_effects(kl: np.ndarray, weights: np.ndarray) -> tuple[SeedEffect, ...]:
-    """Of every seed: theta without it, how far it is, and whether it is apart. kl [S, S, G] in nats, weights [G].
+    """Of every seed: theta without it, how far it is, and whether it is apart. kl [S, S, G] in
+    nats, weights [G].
 
-    m_i is the median over the other seeds of ln KL (both directions' mean), which no single other seed moves. Seed i is
-    flagged if exp(m_i) is more than 1.5 times the median of the others' and m_i lies more than 3 robust standard
-    deviations (1.48 MAD, and 0.1 besides) above it. Of four seeds or more; three cannot say which of them is apart.
+    m_i is the median over the other seeds of ln KL (both directions' mean), which no single other
+    seed moves. Seed i is flagged if exp(m_i) is more than 1.5 times the median of the others' and
+    m_i lies more than 3 robust standard deviations (1.48 MAD, and 0.1 besides) above it. Of four
+    seeds or more; three cannot say which of them is apart.
 
-    No coverage is promised: a flag is a reason to look. Of 5 to 10 seeds that are alike (many dimensions, noise of
-    pairs, scales that differ by 20 %) a set has a false flag in at most .05; a seed three times as far away is found
-    in .87 or more. Where seeds are normal points of a plane a far one is ordinary, and a set in three or more has one.
+    No coverage is promised: a flag is a reason to look. Of 5 to 10 seeds that are alike (many
+    dimensions, noise of pairs, scales that differ by 20 %) a set has a false flag in at most .05; a
+    seed three times as far away is found in .87 or more. Where seeds are normal points of a plane a
+    far one is ordinary, and a set in three or more has one.
     """
     kl = np.where(np.eye(len(kl), dtype=bool)[..., None], 0.0, np.asarray(kl, np.float64))
     pairs = kl @ weights / np.sum(weights)
@@ -39,7 +42,9 @@ def seed_effects(kl: np.ndarray, weights: np.ndarray) -> tuple[SeedEffect, ...]:
     middle = np.median(np.log(np.maximum(rows, 1e-300)), axis=1)
     without = jackknife.without_each_seed(kl, weights) if len(kl) > 2 else np.full(len(kl), np.nan)
     return tuple(
-        SeedEffect(float(without[i]), float(rows[i].mean()), *_apart(middle[i], np.delete(middle, i)))
+        SeedEffect(
+            float(without[i]), float(rows[i].mean()), *_apart(middle[i], np.delete(middle, i))
+        )
         for i in range(len(kl))
     )
 

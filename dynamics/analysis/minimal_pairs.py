@@ -1,9 +1,11 @@
-"""The measure "minimal_pairs" over training: how far seeds are apart in which sentence is better, and how often right.
+"""The measure "minimal_pairs" over training: how far seeds are apart in which sentence is better,
+and how often right.
 
-Axes: K steps (ascending), S seeds, N pairs, Q tasks, R phenomena. Divergences in nats, of a distribution over the two
-sentences of a pair.
+Axes: K steps (ascending), S seeds, N pairs, Q tasks, R phenomena. Divergences in nats, of a
+distribution over the two sentences of a pair.
 
-Pairs of a task are alike, so tasks take the place that documents have for text: errors over pairs rest on them.
+Pairs of a task are alike, so tasks take the place that documents have for text: errors over pairs
+rest on them.
 """
 
 from collections.abc import Sequence
@@ -29,7 +31,9 @@ class Judgements:
     terms: tuple[str, ...]  # [Q], the phenomenon of each, "" where the file does not say
     sizes: np.ndarray  # [Q], pairs of each task
     kl: np.ndarray  # [K,S,S,Q], mean over a task's pairs
-    accuracy: np.ndarray  # [K,S,Q], share of pairs whose good sentence is the likelier; a tie is half
+    accuracy: (
+        np.ndarray
+    )  # [K,S,Q], share of pairs whose good sentence is the likelier; a tie is half
 
 
 def judgements(committed: Committed) -> list[Judgements]:
@@ -68,22 +72,34 @@ def seed_kl(found: Judgements) -> Curve:
     limits = np.array([_limits(kl, found.sizes) for kl in found.kl])
     rests_on = f"95 % interval over {len(found.seeds)} seeds" if np.isfinite(limits).any() else ""
     low, high = limits.T
-    return Curve(model=found.model, steps=found.steps, value=value, low=low, high=high, rests_on=rests_on)
+    return Curve(
+        model=found.model, steps=found.steps, value=value, low=low, high=high, rests_on=rests_on
+    )
 
 
 def accuracy(found: Judgements) -> Curve:
-    """Share of pairs judged right, mean over seeds, with the standard error over tasks: .5 for a guess."""
-    pairs = [clustered_mean(row.mean(0), np.arange(len(found.sizes)), found.sizes) for row in found.accuracy]
+    """Share of pairs judged right, mean over seeds, with the standard error over tasks: .5 for a
+    guess."""
+    pairs = [
+        clustered_mean(row.mean(0), np.arange(len(found.sizes)), found.sizes)
+        for row in found.accuracy
+    ]
     value, sem = np.array([(mean, error) for mean, error, _ in pairs]).T
     rests_on = f"± standard error over {len(found.sizes)} tasks" if np.isfinite(sem).any() else ""
     return Curve(
-        model=found.model, steps=found.steps, value=value, low=value - sem, high=value + sem, rests_on=rests_on
+        model=found.model,
+        steps=found.steps,
+        value=value,
+        low=value - sem,
+        high=value + sem,
+        rests_on=rests_on,
     )
 
 
 @dataclass(frozen=True, kw_only=True)
 class Phenomena:
-    """Judgements by phenomenon, or by task where the file names none; the most divergent at the last step first."""
+    """Judgements by phenomenon, or by task where the file names none; the most divergent at the
+    last step first."""
 
     names: tuple[str, ...]  # R
     sizes: np.ndarray  # [R], pairs of each
@@ -93,18 +109,29 @@ class Phenomena:
 
 def phenomena(found: Judgements) -> Phenomena:
     """Tasks pooled by phenomenon, each pair counted once."""
-    labels = np.array([(term or task).replace("_", " ") for term, task in zip(found.terms, found.tasks, strict=True)])
+    labels = np.array(
+        [
+            (term or task).replace("_", " ")
+            for term, task in zip(found.terms, found.tasks, strict=True)
+        ]
+    )
     names = np.unique(labels)
     share = np.array([np.where(labels == name, found.sizes, 0.0) for name in names])  # [R,Q]
     sizes = share.sum(1)
     kl = np.stack([_of_pairs(one) for one in found.kl]) @ (share / sizes[:, None]).T
     right = found.accuracy.mean(1) @ (share / sizes[:, None]).T
     order = np.argsort(-kl[-1], kind="stable")
-    return Phenomena(names=tuple(names[order].tolist()), sizes=sizes[order], kl=kl[:, order], accuracy=right[:, order])
+    return Phenomena(
+        names=tuple(names[order].tolist()),
+        sizes=sizes[order],
+        kl=kl[:, order],
+        accuracy=right[:, order],
+    )
 
 
 def extremes(found: Judgements, count: int = 5) -> tuple[Sequence[str], Sequence[str]]:
-    """The tasks on which seeds are farthest apart at the last step, and those on which they agree most."""
+    """The tasks on which seeds are farthest apart at the last step, and those on which they agree
+    most."""
     order = np.argsort(-_of_pairs(found.kl[-1]), kind="stable")
     count = min(count, len(order) // 2)
     return [found.tasks[q] for q in order[:count]], [found.tasks[q] for q in order[::-1][:count]]

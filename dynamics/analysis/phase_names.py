@@ -1,7 +1,8 @@
-"""What a straight piece of the divergence's curve is called: the four phases of the paper, and what else there may be.
+"""What a straight piece of the divergence's curve is called: the four phases of the paper, and what
+else there may be.
 
-"Convergence and Divergence of Language Models under Different Random Seeds", section 4. Where fewer than four pieces
-are seen, those are named that are there.
+"Convergence and Divergence of Language Models under Different Random Seeds", section 4. Where fewer
+than four pieces are seen, those are named that are there.
 
 Axes: K steps, M bends.
 """
@@ -14,14 +15,17 @@ NAMES = ("uniform", "sharp convergence", "sharp divergence", "slow reconvergence
 def names_of(slopes: np.ndarray, limits: np.ndarray, gentle: float, from_start: bool) -> list[str]:
     """A name for every piece, by the sign of its slope [M+1] and what came before it.
 
-    `limits` [2, M+1] are the slopes' intervals: a piece that may as well be level is one. With `from_start` the steps
-    begin at 0 or 1, and a first piece whose slope is less than `gentle` is the uniform phase.
+    `limits` [2, M+1] are the slopes' intervals: a piece that may as well be level is one. With
+    `from_start` the steps begin at 0 or 1, and a first piece whose slope is less than `gentle` is
+    the uniform phase.
     """
     low, high = limits
     names: list[str] = []
     for at, slope in enumerate(slopes):
         first_and_gentle = at == 0 and from_start and abs(slope) < gentle
-        rises = [previous for previous, name in zip(slopes, names, strict=False) if "divergence" in name]
+        rises = [
+            previous for previous, name in zip(slopes, names, strict=False) if "divergence" in name
+        ]
         if first_and_gentle:
             names.append("uniform")
         elif low[at] <= 0 <= high[at]:
@@ -32,7 +36,9 @@ def names_of(slopes: np.ndarray, limits: np.ndarray, gentle: float, from_start: 
             told = from_start or (slopes[at:] > 0).any()
             names.append("sharp convergence" if told else "convergence")
         else:
-            names.append("slow divergence" if rises and slope < max(rises) / 2 else "sharp divergence")
+            names.append(
+                "slow divergence" if rises and slope < max(rises) / 2 else "sharp divergence"
+            )
     return names
 
 

@@ -1,5 +1,5 @@
-"""All that is said of convergence by properties of tokens: the largest model's conditions, the regression over sizes,
-and the tokens at either end."""
+"""All that is said of convergence by properties of tokens: the largest model's conditions, the
+regression over sizes, and the tokens at either end."""
 
 from dataclasses import dataclass
 
@@ -46,7 +46,9 @@ def properties(convergence: Committed, text: Committed) -> Properties | None:
         num_seeds=len(largest.seeds),
         text=known,
         predicted=tuple(conditional.condition(largest, known, cut) for cut in cuts),
-        last_context=tuple(conditional.condition(largest, known, cut, "last context token") for cut in cuts),
+        last_context=tuple(
+            conditional.condition(largest, known, cut, "last context token") for cut in cuts
+        ),
         regression=fitted,
         tokens=tuple(token_table.tokens(largest, known)),
     )

@@ -1,14 +1,16 @@
 """What convergence depends on: one linear regression per step over every prediction of every model.
 
-Equation 6 of "Convergence and Divergence of Language Models under Different Random Seeds" (appendix D):
+Equation 6 of "Convergence and Divergence of Language Models under Different Random Seeds" (appendix
+D):
 
     conv = c + alpha ln freq(s_t) + beta[tag of s_t] + gamma[tag of s_{t-1}] + delta[model size]
 
-with conv = -KL in nats. As printed, without c, it is not identified: the indicators of each group sum to one. Here each
-group has a reference level whose coefficient is zero: the most frequent tag, the smallest model. Without tags the
-groups are content word, function word, no word. Errors are clustered by document (Liang & Zeger 1986) with the
-correction G / (G - 1) * (n - 1) / (n - C) and Student's t on G - 1: predictions of one text depend on each other, and
-so do those of two models of one token.
+with conv = -KL in nats. As printed, without c, it is not identified: the indicators of each group
+sum to one. Here each group has a reference level whose coefficient is zero: the most frequent tag,
+the smallest model. Without tags the groups are content word, function word, no word. Errors are
+clustered by document (Liang & Zeger 1986) with the correction G / (G - 1) * (n - 1) / (n - C) and
+Student's t on G - 1: predictions of one text depend on each other, and so do those of two models of
+one token.
 
 Axes: K steps, N predictions of one model, M models, n = M N, C columns, G documents.
 """
@@ -66,7 +68,8 @@ class Regression:
             raise InputError.unknown("coefficient", name, self.names)
         at = self.names.index(name)
         value, low, high = (
-            np.array([getattr(fit, field)[at] for fit in self.fits]) for field in ("value", "low", "high")
+            np.array([getattr(fit, field)[at] for fit in self.fits])
+            for field in ("value", "low", "high")
         )
         return value, low, high
 
@@ -80,7 +83,9 @@ def regression(found: Sequence[Contexts], known: Text) -> Regression:
         raise InputError("no model", expected="one or more")
     common = sorted(set.intersection(*(set(one.steps.tolist()) for one in found)))
     if not common:
-        raise InputError("models without a common step", expected="one step at which all were measured")
+        raise InputError(
+            "models without a common step", expected="one step at which all were measured"
+        )
     kept = predicted(known.count) > 0
     owners = np.tile(known.owners[kept], len(found))
     matrix = design(known, [one.model for one in found], kept)
@@ -102,9 +107,13 @@ def regression(found: Sequence[Contexts], known: Text) -> Regression:
 
 
 def design(known: Text, models: Sequence[str], kept: np.ndarray) -> Design:
-    """Columns of equation 6 for the predictions in `kept` [N] bool of every model, models one after the other."""
+    """Columns of equation 6 for the predictions in `kept` [N] bool of every model, models one after
+    the other."""
     levels, of = _tags(known)
-    groups = [("predicted token", levels, predicted(of)[kept]), ("last context token", levels, last_context(of)[kept])]
+    groups = [
+        ("predicted token", levels, predicted(of)[kept]),
+        ("last context token", levels, last_context(of)[kept]),
+    ]
     references, names, columns = {}, ["intercept", "ln frequency"], [np.ones(kept.sum())]
     columns.append(np.log(predicted(known.count)[kept]))
     for group, own, which in groups:
@@ -121,7 +130,8 @@ def design(known: Text, models: Sequence[str], kept: np.ndarray) -> Design:
 
 
 def identified(matrix: np.ndarray, names: Sequence[str], references: dict[str, str]) -> Design:
-    """Drops every column that lies in the span of those before it (a column of zeros does), by Gram-Schmidt."""
+    """Drops every column that lies in the span of those before it (a column of zeros does), by
+    Gram-Schmidt."""
     kept: list[int] = []
     basis = np.empty(matrix.shape, order="F")
     for k, column in enumerate(matrix.T):
@@ -142,14 +152,17 @@ def identified(matrix: np.ndarray, names: Sequence[str], references: dict[str, s
 
 
 def fit(matrix: np.ndarray, y: np.ndarray, clusters: np.ndarray, level: float = LEVEL) -> Fit:
-    """Least squares with errors clustered. [n, C], [n], [n]. Raises InputError on fewer than two clusters."""
+    """Least squares with errors clustered. [n, C], [n], [n]. Raises InputError on fewer than two
+    clusters."""
     from statsmodels.regression.linear_model import OLS
 
     _, group = np.unique(clusters, return_inverse=True)
     if group.max() < 1:
         raise InputError("one document", expected="two or more, for errors between documents")
     if len(y) <= matrix.shape[1]:
-        raise InputError(f"{len(y)} predictions and {matrix.shape[1]} coefficients", expected="more predictions")
+        raise InputError(
+            f"{len(y)} predictions and {matrix.shape[1]} coefficients", expected="more predictions"
+        )
     clustered = {"cov_type": "cluster", "cov_kwds": {"groups": group}, "use_t": True}
     found = OLS(np.asarray(y, np.float64), matrix).fit(method="qr", **clustered)
     low, high = found.conf_int(1 - level).T
@@ -157,7 +170,8 @@ def fit(matrix: np.ndarray, y: np.ndarray, clusters: np.ndarray, level: float = 
 
 
 def _tags(known: Text) -> tuple[tuple[str, ...], np.ndarray]:
-    """Levels, and the level of every token [W, T]: of a tagger's tags where it has more to say than word classes."""
+    """Levels, and the level of every token [W, T]: of a tagger's tags where it has more to say than
+    word classes."""
     if known.tagger == "closed":
         return WORD_CLASSES, np.where(known.word_class < 0, 2, known.word_class)
     return (*known.tag_names, "no tag"), np.where(known.tag < 0, len(known.tag_names), known.tag)

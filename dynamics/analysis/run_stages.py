@@ -1,4 +1,5 @@
-"""Stage boundaries of every single run in a store: one model, one seed, one curve. K checkpoints."""
+"""Stage boundaries of every single run in a store: one model, one seed, one curve. K
+checkpoints."""
 
 import itertools
 from collections.abc import Mapping
@@ -11,8 +12,8 @@ from dynamics.analysis.curves import Committed, Curve
 from dynamics.analysis.stages import Stages, find_stages
 from dynamics.errors import InputError
 
-# label -> measure, variable, its standard error. The error of an eigenvalue is that of the solver, which says nothing
-# of how far neighbouring checkpoints scatter: the rule estimates that.
+# label -> measure, variable, its standard error. The error of an eigenvalue is that of the solver,
+# which says nothing of how far neighbouring checkpoints scatter: the rule estimates that.
 CURVES = {
     "LLC": ("llc", "llc", "sem"),
     "Hessian trace": ("curvature", "trace", "trace_sem"),
@@ -48,7 +49,9 @@ def _runs(committed: Committed):
     def key(pair):
         return curves.natural(pair[0].model), pair[0].model, pair[0].seeds
 
-    single = sorted((pair for pair in committed if len(pair[0].seeds) == 1), key=lambda p: (*key(p), p[0].step))
+    single = sorted(
+        (pair for pair in committed if len(pair[0].seeds) == 1), key=lambda p: (*key(p), p[0].step)
+    )
     for (_, model, (seed,)), group in itertools.groupby(single, key=key):
         yield (model, seed), group
 
@@ -65,7 +68,9 @@ def _stages(group: list, model: str, seed: int, label: str) -> RunStages:
     sem = (curve.high - curve.low) / 2
     found, refusal = None, ""
     try:
-        found = find_stages(curve.steps, curve.value, sem if error and np.isfinite(sem).all() else None)
+        found = find_stages(
+            curve.steps, curve.value, sem if error and np.isfinite(sem).all() else None
+        )
     except InputError as problem:
         refusal = str(problem).removeprefix("got ")
     local = [data.attrs.get("verdict") == "local" for _, data in group] if label == "LLC" else None

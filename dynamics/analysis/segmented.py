@@ -1,11 +1,13 @@
-"""Continuous piecewise-linear regression with few bends, on points whose errors depend on each other.
+"""Continuous piecewise-linear regression with few bends, on points whose errors depend on each
+other.
 
-y(x) = a + b x + sum_m c_m (x - k_m)_+, with the knots k_m free. Hudson (1966), "Fitting segmented curves whose join
-points have to be estimated"; the last digits of the knots by Muggeo (2003), whose extra column -c_m 1(x > k_m) makes
-the model linear in a knot's shift.
+y(x) = a + b x + sum_m c_m (x - k_m)_+, with the knots k_m free. Hudson (1966), "Fitting segmented
+curves whose join points have to be estimated"; the last digits of the knots by Muggeo (2003), whose
+extra column -c_m 1(x > k_m) makes the model linear in a knot's shift.
 
-Axes: K points (ascending x), M knots, R curves fitted at once, N candidate sets of knots. Everything is generalised
-least squares: curves and designs are multiplied by `whiten(covariance)` first.
+Axes: K points (ascending x), M knots, R curves fitted at once, N candidate sets of knots.
+Everything is generalised least squares: curves and designs are multiplied by `whiten(covariance)`
+first.
 """
 
 import itertools
@@ -31,10 +33,14 @@ def whiten(covariance: np.ndarray) -> np.ndarray:
     return np.linalg.inv(np.linalg.cholesky(covariance))
 
 
-def fit(x: np.ndarray, y: np.ndarray, whitener: np.ndarray, bends: int, near: np.ndarray | None = None) -> Fit:
-    """Fits y [R, K] at x [K] with `bends` knots; `near` [M, 2] confines each knot to an interval of x.
+def fit(
+    x: np.ndarray, y: np.ndarray, whitener: np.ndarray, bends: int, near: np.ndarray | None = None
+) -> Fit:
+    """Fits y [R, K] at x [K] with `bends` knots; `near` [M, 2] confines each knot to an interval of
+    x.
 
-    Every segment holds two points or more, its ends counted: a bend within fewer is not seen by the data.
+    Every segment holds two points or more, its ends counted: a bend within fewer is not seen by the
+    data.
     """
     sets = _candidates(x, bends, near)
     knots = sets[_search(x, y, whitener, sets)]
@@ -53,11 +59,15 @@ def possible(x: np.ndarray, bends: int) -> bool:
 
 
 def _candidates(x: np.ndarray, bends: int, near: np.ndarray | None) -> np.ndarray:
-    """[N, M] ascending sets of knots on a grid that refines the points' own, as `near` and the points allow."""
+    """[N, M] ascending sets of knots on a grid that refines the points' own, as `near` and the
+    points allow."""
     if bends == 0:
         return np.zeros((1, 0))
     spacing = np.ptp(x) / CANDIDATES
-    inner = [np.linspace(a, b, 1 + max(1, round((b - a) / spacing)))[:-1] for a, b in itertools.pairwise(x)]
+    inner = [
+        np.linspace(a, b, 1 + max(1, round((b - a) / spacing)))[:-1]
+        for a, b in itertools.pairwise(x)
+    ]
     grid = np.concatenate(inner)[1:]
     if len(grid) > 2 * CANDIDATES:
         grid = np.linspace(x[0], x[-1], CANDIDATES + 2)[1:-1]
@@ -70,8 +80,13 @@ def _candidates(x: np.ndarray, bends: int, near: np.ndarray | None) -> np.ndarra
 
 def _held(x: np.ndarray, knots: np.ndarray) -> np.ndarray:
     """bool [...]: does every segment of knots [..., M] hold two points or more?"""
-    edges = np.concatenate([np.full((*knots.shape[:-1], 1), x[0]), knots, np.full((*knots.shape[:-1], 1), x[-1])], -1)
-    first, after = np.searchsorted(x, edges[..., :-1], side="left"), np.searchsorted(x, edges[..., 1:], side="right")
+    edges = np.concatenate(
+        [np.full((*knots.shape[:-1], 1), x[0]), knots, np.full((*knots.shape[:-1], 1), x[-1])], -1
+    )
+    first, after = (
+        np.searchsorted(x, edges[..., :-1], side="left"),
+        np.searchsorted(x, edges[..., 1:], side="right"),
+    )
     return np.asarray((after - first >= 2).all(-1))
 
 
@@ -90,7 +105,8 @@ def _search(x, y, whitener, sets) -> np.ndarray:
 
 
 def _refined(x, y, whitener, knots) -> np.ndarray:
-    """Knots moved by Gauss-Newton steps, each kept only where it lowers the misfit and leaves segments their points."""
+    """Knots moved by Gauss-Newton steps, each kept only where it lowers the misfit and leaves
+    segments their points."""
     bends = knots.shape[1]
     misfit = _misfit(x, y, whitener, knots)
     for _ in range(REFINEMENTS):
@@ -100,10 +116,15 @@ def _refined(x, y, whitener, knots) -> np.ndarray:
         step = _solve(whitener @ moved, y @ whitener.T)[:, -bends:]
         for size in (1.0, 0.3):
             tried = knots + size * np.clip(step, -1, 1)
-            inside = (np.diff(tried, axis=1) > 0).all(1) & (tried[:, 0] > x[0]) & (tried[:, -1] < x[-1])
+            inside = (
+                (np.diff(tried, axis=1) > 0).all(1) & (tried[:, 0] > x[0]) & (tried[:, -1] < x[-1])
+            )
             tried = np.where((inside & _held(x, tried))[:, None], tried, knots)
             value = _misfit(x, y, whitener, tried)
-            knots, misfit = np.where((value < misfit)[:, None], tried, knots), np.minimum(value, misfit)
+            knots, misfit = (
+                np.where((value < misfit)[:, None], tried, knots),
+                np.minimum(value, misfit),
+            )
     return knots
 
 
@@ -117,10 +138,13 @@ def _misfit(x, y, whitener, knots) -> np.ndarray:
 def _design(x: np.ndarray, knots: np.ndarray) -> np.ndarray:
     """[..., M] -> [..., K, 2+M]: 1, x, (x - k)_+."""
     bent = np.maximum(x[:, None] - knots[..., None, :], 0)
-    straight = np.broadcast_to(np.stack([np.ones_like(x), x], axis=-1), (*knots.shape[:-1], len(x), 2))
+    straight = np.broadcast_to(
+        np.stack([np.ones_like(x), x], axis=-1), (*knots.shape[:-1], len(x), 2)
+    )
     return np.concatenate([straight, bent], axis=-1)
 
 
 def _solve(design: np.ndarray, target: np.ndarray) -> np.ndarray:
-    """Least squares [R, P] of target [R, K] on design [R, K, P]; a column that says nothing gets zero."""
+    """Least squares [R, P] of target [R, K] on design [R, K, P]; a column that says nothing gets
+    zero."""
     return (np.linalg.pinv(design, rcond=1e-9) @ target[..., None])[..., 0]

@@ -1,7 +1,8 @@
 """The slope of the last phase, and how it goes with the size of the model.
 
-A slope is a sum of theta over steps with fixed weights (that of a straight line's least squares), so that its error
-comes from the jackknives of theta itself: over seeds, and over documents, which models that read one text share.
+A slope is a sum of theta over steps with fixed weights (that of a straight line's least squares),
+so that its error comes from the jackknives of theta itself: over seeds, and over documents, which
+models that read one text share.
 
 Axes: K steps, S seeds, G documents, M models.
 """
@@ -18,7 +19,8 @@ from dynamics.errors import InputError
 
 
 class Influences(NamedTuple):
-    """A number and what every unit adds to its error: sums of squares are the jackknives' variances."""
+    """A number and what every unit adds to its error: sums of squares are the jackknives'
+    variances."""
 
     value: float
     seeds: np.ndarray  # [S]; empty under three seeds
@@ -26,9 +28,13 @@ class Influences(NamedTuple):
 
 
 def slope(steps: np.ndarray, kl: np.ndarray, weights: np.ndarray) -> Influences:
-    """Slope of theta in nats per e-fold of step + 1, from kl [K, S, S, G] at steps [K], two or more."""
+    """Slope of theta in nats per e-fold of step + 1, from kl [K, S, S, G] at steps [K], two or
+    more."""
     if len(steps) < 2 or len(weights) < 3:
-        raise InputError(f"{len(steps)} steps and {len(weights)} documents", expected="two steps and three documents")
+        raise InputError(
+            f"{len(steps)} steps and {len(weights)} documents",
+            expected="two steps and three documents",
+        )
     kl = np.where(np.eye(kl.shape[1], dtype=bool)[..., None], 0.0, np.asarray(kl, np.float64))
     line = _line(np.log1p(np.asarray(steps, np.float64)))
     combined = np.tensordot(line, kl, axes=1)
@@ -40,19 +46,23 @@ def slope(steps: np.ndarray, kl: np.ndarray, weights: np.ndarray) -> Influences:
 
 
 def interval(found: Influences, level: float = 0.95) -> Interval:
-    """Limits over other seeds and other documents (documents alone where there are two seeds), the steps held fixed.
+    """Limits over other seeds and other documents (documents alone where there are two seeds), the
+    steps held fixed.
 
-    Student's t on the raw scale, since a slope may have either sign; degrees of freedom as in `jackknife.log_limits`.
+    Student's t on the raw scale, since a slope may have either sign; degrees of freedom as in
+    `jackknife.log_limits`.
     """
     return _limits(found.value, [found.seeds, found.documents], level, _rests_on([found]))
 
 
-def against_size(parameters: Sequence[float], found: Sequence[Influences], level: float = 0.95) -> Interval:
+def against_size(
+    parameters: Sequence[float], found: Sequence[Influences], level: float = 0.95
+) -> Interval:
     """Change of the slope per e-fold of parameters, least squares over the models, as an interval.
 
-    Other seeds, other documents; these models. With two models it is their difference over that of their ln sizes.
-    Documents are one sample where all models have as many, else each model's own. Raises InputError on fewer than two
-    sizes.
+    Other seeds, other documents; these models. With two models it is their difference over that of
+    their ln sizes. Documents are one sample where all models have as many, else each model's own.
+    Raises InputError on fewer than two sizes.
     """
     sizes = np.log(np.asarray(parameters, np.float64))
     if len(set(parameters)) < 2:
@@ -80,7 +90,9 @@ def _limits(value: float, sources, level: float, rests_on: str) -> Interval:
     df = variance**2 / sum(part**2 / free for part, free in parts)
     own = sum(part / variance * stdtrit(free, (1 + level) / 2) ** 2 for part, free in parts)
     half = np.sqrt((0.75 * stdtrit(df, (1 + level) / 2) ** 2 + 0.25 * own) * variance)
-    return Interval(value, float(value - half), float(value + half), float(np.sqrt(variance)), rests_on)
+    return Interval(
+        value, float(value - half), float(value + half), float(np.sqrt(variance)), rests_on
+    )
 
 
 def _rests_on(found: Sequence[Influences]) -> str:

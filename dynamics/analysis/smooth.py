@@ -2,17 +2,20 @@
 
 Axes: K points of the curve, M points of a grid, R draws. x is where the points lie, y their values.
 
-The kernel is Matérn's of smoothness 5/2 over a warped coordinate u, du/dx = 1/length(x). A smoother one (RBF) rings
-beside sharp bends and is sure of it. Between points that lie far apart a short length would let the process fall back
-to its mean and invent a peak or a valley, so that it is never below `reach` times the gap between neighbours.
-Rasmussen & Williams (2006), chapters 2, 4.2 (kernels) and 9.4 (derivatives).
+The kernel is Matérn's of smoothness 5/2 over a warped coordinate u, du/dx = 1/length(x). A smoother
+one (RBF) rings beside sharp bends and is sure of it. Between points that lie far apart a short
+length would let the process fall back to its mean and invent a peak or a valley, so that it is
+never below `reach` times the gap between neighbours. Rasmussen & Williams (2006), chapters 2, 4.2
+(kernels) and 9.4 (derivatives).
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
-LEAST_NOISE = 1e-4  # of the scale: keeps the kernel's matrix invertible where the curve has no noise
+LEAST_NOISE = (
+    1e-4  # of the scale: keeps the kernel's matrix invertible where the curve has no noise
+)
 
 
 class Fit(NamedTuple):
@@ -30,8 +33,9 @@ class Fit(NamedTuple):
 def fit(x: np.ndarray, y: np.ndarray, sem: np.ndarray | None, length: float, reach: float) -> Fit:
     """Conditions on y [K] at ascending x [K]; `sem` [K] is the noise's standard deviation.
 
-    Without `sem` one noise for all points is estimated: the most likely one, by the marginal likelihood. Mean and
-    variance of the curve are taken over x and not over points, so that they do not depend on where the points crowd.
+    Without `sem` one noise for all points is estimated: the most likely one, by the marginal
+    likelihood. Mean and variance of the curve are taken over x and not over points, so that they do
+    not depend on where the points crowd.
     """
     gaps = np.diff(x)
     lengths = np.maximum(length, reach * np.maximum(np.r_[0.0, gaps], np.r_[gaps, 0.0]))
@@ -48,7 +52,8 @@ def fit(x: np.ndarray, y: np.ndarray, sem: np.ndarray | None, length: float, rea
 
 
 def warp(x: np.ndarray, length: np.ndarray, at: np.ndarray) -> np.ndarray:
-    """u(at) = integral of dx/length(x), length being linear between the x: exact within every segment."""
+    """u(at) = integral of dx/length(x), length being linear between the x: exact within every
+    segment."""
     rise = np.diff(length)
     flat = np.isclose(rise, 0)
     ratio = np.where(flat, 1.0, rise)
@@ -116,7 +121,8 @@ def _slope_kernel(d: np.ndarray) -> np.ndarray:
 
 
 def _likeliest(kernel: np.ndarray, f: np.ndarray) -> float:
-    """The noise's standard deviation of greatest marginal likelihood, among fifty a factor 1.2 apart."""
+    """The noise's standard deviation of greatest marginal likelihood, among fifty a factor 1.2
+    apart."""
     values, vectors = np.linalg.eigh(kernel)
     square = (vectors.T @ f) ** 2
     grid = LEAST_NOISE * 1.2 ** np.arange(51)

@@ -1,12 +1,14 @@
-"""Where a curve over training pauses: stage boundaries by one rule, fixed in advance. docs/stages.md tells the rule.
+"""Where a curve over training pauses: stage boundaries by one rule, fixed in advance.
+docs/stages.md tells the rule.
 
 Axes: K checkpoints, M grid points, R posterior draws, P plateaus. x = ln(step + 1), in e-folds.
 
-After appendix B.1 of "Loss Landscape Degeneracy and Stagewise Development in Transformers": smooth with a Gaussian
-process, differentiate in log time, call small slopes plateaus. The paper takes zeros of the slope and its local minima
-below a tolerance; here a plateau is the whole stretch below the tolerance and the boundary its midpoint, so that a
-shoulder and a turning point are one thing, and several minima within one pause are not several boundaries. The
-tolerance is a share of the curve's range, so that no unit decides.
+After appendix B.1 of "Loss Landscape Degeneracy and Stagewise Development in Transformers": smooth
+with a Gaussian process, differentiate in log time, call small slopes plateaus. The paper takes
+zeros of the slope and its local minima below a tolerance; here a plateau is the whole stretch below
+the tolerance and the boundary its midpoint, so that a shoulder and a turning point are one thing,
+and several minima within one pause are not several boundaries. The tolerance is a share of the
+curve's range, so that no unit decides.
 """
 
 from collections.abc import Callable
@@ -20,11 +22,14 @@ from dynamics.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """The rule's constants. The defaults were set on the curve of one published run, and are not to be set anew."""
+    """The rule's constants. The defaults were set on the curve of one published run, and are not to
+    be set anew."""
 
     length: float = 0.5  # e-folds over which the curve may bend
     reach: float = 1.5  # the length is at least this times the gap between checkpoints
-    tolerance: float = 0.065  # a plateau's slope at most, as a share of the curve's range per e-fold
+    tolerance: float = (
+        0.065  # a plateau's slope at most, as a share of the curve's range per e-fold
+    )
     rise: float = 0.02  # share of that range by which the curve must move between two plateaus, else they are one
     apart: float = 3.0  # standard deviations by which it must move, too
     least_share: float = 0.5  # of posterior draws that have a boundary, below which it is not one
@@ -46,7 +51,9 @@ class Boundary:
     high: float
     begin: float  # the plateau
     end: float
-    kind: str  # "peak", "valley": the slope changes sign across the plateau; "shoulder": it does not
+    kind: (
+        str  # "peak", "valley": the slope changes sign across the plateau; "shoulder": it does not
+    )
     share: float  # of posterior draws that have a boundary within this plateau
 
 
@@ -71,11 +78,12 @@ RULE = Rule()
 def find_stages(steps, llc, sem=None, rule: Rule = RULE) -> Stages:
     """Stage boundaries of the curve `llc` [K] at `steps` [K], ascending from 0 or later.
 
-    `sem` [K] is the standard error of each point; without it one noise for all points is estimated. Scaling or shifting
-    `llc` changes nothing, nor does the spacing of checkpoints beyond what it adds to the knowledge of the curve.
+    `sem` [K] is the standard error of each point; without it one noise for all points is estimated.
+    Scaling or shifting `llc` changes nothing, nor does the spacing of checkpoints beyond what it
+    adds to the knowledge of the curve.
 
-    Raises InputError on arrays of other shapes, steps that do not ascend, numbers that are not finite, and fewer than
-    `rule.fewest` checkpoints from step `rule.start` on.
+    Raises InputError on arrays of other shapes, steps that do not ascend, numbers that are not
+    finite, and fewer than `rule.fewest` checkpoints from step `rule.start` on.
     """
     steps, llc, sem = _checked(steps, llc, sem, rule)
     fitted = smooth.fit(np.log1p(steps), llc, sem, rule.length, rule.reach)
@@ -92,7 +100,9 @@ def find_stages(steps, llc, sem=None, rule: Rule = RULE) -> Stages:
 
     moves = np.ptp(curve) > least_move(np.argmin(curve), np.argmax(curve))
     found = _plateaus(mean, grid, tolerance, least_move) if moves else []
-    others = [_plateaus(one, grid, tolerance, lambda a, b: least) for one in drawn]  # nothing is unsure within a draw
+    others = [
+        _plateaus(one, grid, tolerance, lambda a, b: least) for one in drawn
+    ]  # nothing is unsure within a draw
     named = (_boundary(plateau, others, mean, grid, rule.level) for plateau in found)
     kept = tuple(one for one in named if one.share >= rule.least_share)
     return Stages(boundaries=kept, rule=rule, tolerance=tolerance, fitted=fitted)
@@ -104,15 +114,21 @@ def _checked(steps, llc, sem, rule: Rule):
     arrays = {name: np.asarray(value, np.float64) for name, value in arrays.items()}
     steps, sizes = arrays["steps"], {name: value.shape for name, value in arrays.items()}
     if steps.ndim != 1 or len(set(sizes.values())) > 1:
-        raise InputError(f"arrays of shapes {sizes}", expected="one number per checkpoint, [K], in each")
+        raise InputError(
+            f"arrays of shapes {sizes}", expected="one number per checkpoint, [K], in each"
+        )
     for name, value in arrays.items():
         if not np.isfinite(value).all():
             at = steps[~np.isfinite(value)]
             raise InputError(
-                f"{name} not finite at steps {at[:5].tolist()}", expected="finite numbers", mend=_LEAVE_OUT
+                f"{name} not finite at steps {at[:5].tolist()}",
+                expected="finite numbers",
+                mend=_LEAVE_OUT,
             )
     if (steps < 0).any() or (np.diff(steps) <= 0).any():
-        raise InputError("steps that are negative, repeat or fall back", expected="ascending steps from 0 on")
+        raise InputError(
+            "steps that are negative, repeat or fall back", expected="ascending steps from 0 on"
+        )
     if sem is not None and (arrays["sem"] < 0).any():
         raise InputError("a negative standard error", expected="sem >= 0")
     inside = int((steps >= rule.start).sum())
@@ -123,7 +139,9 @@ def _checked(steps, llc, sem, rule: Rule):
             mend="Measure more checkpoints, or set Rule(start=...) lower for a short training run.",
         )
     if np.log1p(steps[-1]) - rule.edge <= np.log1p(max(rule.start, steps[0])):
-        raise InputError(f"steps {steps[0]:g} to {steps[-1]:g}", expected="a stretch between start and edge")
+        raise InputError(
+            f"steps {steps[0]:g} to {steps[-1]:g}", expected="a stretch between start and edge"
+        )
     return arrays["steps"], arrays["llc"], arrays.get("sem")
 
 
@@ -142,7 +160,9 @@ def _level(slope: np.ndarray, grid: np.ndarray) -> np.ndarray:
     return np.concatenate([np.zeros_like(slope[..., :1]), np.cumsum(middle, axis=-1)], axis=-1)
 
 
-def _plateaus(slope, grid, tolerance: float, least: Callable[[int, int], float]) -> list[tuple[int, int]]:
+def _plateaus(
+    slope, grid, tolerance: float, least: Callable[[int, int], float]
+) -> list[tuple[int, int]]:
     """First and last grid point of every plateau that begins and ends within the grid.
 
     Two between whose near ends a and b the curve moves by less than least(a, b) are one.
@@ -151,7 +171,9 @@ def _plateaus(slope, grid, tolerance: float, least: Callable[[int, int], float])
     within[:-1] |= slope[:-1] * slope[1:] < 0  # a turn so sharp that no grid point falls into it
     change = np.diff(np.r_[0, within.astype(np.int8), 0])
     level, merged = _level(slope, grid), []
-    for begin, after in zip(np.flatnonzero(change == 1).tolist(), np.flatnonzero(change == -1).tolist(), strict=True):
+    for begin, after in zip(
+        np.flatnonzero(change == 1).tolist(), np.flatnonzero(change == -1).tolist(), strict=True
+    ):
         last = merged[-1][1] if merged else None
         if last is not None and abs(level[begin] - level[last]) < least(last, begin):
             merged[-1] = (merged[-1][0], after - 1)
@@ -165,17 +187,24 @@ def _boundary(plateau: tuple[int, int], others, slope, grid, level: float) -> Bo
     middle = (grid[begin] + grid[end]) / 2
     matched = [_nearest(plateau, drawn, grid) for drawn in others]
     there = [place for place in matched if place is not None]
-    low, high = np.quantile(there, [(1 - level) / 2, (1 + level) / 2]) if there else (grid[begin], grid[end])
+    low, high = (
+        np.quantile(there, [(1 - level) / 2, (1 + level) / 2])
+        if there
+        else (grid[begin], grid[end])
+    )
     before, after = slope[begin - 1], slope[end + 1]
     kind = "shoulder" if before * after > 0 else "peak" if before > 0 else "valley"
     places = {"step": middle, "low": low, "high": high, "begin": grid[begin], "end": grid[end]}
     return Boundary(
-        **{name: float(np.expm1(x)) for name, x in places.items()}, kind=kind, share=len(there) / len(others)
+        **{name: float(np.expm1(x)) for name, x in places.items()},
+        kind=kind,
+        share=len(there) / len(others),
     )
 
 
 def _nearest(plateau: tuple[int, int], drawn, grid) -> float | None:
-    """The midpoint of the draw's plateau that overlaps with `plateau`, the nearest of several; None without one."""
+    """The midpoint of the draw's plateau that overlaps with `plateau`, the nearest of several; None
+    without one."""
     middle = (grid[plateau[0]] + grid[plateau[1]]) / 2
     middles = [(grid[a] + grid[b]) / 2 for a, b in drawn if a <= plateau[1] and b >= plateau[0]]
     return min(middles, key=lambda place: abs(place - middle)) if middles else None

@@ -1,4 +1,5 @@
-"""What an LLC estimate depends on beside its settings, per model, from the measures "llc_sweeps" and "llc_noise".
+"""What an LLC estimate depends on beside its settings, per model, from the measures "llc_sweeps"
+and "llc_noise".
 
 Axes: K checkpoints (ascending), X values of what is varied, T draws.
 """
@@ -13,14 +14,16 @@ from dynamics.analysis.curves import Committed, Curve, natural
 
 @dataclass(frozen=True, kw_only=True)
 class Sweep:
-    """One thing varied: an estimate and its standard error at each of its values, for every checkpoint."""
+    """One thing varied: an estimate and its standard error at each of its values, for every
+    checkpoint."""
 
     values: np.ndarray  # [X]
     llc: np.ndarray  # [K,X]
     sem: np.ndarray  # [K,X]
 
     def largest_change(self) -> float:
-        """Largest difference between the last two values, in standard errors of the two; NaN for a single value."""
+        """Largest difference between the last two values, in standard errors of the two; NaN for a
+        single value."""
         if len(self.values) < 2:
             return np.nan
         gap = np.abs(self.llc[:, -1] - self.llc[:, -2]) / np.hypot(self.sem[:, -1], self.sem[:, -2])
@@ -47,7 +50,9 @@ def sweeps(committed: Committed, noise: Committed) -> list[Sweeps]:
 
 
 def _of(committed: Committed, model: str) -> list:
-    return sorted((pair for pair in committed if pair[0].model == model), key=lambda pair: pair[0].step)
+    return sorted(
+        (pair for pair in committed if pair[0].model == model), key=lambda pair: pair[0].step
+    )
 
 
 def _sweeps(model: str, pairs: list, noise: list) -> Sweeps:
@@ -65,7 +70,9 @@ def _sweeps(model: str, pairs: list, noise: list) -> Sweeps:
         model=model,
         steps=np.array([unit.step for unit, _ in pairs]),
         data_size=sweep("by_data_size", "data_size"),
-        batch_size={str(n): sweep("by_batch", "batch_size", baseline=n) for n in data[0]["baseline"].values},
+        batch_size={
+            str(n): sweep("by_batch", "batch_size", baseline=n) for n in data[0]["baseline"].values
+        },
         running={kind: stacked("running", kind=kind) for kind in kinds},
         running_sem={kind: stacked("running_sem", kind=kind) for kind in kinds},
         noise=_noise(model, noise),
@@ -79,8 +86,13 @@ def _noise(model: str, pairs: Sequence) -> dict[str, Curve]:
     curves = {}
     for name in ("common", "own"):
         value, sem = (
-            np.array([float(data[f"{part}_by_noise"].sel(noise=name)) for _, data in pairs]) for part in ("llc", "sem")
+            np.array([float(data[f"{part}_by_noise"].sel(noise=name)) for _, data in pairs])
+            for part in ("llc", "sem")
         )
-        limits = {"low": value - sem, "high": value + sem, "rests_on": "± standard error over chains"}
+        limits = {
+            "low": value - sem,
+            "high": value + sem,
+            "rests_on": "± standard error over chains",
+        }
         curves[name] = Curve(model=model, steps=steps, value=value, **limits)
     return curves

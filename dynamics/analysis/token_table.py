@@ -1,5 +1,5 @@
-"""The tokens on which seeds agree least, most, and in the middle, with the text around them (Table 1 of
-"Convergence and Divergence of Language Models under Different Random Seeds").
+"""The tokens on which seeds agree least, most, and in the middle, with the text around them (Table
+1 of "Convergence and Divergence of Language Models under Different Random Seeds").
 
 Axes: K steps, W windows, T tokens of a window, N = W (T - 1) predictions.
 """
@@ -27,10 +27,14 @@ class Token:
     domain: str
 
 
-def tokens(found: Contexts, known: Text, each: int = 8, left: int = 40, right: int = 20) -> list[Token]:
-    """`each` tokens of every group at the model's last step: largest KL first, those about the median, smallest last.
+def tokens(
+    found: Contexts, known: Text, each: int = 8, left: int = 40, right: int = 20
+) -> list[Token]:
+    """`each` tokens of every group at the model's last step: largest KL first, those about the
+    median, smallest last.
 
-    Where there are fewer than 3 `each` predictions, groups shrink so that none holds another's token.
+    Where there are fewer than 3 `each` predictions, groups shrink so that none holds another's
+    token.
     """
     kl = found.kl[-1]
     order = np.argsort(-kl, kind="stable")

@@ -1,8 +1,8 @@
 """Error bars of the seed-pair divergence.
 
-theta = mean over ordered pairs of seeds i != j, and over documents weighted by their tokens, of KL(i || j).
-Pairs share seeds and tokens share documents, so a standard deviation over pairs, or over tokens, is no error bar.
-What is held fixed decides the interval:
+theta = mean over ordered pairs of seeds i != j, and over documents weighted by their tokens, of
+KL(i || j). Pairs share seeds and tokens share documents, so a standard deviation over pairs, or
+over tokens, is no error bar. What is held fixed decides the interval:
 
     seed_interval        other seeds, these documents
     document_interval    these seeds, other documents
@@ -24,7 +24,8 @@ from dynamics.measures.reduce import clustered_mean
 
 @dataclass(frozen=True)
 class Interval:
-    """An estimate (nats), its confidence limits and standard error, and how much independent evidence it rests on."""
+    """An estimate (nats), its confidence limits and standard error, and how much independent
+    evidence it rests on."""
 
     mean: float
     low: float
@@ -34,15 +35,17 @@ class Interval:
 
 
 def seed_interval(kl: np.ndarray, weights: np.ndarray, level: float = 0.95) -> Interval:
-    """Confidence interval of theta over other seeds, these documents held fixed. kl [S, S, G] in nats, weights [G].
+    """Confidence interval of theta over other seeds, these documents held fixed. kl [S, S, G] in
+    nats, weights [G].
 
-    Delete-one-seed jackknife of ln theta (Arvesen 1969: theta is a U-statistic of degree two) with Student's t on S-1
-    degrees of freedom and Hall's (1992) correction for skewness. ln, because raw-scale limits cover only .90-.91 when
-    each seed has a normal place in two dimensions and KL = c + squared distance / 2; the correction, because ln alone
-    falls to the same .90 once c is large. Coverage of the 95 % interval is then .92-.98 at S = 5 and 10 and at least
-    .92 at 3, also where seeds have no effect of their own and pairs differ by independent noise: that the jackknife
-    counts it twice is mended (`jackknife.less_pair_noise`; without it .99). The diagonal is ignored. Raises InputError
-    on fewer than three seeds.
+    Delete-one-seed jackknife of ln theta (Arvesen 1969: theta is a U-statistic of degree two) with
+    Student's t on S-1 degrees of freedom and Hall's (1992) correction for skewness. ln, because
+    raw-scale limits cover only .90-.91 when each seed has a normal place in two dimensions and KL =
+    c + squared distance / 2; the correction, because ln alone falls to the same .90 once c is
+    large. Coverage of the 95 % interval is then .92-.98 at S = 5 and 10 and at least .92 at 3, also
+    where seeds have no effect of their own and pairs differ by independent noise: that the
+    jackknife counts it twice is mended (`jackknife.less_pair_noise`; without it .99). The diagonal
+    is ignored. Raises InputError on fewer than three seeds.
     """
     kl, weights = _checked(kl, weights, level, seeds=3)
     source = jackknife.less_pair_noise(jackknife.seed_source(kl, weights), kl, weights)
@@ -50,97 +53,146 @@ def seed_interval(kl: np.ndarray, weights: np.ndarray, level: float = 0.95) -> I
 
 
 def document_interval(
-    kl: np.ndarray, weights: np.ndarray, level: float = 0.95, num_resamples: int = 2000, seed: int = 0
+    kl: np.ndarray,
+    weights: np.ndarray,
+    level: float = 0.95,
+    num_resamples: int = 2000,
+    seed: int = 0,
 ) -> Interval:
-    """Confidence interval of theta over other documents, these seeds held fixed. kl [S, S, G] in nats, weights [G].
+    """Confidence interval of theta over other documents, these seeds held fixed. kl [S, S, G] in
+    nats, weights [G].
 
-    Bootstrap-t over documents (Efron & Tibshirani 1993, section 12.5) of the ratio mean, studentised by its
-    cluster-robust standard error. At 10 lognormal documents (sigma .2-.5) of unequal length its 95 % interval covers
-    .93-.94 where percentile and BCa intervals cover .85-.88; with sigma = 1 it covers .89. A negative lower limit is
-    raised to 0, as no divergence is negative. Raises InputError on fewer than two seeds or five documents: at three
-    documents the resamples repeat one another and coverage is .78.
+    Bootstrap-t over documents (Efron & Tibshirani 1993, section 12.5) of the ratio mean,
+    studentised by its cluster-robust standard error. At 10 lognormal documents (sigma .2-.5) of
+    unequal length its 95 % interval covers .93-.94 where percentile and BCa intervals cover
+    .85-.88; with sigma = 1 it covers .89. A negative lower limit is raised to 0, as no divergence
+    is negative. Raises InputError on fewer than two seeds or five documents: at three documents the
+    resamples repeat one another and coverage is .78.
     """
     kl, weights = _checked(kl, weights, level, seeds=2, documents=5)
     values = pair_mean(kl)
     mean, sem, count = clustered_mean(values, np.arange(len(weights)), weights)
     if num_resamples < 100:
-        raise InputError(f"{num_resamples} resamples", expected="100 or more, to find a tail's quantile")
-    t = _bootstrap_t(values - mean, weights, float(sem), num_resamples, seed) if sem > 0 else np.zeros(1)
+        raise InputError(
+            f"{num_resamples} resamples", expected="100 or more, to find a tail's quantile"
+        )
+    t = (
+        _bootstrap_t(values - mean, weights, float(sem), num_resamples, seed)
+        if sem > 0
+        else np.zeros(1)
+    )
     t_low, t_high = np.quantile(t, [(1 - level) / 2, (1 + level) / 2])
-    # the upper quantile of t sets the lower limit: t is large where the estimate lies above the truth
+    # the upper quantile of t sets the lower limit: t is large where the estimate lies above the
+    # truth
     low, high = max(0.0, float(mean - t_high * sem)), float(mean - t_low * sem)
     return Interval(float(mean), low, high, float(sem), f"{count} documents")
 
 
 def population_interval(kl: np.ndarray, weights: np.ndarray, level: float = 0.95) -> Interval:
-    """Confidence interval of theta over other seeds and other documents. kl [S, S, G] in nats, weights [G].
+    """Confidence interval of theta over other seeds and other documents. kl [S, S, G] in nats,
+    weights [G].
 
-    On the log scale: delete-one jackknife variances over seeds and over documents, summed, with a Student's t between
-    Satterthwaite's and the sources' own and the correction for skewness of `seed_interval`, third cumulants summed as
-    well (`jackknife.log_limits`). Documents are jackknifed here since their robust standard error is too small when
-    lengths differ and documents are few. An interaction of seed and document is in both variances and is taken off
-    once, though never below the larger of the two. Coverage of the 95 % interval is .92-.98 at 5 and 10 seeds; at 3 it
-    is that for the kinds of seeds that `seed_interval` names, but .91 where KL = 4 + squared distance / 2 in two
-    dimensions, and .98 where pairs differ by noise alone. Raises InputError on fewer than three seeds or documents.
+    On the log scale: delete-one jackknife variances over seeds and over documents, summed, with a
+    Student's t between Satterthwaite's and the sources' own and the correction for skewness of
+    `seed_interval`, third cumulants summed as well (`jackknife.log_limits`). Documents are
+    jackknifed here since their robust standard error is too small when lengths differ and documents
+    are few. An interaction of seed and document is in both variances and is taken off once, though
+    never below the larger of the two. Coverage of the 95 % interval is .92-.98 at 5 and 10 seeds;
+    at 3 it is that for the kinds of seeds that `seed_interval` names, but .91 where KL = 4 +
+    squared distance / 2 in two dimensions, and .98 where pairs differ by noise alone. Raises
+    InputError on fewer than three seeds or documents.
     """
     kl, weights = _checked(kl, weights, level, seeds=3, documents=3)
     sources = [jackknife.seed_source(kl, weights), jackknife.document_source(kl, weights)]
     total, larger = (choose(s.variance for s in sources) for choose in (sum, max))
-    kept = max(total - jackknife.interaction_variance(kl, weights), larger) / total if total else 1.0
+    kept = (
+        max(total - jackknife.interaction_variance(kl, weights), larger) / total if total else 1.0
+    )
     sources = [source.scaled(kept) for source in sources]
-    return _log_interval(kl, weights, sources, level, f"{len(kl)} seeds and {len(weights)} documents")
+    return _log_interval(
+        kl, weights, sources, level, f"{len(kl)} seeds and {len(weights)} documents"
+    )
 
 
-def paired_difference(kl_before: np.ndarray, kl_after: np.ndarray, weights: np.ndarray) -> tuple[float, float]:
-    """Rise of theta from one step to another on the same seeds and documents, and its standard error, in nats.
+def paired_difference(
+    kl_before: np.ndarray, kl_after: np.ndarray, weights: np.ndarray
+) -> tuple[float, float]:
+    """Rise of theta from one step to another on the same seeds and documents, and its standard
+    error, in nats.
 
-    theta(kl_after) - theta(kl_before), each kl [S, S, G], weights [G]. What both steps share cancels in the difference
-    before its error is taken: the variance is that of the delete-one-seed jackknife plus the clustered one over
-    documents. Raises InputError on fewer than three seeds, two documents, or arrays of different shape.
+    theta(kl_after) - theta(kl_before), each kl [S, S, G], weights [G]. What both steps share
+    cancels in the difference before its error is taken: the variance is that of the delete-one-seed
+    jackknife plus the clustered one over documents. Raises InputError on fewer than three seeds,
+    two documents, or arrays of different shape.
     """
     before, weights = _checked(kl_before, weights, seeds=3, documents=2)
     after, _ = _checked(kl_after, weights, seeds=3, documents=2)
     if before.shape != after.shape:
-        raise InputError(f"divergences of shapes {before.shape} and {after.shape}", expected="the same seeds")
+        raise InputError(
+            f"divergences of shapes {before.shape} and {after.shape}", expected="the same seeds"
+        )
     change = after - before
-    difference, document_sem, _ = clustered_mean(pair_mean(change), np.arange(len(weights)), weights)
+    difference, document_sem, _ = clustered_mean(
+        pair_mean(change), np.arange(len(weights)), weights
+    )
     seed_variance = (jackknife.influence(jackknife.without_each_seed(change, weights)) ** 2).sum()
     return float(difference), float(np.sqrt(seed_variance + document_sem**2))
 
 
-def _checked(kl, weights, level: float = 0.95, *, seeds: int, documents: int = 1) -> tuple[np.ndarray, np.ndarray]:
+def _checked(
+    kl, weights, level: float = 0.95, *, seeds: int, documents: int = 1
+) -> tuple[np.ndarray, np.ndarray]:
     """kl [S, S, G] with a diagonal of zeros, and weights [G], both float64."""
     kl, weights = np.asarray(kl, np.float64), np.asarray(weights, np.float64)
     if kl.ndim != 3 or kl.shape[0] != kl.shape[1] or weights.shape != kl.shape[2:]:
-        raise InputError(f"kl {kl.shape} and weights {weights.shape}", expected="kl [S, S, G] and weights [G]")
+        raise InputError(
+            f"kl {kl.shape} and weights {weights.shape}", expected="kl [S, S, G] and weights [G]"
+        )
     if len(kl) < seeds:
-        raise InputError(f"{len(kl)} seeds", expected=f"{seeds} or more", mend="Train or load more seeds")
+        raise InputError(
+            f"{len(kl)} seeds", expected=f"{seeds} or more", mend="Train or load more seeds"
+        )
     if len(weights) < documents:
-        raise InputError(f"{len(weights)} documents", expected=f"{documents} or more", mend="Evaluate more documents")
+        raise InputError(
+            f"{len(weights)} documents",
+            expected=f"{documents} or more",
+            mend="Evaluate more documents",
+        )
     if not (np.isfinite(weights).all() and (weights > 0).all()):
-        raise InputError("weights that are not positive and finite", expected="the tokens of each document")
+        raise InputError(
+            "weights that are not positive and finite", expected="the tokens of each document"
+        )
     if not 0 < level < 1:
         raise InputError(f"level {level}", expected="a number between 0 and 1")
     kl = np.where(np.eye(len(kl), dtype=bool)[..., None], 0.0, kl)
     if not np.isfinite(kl).all():
-        raise InputError("divergences that are not finite", expected="finite values off the diagonal")
+        raise InputError(
+            "divergences that are not finite", expected="finite values off the diagonal"
+        )
     return kl, weights
 
 
-def _log_interval(kl, weights, sources: list[jackknife.Source], level: float, rests_on: str) -> Interval:
+def _log_interval(
+    kl, weights, sources: list[jackknife.Source], level: float, rests_on: str
+) -> Interval:
     mean = float(jackknife.theta(kl, weights))
     low, high, sem = jackknife.log_limits(mean, sources, level)
     return Interval(mean, low, high, sem, rests_on)
 
 
-def _bootstrap_t(residuals: np.ndarray, weights: np.ndarray, sem: float, num_resamples: int, seed: int) -> np.ndarray:
-    """(mean* - mean) / sem* of resamples of documents, from residuals [G] about the mean; [num_resamples] or fewer."""
+def _bootstrap_t(
+    residuals: np.ndarray, weights: np.ndarray, sem: float, num_resamples: int, seed: int
+) -> np.ndarray:
+    """(mean* - mean) / sem* of resamples of documents, from residuals [G] about the mean;
+    [num_resamples] or fewer."""
     count, error = len(weights), weights * residuals
     columns = np.stack([weights, error, weights**2, weights * error, error**2], axis=1)
     # resamples are drawn as multiplicities, in blocks that bound memory at any number of documents
     block = max(1, 2**20 // count)
     sizes = [min(block, num_resamples - done) for done in range(0, num_resamples, block)]
-    sums = np.concatenate([_multiplicities(seed, at, size, count) @ columns for at, size in enumerate(sizes)])
+    sums = np.concatenate(
+        [_multiplicities(seed, at, size, count) @ columns for at, size in enumerate(sizes)]
+    )
     w, e, ww, we, ee = sums.T
     shift = e / w
     spread = np.sqrt(np.maximum(count / (count - 1) * (ee - 2 * shift * we + shift**2 * ww), 0)) / w
@@ -150,6 +202,7 @@ def _bootstrap_t(residuals: np.ndarray, weights: np.ndarray, sem: float, num_res
 
 @functools.lru_cache(maxsize=4)
 def _multiplicities(seed: int, block: int, size: int, count: int) -> np.ndarray:
-    """How often each of `count` documents is in each of `size` resamples, [size, count]: the same at every step."""
+    """How often each of `count` documents is in each of `size` resamples, [size, count]: the same
+    at every step."""
     rng = np.random.default_rng((seed, block))
     return rng.multinomial(count, np.full(count, 1 / count), size).astype(np.float64)

@@ -1,4 +1,5 @@
-"""What an HTTP answer says of itself, believed only where it agrees with what was asked for and said before."""
+"""What an HTTP answer says of itself, believed only where it agrees with what was asked for and
+said before."""
 
 import contextlib
 import email.utils
@@ -12,12 +13,16 @@ from dynamics.errors import InputError
 
 ATTEMPTS = 6  # in a row without a gain
 MOST_JSON = 1 << 26  # bytes; a listing of 10,000 files has 3 MB
-PATIENCE, SLOWEST = 60.0, 1000.0  # s, bytes/s: a body that is slower for that long is given up, and asked for again
+PATIENCE, SLOWEST = (
+    60.0,
+    1000.0,
+)  # s, bytes/s: a body that is slower for that long is given up, and asked for again
 BETWEEN = "A proxy or a login page probably stands between; check HTTPS_PROXY and HF_ENDPOINT."
 
 
 class Refused(InputError):
-    """An answer that would be the same again: its `status`, and the `code` in X-Error-Code, "" without one."""
+    """An answer that would be the same again: its `status`, and the `code` in X-Error-Code, ""
+    without one."""
 
     def __init__(self, why: str, status: int, code: str):
         super().__init__(why, expected="status 200")
@@ -25,7 +30,8 @@ class Refused(InputError):
 
 
 class Transient(Exception):
-    """A failure that may pass. `wait`: s that the server asked for. `attempts`: how many are worth it."""
+    """A failure that may pass. `wait`: s that the server asked for. `attempts`: how many are worth
+    it."""
 
     def __init__(self, reason: str, wait: float = 0.0, attempts: int = ATTEMPTS):
         super().__init__(reason)
@@ -37,7 +43,8 @@ class Told:
 
     Args:
         size: bytes, where it is known beforehand.
-        verified: will a digest tell whether the file was one and the same? Then its ETag may change on the way.
+        verified: will a digest tell whether the file was one and the same? Then its ETag may change
+            on the way.
     """
 
     def __init__(self, size: int | None, verified: bool):
@@ -45,10 +52,16 @@ class Told:
         self._etag = ""
 
     def bytes_before(self, response: httpx.Response, url: str, start: int, stop: int) -> int:
-        """How many bytes of the body come before byte `start`: a server may ignore that it was asked for a range."""
-        if response.headers.get("Content-Encoding", "identity").strip().lower() not in ("", "identity"):
+        """How many bytes of the body come before byte `start`: a server may ignore that it was
+        asked for a range."""
+        if response.headers.get("Content-Encoding", "identity").strip().lower() not in (
+            "",
+            "identity",
+        ):
             coding = response.headers["Content-Encoding"][:40]
-            raise InputError(f"{url} in the coding {coding!r}", expected="the file's own bytes", mend=BETWEEN)
+            raise InputError(
+                f"{url} in the coding {coding!r}", expected="the file's own bytes", mend=BETWEEN
+            )
         if response.status_code == 200:
             size = response.headers.get("Content-Length", "")
         else:
@@ -65,17 +78,24 @@ class Told:
         if size is not None and self._size is not None and size != self._size:
             raise InputError(f"{url} of {size} bytes", expected=f"{self._size} bytes", mend=BETWEEN)
         if etag and self._etag and etag != self._etag and not self._verified:
-            raise InputError(f"{url}, which changed while it was read", expected="one file", mend="Run it again.")
+            raise InputError(
+                f"{url}, which changed while it was read", expected="one file", mend="Run it again."
+            )
         self._size, self._etag = self._size if size is None else size, etag or self._etag
 
 
 def limited(response: httpx.Response, url: str) -> Iterator[bytes]:
-    """A body of at most MOST_JSON bytes, decoded. Raises InputError for a longer one, compressed or not."""
+    """A body of at most MOST_JSON bytes, decoded. Raises InputError for a longer one, compressed or
+    not."""
     length = 0
     for piece in not_too_slow(response.iter_bytes()):
         length += len(piece)
         if length > MOST_JSON:
-            raise InputError(f"an answer from {url} of more than {MOST_JSON} bytes", expected="JSON", mend=BETWEEN)
+            raise InputError(
+                f"an answer from {url} of more than {MOST_JSON} bytes",
+                expected="JSON",
+                mend=BETWEEN,
+            )
         yield piece
 
 

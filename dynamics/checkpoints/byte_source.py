@@ -30,9 +30,13 @@ class LocalBytes:
             with open(path, "rb") as file:
                 self.size = file.seek(0, 2)
                 # An empty file cannot be mapped; it has no bytes to give either.
-                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self.size else b""
+                self._map = (
+                    mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if self.size else b""
+                )
         except OSError as error:
-            raise InputError(f"{path}, which cannot be read ({error.strerror})", expected="a weight file") from error
+            raise InputError(
+                f"{path}, which cannot be read ({error.strerror})", expected="a weight file"
+            ) from error
 
     def read(self, start: int, stop: int) -> memoryview:
         return memoryview(self._map)[start:stop]

@@ -1,4 +1,5 @@
-"""Hub tensors to a stacked params tree and back: rearrangement only, no number changes but by a cast.
+"""Hub tensors to a stacked params tree and back: rearrangement only, no number changes but by a
+cast.
 
 Which tensor goes where, an architecture's layout says (`checkpoints.layouts`).
 """
@@ -19,12 +20,15 @@ from dynamics.checkpoints.layouts.rule import Rule
 from dynamics.errors import InputError
 
 _BLOCK = 1024  # rows and columns that are copied at a time: a few MB
-_LITTLE = 1 << 24  # numbers: where a tree is no larger, the tensor that differs is named when it is its turn
+_LITTLE = (
+    1 << 24
+)  # numbers: where a tree is no larger, the tensor that differs is named when it is its turn
 Part = tuple[Rule, str, np.ndarray]  # the rule, the tensor's name, the array that it fills
 
 
 def to_params(config: models.Config, tensors, dtype=np.float32):
-    """The params tree out of anything with `names()`, `shape(name)` and `read(name)`, which several threads call.
+    """The params tree out of anything with `names()`, `shape(name)` and `read(name)`, which several
+    threads call.
 
     Raises InputError for a missing, an unknown, a misshapen or a non-finite tensor, by name.
     """
@@ -34,15 +38,24 @@ def to_params(config: models.Config, tensors, dtype=np.float32):
     _check_sizes(table, shapes, tensors)
     _check_tied(table, tensors)
     params: dict = {}
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # NumPy casts without the interpreter's lock
-        parts = [part for rule in table for part in _parts(params, rule, _get(shapes, rule.path).shape, dtype)]
-        parts.sort(key=lambda part: -part[2].size)  # so that no core is left with a long one at the end
+    with ThreadPoolExecutor(
+        min(4, os.cpu_count() or 1)
+    ) as pool:  # NumPy casts without the interpreter's lock
+        parts = [
+            part
+            for rule in table
+            for part in _parts(params, rule, _get(shapes, rule.path).shape, dtype)
+        ]
+        parts.sort(
+            key=lambda part: -part[2].size
+        )  # so that no core is left with a long one at the end
         _all(pool, lambda part: _fill(*part, tensors), parts)
     return params
 
 
 def from_params(config: models.Config, params) -> dict[str, np.ndarray]:
-    """Hub tensors of a params tree, the inverse of `to_params`. Raises InputError if the tree is not the config's."""
+    """Hub tensors of a params tree, the inverse of `to_params`. Raises InputError if the tree is
+    not the config's."""
     _check_tree(_leaf_shapes(params), _leaf_shapes(_shapes(config)))
     tensors = {}
     for rule in layouts.of_config(config).rules(config):
@@ -60,7 +73,10 @@ def _shapes(config: models.Config):
 
 def _leaf_shapes(tree) -> dict[str, tuple[int, ...]]:
     leaves = jax.tree_util.tree_flatten_with_path(tree)[0]
-    return {jax.tree_util.keystr(path, simple=True, separator="/"): np.shape(leaf) for path, leaf in leaves}
+    return {
+        jax.tree_util.keystr(path, simple=True, separator="/"): np.shape(leaf)
+        for path, leaf in leaves
+    }
 
 
 def _check_tree(found: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]):
@@ -82,9 +98,15 @@ def _check_names(table: list[Rule], config: models.Config, names: set[str]):
         )
     layers, layout = range(config.num_layers), layouts.of_config(config)
     beside = {name for rule in table for name in rule.tied}
-    expected = {rule.hub_name.format(layer=layer) for rule in table for layer in (layers if rule.stacked else [0])}
+    expected = {
+        rule.hub_name.format(layer=layer)
+        for rule in table
+        for layer in (layers if rule.stacked else [0])
+    }
     missing = sorted(expected - names)
-    unknown = sorted(name for name in names - expected - beside if not layout.SKIPPED.fullmatch(name))
+    unknown = sorted(
+        name for name in names - expected - beside if not layout.SKIPPED.fullmatch(name)
+    )
     if missing or unknown:
         faults = [f"{len(missing)} missing ({', '.join(missing[:5])})"] if missing else []
         faults += [f"{len(unknown)} unknown ({', '.join(unknown[:5])})"] if unknown else []
@@ -96,7 +118,8 @@ def _check_names(table: list[Rule], config: models.Config, names: set[str]):
 
 
 def _check_sizes(table: list[Rule], shapes, tensors):
-    """Raises InputError before memory is taken for a tree far larger than the tensors which are to fill it."""
+    """Raises InputError before memory is taken for a tree far larger than the tensors which are to
+    fill it."""
     for rule in table:
         shape, name = _get(shapes, rule.path).shape, rule.hub_name.format(layer=0)
         wanted, found = math.prod(shape[1:] if rule.stacked else shape), tensors.shape(name)
@@ -109,10 +132,13 @@ def _check_sizes(table: list[Rule], shapes, tensors):
 
 
 def _check_tied(table: list[Rule], tensors):
-    """Raises InputError where a file holds a tied tensor twice, and not the same: one of the two would be ignored."""
+    """Raises InputError where a file holds a tied tensor twice, and not the same: one of the two
+    would be ignored."""
     for rule in table:
         for name in rule.tied:
-            if name in tensors.names() and not np.array_equal(tensors.read(name), tensors.read(rule.hub_name)):
+            if name in tensors.names() and not np.array_equal(
+                tensors.read(name), tensors.read(rule.hub_name)
+            ):
                 raise InputError(
                     f"{name} that differs from {rule.hub_name}",
                     expected="the same tensor, since the two are tied",
@@ -121,7 +147,8 @@ def _check_tied(table: list[Rule], tensors):
 
 
 def _parts(params: dict, rule: Rule, shape: tuple[int, ...], dtype) -> list[Part]:
-    """A leaf put into `params`, empty, as what each of its tensors fills: the peak is the tree plus a few tensors."""
+    """A leaf put into `params`, empty, as what each of its tensors fills: the peak is the tree plus
+    a few tensors."""
     leaf = np.empty(shape, dtype)
     _put(params, rule.path, leaf)
     layers = leaf if rule.stacked else leaf[None]
@@ -148,7 +175,9 @@ def _fill(rule: Rule, name: str, part: np.ndarray, tensors):
             expected=f"{expected} from config.json",
             mend="Do they belong together?",
         )
-    with np.errstate(over="ignore", invalid="ignore"):  # a cast out of range gives inf, which the next line refuses
+    with np.errstate(
+        over="ignore", invalid="ignore"
+    ):  # a cast out of range gives inf, which the next line refuses
         finite = [_copied(*block) for block in _blocks(part, rule.to_flax(stored))]
     if not all(finite):
         raise InputError(
@@ -159,7 +188,8 @@ def _fill(rule: Rule, name: str, part: np.ndarray, tensors):
 
 
 def _blocks(part: np.ndarray, stored: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    # A transposed vocabulary matrix read across its whole width misses the cache at every number: four times as slow.
+    # A transposed vocabulary matrix read across its whole width misses the cache at every number:
+    # four times as slow.
     steps = [range(0, n, _BLOCK) for n in part.shape[:1] + part.shape[1:][-1:]]
     for first, *last in itertools.product(*steps):
         at = (slice(first, first + _BLOCK), ..., *(slice(k, k + _BLOCK) for k in last))
@@ -175,7 +205,8 @@ def _copied(part: np.ndarray, stored: np.ndarray) -> bool:
 def _finite(part: np.ndarray) -> bool:
     if part.dtype not in (np.float32, np.float64):
         return bool(np.isfinite(part).all())
-    # Both extremes are NaN if any number is; no array of booleans is made, and it takes half the time.
+    # Both extremes are NaN if any number is; no array of booleans is made, and it takes half the
+    # time.
     return bool(np.isfinite(part.min()) and np.isfinite(part.max()))
 
 

@@ -1,4 +1,5 @@
-"""A revision's files on this machine: found where they lie already, or downloaded into a store of our own.
+"""A revision's files on this machine: found where they lie already, or downloaded into a store of
+our own.
 
     STORE/owner--name/blobs/DIGEST                  what branches share is kept once
                       snapshots/COMMIT/FILE         a link to its blob
@@ -6,8 +7,8 @@
                       pins/COMMIT                   locked (flock, shared) by every process that needs the snapshot
                       refs/REVISION                 the commit that a branch had when it was fetched
 
-Blobs come and go under STORE/.lock: a snapshot's links are made, and blobs without one removed, by one process at a
-time, so that nobody removes what another has just found to be there.
+Blobs come and go under STORE/.lock: a snapshot's links are made, and blobs without one removed, by
+one process at a time, so that nobody removes what another has just found to be there.
 """
 
 import collections
@@ -36,15 +37,18 @@ TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json
 _AT_ONCE = 4  # files of one revision
 _COMPLETE = "complete"
 
-Pin = int | None  # a descriptor that locks a snapshot while it is open; None where nothing of ours is to be held
+Pin = (
+    int | None
+)  # a descriptor that locks a snapshot while it is open; None where nothing of ours is to be held
 
 
 def fetch(repo: str, revision: str | None = None, weights: str | Path | None = None) -> Path:
     """The folder of a revision's configuration, tokenizer and weights.
 
-    Looked for under `weights`/REPO/REVISION, in the Hugging Face cache, in our own store, and then downloaded. What is
-    on this machine is taken as it is: a branch that has moved since is not asked about. Raises InputError where the
-    files cannot be had, OSError where they cannot be stored.
+    Looked for under `weights`/REPO/REVISION, in the Hugging Face cache, in our own store, and then
+    downloaded. What is on this machine is taken as it is: a branch that has moved since is not
+    asked about. Raises InputError where the files cannot be had, OSError where they cannot be
+    stored.
     """
     folder, pin = _pinned(repo, revision, weights)
     _unpin(pin)
@@ -61,8 +65,9 @@ def local(repo: str, revision: str | None = None, weights: str | Path | None = N
 class Budget:
     """A limit on our own store: after use, the snapshots that were longest unused make room.
 
-    A snapshot stays as long as any process has it from `fetch` and has not given it to `release`. The limit can
-    be exceeded by what is pinned, and by what is being downloaded. The Hugging Face cache is never touched.
+    A snapshot stays as long as any process has it from `fetch` and has not given it to `release`.
+    The limit can be exceeded by what is pinned, and by what is being downloaded. The Hugging Face
+    cache is never touched.
     """
 
     def __init__(self, gigabytes: float):
@@ -71,8 +76,11 @@ class Budget:
         self._limit = gigabytes * 1e9
         self._pins: dict[tuple, list[Pin]] = collections.defaultdict(list)
 
-    def fetch(self, repo: str, revision: str | None = None, weights: str | Path | None = None) -> Path:
-        """As the function of this name; the folder stays until it was released as often as it was fetched."""
+    def fetch(
+        self, repo: str, revision: str | None = None, weights: str | Path | None = None
+    ) -> Path:
+        """As the function of this name; the folder stays until it was released as often as it was
+        fetched."""
         folder, pin = _pinned(repo, revision, weights)
         self._pins[repo, revision].append(pin)
         return folder
@@ -86,7 +94,8 @@ class Budget:
 
 
 def evict(limit: float):
-    """Removes unpinned snapshots, the longest unused first, until our store holds at most `limit` bytes."""
+    """Removes unpinned snapshots, the longest unused first, until our store holds at most `limit`
+    bytes."""
     root = _store()
     if _size(root) <= limit:
         return
@@ -127,7 +136,8 @@ def _elsewhere(repo: str, revision: str | None, weights: str | Path | None) -> P
 
 
 def _is_whole(folder: Path, repo: str, revision: str) -> bool:
-    """Does a folder of the Hugging Face cache hold every weight file? Others fill it file by file."""
+    """Does a folder of the Hugging Face cache hold every weight file? Others fill it file by
+    file."""
     names = {path.name: hub.RemoteFile(0, None, "") for path in folder.iterdir() if path.is_file()}
     found = hub.Listing(repo, revision, folder.name, names)
     try:
@@ -148,7 +158,9 @@ def _stored(repo: str, revision: str | None) -> tuple[Path | None, Pin]:
         return None, None
     pin = _pin(snapshot)
     # Only what is there once it is pinned will stay.
-    if not (snapshot / _COMPLETE).is_file() or not all(path.exists() for path in snapshot.iterdir()):
+    if not (snapshot / _COMPLETE).is_file() or not all(
+        path.exists() for path in snapshot.iterdir()
+    ):
         _unpin(pin)
         return None, None
     with contextlib.suppress(OSError):  # a store that is shared for reading only
@@ -171,16 +183,22 @@ def _downloaded(repo: str, revision: str) -> tuple[Path, Pin]:
 
 def _fill(snapshot: Path, found: hub.Listing):
     if hub.CONFIG not in found.files:
-        raise InputError(f"{found.repo} at revision {found.revision} without {hub.CONFIG}", expected="a checkpoint")
+        raise InputError(
+            f"{found.repo} at revision {found.revision} without {hub.CONFIG}",
+            expected="a checkpoint",
+        )
     head = found.weights()
-    _bring(snapshot, found, [hub.CONFIG, head, *(name for name in TOKENIZER if name in found.files)])
+    _bring(
+        snapshot, found, [hub.CONFIG, head, *(name for name in TOKENIZER if name in found.files)]
+    )
     if hub.is_index(head):
         _bring(snapshot, found, set(hub.shard_map(found, (snapshot / head).read_bytes()).values()))
     hub.write_whole(snapshot / _COMPLETE, "")
 
 
 def _bring(snapshot: Path, found: hub.Listing, names: Iterable[str]):
-    """Files of a revision, some at once; the first failure halts the others, which keep what they have."""
+    """Files of a revision, some at once; the first failure halts the others, which keep what they
+    have."""
     blobs = snapshot.parents[1] / "blobs"
     targets = {name: blobs / found.files[name].digest for name in names}
     blobs.mkdir(parents=True, exist_ok=True)
@@ -209,7 +227,8 @@ def _link(name: Path, blob: Path):
 
 
 def _pin(snapshot: Path) -> Pin:
-    """A shared lock, which ends with the process however that ends; None where the file system has none."""
+    """A shared lock, which ends with the process however that ends; None where the file system has
+    none."""
     path = snapshot.parents[1] / "pins" / snapshot.name
     with contextlib.suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -242,8 +261,11 @@ def _drop(snapshot: Path):
 
 
 def _sweep(place: Path):
-    """Removes the blobs of a repository that no snapshot links to, and those that were set aside."""
-    linked = {Path(os.readlink(link)).name for link in place.glob("snapshots/*/*") if link.is_symlink()}
+    """Removes the blobs of a repository that no snapshot links to, and those that were set
+    aside."""
+    linked = {
+        Path(os.readlink(link)).name for link in place.glob("snapshots/*/*") if link.is_symlink()
+    }
     for blob in (place / "blobs").glob("*"):
         if blob.suffix == ".rejected" or blob.name.partition(".")[0] not in linked:
             blob.unlink(missing_ok=True)

@@ -10,11 +10,14 @@ CONVERT = (
     ".save_pretrained(new_folder, safe_serialization=True)."
 )
 _ZIP = b"PK\x03\x04"
-_LEGACY_TORCH = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch < 1.6 pickled first
+_LEGACY_TORCH = (
+    b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the number that torch < 1.6 pickled first
+)
 
 
 class WithHead:
-    """A source whose first SPAN bytes are read once, so that opening a remote file costs few requests."""
+    """A source whose first SPAN bytes are read once, so that opening a remote file costs few
+    requests."""
 
     def __init__(self, source: ByteSource):
         self.name, self.size = source.name, source.size
@@ -32,7 +35,9 @@ def with_head(source: ByteSource) -> WithHead:
 
 def unreadable(source: ByteSource, why: str, *, expected: str, mend: str = CUT) -> InputError:
     """The one form in which a damaged weight file is told of."""
-    return InputError(f"{source.name} ({source.size} bytes), unreadable: {why}", expected=expected, mend=mend)
+    return InputError(
+        f"{source.name} ({source.size} bytes), unreadable: {why}", expected=expected, mend=mend
+    )
 
 
 def is_torch(source: WithHead) -> bool:
@@ -44,7 +49,8 @@ def is_torch(source: WithHead) -> bool:
 
 
 def refuse_foreign(source: WithHead, expected: str):
-    """Raises InputError that names the kind of a file which is no weight file, or torch's of an older age."""
+    """Raises InputError that names the kind of a file which is no weight file, or torch's of an
+    older age."""
     for told, why, mend in _foreign(bytes(source.head[:512])):
         if told:
             raise unreadable(source, why, expected=expected, mend=mend)
@@ -63,6 +69,14 @@ def _foreign(head: bytes) -> list[tuple[bool, str, str]]:
             "it is a web page, not weights",
             "A download was answered with an error or a sign-in page; fetch it again.",
         ),
-        (head.startswith(_LEGACY_TORCH), "it is in torch's format from before 1.6, a bare pickle", CONVERT),
-        (head[257:262] == b"ustar", "it is a tar archive, torch's format from before 0.1.10", CONVERT),
+        (
+            head.startswith(_LEGACY_TORCH),
+            "it is in torch's format from before 1.6, a bare pickle",
+            CONVERT,
+        ),
+        (
+            head[257:262] == b"ustar",
+            "it is a tar archive, torch's format from before 0.1.10",
+            CONVERT,
+        ),
     ]

@@ -1,7 +1,7 @@
 """The hub as seen from here: revisions, listings, and files read in part or whole.
 
-One request tells every branch of a repository; what a commit holds never changes and is kept on disk, so that looking
-at all branches again costs that one request.
+One request tells every branch of a repository; what a commit holds never changes and is kept on
+disk, so that looking at all branches again costs that one request.
 """
 
 import contextlib
@@ -62,14 +62,19 @@ _MOST_CONTENT = 1 << 26  # bytes of a file that is read into memory: a configura
 
 
 class Absent(InputError):
-    """A revision that is not on this machine and cannot be fetched from here: says how to bring it."""
+    """A revision that is not on this machine and cannot be fetched from here: says how to bring
+    it."""
 
-    def __init__(self, repo: str, revision: str | None, weights: str | Path | None = None, why: str = ""):
+    def __init__(
+        self, repo: str, revision: str | None, weights: str | Path | None = None, why: str = ""
+    ):
         name = revision or "main"
         target = Path(weights or "weights") / repo / name
         super().__init__(
-            f"{repo} at revision {name}, whose weights are not on this machine" + (f" ({why})" if why else ""),
-            expected="its files in the Hugging Face cache" + (f" or in {target}" if weights else ""),
+            f"{repo} at revision {name}, whose weights are not on this machine"
+            + (f" ({why})" if why else ""),
+            expected="its files in the Hugging Face cache"
+            + (f" or in {target}" if weights else ""),
             mend=f"Where there is a network: `hf download {repo} --revision {name}` (into the cache), or the same with "
             f"`--local-dir {target}` and then --weights={weights or 'weights'} here.",
         )
@@ -77,18 +82,29 @@ class Absent(InputError):
 
 
 def check_names(repo: str, revision: str):
-    """Raises InputError for what cannot name a repository or a revision: both become parts of paths here."""
+    """Raises InputError for what cannot name a repository or a revision: both become parts of paths
+    here."""
     try:
         validate_repo_id(repo)
     except HFValidationError as error:
-        raise InputError(f"{repo!r:.120}, which is no hub id", expected="a hub id like owner/name") from error
+        raise InputError(
+            f"{repo!r:.120}, which is no hub id", expected="a hub id like owner/name"
+        ) from error
     parts = revision.split("/")
-    if not all(parts) or {".", ".."} & set(parts) or not revision.isprintable() or len(revision) > 200:
-        raise InputError(f"{revision!r:.120} for a revision of {repo}", expected="a branch, a tag or a commit")
+    if (
+        not all(parts)
+        or {".", ".."} & set(parts)
+        or not revision.isprintable()
+        or len(revision) > 200
+    ):
+        raise InputError(
+            f"{revision!r:.120} for a revision of {repo}", expected="a branch, a tag or a commit"
+        )
 
 
 def refs(repo: str) -> dict[str, str]:
-    """The commit of every branch and tag. One request per process. Raises InputError for an unknown repository."""
+    """The commit of every branch and tag. One request per process. Raises InputError for an unknown
+    repository."""
     check_names(repo, "main")
     endpoint = _endpoint()
     # The first thread asks, the others wait for its answer.
@@ -101,7 +117,8 @@ def refs(repo: str) -> dict[str, str]:
 
 
 def listing(repo: str, revision: str = "main") -> Listing:
-    """The files of a branch, tag or commit. Raises InputError for an unknown one, near ones named."""
+    """The files of a branch, tag or commit. Raises InputError for an unknown one, near ones
+    named."""
     check_names(repo, revision)
     commit = revision if is_commit(revision) else _commit(repo, revision)
     kept = place(repo) / "listings" / f"{commit}.json"
@@ -124,13 +141,18 @@ def content(repo: str, commit: str, name: str) -> bytes:
     found = listing(repo, commit)
     file = listed(found, name)
     if file.size > _MOST_CONTENT:
-        raise InputError(f"{name} of {repo} at {commit} of {file.size} bytes", expected=f"at most {_MOST_CONTENT}")
+        raise InputError(
+            f"{name} of {repo} at {commit} of {file.size} bytes",
+            expected=f"at most {_MOST_CONTENT}",
+        )
     with told(repo, commit) as http:
         body = http.read_range(url(found, name), 0, file.size, file.size)
     hasher = transfer.hasher(file.size, file.digest)
     hasher.update(body)
     if hasher.hexdigest() != file.digest:
-        raise InputError(f"{name} of {repo} at {commit} with digest {hasher.hexdigest()}", expected=file.digest)
+        raise InputError(
+            f"{name} of {repo} at {commit} with digest {hasher.hexdigest()}", expected=file.digest
+        )
     return body
 
 
@@ -155,7 +177,8 @@ def write_whole(path: Path, text: str):
 
 
 def close():
-    """Forgets what was asked for, and the connections; for tests, and after the endpoint or the token changed."""
+    """Forgets what was asked for, and the connections; for tests, and after the endpoint or the
+    token changed."""
     if _made.cache_info().currsize:
         _made().close()
     _made.cache_clear()
@@ -177,7 +200,10 @@ def client() -> transfer.Client:
 def _made() -> transfer.Client:
     token = huggingface_hub.get_token()
     if token and not token.isascii():
-        raise InputError("an HF_TOKEN with a character that no token has", expected="letters, digits and underscores")
+        raise InputError(
+            "an HF_TOKEN with a character that no token has",
+            expected="letters, digits and underscores",
+        )
     headers = huggingface_hub.utils.build_hf_headers(
         token=token or False, library_name="dynamics", library_version=dynamics.__version__
     )
@@ -208,7 +234,9 @@ def _commit(repo: str, revision: str) -> str:
 
 def listed(found: Listing, name: str) -> RemoteFile:
     if name not in found.files:
-        raise InputError.unknown(f"file of {found.repo} at revision {found.revision}", name, found.files)
+        raise InputError.unknown(
+            f"file of {found.repo} at revision {found.revision}", name, found.files
+        )
     return found.files[name]
 
 
@@ -222,7 +250,9 @@ def _read_refs(answer: Any, repo: str) -> dict[str, str]:
 
 
 def _foreign(what: str) -> InputError:
-    return InputError(f"{what} from {_endpoint()}", expected="what the hub answers", mend="Check HF_ENDPOINT.")
+    return InputError(
+        f"{what} from {_endpoint()}", expected="what the hub answers", mend="Check HF_ENDPOINT."
+    )
 
 
 @contextlib.contextmanager
@@ -253,4 +283,6 @@ def _refusal(repo: str, revision: str, error: transfer.Refused) -> InputError:
             expected="a hub id like EleutherAI/pythia-14m",
             mend="Check its spelling; where it is private, or HF_TOKEN has lapsed, set HF_TOKEN.",
         )
-    return InputError(f"a refusal to give {repo} at revision {revision} ({error.why})", expected="its files")
+    return InputError(
+        f"a refusal to give {repo} at revision {revision} ({error.why})", expected="its files"
+    )

@@ -9,30 +9,38 @@ from dynamics.errors import InputError
 
 
 def read(folder: Path) -> models.Config:
-    """The Config of a checkpoint folder. Raises InputError where there is none, or one that is not supported."""
+    """The Config of a checkpoint folder. Raises InputError where there is none, or one that is not
+    supported."""
     path = Path(folder) / "config.json"
     if not path.is_file():
         raise InputError(
-            f"{folder} without config.json", expected="a checkpoint folder in the hub's layout", mend="Check the path."
+            f"{folder} without config.json",
+            expected="a checkpoint folder in the hub's layout",
+            mend="Check the path.",
         )
     return parse(path.read_bytes(), str(path))
 
 
 def parse(content: bytes, where: str) -> models.Config:
-    """The Config that the bytes of a config.json describe; `where` it lies is for messages. Raises InputError."""
+    """The Config that the bytes of a config.json describe; `where` it lies is for messages. Raises
+    InputError."""
     try:
         fields = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{where} that is not JSON ({error})", expected="a model configuration") from error
+        raise InputError(
+            f"{where} that is not JSON ({error})", expected="a model configuration"
+        ) from error
     if not isinstance(fields, dict):
         raise InputError(
-            f"{where} that holds a JSON {type(fields).__name__}", expected="a model configuration, an object"
+            f"{where} that holds a JSON {type(fields).__name__}",
+            expected="a model configuration, an object",
         )
     return from_hub(fields, where)
 
 
 def from_hub(fields: dict, where: str = "config.json") -> models.Config:
-    """The Config that a config.json's fields describe. Raises InputError for a type that is not supported."""
+    """The Config that a config.json's fields describe. Raises InputError for a type that is not
+    supported."""
     return layouts.of_type(fields.get("model_type"), where).from_hub(fields, where)
 
 

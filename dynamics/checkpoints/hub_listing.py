@@ -42,7 +42,9 @@ class Listing:
         for name in WEIGHTS:
             if name in self.files:
                 return name
-        raise InputError(f"{self.repo} at revision {self.revision} without weights", expected=f"any of {WEIGHTS}")
+        raise InputError(
+            f"{self.repo} at revision {self.revision} without weights", expected=f"any of {WEIGHTS}"
+        )
 
 
 def is_index(name: str) -> bool:
@@ -50,18 +52,25 @@ def is_index(name: str) -> bool:
 
 
 def shard_map(found: Listing, index: bytes) -> dict[str, str]:
-    """Tensor name -> shard, from an index file's bytes. Raises InputError where the revision lacks a shard of it."""
+    """Tensor name -> shard, from an index file's bytes. Raises InputError where the revision lacks
+    a shard of it."""
     where = f"{found.repo} at revision {found.revision}"
     try:
         shards = tensor_file.weight_map(index)
     except ValueError as error:
-        raise InputError(f"{where} with an unreadable index ({error})", expected='a "weight_map"') from error
+        raise InputError(
+            f"{where} with an unreadable index ({error})", expected='a "weight_map"'
+        ) from error
     names = sorted(set(shards.values()))
     missing = [name for name in names if name not in found.files]
     if missing:
         listed = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         told = f"{len(missing)} of {len(names)} shards missing ({listed})"
-        raise InputError(f"{where} with {told}", expected="every shard that its index names", mend="Leave it out.")
+        raise InputError(
+            f"{where} with {told}",
+            expected="every shard that its index names",
+            mend="Leave it out.",
+        )
     return shards
 
 
@@ -71,7 +80,8 @@ def is_commit(revision: str) -> bool:
 
 
 def read_files(siblings: Any) -> dict[str, RemoteFile]:
-    """Name -> file. Raises KeyError, TypeError, ValueError or AttributeError for what the hub does not answer."""
+    """Name -> file. Raises KeyError, TypeError, ValueError or AttributeError for what the hub does
+    not answer."""
     files = {}
     for file in siblings:
         large, name, size = (file.get("lfs") or {}).get("sha256"), file["rfilename"], file["size"]

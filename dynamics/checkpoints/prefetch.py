@@ -16,13 +16,15 @@ def ahead(
     depth: int = 1,
     release: Callable[[Item], object] | None = None,
 ) -> Iterator[tuple[Item, Result]]:
-    """Yields (item, fetch(item)) in order, while a background thread fetches up to `depth` items further.
+    """Yields (item, fetch(item)) in order, while a background thread fetches up to `depth` items
+    further.
 
     Args:
-        release: told of every fetched item once, after its use, or when it is clear that nobody will use it.
+        release: told of every fetched item once, after its use, or when it is clear that nobody
+            will use it.
 
-    What `fetch` raises for an item is raised when that item is reached. A fetch under way when the consumer stops is
-    not waited for: it ends with the process, or is released when it is done.
+    What `fetch` raises for an item is raised when that item is reached. A fetch under way when the
+    consumer stops is not waited for: it ends with the process, or is released when it is done.
     """
     items, release = list(items), release or (lambda item: None)
     worker = _Worker(items, fetch, depth, release)
@@ -38,7 +40,8 @@ def ahead(
 
 
 def background(job: Callable[[], Result], name: str = "fetch") -> Future[Result]:
-    """Runs `job` in a thread that, unlike an executor's, does not hold up the end of the process."""
+    """Runs `job` in a thread that, unlike an executor's, does not hold up the end of the
+    process."""
     future: Future[Result] = Future()
 
     def run():
@@ -52,14 +55,17 @@ def background(job: Callable[[], Result], name: str = "fetch") -> Future[Result]
 
 
 class _Worker:
-    """One thread that fetches items in order, a permit each; the consumer gives one back with every item it takes."""
+    """One thread that fetches items in order, a permit each; the consumer gives one back with every
+    item it takes."""
 
     def __init__(self, items: list, fetch: Callable, depth: int, release: Callable):
         self._fetch, self._release = fetch, release
         self._ready: queue.SimpleQueue = queue.SimpleQueue()  # (item, future), done
         self._permits = threading.Semaphore(max(1, depth))
         self._stopped = False
-        self._ending = threading.Lock()  # so that an item is either handed over or released, never both
+        self._ending = (
+            threading.Lock()
+        )  # so that an item is either handed over or released, never both
         background(lambda: self._run(items), "prefetch")
 
     def next(self):

@@ -1,4 +1,5 @@
-"""Tensors of a checkpoint that stays on the hub: each costs its own bytes, and its file's header once."""
+"""Tensors of a checkpoint that stays on the hub: each costs its own bytes, and its file's header
+once."""
 
 import numpy as np
 
@@ -18,7 +19,8 @@ class RemoteBytes:
 
 
 class RemoteFolder:
-    """Named tensors of a revision on the hub; each costs its shard's header, once, and its own bytes.
+    """Named tensors of a revision on the hub; each costs its shard's header, once, and its own
+    bytes.
 
     Raises InputError as `listing` does, and for a revision without weights or with a damaged file.
     """

@@ -1,7 +1,9 @@
-"""Tensors out of one safetensors file: a header's length (8 bytes, little-endian), a JSON header, the bytes.
+"""Tensors out of one safetensors file: a header's length (8 bytes, little-endian), a JSON header,
+the bytes.
 
-The header gives each tensor's dtype, shape and data_offsets [begin, end), counted from the header's end. The format
-asks that the tensors fill the file without a gap, so a file cut anywhere is known for it before a tensor is read.
+The header gives each tensor's dtype, shape and data_offsets [begin, end), counted from the header's
+end. The format asks that the tensors fill the file without a gap, so a file cut anywhere is known
+for it before a tensor is read.
 """
 
 import collections
@@ -49,14 +51,19 @@ class Entry(NamedTuple):
 class SafetensorsFile:
     """Named tensors of a safetensors file. Opening reads the header alone; a tensor is one range.
 
-    Raises InputError for a file that is cut off, too long, or whose header is no header or contradicts itself.
+    Raises InputError for a file that is cut off, too long, or whose header is no header or
+    contradicts itself.
     """
 
     def __init__(self, source: ByteSource):
         self._source = with_head(source)
         refuse_foreign(self._source, _EXPECTED)
         header, self._start = self._header()
-        self._entries = {name: self._entry(name, field) for name, field in header.items() if name != "__metadata__"}
+        self._entries = {
+            name: self._entry(name, field)
+            for name, field in header.items()
+            if name != "__metadata__"
+        }
         self._check_ranges()
 
     def names(self) -> set[str]:
@@ -76,7 +83,9 @@ class SafetensorsFile:
 
     def _of(self, name: str) -> Entry:
         if name not in self._entries:
-            raise InputError(f"{self._source.name} without the tensor {name!r}", expected="a complete checkpoint")
+            raise InputError(
+                f"{self._source.name} without the tensor {name!r}", expected="a complete checkpoint"
+            )
         return self._entries[name]
 
     def _refuse(self, why: str, mend: str = CUT) -> InputError:
@@ -102,21 +111,27 @@ class SafetensorsFile:
         dtype, shape, offsets = (_get(field, key) for key in ("dtype", "shape", "data_offsets"))
         # Names and dtypes may be as long as the header.
         if not isinstance(dtype, str) or dtype not in _DTYPES:
-            raise InputError.unknown(f"dtype of {_shown(name)} in {self._source.name}", str(dtype)[:40], _DTYPES)
+            raise InputError.unknown(
+                f"dtype of {_shown(name)} in {self._source.name}", str(dtype)[:40], _DTYPES
+            )
         if not _is_sizes(shape) or not _is_sizes(offsets) or len(offsets) != 2:
             raise self._refuse(f"{_shown(name)} has no shape and data_offsets of whole numbers")
         begin, end = offsets
-        # Where a dim is 0 the others must still be sizes that an array can have. The product of many large ones takes
-        # hours, so their number comes first.
+        # Where a dim is 0 the others must still be sizes that an array can have. The product of
+        # many large ones takes hours, so their number comes first.
         if len(shape) > 32 or math.prod(max(n, 1) for n in shape) > 1 << 48:
             raise self._refuse(f"{_shown(name)} has a shape that no tensor has")
         if math.prod(shape) * _DTYPES[dtype].itemsize != end - begin:
-            raise self._refuse(f"{_shown(name)}, {dtype} of shape {tuple(shape)}, is given {end - begin} bytes")
+            raise self._refuse(
+                f"{_shown(name)}, {dtype} of shape {tuple(shape)}, is given {end - begin} bytes"
+            )
         return Entry(_DTYPES[dtype], tuple(shape), begin, end)
 
     def _check_ranges(self):
         reached, before = 0, "the header"
-        for name, entry in sorted(self._entries.items(), key=lambda item: (item[1].begin, item[1].end)):
+        for name, entry in sorted(
+            self._entries.items(), key=lambda item: (item[1].begin, item[1].end)
+        ):
             if entry.begin != reached:
                 fault = "overlaps" if entry.begin < reached else "leaves a gap after"
                 raise self._refuse(f"{_shown(name)} {fault} {before}")
@@ -129,7 +144,11 @@ class SafetensorsFile:
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        twice = next(name for name, count in collections.Counter(name for name, _ in pairs).items() if count > 1)
+        twice = next(
+            name
+            for name, count in collections.Counter(name for name, _ in pairs).items()
+            if count > 1
+        )
         raise ValueError(f"the name {_shown(twice)} stands there twice")
     return found
 

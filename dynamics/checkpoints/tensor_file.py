@@ -1,4 +1,5 @@
-"""One tensor at a time out of a checkpoint folder: safetensors or torch's .bin, single or sharded."""
+"""One tensor at a time out of a checkpoint folder: safetensors or torch's .bin, single or
+sharded."""
 
 import hashlib
 import json
@@ -24,7 +25,8 @@ _CONVERT = "Convert it: transformers' AutoModelForCausalLM.from_pretrained(folde
 
 
 class TensorFile(Protocol):
-    """Named tensors, none of which is read before it is asked for; an unknown name is an InputError."""
+    """Named tensors, none of which is read before it is asked for; an unknown name is an
+    InputError."""
 
     def names(self) -> set[str]: ...
 
@@ -38,7 +40,8 @@ class TensorFile(Protocol):
 
 
 def open_tensors(source: ByteSource) -> TensorFile:
-    """The tensors of one weight file, whose format its first bytes tell. Raises InputError for a damaged one."""
+    """The tensors of one weight file, whose format its first bytes tell. Raises InputError for a
+    damaged one."""
     source = with_head(source)
     return TorchFile(source) if is_torch(source) else SafetensorsFile(source)
 
@@ -46,8 +49,8 @@ def open_tensors(source: ByteSource) -> TensorFile:
 class TensorFolder:
     """Named tensors of a checkpoint folder, memory-mapped; nothing is read before `read`.
 
-    Raises InputError for a folder without weights, for a shard that is missing, truncated or no weight file, and for
-    an index that says otherwise than its shards.
+    Raises InputError for a folder without weights, for a shard that is missing, truncated or no
+    weight file, and for an index that says otherwise than its shards.
     """
 
     def __init__(self, folder: Path):
@@ -68,7 +71,8 @@ class TensorFolder:
         return self._file(name).dtype(name)
 
     def read(self, name: str) -> np.ndarray:
-        """The tensor as stored, bfloat16 included (ml_dtypes); a read-only view of the file's bytes."""
+        """The tensor as stored, bfloat16 included (ml_dtypes); a read-only view of the file's
+        bytes."""
         return self._file(name).read(name)
 
     def sha256(self) -> dict[str, str]:
@@ -76,8 +80,12 @@ class TensorFolder:
 
         Raises InputError for a file that is stored under another digest's name.
         """
-        with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:  # hashlib lets other threads run
-            return dict(zip([path.name for path in self.files], pool.map(_sha256, self.files), strict=True))
+        with ThreadPoolExecutor(
+            min(4, os.cpu_count() or 1)
+        ) as pool:  # hashlib lets other threads run
+            return dict(
+                zip([path.name for path in self.files], pool.map(_sha256, self.files), strict=True)
+            )
 
     def _by_name(self, opened: dict[Path, TensorFile]) -> dict[str, tuple[Path, TensorFile]]:
         where: dict[str, tuple[Path, TensorFile]] = {}
@@ -94,7 +102,9 @@ class TensorFolder:
 
     def _file(self, name: str) -> TensorFile:
         if name not in self._where:
-            raise InputError(f"{self.folder} without the tensor {name!r}", expected="a complete checkpoint")
+            raise InputError(
+                f"{self.folder} without the tensor {name!r}", expected="a complete checkpoint"
+            )
         return self._where[name][1]
 
 
@@ -118,7 +128,9 @@ def _single(folder: Path) -> Path:
             mend=f"Fetch the index. {_CONVERT}",
         )
     raise InputError(
-        f"{folder} without weights", expected=f"{SINGLE}, {TORCH_SINGLE} or an index", mend="Is it a checkpoint folder?"
+        f"{folder} without weights",
+        expected=f"{SINGLE}, {TORCH_SINGLE} or an index",
+        mend="Is it a checkpoint folder?",
     )
 
 
@@ -141,7 +153,9 @@ def weight_map(index: bytes) -> dict[str, str]:
         shards = list(found.values())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{error!r:.200}") from error
-    if not shards or not all(isinstance(shard, str) and _SHARD.fullmatch(shard) for shard in shards):
+    if not shards or not all(
+        isinstance(shard, str) and _SHARD.fullmatch(shard) for shard in shards
+    ):
         raise ValueError(f"shards {sorted(map(str, shards))[:3]!r:.200}")
     return found
 
@@ -181,12 +195,17 @@ def _open(path: Path) -> TensorFile:
 
 
 def blob_name(path: Path) -> str:
-    """The sha256 that a file should have: the Hugging Face cache and our store name a large one by it, and link there.
+    """The sha256 that a file should have: the Hugging Face cache and our store name a large one by
+    it, and link there.
 
     "" for a file that bears no such name.
     """
     target = path.resolve()
-    named = path.is_symlink() and target.parent.name == "blobs" and re.fullmatch("[0-9a-f]{64}", target.name)
+    named = (
+        path.is_symlink()
+        and target.parent.name == "blobs"
+        and re.fullmatch("[0-9a-f]{64}", target.name)
+    )
     return target.name if named else ""
 
 

@@ -1,8 +1,10 @@
-"""Tensors out of one file that torch.save wrote (zip, torch 1.6 and later), without torch and without running pickle.
+"""Tensors out of one file that torch.save wrote (zip, torch 1.6 and later), without torch and
+without running pickle.
 
-A tensor is a strided view of a storage, and a storage is an entry of the archive. Views that torch can make but a
-state dict has no use for, and that a hostile file could use, are refused: those that reach out of their storage, that
-show one element in many places (a small file as terabytes), and that share a part of their elements with another.
+A tensor is a strided view of a storage, and a storage is an entry of the archive. Views that torch
+can make but a state dict has no use for, and that a hostile file could use, are refused: those that
+reach out of their storage, that show one element in many places (a small file as terabytes), and
+that share a part of their elements with another.
 """
 
 import itertools
@@ -22,9 +24,11 @@ _MOST_ELEMENTS = 1 << 48
 
 
 class TorchFile:
-    """Named tensors of a state dict. Opening reads the archive's directory and the pickle; a tensor is one range.
+    """Named tensors of a state dict. Opening reads the archive's directory and the pickle; a tensor
+    is one range.
 
-    Raises InputError for a file that is cut off, no state dict, of torch before 1.6, or asks for anything but tensors.
+    Raises InputError for a file that is cut off, no state dict, of torch before 1.6, or asks for
+    anything but tensors.
     """
 
     def __init__(self, source: ByteSource):
@@ -48,7 +52,8 @@ class TorchFile:
         return self._of(name).storage.dtype
 
     def read(self, name: str) -> np.ndarray:
-        """The tensor as stored, read-only, its strides kept; of a local file, a view of the mapped bytes."""
+        """The tensor as stored, read-only, its strides kept; of a local file, a view of the mapped
+        bytes."""
         ref = self._of(name)
         size = ref.storage.dtype.itemsize
         first, span = (ref.offset, _span(ref)) if math.prod(ref.shape) else (0, 0)
@@ -61,24 +66,34 @@ class TorchFile:
 
     def _of(self, name: str) -> TensorRef:
         if name not in self._refs:
-            raise InputError(f"{self._source.name} without the tensor {name!r}", expected="a complete checkpoint")
+            raise InputError(
+                f"{self._source.name} without the tensor {name!r}", expected="a complete checkpoint"
+            )
         return self._refs[name]
 
     def _check_byte_order(self):
-        entry = self._archive.entries.get("byteorder")  # torch before 2.1 wrote none, and was little-endian
+        entry = self._archive.entries.get(
+            "byteorder"
+        )  # torch before 2.1 wrote none, and was little-endian
         if entry and (entry.size != 6 or bytes(self._archive.read("byteorder", 0, 6)) != b"little"):
-            raise self._archive.refuse("its byteorder is not little", "Save it again on a little-endian machine.")
+            raise self._archive.refuse(
+                "its byteorder is not little", "Save it again on a little-endian machine."
+            )
 
     def _check_storage(self, name: str, ref: TensorRef):
         key, dtype, numel = ref.storage
         entry = self._archive.entries.get(f"data/{key}")
         if entry is None or entry.size != numel * dtype.itemsize:
             held = f"of {entry.size} bytes" if entry else "that is not there"
-            raise self._archive.refuse(f"{name[:80]!r} is given {numel} {dtype} in a storage {held}")
+            raise self._archive.refuse(
+                f"{name[:80]!r} is given {numel} {dtype} in a storage {held}"
+            )
 
     def _check_view(self, name: str, ref: TensorRef):
         if min((ref.offset, *ref.shape, *ref.stride)) < 0:
-            raise self._archive.refuse(f"{name[:80]!r} has a negative offset, shape or stride", _CLONE)
+            raise self._archive.refuse(
+                f"{name[:80]!r} has a negative offset, shape or stride", _CLONE
+            )
         if math.prod(max(n, 1) for n in ref.shape) > _MOST_ELEMENTS:
             raise self._archive.refuse(f"{name[:80]!r} has a shape that no tensor has", _CLONE)
         if math.prod(ref.shape) == 0:
@@ -88,7 +103,9 @@ class TorchFile:
         reach = 0
         for stride, count in _dims(ref):
             if stride <= reach:
-                raise self._archive.refuse(f"{name[:80]!r} shows one element in several places", _CLONE)
+                raise self._archive.refuse(
+                    f"{name[:80]!r} shows one element in several places", _CLONE
+                )
             reach += stride * (count - 1)
 
     def _check_shared(self):
@@ -97,14 +114,18 @@ class TorchFile:
         dtypes: dict[str, torch_pickle.Storage] = {}
         for name, ref in self._refs.items():
             if dtypes.setdefault(ref.storage.key, ref.storage) != ref.storage:
-                raise self._archive.refuse(f"{name[:80]!r} reads its storage as another dtype", _CLONE)
+                raise self._archive.refuse(
+                    f"{name[:80]!r} reads its storage as another dtype", _CLONE
+                )
             if math.prod(ref.shape):
                 elements = (ref.offset, ref.offset + _span(ref), _merged(ref))
                 spans.setdefault(ref.storage.key, {}).setdefault(elements, name)
         for on_one in spans.values():
             for (before, a), (after, b) in itertools.pairwise(sorted(on_one.items())):
                 if after[0] < before[1]:
-                    raise self._archive.refuse(f"{a[:80]!r} and {b[:80]!r} share a part of their elements", _CLONE)
+                    raise self._archive.refuse(
+                        f"{a[:80]!r} and {b[:80]!r} share a part of their elements", _CLONE
+                    )
 
 
 def _refs_of(archive: Archive) -> dict[str, TensorRef]:
@@ -113,7 +134,9 @@ def _refs_of(archive: Archive) -> dict[str, TensorRef]:
     if entry is None:
         raise archive.refuse("it is a zip archive without data.pkl", CONVERT)
     if entry.size > torch_pickle.MOST_BYTES:
-        raise archive.refuse(f"its data.pkl has {entry.size} bytes, more than a state dict's", CONVERT)
+        raise archive.refuse(
+            f"its data.pkl has {entry.size} bytes, more than a state dict's", CONVERT
+        )
     try:
         return torch_pickle.state_dict(bytes(archive.read("data.pkl", 0, entry.size)))
     except InputError as error:
@@ -122,7 +145,9 @@ def _refs_of(archive: Archive) -> dict[str, TensorRef]:
 
 def _dims(ref: TensorRef) -> list[tuple[int, int]]:
     """(stride, count) of the dims that move, the fastest first."""
-    return sorted((stride, count) for stride, count in zip(ref.stride, ref.shape, strict=True) if count > 1)
+    return sorted(
+        (stride, count) for stride, count in zip(ref.stride, ref.shape, strict=True) if count > 1
+    )
 
 
 def _span(ref: TensorRef) -> int:

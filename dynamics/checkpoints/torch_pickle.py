@@ -1,8 +1,10 @@
-"""What a state dict's pickle says, read as data by a stack machine that can build tensor references and nothing else.
+"""What a state dict's pickle says, read as data by a stack machine that can build tensor references
+and nothing else.
 
-A pickle is a program. This machine knows the operations that torch.save emits for a state dict, and of the names that
-they call only those below, each of which here is a record of what was asked. No name is looked up, imported or called;
-an operation or a name beyond these is refused. The operations are those of the standard library's pickletools.
+A pickle is a program. This machine knows the operations that torch.save emits for a state dict, and
+of the names that they call only those below, each of which here is a record of what was asked. No
+name is looked up, imported or called; an operation or a name beyond these is refused. The
+operations are those of the standard library's pickletools.
 """
 
 import io
@@ -16,8 +18,13 @@ import numpy as np
 from dynamics.errors import InputError
 
 MOST_BYTES = 1 << 26
-_MOST_STEPS, _MOST_DEPTH = 200_000, 20_000  # about 45 steps a tensor; 2000 stack items a dict of 1000 at a time
-_STATE_DICT = "Only state dicts are read; in torch, save it again as torch.save(model.state_dict(), path)."
+_MOST_STEPS, _MOST_DEPTH = (
+    200_000,
+    20_000,
+)  # about 45 steps a tensor; 2000 stack items a dict of 1000 at a time
+_STATE_DICT = (
+    "Only state dicts are read; in torch, save it again as torch.save(model.state_dict(), path)."
+)
 _OPERATIONS = {operation.code: operation for operation in pickletools.opcodes}
 _DICT = "collections OrderedDict"
 _STORAGES = {
@@ -56,7 +63,8 @@ class Storage(NamedTuple):
 
 
 class TensorRef(NamedTuple):
-    """A strided view of a storage; offset and strides are in elements, as the pickle has them (unchecked)."""
+    """A strided view of a storage; offset and strides are in elements, as the pickle has them
+    (unchecked)."""
 
     storage: Storage
     offset: int
@@ -69,16 +77,23 @@ class _Mark:
 
 
 def state_dict(pickle: bytes) -> dict[str, TensorRef]:
-    """Tensor name -> where it lies. Raises InputError for a pickle of anything else, and for one that asks for more."""
+    """Tensor name -> where it lies. Raises InputError for a pickle of anything else, and for one
+    that asks for more."""
     if len(pickle) > MOST_BYTES:
-        raise InputError(f"a pickle of {len(pickle)} bytes", expected=f"at most {MOST_BYTES} for a state dict")
+        raise InputError(
+            f"a pickle of {len(pickle)} bytes", expected=f"at most {MOST_BYTES} for a state dict"
+        )
     found = _Machine(pickle).run()
     if not isinstance(found, dict):
-        raise InputError(f"a pickled {type(found).__name__}", expected="a state dict", mend=_STATE_DICT)
+        raise InputError(
+            f"a pickled {type(found).__name__}", expected="a state dict", mend=_STATE_DICT
+        )
     for name, value in found.items():
         if not isinstance(value, TensorRef):
             kind = "nested dict" if isinstance(value, dict) else type(value).__name__
-            raise InputError(f"the entry {name[:80]!r}, a {kind}", expected="tensors alone", mend=_STATE_DICT)
+            raise InputError(
+                f"the entry {name[:80]!r}, a {kind}", expected="tensors alone", mend=_STATE_DICT
+            )
     return found
 
 
@@ -109,7 +124,9 @@ class _Machine:
         # Before its argument is decoded: some arguments are costly, or warn.
         if operation is None or operation.name not in _STEPS:
             name = operation.name if operation else f"{code!r}" if code else "its end"
-            raise InputError(f"the pickle operation {name}", expected="those of a state dict", mend=_STATE_DICT)
+            raise InputError(
+                f"the pickle operation {name}", expected="those of a state dict", mend=_STATE_DICT
+            )
         try:
             if operation.name == "GLOBAL":
                 return operation.name, self._two_lines()
@@ -118,7 +135,8 @@ class _Machine:
             raise _broken(f"the argument of {operation.name} is damaged") from error
 
     def _two_lines(self) -> str:
-        # pickletools would undo escapes here, which pickle does not, and warn of those it does not know.
+        # pickletools would undo escapes here, which pickle does not, and warn of those it does not
+        # know.
         lines = self._stream.readline(), self._stream.readline()
         if not lines[1].endswith(b"\n"):
             raise ValueError("no end of line")
@@ -174,7 +192,11 @@ class _Machine:
 
     def name(self, path: Any):
         if path not in _CALLS and path not in _STORAGES and path not in _DTYPES:
-            raise InputError(f"a pickle that asks for {str(path)[:80]!r}", expected="a state dict", mend=_STATE_DICT)
+            raise InputError(
+                f"a pickle that asks for {str(path)[:80]!r}",
+                expected="a state dict",
+                mend=_STATE_DICT,
+            )
         self.push(Name(path))
 
     def stack_global(self):
@@ -183,19 +205,26 @@ class _Machine:
 
     def storage(self):
         match self.pop():
-            case ("storage", Name(path=path), str(key), str(), numel) if path in _STORAGES and _is_size(numel):
+            case ("storage", Name(path=path), str(key), str(), numel) if (
+                path in _STORAGES and _is_size(numel)
+            ):
                 self.push(Storage(key, _STORAGES[path], numel))
             case _:
                 raise _broken("a storage is not described as torch does")
 
     def reduce(self):
         arguments, function = self.pop(), self.pop()
-        if not isinstance(function, Name) or function.path not in _CALLS or type(arguments) is not tuple:
+        if (
+            not isinstance(function, Name)
+            or function.path not in _CALLS
+            or type(arguments) is not tuple
+        ):
             raise _broken("it calls what cannot be called")
         self.push(_CALLS[function.path](arguments))
 
     def build(self):
-        # A state dict's `_metadata`, the versions of its modules: dropped. Nothing else may be given a state.
+        # A state dict's `_metadata`, the versions of its modules: dropped. Nothing else may be
+        # given a state.
         state, target = self.pop(), self._stack[-1]
         if type(target) is not dict or type(state) is not dict:
             raise _broken("BUILD on what is no state dict")
@@ -208,19 +237,24 @@ def _ordered_dict(arguments: tuple) -> dict:
 
 
 def _tensor(arguments: tuple) -> TensorRef:
-    """(storage, offset, shape, stride) and then what does not matter here: requires_grad, an empty dict of hooks."""
+    """(storage, offset, shape, stride) and then what does not matter here: requires_grad, an empty
+    dict of hooks."""
     if len(arguments) > 6:
         # A seventh marks a view whose numbers are negated or conjugated when they are looked at.
         raise _broken("a tensor with metadata (a negated or conjugated view)")
     match arguments[:4]:
-        case (Storage() as storage, offset, tuple(shape), tuple(stride)) if _is_view(offset, shape, stride):
+        case (Storage() as storage, offset, tuple(shape), tuple(stride)) if _is_view(
+            offset, shape, stride
+        ):
             return TensorRef(storage, offset, shape, stride)
     raise _broken("a tensor is not described as torch does")
 
 
 def _tensor_of_bytes(arguments: tuple) -> TensorRef:
     match arguments:
-        case (Storage() as storage, _, _, _, _, _, Name(path=path)) if path in _DTYPES and storage.dtype == np.uint8:
+        case (Storage() as storage, _, _, _, _, _, Name(path=path)) if (
+            path in _DTYPES and storage.dtype == np.uint8
+        ):
             dtype = _DTYPES[path]
             if storage.numel % dtype.itemsize == 0:
                 typed = Storage(storage.key, dtype, storage.numel // dtype.itemsize)
@@ -241,11 +275,15 @@ def _is_size(value: Any) -> bool:
 
 def _is_view(offset: Any, shape: tuple, stride: tuple) -> bool:
     numbers = (offset, *shape, *stride)
-    return len(shape) == len(stride) <= 32 and all(type(n) is int and abs(n) < 1 << 62 for n in numbers)
+    return len(shape) == len(stride) <= 32 and all(
+        type(n) is int and abs(n) < 1 << 62 for n in numbers
+    )
 
 
 def _broken(why: str) -> InputError:
-    return InputError(f"a pickle in which {why}", expected="what torch.save writes for a state dict")
+    return InputError(
+        f"a pickle in which {why}", expected="what torch.save writes for a state dict"
+    )
 
 
 _CALLS: dict[str, Callable[[tuple], Any]] = {
@@ -283,7 +321,16 @@ _STEPS: dict[str, Callable[[_Machine, Any], None]] = {
     **dict.fromkeys(("BINPUT", "LONG_BINPUT"), lambda m, index: m.put(index)),
     **dict.fromkeys(("BINGET", "LONG_BINGET"), lambda m, index: m.get(index)),
     **dict.fromkeys(
-        ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE", "SHORT_BINUNICODE", "BINUNICODE8"),
+        (
+            "BININT",
+            "BININT1",
+            "BININT2",
+            "LONG1",
+            "BINFLOAT",
+            "BINUNICODE",
+            "SHORT_BINUNICODE",
+            "BINUNICODE8",
+        ),
         lambda m, value: m.push(value),
     ),
 }

@@ -1,8 +1,9 @@
-"""The zip archive that torch.save writes, read as no more than that: stored entries under one folder, no overlap.
+"""The zip archive that torch.save writes, read as no more than that: stored entries under one
+folder, no overlap.
 
-Only the directory at the file's end is read on opening. An entry's own header is held against the directory when the
-entry is read. Checksums are left alone: torch can write an archive without them, and a part of an entry has none.
-(APPNOTE.TXT of PKWARE, sections 4.3 and 4.5.3; ZIP64 throughout.)
+Only the directory at the file's end is read on opening. An entry's own header is held against the
+directory when the entry is read. Checksums are left alone: torch can write an archive without them,
+and a part of an entry has none. (APPNOTE.TXT of PKWARE, sections 4.3 and 4.5.3; ZIP64 throughout.)
 """
 
 import struct
@@ -13,7 +14,11 @@ from dynamics.checkpoints.head import CUT, unreadable
 from dynamics.errors import InputError
 
 EXPECTED = "a whole file as torch.save writes it"
-_LOCAL, _CENTRAL, _END = struct.Struct("<4s5H3I2H"), struct.Struct("<4s6H3I5H2I"), struct.Struct("<4s4H2IH")
+_LOCAL, _CENTRAL, _END = (
+    struct.Struct("<4s5H3I2H"),
+    struct.Struct("<4s6H3I5H2I"),
+    struct.Struct("<4s4H2IH"),
+)
 _LOCATOR, _END64 = struct.Struct("<4sIQI"), struct.Struct("<4sQ2H2I4Q")
 _TAIL = 1 << 16
 _MOST_ENTRIES, _MOST_DIRECTORY = 200_000, 1 << 26
@@ -22,7 +27,8 @@ _FULL = 0xFFFFFFFF  # in a 32-bit field: the number is in the ZIP64 extra field
 
 
 class Entry(NamedTuple):
-    """One entry: its local header starts at `start`, and it ends before `limit`, where the next one starts."""
+    """One entry: its local header starts at `start`, and it ends before `limit`, where the next one
+    starts."""
 
     path: bytes  # with the top folder
     size: int
@@ -32,22 +38,27 @@ class Entry(NamedTuple):
 
     @property
     def slack(self) -> int:
-        """Bytes that the local header's extra field (torch pads with it) and a trailing descriptor can take."""
+        """Bytes that the local header's extra field (torch pads with it) and a trailing descriptor
+        can take."""
         return self.limit - self.start - _LOCAL.size - len(self.path) - self.size
 
 
 class Archive:
-    """Entries by their name under the top folder. Raises InputError for an archive that torch would not write."""
+    """Entries by their name under the top folder. Raises InputError for an archive that torch would
+    not write."""
 
     def __init__(self, source: ByteSource):
         self._source = source
         self._tail_start = max(0, source.size - _TAIL)
         self._tail = source.read(self._tail_start, source.size)
-        self._starts: dict[bytes, int] = {}  # path -> where the data start, once the local header was read
+        self._starts: dict[
+            bytes, int
+        ] = {}  # path -> where the data start, once the local header was read
         self.entries = self._directory()
 
     def read(self, name: str, start: int, stop: int) -> memoryview:
-        """Bytes [start, stop) of an entry, in one range with its local header where that lies near."""
+        """Bytes [start, stop) of an entry, in one range with its local header where that lies
+        near."""
         entry = self.entries[name]
         known = self._starts.get(entry.path)
         if known is None and start + entry.slack <= _TAIL:
@@ -75,7 +86,9 @@ class Archive:
         at = self._source.size - _END.size
         if at < 0 or bytes(self._at(at, at + 4)) != b"PK\x05\x06":
             raise self.refuse("its end, where the directory of a zip archive is, is not there")
-        _, disk, first, here, count, size, start, comment = _END.unpack(self._at(at, at + _END.size))
+        _, disk, first, here, count, size, start, comment = _END.unpack(
+            self._at(at, at + _END.size)
+        )
         before = at - _LOCATOR.size
         if before >= 0 and bytes(self._at(before, before + 4)) == b"PK\x06\x07":
             return self._end64(before)
@@ -95,7 +108,9 @@ class Archive:
     def _directory(self) -> dict[str, Entry]:
         count, start, size, end = self._end()
         if start + size != end or size > _MOST_DIRECTORY or not 0 < count <= _MOST_ENTRIES:
-            raise self.refuse(f"its directory of {count} entries in {size} bytes does not end where it should")
+            raise self.refuse(
+                f"its directory of {count} entries in {size} bytes does not end where it should"
+            )
         directory, at, found = self._at(start, end), 0, []
         for _ in range(count):
             entry, at = self._central(directory, at)
@@ -108,18 +123,43 @@ class Archive:
         if len(directory) < at + _CENTRAL.size or bytes(directory[at : at + 4]) != b"PK\x01\x02":
             raise self.refuse("its directory breaks off")
         fields = _CENTRAL.unpack_from(directory, at)
-        _, _, _, flags, method, _, _, _, packed, size, n_path, n_extra, n_comment, disk, _, _, start = fields
+        (
+            _,
+            _,
+            _,
+            flags,
+            method,
+            _,
+            _,
+            _,
+            packed,
+            size,
+            n_path,
+            n_extra,
+            n_comment,
+            disk,
+            _,
+            _,
+            start,
+        ) = fields
         at += _CENTRAL.size
-        path, extra = bytes(directory[at : at + n_path]), bytes(directory[at + n_path : at + n_path + n_extra])
+        path, extra = (
+            bytes(directory[at : at + n_path]),
+            bytes(directory[at + n_path : at + n_path + n_extra]),
+        )
         size, packed, start = self._wide(extra, size, packed, start)
         if method or packed != size:
-            raise self.refuse(f"{_shown(path)} is compressed, and torch compresses nothing", "Save it again by torch.")
+            raise self.refuse(
+                f"{_shown(path)} is compressed, and torch compresses nothing",
+                "Save it again by torch.",
+            )
         if flags & _ENCRYPTED or disk:
             raise self.refuse(f"{_shown(path)} is encrypted or in parts", "Save it again by torch.")
         return Entry(path, size, flags, start, 0), at + n_path + n_extra + n_comment
 
     def _wide(self, extra: bytes, *numbers: int) -> list[int]:
-        """The numbers, those that do not fit in 32 bits out of the ZIP64 extra field, which has them in order."""
+        """The numbers, those that do not fit in 32 bits out of the ZIP64 extra field, which has
+        them in order."""
         wide, at = b"", 0
         while at + 4 <= len(extra):
             tag, length = struct.unpack_from("<2H", extra, at)
@@ -136,7 +176,9 @@ class Archive:
         for entry in sorted(entries, key=lambda e: e.start, reverse=True):
             bounded.append(entry := entry._replace(limit=end))
             if entry.slack < 0:
-                raise self.refuse(f"{_shown(entry.path)} overlaps what follows it, or the file's end")
+                raise self.refuse(
+                    f"{_shown(entry.path)} overlaps what follows it, or the file's end"
+                )
             end = entry.start
         return bounded
 
@@ -144,8 +186,15 @@ class Archive:
         tops, named = set(), {}
         for entry in entries:
             parts = entry.path.decode("utf-8", "replace").split("/")
-            if len(parts) < 2 or {"", ".", ".."} & set(parts) or any(c in "\\\0\ufffd" for c in "".join(parts)):
-                raise self.refuse(f"the path {_shown(entry.path)} in it is none that torch writes", "Do not trust it.")
+            if (
+                len(parts) < 2
+                or {"", ".", ".."} & set(parts)
+                or any(c in "\\\0\ufffd" for c in "".join(parts))
+            ):
+                raise self.refuse(
+                    f"the path {_shown(entry.path)} in it is none that torch writes",
+                    "Do not trust it.",
+                )
             tops.add(parts[0])
             named["/".join(parts[1:])] = entry
         if len(tops) != 1 or len(named) != len(entries):
@@ -153,14 +202,26 @@ class Archive:
         return named
 
     def _check_local(self, entry: Entry, header: memoryview) -> int:
-        """Where the entry's data start. Raises InputError if its own header is not what the directory says."""
-        signature, _, flags, method, _, _, _, packed, size, n_path, n_extra = _LOCAL.unpack_from(header)
+        """Where the entry's data start. Raises InputError if its own header is not what the
+        directory says."""
+        signature, _, flags, method, _, _, _, packed, size, n_path, n_extra = _LOCAL.unpack_from(
+            header
+        )
         path = bytes(header[_LOCAL.size : _LOCAL.size + n_path])
         extra = bytes(header[_LOCAL.size + n_path : _LOCAL.size + n_path + n_extra])
-        same = signature == b"PK\x03\x04" and path == entry.path and method == 0 and flags == entry.flags
+        same = (
+            signature == b"PK\x03\x04"
+            and path == entry.path
+            and method == 0
+            and flags == entry.flags
+        )
         sizes = set(self._wide(extra, size, packed)) if same else set()
         # An entry whose sizes follow its data has zeros here.
-        if not same or n_extra > entry.slack or sizes - {entry.size} - ({0} if flags & _SIZES_FOLLOW else set()):
+        if (
+            not same
+            or n_extra > entry.slack
+            or sizes - {entry.size} - ({0} if flags & _SIZES_FOLLOW else set())
+        ):
             raise self.refuse(f"the header of {_shown(entry.path)} contradicts the directory")
         self._starts[entry.path] = entry.start + _LOCAL.size + n_path + n_extra
         return self._starts[entry.path]

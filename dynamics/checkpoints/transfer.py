@@ -1,7 +1,9 @@
-"""The one place of HTTP: requests that are repeated where that may help, byte ranges, downloads that resume.
+"""The one place of HTTP: requests that are repeated where that may help, byte ranges, downloads
+that resume.
 
-A download grows in FILE.incomplete beside its target, goes on from there in whichever process comes next, and is
-renamed into place once its digest is the promised one; a file of another digest is set aside as FILE.rejected.
+A download grows in FILE.incomplete beside its target, goes on from there in whichever process comes
+next, and is renamed into place once its digest is the promised one; a file of another digest is set
+aside as FILE.rejected.
 """
 
 import contextlib
@@ -18,7 +20,15 @@ from typing import Any
 import httpx
 from filelock import FileLock
 
-from dynamics.checkpoints.answer import BETWEEN, Refused, Told, Transient, check, limited, not_too_slow
+from dynamics.checkpoints.answer import (
+    BETWEEN,
+    Refused,
+    Told,
+    Transient,
+    check,
+    limited,
+    not_too_slow,
+)
 from dynamics.errors import InputError
 
 __all__ = ["Client", "Halted", "Refused", "Unreachable", "hasher"]
@@ -74,7 +84,9 @@ class Client:
         try:
             return json.loads(body)
         except (ValueError, RecursionError) as error:
-            raise InputError(f"{url} that is not JSON ({body[:40]!r})", expected="JSON", mend=BETWEEN) from error
+            raise InputError(
+                f"{url} that is not JSON ({body[:40]!r})", expected="JSON", mend=BETWEEN
+            ) from error
 
     def read_range(self, url: str, start: int, stop: int, size: int | None = None) -> bytes:
         """Bytes [start, stop) of a file of `size` bytes, if that is known."""
@@ -83,7 +95,8 @@ class Client:
         return bytes(found)
 
     def copy(self, url: str, start: int, stop: int, sink: Callable[[bytes], object], told: Told):
-        """Hands bytes [start, stop) to `sink`, each once and in order, over as many requests as it takes."""
+        """Hands bytes [start, stop) to `sink`, each once and in order, over as many requests as it
+        takes."""
         at, failures = start, 0
         while at < stop:
             before = at
@@ -97,7 +110,9 @@ class Client:
                 if at < stop:
                     self._pause(url, failures, error)
 
-    def download(self, url: str, target: Path, size: int, digest: str, *, halt: threading.Event | None = None) -> Path:
+    def download(
+        self, url: str, target: Path, size: int, digest: str, *, halt: threading.Event | None = None
+    ) -> Path:
         """The file at `target`: `size` bytes of this digest, and on disk, or not there at all.
 
         Args:
@@ -113,8 +128,11 @@ class Client:
         return target
 
     def _download(self, url: str, target: Path, size: int, digest: str, halt: threading.Event):
-        partial, rejected = (target.with_name(target.name + end) for end in (".incomplete", ".rejected"))
-        # A wrong digest may come of what lay there before, or of the way here; from a fresh start it is the server's.
+        partial, rejected = (
+            target.with_name(target.name + end) for end in (".incomplete", ".rejected")
+        )
+        # A wrong digest may come of what lay there before, or of the way here; from a fresh start
+        # it is the server's.
         for _ in range(2):
             self._complete(url, partial, size, halt)
             got = _digest_of(partial, size, digest)
@@ -188,21 +206,33 @@ class Client:
 
     def _pause(self, url: str, failures: int, error: Transient):
         if failures >= error.attempts:
-            raise Unreachable(f"no whole answer from {url} in {failures} attempts: {error}") from error
+            raise Unreachable(
+                f"no whole answer from {url} in {failures} attempts: {error}"
+            ) from error
         # Jitter, so that many jobs that were turned away together do not come back together.
         backoff = min(2.0 ** (failures - 1), 60.0) * random.uniform(0.5, 1.5)
         self.sleep(min(max(backoff, error.wait), LONGEST_WAIT))
 
 
 _UNASKABLE = (
-    *(httpx.InvalidURL, httpx.UnsupportedProtocol, httpx.LocalProtocolError, httpx.TooManyRedirects),
+    *(
+        httpx.InvalidURL,
+        httpx.UnsupportedProtocol,
+        httpx.LocalProtocolError,
+        httpx.TooManyRedirects,
+    ),
     UnicodeError,  # a host that is no name: of the endpoint, or of where it redirects to
 )
 
 
 def hasher(size: int, digest: str):
-    """What hashes a file of `size` bytes to be compared with `digest`: sha256, or as git does (sha1 with a head)."""
-    return hashlib.sha256() if len(digest) == 64 else hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    """What hashes a file of `size` bytes to be compared with `digest`: sha256, or as git does (sha1
+    with a head)."""
+    return (
+        hashlib.sha256()
+        if len(digest) == 64
+        else hashlib.sha1(b"blob %d\0" % size, usedforsecurity=False)
+    )
 
 
 def _digest_of(path: Path, size: int, like: str) -> str:

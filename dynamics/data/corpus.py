@@ -1,7 +1,7 @@
 """Documents: the embedded corpus out of the running interpreter, or a user's own text.
 
-A standard error over text rests on documents, so every corpus is a list of them, and train and held-out parts are split
-by document.
+A standard error over text rests on documents, so every corpus is a list of them, and train and
+held-out parts are split by document.
 """
 
 import dataclasses
@@ -17,8 +17,9 @@ from dynamics.errors import InputError
 HELD_OUT_EVERY = 10  # one document in ten, chosen by a hash of its name
 _BLOCK = 8_000  # characters of one document where a plain text file has no documents of its own
 
-# The fixed include list: library modules that every full CPython 3.11 to 3.13 has, on every system; no tests, no tables
-# of encodings or entities, nothing that distributions ship apart (tkinter, idlelib, turtle).
+# The fixed include list: library modules that every full CPython 3.11 to 3.13 has, on every system;
+# no tests, no tables of encodings or entities, nothing that distributions ship apart (tkinter,
+# idlelib, turtle).
 _MODULES = """
 __future__ _collections_abc _compat_pickle _markupbase _py_abc _pydecimal _pyio _strptime _threading_local _weakrefset
 abc argparse ast base64 bdb bisect bz2 cProfile calendar cmd code codecs codeop colorsys compileall configparser
@@ -55,7 +56,8 @@ class Corpus:
         return sum(len(document.text.encode()) for document in self.documents)
 
     def fingerprint(self) -> str:
-        """sha256 over names, domains and texts: two corpora with the same fingerprint are the same."""
+        """sha256 over names, domains and texts: two corpora with the same fingerprint are the
+        same."""
         digest = hashlib.sha256()
         for document in self.documents:
             for part in document:
@@ -81,10 +83,11 @@ class Corpus:
 
 
 def embedded() -> Corpus:
-    """The Python distribution's own documentation topics (prose) and library source (code), about 7 MB, no download.
+    """The Python distribution's own documentation topics (prose) and library source (code), about 7
+    MB, no download.
 
-    Its content is that of the running interpreter, so its fingerprint differs between Python releases.
-    Raises InputError where the interpreter ships without them.
+    Its content is that of the running interpreter, so its fingerprint differs between Python
+    releases. Raises InputError where the interpreter ships without them.
     """
     library = Path(sysconfig.get_paths()["stdlib"])
     corpus = Corpus("embedded", (*_topics(), *_modules(library)))
@@ -98,15 +101,21 @@ def embedded() -> Corpus:
 
 
 def read(path: str | Path) -> Corpus:
-    """A user's corpus: a folder of text files, a jsonl file with a "text" field, or one plain text file.
+    """A user's corpus: a folder of text files, a jsonl file with a "text" field, or one plain text
+    file.
 
-    A plain text file is cut at blank lines into documents of about 8,000 characters. Raises InputError.
+    A plain text file is cut at blank lines into documents of about 8,000 characters. Raises
+    InputError.
     """
     path = Path(path)
     if not path.exists():
-        raise InputError(f"the corpus {path}, which does not exist", expected="a text or jsonl file, or a folder")
+        raise InputError(
+            f"the corpus {path}, which does not exist", expected="a text or jsonl file, or a folder"
+        )
     if path.is_dir():
-        files = sorted(p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path)))
+        files = sorted(
+            p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path))
+        )
         documents = [Document(str(p.relative_to(path)), _domain(p), _text(p)) for p in files]
     elif path.suffix == ".jsonl":
         documents = _jsonl(path)
@@ -132,7 +141,9 @@ def _topics() -> list[Document]:
 def _modules(library: Path) -> list[Document]:
     files = [library / f"{name}.py" for name in _MODULES.split()]
     for package in _PACKAGES.split():
-        files += [p for p in (library / package).rglob("*.py") if not _test_file(p.relative_to(library))]
+        files += [
+            p for p in (library / package).rglob("*.py") if not _test_file(p.relative_to(library))
+        ]
     found = {str(path.relative_to(library)): path for path in files if path.is_file()}
     return [Document(name, "code", _text(found[name])) for name in sorted(found)]
 
@@ -167,10 +178,13 @@ def _jsonl(path: Path) -> list[Document]:
         try:
             record = json.loads(line)
             record["text"].encode()  # an unpaired surrogate is valid JSON and no text
-            documents.append(Document(f"{path.name}#{number}", str(record.get("domain", "text")), record["text"]))
+            documents.append(
+                Document(f"{path.name}#{number}", str(record.get("domain", "text")), record["text"])
+            )
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"line {number} of {path}: {line[:60]!r}", expected='a JSON object with a "text" field'
+                f"line {number} of {path}: {line[:60]!r}",
+                expected='a JSON object with a "text" field',
             ) from error
     return documents
 
@@ -182,4 +196,6 @@ def _blocks(path: Path) -> list[Document]:
             blocks, size = [*blocks, []], 0
         blocks[-1].append(paragraph)
         size += len(paragraph) + 2
-    return [Document(f"{path.name}#{k}", "text", "\n\n".join(block)) for k, block in enumerate(blocks)]
+    return [
+        Document(f"{path.name}#{k}", "text", "\n\n".join(block)) for k, block in enumerate(blocks)
+    ]

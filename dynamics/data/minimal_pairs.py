@@ -1,7 +1,8 @@
 """Minimal pairs: a sentence that a grammar allows and one, nearly the same, that it does not.
 
-Reads the form of BLiMP (Warstadt et al. 2020): a JSON object a line with `sentence_good`, `sentence_bad` and the task's
-name `UID`; `linguistics_term`, `field` and `pairID` where the file has them.
+Reads the form of BLiMP (Warstadt et al. 2020): a JSON object a line with `sentence_good`,
+`sentence_bad` and the task's name `UID`; `linguistics_term`, `field` and `pairID` where the file
+has them.
 
 Axes: N pairs, K tasks.
 """
@@ -59,8 +60,9 @@ class MinimalPairs:
 def read(path: str | Path) -> MinimalPairs:
     """Pairs of a .jsonl or .jsonl.gz file, or of every such file under a folder.
 
-    Raises InputError, naming file and line, where a line is no JSON object, a field is missing or no text, or the two
-    sentences are the same. An optional field that the first line has is expected of all.
+    Raises InputError, naming file and line, where a line is no JSON object, a field is missing or
+    no text, or the two sentences are the same. An optional field that the first line has is
+    expected of all.
     """
     path = Path(path)
     files = _files(path)
@@ -83,9 +85,9 @@ def read(path: str | Path) -> MinimalPairs:
 def encode(tokenizer, sentences: Sequence[str], start: bool = True) -> list[np.ndarray]:
     """Token ids of every sentence, int32.
 
-    With `start` each is headed by the document separator, as documents are in Pythia's training data, so that its first
-    token has a probability too; without, the first token only conditions. Raises InputError where nothing is left to
-    predict, or the tokenizer lacks the separator.
+    With `start` each is headed by the document separator, as documents are in Pythia's training
+    data, so that its first token has a probability too; without, the first token only conditions.
+    Raises InputError where nothing is left to predict, or the tokenizer lacks the separator.
     """
     head = []
     if start:
@@ -101,18 +103,24 @@ def encode(tokenizer, sentences: Sequence[str], start: bool = True) -> list[np.n
     ids = [np.array([*head, *encoding.ids], np.int32) for encoding in found]
     short = next((k for k, row in enumerate(ids) if len(row) < 2), None)
     if short is not None:
-        raise InputError(f"the sentence {sentences[short]!r} of {len(ids[short])} token", expected="two or more")
+        raise InputError(
+            f"the sentence {sentences[short]!r} of {len(ids[short])} token", expected="two or more"
+        )
     return ids
 
 
 def _files(path: Path) -> list[Path]:
     if not path.exists():
-        raise InputError(f"the minimal pairs {path}, which do not exist", expected="a .jsonl or .jsonl.gz file")
+        raise InputError(
+            f"the minimal pairs {path}, which do not exist", expected="a .jsonl or .jsonl.gz file"
+        )
     if path.is_file():
         return [path]
     files = sorted(p for p in path.rglob("*") if p.is_file() and p.name.endswith(_SUFFIXES))
     if not files:
-        raise InputError(f"the folder {path} without {' or '.join(_SUFFIXES)} files", expected="minimal pairs")
+        raise InputError(
+            f"the folder {path} without {' or '.join(_SUFFIXES)} files", expected="minimal pairs"
+        )
     return files
 
 
@@ -135,14 +143,18 @@ def _text(path: Path) -> str:
         content = path.read_bytes()
         return (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(f"{path}, unreadable ({error})", expected="UTF-8 text, or gzip of it") from error
+        raise InputError(
+            f"{path}, unreadable ({error})", expected="UTF-8 text, or gzip of it"
+        ) from error
 
 
 def _record(line: str, place: str) -> dict:
     try:
         row = json.loads(line)
     except ValueError as error:
-        raise InputError(f"{place}: {line[:60]!r}, which is no JSON ({error})", expected="a JSON object") from error
+        raise InputError(
+            f"{place}: {line[:60]!r}, which is no JSON ({error})", expected="a JSON object"
+        ) from error
     if not isinstance(row, dict):
         raise InputError(f"{place}: {line[:60]!r}", expected="a JSON object")
     return row
@@ -151,7 +163,9 @@ def _record(line: str, place: str) -> dict:
 def _check(row: Mapping, wanted: Sequence[str], place: str):
     for name in wanted:
         if name not in row:
-            raise InputError(f"{place} without the field {name!r}", expected=f"the fields {', '.join(wanted)}")
+            raise InputError(
+                f"{place} without the field {name!r}", expected=f"the fields {', '.join(wanted)}"
+            )
     for name in _NEEDED:
         if not isinstance(row[name], str) or not row[name].strip() or not _encodable(row[name]):
             raise InputError(f"{place} with {name} = {row[name]!r}", expected="text")

@@ -10,22 +10,28 @@ from tokenizers import Tokenizer
 
 from dynamics.errors import InputError
 
-_LAST = 0xBF  # a continuation byte that completes a character without making it a space, where any can
+_LAST = (
+    0xBF  # a continuation byte that completes a character without making it a space, where any can
+)
 _UNKNOWN = "\ufffd"
 
 
 def alphabet() -> dict[str, int]:
-    """Character -> byte of the alphabet in which byte-level BPE writes its tokens (Radford et al. 2019).
+    """Character -> byte of the alphabet in which byte-level BPE writes its tokens (Radford et al.
+    2019).
 
     Printable bytes stand for themselves; the others, in order, for the characters from U+0100 on.
     """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(256 + k): byte for k, byte in enumerate(others)}
+    return {chr(byte): byte for byte in printable} | {
+        chr(256 + k): byte for k, byte in enumerate(others)
+    }
 
 
 def spelled(tokenizer: Tokenizer, vocab_size: int) -> list[bytes | None]:
-    """The bytes of every id, [V]; None for ids that spell nothing: the separator, other special ids, padded rows.
+    """The bytes of every id, [V]; None for ids that spell nothing: the separator, other special
+    ids, padded rows.
 
     Raises InputError for a tokenizer that is no byte-level BPE, or with ids beyond `vocab_size`.
     """
@@ -49,32 +55,41 @@ def spelled(tokenizer: Tokenizer, vocab_size: int) -> list[bytes | None]:
 
 
 def check_byte_level(tokenizer: Tokenizer):
-    """Raises InputError unless the tokenizer is a byte-level BPE, of which every id's bytes are known."""
+    """Raises InputError unless the tokenizer is a byte-level BPE, of which every id's bytes are
+    known."""
     parts = json.loads(tokenizer.to_str())
     steps = [parts["pre_tokenizer"] or {}]
     steps += steps[0].get("pretokenizers", [])
     kind = parts["model"].get("type")
     if kind != "BPE" or not any(step.get("type") == "ByteLevel" for step in steps):
         raise InputError(
-            f"a tokenizer of the kind {kind} without bytes" if kind == "BPE" else f"a tokenizer of the kind {kind}",
+            f"a tokenizer of the kind {kind} without bytes"
+            if kind == "BPE"
+            else f"a tokenizer of the kind {kind}",
             expected="a byte-level BPE, whose ids spell bytes",
             mend="Models of word pieces cannot be compared byte by byte.",
         )
 
 
-def encode_prefixes(tokenizer: Tokenizer, text: bytes, words: Sequence[bytes | None]) -> list[list[int]]:
-    """The tokenizer's own encoding of text[:0], text[:1], ... text[:N], none with a separator: N + 1 lists of ids.
+def encode_prefixes(
+    tokenizer: Tokenizer, text: bytes, words: Sequence[bytes | None]
+) -> list[list[int]]:
+    """The tokenizer's own encoding of text[:0], text[:1], ... text[:N], none with a separator: N +
+    1 lists of ids.
 
-    Where a prefix ends within a character, its pieces are those of the text with the character completed, and the last
-    piece is encoded without what was completed. `words` is what `spelled` gives. Raises InputError where an encoding
-    does not spell its own prefix (a tokenizer that normalises, or adds a space, and a text that it changes).
+    Where a prefix ends within a character, its pieces are those of the text with the character
+    completed, and the last piece is encoded without what was completed. `words` is what `spelled`
+    gives. Raises InputError where an encoding does not spell its own prefix (a tokenizer that
+    normalises, or adds a space, and a text that it changes).
     """
     found, ends, tails = [], [], []
     for end in range(len(text) + 1):
         start = _whole(text[:end])
         ends.append(start)
         tails.append(text[start:end])
-    whole = tokenizer.encode_batch_fast([text[:end].decode() for end in ends], add_special_tokens=False)
+    whole = tokenizer.encode_batch_fast(
+        [text[:end].decode() for end in ends], add_special_tokens=False
+    )
     for end, (encoding, tail) in enumerate(zip(whole, tails, strict=True)):
         ids = _within(tokenizer, text[: ends[end]].decode(), tail) if tail else list(encoding.ids)
         if _spell(ids, words) != text[:end]:

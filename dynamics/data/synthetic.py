@@ -1,12 +1,14 @@
-"""Text from a process whose every next-token distribution is known, so that models can be held to the truth.
+"""Text from a process whose every next-token distribution is known, so that models can be held to
+the truth.
 
-A hidden Markov chain: a topic that lasts, and a class of words that moves on with every token. What a token is depends
-on both, so there is something to learn at three ranges: how frequent tokens are (unigram), which class follows which
-(the last few tokens), and which topic this is (all tokens so far). One more state, the separator's, ends a document, so
-that the stream of documents is one stationary chain, wherever a window is cut out of it.
+A hidden Markov chain: a topic that lasts, and a class of words that moves on with every token. What
+a token is depends on both, so there is something to learn at three ranges: how frequent tokens are
+(unigram), which class follows which (the last few tokens), and which topic this is (all tokens so
+far). One more state, the separator's, ends a document, so that the stream of documents is one
+stationary chain, wherever a window is cut out of it.
 
-Axes: M hidden states (the separator's first), V tokens (the separator first), W windows, T tokens of a window, P = T-1
-predictions, D documents.
+Axes: M hidden states (the separator's first), V tokens (the separator first), W windows, T tokens
+of a window, P = T-1 predictions, D documents.
 """
 
 import dataclasses
@@ -31,7 +33,9 @@ class Chain(NamedTuple):
     """A hidden Markov chain: state t emits token t, and then moves."""
 
     transition: np.ndarray  # [M,M], rows sum to one
-    emission: np.ndarray  # [M,V], rows sum to one; positive, so that no divergence from it is infinite
+    emission: (
+        np.ndarray
+    )  # [M,V], rows sum to one; positive, so that no divergence from it is infinite
     stationary: np.ndarray  # [M], the left eigenvector of `transition`
 
     @property
@@ -48,8 +52,12 @@ class Process:
     classes: int = 7
     stay: float = 1 - 1 / 64  # chance that a token keeps the topic
     document: int = 256  # mean tokens of a document, the separator with them
-    concentration: float = 0.5  # of the gamma draws of which class follows which: the smaller, the fewer do
-    tilt: float = 1.2  # standard deviation, between topics, of a token's log frequency within its class
+    concentration: float = (
+        0.5  # of the gamma draws of which class follows which: the smaller, the fewer do
+    )
+    tilt: float = (
+        1.2  # standard deviation, between topics, of a token's log frequency within its class
+    )
     background: float = 0.03  # share of tokens that come from any class
     seed: int = 0
 
@@ -58,15 +66,20 @@ class Process:
             if getattr(self, field) < 1:
                 raise InputError(f"{field} {getattr(self, field)}", expected="1 or more")
         if not 0 < self.background <= 1:
-            raise InputError(f"background {self.background}", expected="above 0: no token may be impossible")
+            raise InputError(
+                f"background {self.background}", expected="above 0: no token may be impossible"
+            )
 
 
 def chain_of(transition, emission) -> Chain:
-    """A chain with its stationary distribution. Raises InputError unless all rows are distributions."""
+    """A chain with its stationary distribution. Raises InputError unless all rows are
+    distributions."""
     transition, emission = np.asarray(transition, np.float64), np.asarray(emission, np.float64)
     for name, rows in (("transition", transition), ("emission", emission)):
         if (rows < 0).any() or not np.allclose(rows.sum(-1), 1, atol=1e-9):
-            raise InputError(f"{name} rows that are no distributions", expected="numbers from 0 that sum to one")
+            raise InputError(
+                f"{name} rows that are no distributions", expected="numbers from 0 that sum to one"
+            )
     # pi (A - 1) = 0 with sum pi = 1: least squares of a consistent system.
     equations = np.vstack([transition.T - np.eye(len(transition)), np.ones(len(transition))])
     stationary = np.linalg.lstsq(equations, np.eye(len(transition) + 1)[-1], rcond=None)[0]
@@ -75,16 +88,23 @@ def chain_of(transition, emission) -> Chain:
 
 @functools.cache
 def chain(process: Process = Process()) -> Chain:
-    """The chain of `process`: token frequencies follow Zipf's law, within classes and, nearly, over all."""
+    """The chain of `process`: token frequencies follow Zipf's law, within classes and, nearly, over
+    all."""
     rng, tokens = np.random.default_rng(process.seed), len(LETTERS)
     zipf = rng.permutation(1 / np.arange(1, tokens + 1))
     home = rng.permutation(np.arange(tokens) % process.classes)
     tilted = zipf * np.exp(process.tilt * rng.standard_normal((process.topics, tokens)))
-    own = np.where(home == np.arange(process.classes)[:, None], 1.0, 0.0) * tilted[:, None]  # [topics,classes,tokens]
-    own = (1 - process.background) * own / own.sum(-1, keepdims=True) + process.background * zipf / zipf.sum()
+    own = (
+        np.where(home == np.arange(process.classes)[:, None], 1.0, 0.0) * tilted[:, None]
+    )  # [topics,classes,tokens]
+    own = (1 - process.background) * own / own.sum(
+        -1, keepdims=True
+    ) + process.background * zipf / zipf.sum()
     # Classes are followed by others the more often the more frequent their tokens are.
     first = np.bincount(home, zipf) / zipf.sum()
-    following = first * (rng.gamma(process.concentration, size=(process.classes, process.classes)) + 0.01)
+    following = first * (
+        rng.gamma(process.concentration, size=(process.classes, process.classes)) + 0.01
+    )
     following /= following.sum(-1, keepdims=True)
     topic = (1 - process.stay) / process.topics + process.stay * np.eye(process.topics)
     ends = 1 / process.document
@@ -111,11 +131,14 @@ def sample(process: Chain, rng: np.random.Generator, state: np.ndarray, length: 
 def windows(process: Chain, count: int, length: int, seed: int) -> np.ndarray:
     """Independent windows [W,T] of the stationary stream."""
     rng = np.random.default_rng(seed)
-    return sample(process, rng, rng.choice(len(process.stationary), size=count, p=process.stationary), length)
+    return sample(
+        process, rng, rng.choice(len(process.stationary), size=count, p=process.stationary), length
+    )
 
 
 def log_predictive(process: Chain, tokens) -> jax.Array:
-    """ln p(s_t | s_0 .. s_{t-1}) of every token, exactly, for windows [W,T] of the stationary stream: [W,P,V], nats.
+    """ln p(s_t | s_0 .. s_{t-1}) of every token, exactly, for windows [W,T] of the stationary
+    stream: [W,P,V], nats.
 
     The forward algorithm (Rabiner 1989, section III.A), normalised at every token.
     """
@@ -138,11 +161,15 @@ def _forward(transition, emission, stationary, tokens):
 
 @functools.cache
 def corpus(documents: int = 3000, process: Process = Process()) -> Corpus:
-    """Documents of the process, one letter per token, without their separators: about 770,000 tokens."""
+    """Documents of the process, one letter per token, without their separators: about 770,000
+    tokens."""
     known = chain(process)
     rng = np.random.default_rng([process.seed, 1])
     texts: list[list[np.ndarray]] = [[] for _ in range(documents)]
-    going, state = np.arange(documents), _draw(np.cumsum(known.transition[np.zeros(documents, int)], axis=1), rng)
+    going, state = (
+        np.arange(documents),
+        _draw(np.cumsum(known.transition[np.zeros(documents, int)], axis=1), rng),
+    )
     moves, tokens = np.cumsum(known.transition, axis=1), np.cumsum(known.emission, axis=1)
     while going.size:
         inside = state > 0
@@ -158,7 +185,9 @@ def tokenizer() -> Tokenizer:
     """One token per letter; id 0 is the separator."""
     vocabulary = {SEPARATOR: 0} | {letter: 1 + k for k, letter in enumerate(LETTERS)}
     made = Tokenizer(tokenizers.models.BPE(vocabulary, []))
-    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(
+        add_prefix_space=False, use_regex=False
+    )
     made.decoder = tokenizers.decoders.ByteLevel()
     made.add_special_tokens([SEPARATOR])
     return made

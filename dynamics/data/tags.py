@@ -1,14 +1,18 @@
-"""Part of speech of tokens: words are tagged, tags spread over characters, a token takes the majority of its own.
+"""Part of speech of tokens: words are tagged, tags spread over characters, a token takes the
+majority of its own.
 
-The procedure of "Convergence and Divergence of Language Models under Different Random Seeds", appendix A and Figure 5,
-where it leaves two things open. Whitespace has no vote, so that " a" is a determiner and not half of one, and a token
-of whitespace alone has no tag. A majority is more than half of the characters that vote; punctuation and every other
-character without a tag votes for none.
+The procedure of "Convergence and Divergence of Language Models under Different Random Seeds",
+appendix A and Figure 5, where it leaves two things open. Whitespace has no vote, so that " a" is a
+determiner and not half of one, and a token of whitespace alone has no tag. A majority is more than
+half of the characters that vote; punctuation and every other character without a tag votes for
+none.
 
-A tagger is any callable from the words of one text to one tag each, or to (word, tag) pairs. Built in is a closed
-class: words that English does not add to, so that a list does for them and nothing need be downloaded. A list knows no
-context ("that" is a pronoun here even where it opens a clause, "like" is no preposition) and reads the keywords of
-program code (for, in, if, not) as the English words that they are spelled like.
+A tagger is any callable from the words of one text to one tag each, or to (word, tag) pairs. Built
+in is a closed
+class: words that English does not add to, so that a list does for them and nothing need be
+downloaded. A list knows no context ("that" is a pronoun here even where it opens a clause, "like"
+is no preposition) and reads the keywords of program code (for, in, if, not) as the English words
+that they are spelled like.
 
 Axes: C characters of a text, W words, T tokens, K tags.
 """
@@ -49,10 +53,13 @@ FUNCTION_WORDS = {
 }
 _CLASS = {word: name for name, words in FUNCTION_WORDS.items() for word in words.split()}
 
-# Contractions come apart as in the Penn treebank, so that a tagger trained on it knows the pieces: do|n't, she|'ll.
-# Underscores hold a word together: an identifier such as is_file has no "is" in it.
+# Contractions come apart as in the Penn treebank, so that a tagger trained on it knows the pieces:
+# do|n't, she|'ll. Underscores hold a word together: an identifier such as is_file has no "is" in
+# it.
 _LETTER = r"[\w\u0300-\u036f]"
-_WORD = re.compile(rf"{_LETTER}+?(?=n['’]t\b)|n['’]t\b|['’](?:s|re|ve|ll|d|m)\b|{_LETTER}+|[^\w\s]", re.IGNORECASE)
+_WORD = re.compile(
+    rf"{_LETTER}+?(?=n['’]t\b)|n['’]t\b|['’](?:s|re|ve|ll|d|m)\b|{_LETTER}+|[^\w\s]", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,20 +72,22 @@ class Tagged:
 
 
 def words(text: str) -> list[tuple[int, int]]:
-    """Spans [start, end) of words and single punctuation marks: no whitespace, contractions apart."""
+    """Spans [start, end) of words and single punctuation marks: no whitespace, contractions
+    apart."""
     return [match.span() for match in _WORD.finditer(text)]
 
 
 def closed_class(found: list[str]) -> list[str]:
-    """The built-in tagger: a name of FUNCTION_WORDS, "other" for a word outside of them, "" for what has no letter."""
+    """The built-in tagger: a name of FUNCTION_WORDS, "other" for a word outside of them, "" for
+    what has no letter."""
     return [_closed_class(word) for word in found]
 
 
 def tag_text(text: str, tagger: Tagger) -> Tagged:
     """Tags spread over the characters of a text.
 
-    Raises InputError where the tagger returns another number of tags than it was given words, or something else than
-    tags.
+    Raises InputError where the tagger returns another number of tags than it was given words, or
+    something else than tags.
     """
     spans = words(text)
     tags = _checked(tagger, [text[start:end] for start, end in spans])
@@ -94,15 +103,18 @@ def tag_text(text: str, tagger: Tagger) -> Tagged:
 def tokens(tagged: Tagged, encoding: Encoding) -> np.ndarray:
     """The tag of every token, [T] int32, an index into `tagged.names` or NONE.
 
-    A character that a byte-level tokenizer splits over tokens has the same offsets in each of them, so each takes that
-    character's tag. Whether leading whitespace lies within a token's offsets (Pythia's tokenizer trims it away) makes
-    no difference.
+    A character that a byte-level tokenizer splits over tokens has the same offsets in each of them,
+    so each takes that character's tag. Whether leading whitespace lies within a token's offsets
+    (Pythia's tokenizer trims it away) makes no difference.
     """
-    return majority(tagged.of_character, tagged.votes, np.asarray(encoding.offsets, np.int64).reshape(-1, 2))
+    return majority(
+        tagged.of_character, tagged.votes, np.asarray(encoding.offsets, np.int64).reshape(-1, 2)
+    )
 
 
 def majority(of_character: np.ndarray, votes: np.ndarray, spans: np.ndarray) -> np.ndarray:
-    """The value of more than half of a span's voting characters, else NONE. [C], [C] bool, [T, 2] -> [T].
+    """The value of more than half of a span's voting characters, else NONE. [C], [C] bool, [T, 2]
+    -> [T].
 
     Raises InputError on spans that leave the text: offsets of another text.
     """
@@ -116,13 +128,16 @@ def majority(of_character: np.ndarray, votes: np.ndarray, spans: np.ndarray) -> 
     for token, (start, end) in enumerate(spans):
         voting = of_character[start:end][votes[start:end]]
         if voting.size:
-            value = np.sort(voting)[voting.size // 2]  # whatever fills more than half of a sorted row is its median
+            value = np.sort(voting)[
+                voting.size // 2
+            ]  # whatever fills more than half of a sorted row is its median
             found[token] = value if 2 * (voting == value).sum() > voting.size else NONE
     return found
 
 
 def tagger(name: str) -> Tagger:
-    """The tagger that a flag names: "closed" (built in), "nltk", or "module:function". Raises InputError."""
+    """The tagger that a flag names: "closed" (built in), "nltk", or "module:function". Raises
+    InputError."""
     if name == "closed":
         return closed_class
     if name == "nltk":
@@ -138,7 +153,9 @@ def tagger(name: str) -> Tagger:
             expected="module:function, a module that `python -c 'import module'` finds from here",
         ) from error
     if not callable(found):
-        raise InputError(f"the tagger {name}, a {type(found).__name__}", expected="a function of a list of words")
+        raise InputError(
+            f"the tagger {name}, a {type(found).__name__}", expected="a function of a list of words"
+        )
     return cast(Tagger, found)
 
 
@@ -167,9 +184,13 @@ def _nltk() -> Tagger:
     try:
         nltk = importlib.import_module("nltk")
     except ImportError as error:
-        raise InputError("--tagger=nltk where nltk is not installed", expected="the package nltk", mend=mend) from error
+        raise InputError(
+            "--tagger=nltk where nltk is not installed", expected="the package nltk", mend=mend
+        ) from error
     try:
         nltk.pos_tag(["word"])  # the data is looked up at the first use
     except LookupError as error:
-        raise InputError("--tagger=nltk where its data is missing", expected="its English tagger", mend=mend) from error
+        raise InputError(
+            "--tagger=nltk where its data is missing", expected="its English tagger", mend=mend
+        ) from error
     return nltk.pos_tag

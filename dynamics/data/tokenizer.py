@@ -1,4 +1,5 @@
-"""Byte-level BPE trained on the embedded corpus for the suites made here; what lies beside the weights for all others.
+"""Byte-level BPE trained on the embedded corpus for the suites made here; what lies beside the
+weights for all others.
 
 That is a tokenizer.json or, of BERTs that have none, a vocab.txt of word pieces.
 """
@@ -30,7 +31,8 @@ def train(texts: Iterable[str], vocab_size: int, *, masks: bool = False) -> Toke
     if vocab_size < 256 + len(special):
         marks = "the separator, the mask" if masks else "the separator"
         raise InputError(
-            f"a vocabulary of {vocab_size}", expected=f"at least {256 + len(special)} ids: {marks} and every byte"
+            f"a vocabulary of {vocab_size}",
+            expected=f"at least {256 + len(special)} ids: {marks} and every byte",
         )
     tokenizer = Tokenizer(tokenizers.models.BPE())
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -44,7 +46,8 @@ def train(texts: Iterable[str], vocab_size: int, *, masks: bool = False) -> Toke
     tokenizer.train_from_iterator(texts, trainer)
     if tokenizer.get_vocab_size() != vocab_size:
         raise InputError(
-            f"text that yields {tokenizer.get_vocab_size()} BPE tokens", expected=f"enough text for {vocab_size}"
+            f"text that yields {tokenizer.get_vocab_size()} BPE tokens",
+            expected=f"enough text for {vocab_size}",
         )
     return tokenizer
 
@@ -74,24 +77,33 @@ def load(folder: Path) -> Tokenizer:
 
 
 def encode(tokenizer: Tokenizer, corpus: Corpus) -> list[np.ndarray]:
-    """Token ids of every document, int32, each headed by what the tokenizer has to head one. Raises InputError."""
+    """Token ids of every document, int32, each headed by what the tokenizer has to head one. Raises
+    InputError."""
     head = separator(tokenizer)
-    encodings = tokenizer.encode_batch_fast([d.text for d in corpus.documents], add_special_tokens=False)
+    encodings = tokenizer.encode_batch_fast(
+        [d.text for d in corpus.documents], add_special_tokens=False
+    )
     return [np.asarray([head, *encoding.ids], np.int32) for encoding in encodings]
 
 
 def separator(tokenizer: Tokenizer) -> int:
-    """The id that stands before a document: GPT-NeoX's <|endoftext|> or BERT's [CLS]. Raises InputError."""
+    """The id that stands before a document: GPT-NeoX's <|endoftext|> or BERT's [CLS]. Raises
+    InputError."""
     return _id_of(tokenizer, (SEPARATOR, _FRAME[0]), "a token that heads a document")
 
 
 def mask(tokenizer: Tokenizer) -> int:
     """The id that stands for a hidden token. Raises InputError."""
-    return _id_of(tokenizer, (_BERT_MASK, MASK), "a token that stands for a hidden one, as every masked LM has")
+    return _id_of(
+        tokenizer,
+        (_BERT_MASK, MASK),
+        "a token that stands for a hidden one, as every masked LM has",
+    )
 
 
 def frame(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The ids that a model expects before and after every text it reads: BERT's [CLS] and [SEP], else none."""
+    """The ids that a model expects before and after every text it reads: BERT's [CLS] and [SEP],
+    else none."""
     before, after = (tokenizer.token_to_id(name) for name in _FRAME)
     return ((), ()) if before is None or after is None else ((before,), (after,))
 
@@ -104,12 +116,15 @@ def _id_of(tokenizer: Tokenizer, names: tuple[str, ...], expected: str) -> int:
 
 
 def _word_pieces(folder: Path) -> Tokenizer:
-    """BERT's tokenizer out of vocab.txt; in lower case unless tokenizer_config.json says otherwise."""
+    """BERT's tokenizer out of vocab.txt; in lower case unless tokenizer_config.json says
+    otherwise."""
     path = folder / "vocab.txt"
     try:
         model = tokenizers.models.WordPiece.from_file(str(path), unk_token="[UNK]")
     except Exception as error:  # tokenizers raises bare Exception
-        raise InputError(f"{path}, unreadable: {error}", expected="a word piece on every line") from error
+        raise InputError(
+            f"{path}, unreadable: {error}", expected="a word piece on every line"
+        ) from error
     tokenizer = Tokenizer(model)
     missing = [name for name in _WORD_PIECES if tokenizer.token_to_id(name) is None]
     if missing:

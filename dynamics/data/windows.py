@@ -21,7 +21,8 @@ class Windows:
         return len(self.tokens)
 
     def take(self, count: int) -> "Windows":
-        """`count` windows that spread over as many documents as possible: every document's first, then its second..."""
+        """`count` windows that spread over as many documents as possible: every document's first,
+        then its second..."""
         turn = np.zeros(len(self), np.int64)  # which window of its document
         for document in np.unique(self.document):
             own = self.document == document
@@ -31,7 +32,8 @@ class Windows:
 
 
 def cut(documents: list[np.ndarray], length: int) -> Windows:
-    """Contiguous windows of `length` tokens from each document's start; its rest is left out. Raises InputError."""
+    """Contiguous windows of `length` tokens from each document's start; its rest is left out.
+    Raises InputError."""
     if length < 1:
         raise InputError(f"windows of {length} tokens", expected="at least 1")
     rows, owners = [], []

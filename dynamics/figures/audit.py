@@ -29,7 +29,15 @@ def grid(found: Audit):
         for (row, column), state in np.ndenumerate(found.state):
             mark = _LOOKS[state][2]
             if mark:
-                ax.text(column + 0.5, row + 0.5, mark, ha="center", va="center", fontsize=8, color="black")
+                ax.text(
+                    column + 0.5,
+                    row + 0.5,
+                    mark,
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color="black",
+                )
     columns = np.unique(np.linspace(0, len(found.steps) - 1, 7).round().astype(int))
     ax.set_xticks(columns + 0.5, [style.step_label(found.steps[column]) for column in columns])
     every = -(-len(found.runs) // 30)  # the names of at most 30 runs fit
@@ -39,6 +47,12 @@ def grid(found: Audit):
     ax.grid(False)
     present = [(label, color) for state, (label, color, _) in _LOOKS.items() if found.count(state)]
     handles = [Patch(facecolor=color, label=label) for label, color in present]
-    options = {"loc": "outside upper left", "ncols": 4, "frameon": False, "fontsize": 9, "labelcolor": style.INK}
+    options = {
+        "loc": "outside upper left",
+        "ncols": 4,
+        "frameon": False,
+        "fontsize": 9,
+        "labelcolor": style.INK,
+    }
     figure.legend(handles=handles, handlelength=1, columnspacing=1.1, borderpad=0.1, **options)
     return figure

@@ -1,6 +1,8 @@
-"""A grid of sampler settings as one picture (paper Fig. A.4), with the unstable region of the Hessian bound.
+"""A grid of sampler settings as one picture (paper Fig. A.4), with the unstable region of the
+Hessian bound.
 
-Axes: K checkpoints (rows), G values of gamma (columns); within a panel E step sizes across and B values of n beta up.
+Axes: K checkpoints (rows), G values of gamma (columns); within a panel E step sizes across and B
+values of n beta up.
 """
 
 import numpy as np
@@ -20,7 +22,8 @@ _BOUND = 4.0
 
 
 def grid(found: Calibration, chosen: Recommendation):
-    """Estimates as colour and number where healthy, else the failure in grey; the bound dashed, the choice framed.
+    """Estimates as colour and number where healthy, else the failure in grey; the bound dashed, the
+    choice framed.
 
     Colour compares within a row: one checkpoint, one scale.
     """
@@ -36,7 +39,9 @@ def grid(found: Calibration, chosen: Recommendation):
                 _frame(ax, chosen.index)
             if k == 0:
                 ax.set_title(f"γ = {found.axes['localization'][g]:g}", fontsize=10, color=style.INK)
-        row[0].set_ylabel(f"step {style.step_label(int(found.steps[k]))}\nn β", fontsize=10, color=style.INK)
+        row[0].set_ylabel(
+            f"step {style.step_label(int(found.steps[k]))}\nn β", fontsize=10, color=style.INK
+        )
         bar = figure.colorbar(image, ax=list(row), pad=0.01, fraction=0.03)
         bar.set_label("LLC estimate", fontsize=9, color=style.INK)
         bar.ax.tick_params(labelsize=8.5, labelcolor=style.INK, color=style.QUIET)
@@ -68,7 +73,9 @@ def _panel(ax, found: Calibration, k: int, g: int, limits):
         text = f"{_short(value)}\n±{_short(sem)}" if np.isfinite(value) else "–"
         text = f"{SHORT[name]}\n{_short(value) if np.isfinite(value) else ''}" if name else text
         ax.annotate(text, (e, b), ha="center", va="center", fontsize=7.5, color=color)
-    ax.set_xticks(range(len(found.axes["step_size"])), [_power(value) for value in found.axes["step_size"]])
+    ax.set_xticks(
+        range(len(found.axes["step_size"])), [_power(value) for value in found.axes["step_size"]]
+    )
     ax.set_yticks(range(len(found.axes["nbeta"])), [_short(value) for value in found.axes["nbeta"]])
     ax.tick_params(labelsize=8.5, labelcolor=style.INK, color=style.QUIET)
     for spine in ax.spines.values():
@@ -89,7 +96,8 @@ def _power(value: float) -> str:
 
 
 def _bound(ax, found: Calibration, k: int, g: int):
-    """epsilon (n beta h + gamma) = 4, across cells whose places are those of log epsilon and log n beta."""
+    """epsilon (n beta h + gamma) = 4, across cells whose places are those of log epsilon and log n
+    beta."""
     step_sizes, nbetas = found.axes["step_size"], found.axes["nbeta"]
     if len(step_sizes) < 2:
         return
@@ -98,8 +106,12 @@ def _bound(ax, found: Calibration, k: int, g: int):
     a = np.exp(log_nbeta) * found.top_eigenvalue[k] + found.axes["localization"][g]
     log_limit = np.log(np.where(a > 0, _BOUND / np.maximum(a, 1e-300), np.inf))
     places = _place(log_limit, np.log(step_sizes))
-    ax.plot(places, rows, color="#d55e00", linewidth=1.6, linestyle="--", scalex=False, scaley=False)
-    ax.fill_betweenx(rows, places, len(step_sizes) + 5, color="#d55e00", alpha=0.12, linewidth=0, zorder=0)
+    ax.plot(
+        places, rows, color="#d55e00", linewidth=1.6, linestyle="--", scalex=False, scaley=False
+    )
+    ax.fill_betweenx(
+        rows, places, len(step_sizes) + 5, color="#d55e00", alpha=0.12, linewidth=0, zorder=0
+    )
     ax.set_xlim(-0.5, len(step_sizes) - 0.5)
     ax.set_ylim(-0.5, len(nbetas) - 0.5)
 
@@ -123,4 +135,14 @@ def _frame(ax, index):
     from matplotlib.patches import Rectangle
 
     e, b, _ = index
-    ax.add_patch(Rectangle((e - 0.47, b - 0.47), 0.94, 0.94, fill=False, edgecolor="#d55e00", linewidth=2.4, zorder=5))
+    ax.add_patch(
+        Rectangle(
+            (e - 0.47, b - 0.47),
+            0.94,
+            0.94,
+            fill=False,
+            edgecolor="#d55e00",
+            linewidth=2.4,
+            zorder=5,
+        )
+    )

@@ -11,7 +11,8 @@ FREQUENCY = "ln frequency"
 
 
 def condition(found: Condition):
-    """KL between seeds of every bin above, cross-entropy of the same predictions below, each with its errors' band."""
+    """KL between seeds of every bin above, cross-entropy of the same predictions below, each with
+    its errors' band."""
     figure = style.sheet((4.4, 4.6 + 0.17 * (-(-len(found.bins) // 2))))
     upper, lower = figure.subplots(2, 1, sharex=True)
     style.dress(upper, "KL between seeds (nats)", "")
@@ -27,7 +28,8 @@ def condition(found: Condition):
 
 
 def frequency_coefficient(found: Regression):
-    """How much convergence a factor e of frequency is worth, at every step, with its 95 % limits."""
+    """How much convergence a factor e of frequency is worth, at every step, with its 95 %
+    limits."""
     figure, ax = style.axes("coefficient (nats per ln frequency)")
     value, low, high = found.coefficient(FREQUENCY)
     curve = Curve(model="", steps=found.steps, value=value, low=low, high=high, rests_on="95 %")
@@ -42,7 +44,9 @@ def size_coefficients(found: Regression, look: style.Look):
     figure, ax = style.axes(f"convergence beyond {found.models[0]} (nats)")
     for model in found.models[1:]:
         value, low, high = found.coefficient(f"model: {model}")
-        curve = Curve(model=model, steps=found.steps, value=value, low=low, high=high, rests_on="95 %")
+        curve = Curve(
+            model=model, steps=found.steps, value=value, low=low, high=high, rests_on="95 %"
+        )
         _line(ax, curve, model, look[model])
     ax.axhline(0, color=style.QUIET, linewidth=0.8)
     style.step_axis(ax, found.steps.tolist())
@@ -53,11 +57,16 @@ def size_coefficients(found: Regression, look: style.Look):
 def _looks(found: Condition) -> Sequence[dict]:
     count = len(found.bins)
     colors = style.ramp(count) if found.ordered else style.CATEGORIES
-    looks = [{"color": colors[k % len(colors)], "marker": style.MARKERS[k % len(style.MARKERS)]} for k in range(count)]
+    looks = [
+        {"color": colors[k % len(colors)], "marker": style.MARKERS[k % len(style.MARKERS)]}
+        for k in range(count)
+    ]
     return [{**look, "linestyle": "-" if k < len(colors) else "--"} for k, look in enumerate(looks)]
 
 
 def _line(ax, curve: Curve, label: str | None, look: dict):
     ax.plot(curve.steps, curve.value, label=label, markersize=4, linewidth=1.5, **look)
     if curve.has_errors:
-        ax.fill_between(curve.steps, curve.low, curve.high, color=look["color"], alpha=0.18, linewidth=0)
+        ax.fill_between(
+            curve.steps, curve.low, curve.high, color=look["color"], alpha=0.18, linewidth=0
+        )

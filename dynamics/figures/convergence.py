@@ -1,4 +1,5 @@
-"""Panels of the divergence of seeds and of the distance to simple predictors. Nats per token throughout."""
+"""Panels of the divergence of seeds and of the distance to simple predictors. Nats per token
+throughout."""
 
 from collections.abc import Sequence
 
@@ -18,7 +19,8 @@ def seed_kl(found: Sequence[Divergence], look: style.Look):
 
 
 def per_seed(found: Sequence[Divergence], look: style.Look, name: str, ylabel: str):
-    """A number of single seeds (entropy, kl_uniform, kl_unigram), mean over seeds with standard errors.
+    """A number of single seeds (entropy, kl_uniform, kl_unigram), mean over seeds with standard
+    errors.
 
     A divergence is drawn from zero, where it has its meaning; an entropy is not.
     """
@@ -30,7 +32,8 @@ def per_seed(found: Sequence[Divergence], look: style.Look, name: str, ylabel: s
 
 
 def cross_entropy(found: Sequence[Divergence], ngrams: dict[int, float], look: style.Look):
-    """Loss of every model on held-out text; `ngrams` maps order to the loss of Kneser-Ney on the same text."""
+    """Loss of every model on held-out text; `ngrams` maps order to the loss of Kneser-Ney on the
+    same text."""
     figure, ax = style.axes("cross-entropy (nats per token)")
     for order, value in ngrams.items():
         style.reference(ax, value, f"Kneser–Ney n = {order}", at="left")
@@ -39,13 +42,18 @@ def cross_entropy(found: Sequence[Divergence], ngrams: dict[int, float], look: s
 
 
 def token_spread(found: Divergence, look: style.Look):
-    """Quantiles over tokens of the pair-mean KL of one model: a mean hides whether few tokens or all carry it."""
+    """Quantiles over tokens of the pair-mean KL of one model: a mean hides whether few tokens or
+    all carry it."""
     figure, ax = style.axes("KL of single tokens (nats)")
     low, lower, median, upper, high = np.maximum(found.token_quantiles.T, 1e-6)
     color = look[found.model]["color"]
-    ax.fill_between(found.steps, low, high, color=color, alpha=0.15, linewidth=0, label="5–95 % of tokens")
+    ax.fill_between(
+        found.steps, low, high, color=color, alpha=0.15, linewidth=0, label="5–95 % of tokens"
+    )
     ax.fill_between(found.steps, lower, upper, color=color, alpha=0.3, linewidth=0, label="25–75 %")
-    ax.plot(found.steps, median, **look[found.model], markersize=5, linewidth=1.6, label="median token")
+    ax.plot(
+        found.steps, median, **look[found.model], markersize=5, linewidth=1.6, label="median token"
+    )
     style.log_y(ax)
     return _finished(figure, ax, [found])
 

@@ -14,7 +14,9 @@ def trace(found: Sequence[Curve], look: style.Look):
     figure, ax = style.axes("Hessian trace (nats / weight²)")
     style.lines(ax, found, look)
     positive = all(np.nanmin(np.r_[curve.value, curve.low]) > 0 for curve in found)
-    style.log_y(ax) if positive else style.signed_log_y(ax, np.concatenate([curve.value for curve in found]))
+    style.log_y(ax) if positive else style.signed_log_y(
+        ax, np.concatenate([curve.value for curve in found])
+    )
     return _finished(figure, ax, found)
 
 
@@ -44,7 +46,8 @@ def sharpness(found: Sequence[Hessians], look: style.Look):
 
 
 def parts(found: Hessians):
-    """Trace of each part (rows) at each checkpoint (columns), on a scale that is logarithmic on both sides of zero."""
+    """Trace of each part (rows) at each checkpoint (columns), on a scale that is logarithmic on
+    both sides of zero."""
     from matplotlib.colors import SymLogNorm
 
     rows = len(found.parts)
@@ -55,13 +58,19 @@ def parts(found: Hessians):
     largest = float(np.abs(found.part_trace).max()) or 1.0
     decade = 10.0 ** np.floor(np.log10(largest))
     norm = SymLogNorm(linthresh=decade / 100, linscale=0.5, vmin=-largest, vmax=largest, base=10)
-    image = ax.imshow(found.part_trace.T, aspect="auto", cmap="PuOr_r", norm=norm, interpolation="nearest")
-    ticks = np.unique(np.linspace(0, len(found.steps) - 1, min(7, len(found.steps))).round().astype(int))
+    image = ax.imshow(
+        found.part_trace.T, aspect="auto", cmap="PuOr_r", norm=norm, interpolation="nearest"
+    )
+    ticks = np.unique(
+        np.linspace(0, len(found.steps) - 1, min(7, len(found.steps))).round().astype(int)
+    )
     ax.set_xticks(ticks, [style.step_label(int(found.steps[k])) for k in ticks])
     ax.set_yticks(range(rows), found.parts)
     bar = figure.colorbar(image, ax=ax, pad=0.02)
     marks = decade * np.array([0.01, 0.1, 1])
-    bar.set_ticks([*-marks[::-1], 0, *marks], labels=[style.plain(m) for m in (*-marks[::-1], 0, *marks)])
+    bar.set_ticks(
+        [*-marks[::-1], 0, *marks], labels=[style.plain(m) for m in (*-marks[::-1], 0, *marks)]
+    )
     bar.ax.minorticks_off()
     bar.set_label("trace (nats / weight²)", fontsize=9, color=style.INK)
     bar.ax.tick_params(labelsize=8.5, labelcolor=style.INK, color=style.QUIET)

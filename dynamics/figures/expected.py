@@ -1,7 +1,7 @@
 """Panels of expected convergence: Figures 1, 4 and 6 of the paper, and what its error bars rest on.
 
-Paper: "Convergence and Divergence of Language Models under Different Random Seeds". E[conv] = -KL between seeds; drawn
-is the KL itself, so that down is convergence.
+Paper: "Convergence and Divergence of Language Models under Different Random Seeds". E[conv] = -KL
+between seeds; drawn is the KL itself, so that down is convergence.
 """
 
 from collections.abc import Sequence
@@ -29,15 +29,22 @@ HUES = {
 
 
 def overview(found: Sequence[Expected], scores: Sequence[Curve], look: style.Look):
-    """Rows over one axis of steps: KL of seeds, KL to uniform and unigram, in-context score, loss, learning rate.
+    """Rows over one axis of steps: KL of seeds, KL to uniform and unigram, in-context score, loss,
+    learning rate.
 
-    Rows without data are left out. Dotted lines are the phase boundaries of the largest model that has any.
+    Rows without data are left out. Dotted lines are the phase boundaries of the largest model that
+    has any.
     """
     data = [one.found for one in found]
-    rows = [("KL between\nseeds (nats)", _seeds), ("KL to uniform —,\nunigram – – (nats)", _references)]
+    rows = [
+        ("KL between\nseeds (nats)", _seeds),
+        ("KL to uniform —,\nunigram – – (nats)", _references),
+    ]
     rows += [("ICL score\n(nats)", lambda ax, *_: style.lines(ax, scores, look))] if scores else []
     rows += [("cross-entropy\n(nats per token)", _loss)]
-    rows += [("learning\nrate", _rates)] if any(one.learning_rate is not None for one in data) else []
+    rows += (
+        [("learning\nrate", _rates)] if any(one.learning_rate is not None for one in data) else []
+    )
     figure = style.sheet((style.SIZE[0], 0.55 + 1.45 * len(rows)))
     panels = figure.subplots(len(rows), 1, sharex=True)
     for ax, (label, draw) in zip(panels, rows, strict=True):
@@ -62,7 +69,13 @@ def _seeds(ax, data: Sequence[Divergence], look):
 
 def _references(ax, data: Sequence[Divergence], look):
     for name, dashes in (("kl_uniform", "-"), ("kl_unigram", "--")):
-        style.lines(ax, [curves.over_seeds(one, name) for one in data], look, markersize=3.5, linestyle=dashes)
+        style.lines(
+            ax,
+            [curves.over_seeds(one, name) for one in data],
+            look,
+            markersize=3.5,
+            linestyle=dashes,
+        )
     ax.set_ylim(bottom=0)
 
 
@@ -73,13 +86,21 @@ def _loss(ax, data: Sequence[Divergence], look):
 def _rates(ax, data: Sequence[Divergence], look):
     for one in data:
         if one.learning_rate is not None:
-            ax.plot(one.steps, one.learning_rate, **look[one.model], markersize=4, linewidth=1.6, label=one.model)
+            ax.plot(
+                one.steps,
+                one.learning_rate,
+                **look[one.model],
+                markersize=4,
+                linewidth=1.6,
+                label=one.model,
+            )
     ax.ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
     ax.yaxis.get_offset_text().set_size(8.5)
 
 
 def phases(one: Expected, there: Phases, look: style.Look):
-    """A model's KL and the pieces fitted to it: stretches in their phase's colour, bars for its bounds' intervals."""
+    """A model's KL and the pieces fitted to it: stretches in their phase's colour, bars for its
+    bounds' intervals."""
     figure, ax = style.axes("KL between seeds (nats)")
     steps = one.found.steps
     for phase in there.phases:
@@ -88,23 +109,40 @@ def phases(one: Expected, there: Phases, look: style.Look):
         ax.axvspan(begin, end, color=HUES[phase.name], alpha=0.16, linewidth=0, label=phase.name)
     x = np.log1p(steps)
     corners = np.unique(np.concatenate([x, np.log1p(there.bends)]))
-    ax.plot(np.expm1(corners), there.at(np.expm1(corners)), color=style.INK, linewidth=1.2, label="fit")
+    ax.plot(
+        np.expm1(corners), there.at(np.expm1(corners)), color=style.INK, linewidth=1.2, label="fit"
+    )
     style.lines(ax, [curves.seed_kl(one.found)], look, linestyle="none")
     ax.set_ylim(bottom=0)
     axis = ax.get_xaxis_transform()
     bounds = [phase.begin for phase in there.phases if phase.begin]
     for bound in bounds:
         ax.axvline(bound.value, color=style.INK, linewidth=0.9, linestyle=":")
-        ax.plot([bound.low, bound.high], [0.03, 0.03], color=style.INK, linewidth=2.6, transform=axis)
-        at = {"xy": (bound.value, 1), "xycoords": ("data", "axes fraction"), "textcoords": "offset points"}
-        ax.annotate(short(bound.value), xytext=(0, 1), ha="center", va="bottom", fontsize=9, color=style.INK, **at)
+        ax.plot(
+            [bound.low, bound.high], [0.03, 0.03], color=style.INK, linewidth=2.6, transform=axis
+        )
+        at = {
+            "xy": (bound.value, 1),
+            "xycoords": ("data", "axes fraction"),
+            "textcoords": "offset points",
+        }
+        ax.annotate(
+            short(bound.value),
+            xytext=(0, 1),
+            ha="center",
+            va="bottom",
+            fontsize=9,
+            color=style.INK,
+            **at,
+        )
     style.step_axis(ax, steps.tolist())
     style.legend(figure, ax, columns=2)
     return figure
 
 
 def contexts(found: Sequence[Divergence], look: style.Look):
-    """Mean over contexts of the pair-mean KL, and one standard deviation to either side as a band (Figure 4)."""
+    """Mean over contexts of the pair-mean KL, and one standard deviation to either side as a band
+    (Figure 4)."""
     figure, ax = style.axes("KL of single contexts (nats)")
     for one in found:
         if one.token_moments is None:
@@ -112,7 +150,12 @@ def contexts(found: Sequence[Divergence], look: style.Look):
         mean, sd = one.token_moments.T
         ax.plot(one.steps, mean, **look[one.model], markersize=5, linewidth=1.6, label=one.model)
         ax.fill_between(
-            one.steps, np.maximum(mean - sd, 0), mean + sd, color=look[one.model]["color"], alpha=0.15, lw=0
+            one.steps,
+            np.maximum(mean - sd, 0),
+            mean + sd,
+            color=look[one.model]["color"],
+            alpha=0.15,
+            lw=0,
         )
     ax.set_ylim(bottom=0)
     style.step_axis(ax, np.concatenate([one.steps for one in found]).tolist())
@@ -132,7 +175,8 @@ def jensen_shannon(found: Sequence[Divergence], look: style.Look):
 
 
 def intervals(found: Sequence[Expected], look: style.Look):
-    """The three 95 % intervals of the last step's KL, a group of bars per model, a row per target."""
+    """The three 95 % intervals of the last step's KL, a group of bars per model, a row per
+    target."""
     figure, ax = style.axes("", "KL between seeds at the last step (nats)")
     targets = list(expected.TARGETS)
     places = np.linspace(-0.22, 0.22, len(found)) if len(found) > 1 else np.zeros(1)
@@ -156,7 +200,14 @@ def widths(one: Expected, look: style.Look):
     figure, ax = style.axes("half the interval / KL (%)")
     for (target, curve), color in zip(one.curves.items(), style.CATEGORIES, strict=False):
         share = 50 * (curve.high - curve.low) / curve.value
-        ax.plot(curve.steps, share, color=color, marker=look[one.model]["marker"], markersize=4.5, label=target)
+        ax.plot(
+            curve.steps,
+            share,
+            color=color,
+            marker=look[one.model]["marker"],
+            markersize=4.5,
+            label=target,
+        )
     ax.set_ylim(bottom=0)
     style.step_axis(ax, one.found.steps.tolist())
     style.legend(figure, ax, columns=1)
@@ -165,11 +216,15 @@ def widths(one: Expected, look: style.Look):
 
 def late_slopes(found: Sequence[Expected], look: style.Look):
     """Slope of the last phase against the size of the model, with 95 % intervals."""
-    figure, ax = style.axes("slope of the last phase\n(nats per e-fold of step)", "numbers in the model")
+    figure, ax = style.axes(
+        "slope of the last phase\n(nats per e-fold of step)", "numbers in the model"
+    )
     for one in found:
         if one.slope is not None and one.size:
             limits = slopes.interval(one.slope)
-            ax.vlines(one.size, limits.low, limits.high, color=look[one.model]["color"], linewidth=1.8)
+            ax.vlines(
+                one.size, limits.low, limits.high, color=look[one.model]["color"], linewidth=1.8
+            )
             ax.plot(one.size, limits.mean, **look[one.model], linestyle="none", label=one.model)
     ax.axhline(0, color=style.QUIET, linewidth=0.9)
     _size_axis(ax, [one.size for one in found if one.slope is not None and one.size])

@@ -1,4 +1,5 @@
-"""Panels of the local learning coefficient, and of whether its chains were still near the model. Losses in nats."""
+"""Panels of the local learning coefficient, and of whether its chains were still near the model.
+Losses in nats."""
 
 from collections.abc import Sequence
 
@@ -9,7 +10,8 @@ from dynamics.figures import style
 
 
 def estimate(found: Sequence[Llc], look: style.Look):
-    """The estimate with its standard error: a filled marker where the chains stayed local, a hollow one elsewhere.
+    """The estimate with its standard error: a filled marker where the chains stayed local, a hollow
+    one elsewhere.
 
     A curve that the loss explains is dotted and named so.
     """
@@ -17,7 +19,14 @@ def estimate(found: Sequence[Llc], look: style.Look):
     for one in found:
         curve, color, marker = one.estimate, *look[one.estimate.model].values()
         again = one.loss_share is not None and one.loss_share.explained
-        ax.plot(curve.steps, curve.value, color=color, linewidth=1, alpha=0.5, linestyle=":" if again else "-")
+        ax.plot(
+            curve.steps,
+            curve.value,
+            color=color,
+            linewidth=1,
+            alpha=0.5,
+            linestyle=":" if again else "-",
+        )
         style.bars(ax, curve, color)
         shape = {"color": color, "marker": marker, "linestyle": "none", "markersize": 6}
         ax.plot(
@@ -27,7 +36,15 @@ def estimate(found: Sequence[Llc], look: style.Look):
             **shape,
         )
         ax.plot(curve.steps[~one.local], curve.value[~one.local], fillstyle="none", **shape)
-    ax.plot([], [], color=style.QUIET, marker="o", linestyle="none", fillstyle="none", label="hollow: not local")
+    ax.plot(
+        [],
+        [],
+        color=style.QUIET,
+        marker="o",
+        linestyle="none",
+        fillstyle="none",
+        label="hollow: not local",
+    )
     return _finished(figure, ax, found)
 
 
@@ -38,16 +55,30 @@ def locality(found: Llc, look: style.Look):
     style.reference(ax, found.trivial_loss, "trivial predictor")
     chain, init = found.chain_loss, found.init_loss
     ax.plot(
-        chain.steps, chain.value, color=color, marker=marker, markersize=5, linewidth=1.6, label="mean of the chains"
+        chain.steps,
+        chain.value,
+        color=color,
+        marker=marker,
+        markersize=5,
+        linewidth=1.6,
+        label="mean of the chains",
     )
-    ax.plot(init.steps, init.value, color=style.INK, linestyle="--", linewidth=1.4, label="the model itself")
+    ax.plot(
+        init.steps,
+        init.value,
+        color=style.INK,
+        linestyle="--",
+        linewidth=1.4,
+        label="the model itself",
+    )
     for curve, shade in ((chain, color), (init, style.INK)):
         style.bars(ax, curve, shade)
     return _finished(figure, ax, [found])
 
 
 def running(found: Llc, look: style.Look):
-    """Running estimate of every chain at the last step: n beta (mean loss so far - initial loss), seed 003 eq. 12."""
+    """Running estimate of every chain at the last step: n beta (mean loss so far - initial loss),
+    seed 003 eq. 12."""
     figure, ax = style.axes("running estimate", "draw after the burn-in")
     color = look[found.estimate.model]["color"]
     draws = np.arange(1, found.running.shape[1] + 1)
@@ -56,7 +87,13 @@ def running(found: Llc, look: style.Look):
     for number, chain in enumerate(found.running):
         label = "one chain" if number == 0 else None
         ax.plot(draws[kept], chain[kept], color=color, linewidth=1.2, alpha=0.8, label=label)
-    ax.axhline(found.running[:, -1].mean(), color=style.INK, linestyle="--", linewidth=1.4, label="mean of all chains")
+    ax.axhline(
+        found.running[:, -1].mean(),
+        color=style.INK,
+        linestyle="--",
+        linewidth=1.4,
+        label="mean of all chains",
+    )
     style.legend(figure, ax)
     return figure
 

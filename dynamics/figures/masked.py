@@ -10,7 +10,8 @@ from dynamics.figures import style
 
 
 def seed_kl(found: Sequence[Divergence], look: style.Look):
-    """Seed-pair KL of every model, with the 95 % interval over seeds as a band that the panel may cut off."""
+    """Seed-pair KL of every model, with the 95 % interval over seeds as a band that the panel may
+    cut off."""
     figure, ax = style.axes("KL between seeds (nats)")
     drawn = [curves.seed_kl(one) for one in found]
     style.lines(ax, drawn, look, band=True)
@@ -24,7 +25,8 @@ def loss(found: Sequence[Divergence], look: style.Look):
 
 
 def unigram(found: Sequence[Divergence], look: style.Look):
-    """How far the predictions are from how frequent tokens are, mean over seeds with standard errors."""
+    """How far the predictions are from how frequent tokens are, mean over seeds with standard
+    errors."""
     figure = _per_seed(found, look, "kl_unigram", "KL to unigram (nats)")
     figure.axes[0].set_ylim(bottom=0)
     return figure

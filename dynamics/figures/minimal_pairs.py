@@ -10,7 +10,8 @@ from dynamics.figures import style
 
 
 def seed_kl(found: Sequence[Judgements], look: style.Look):
-    """KL of the two-sentence distributions between seeds, with the 95 % interval over seeds as a band."""
+    """KL of the two-sentence distributions between seeds, with the 95 % interval over seeds as a
+    band."""
     figure, ax = style.axes("KL between seeds (nats per pair)")
     drawn = [minimal_pairs.seed_kl(one) for one in found]
     style.lines(ax, drawn, look, band=True)
@@ -27,7 +28,8 @@ def accuracy(found: Sequence[Judgements], look: style.Look):
 
 
 def phenomena(found: Judgements):
-    """KL between seeds of each phenomenon (rows, the most divergent above) at each checkpoint (columns)."""
+    """KL between seeds of each phenomenon (rows, the most divergent above) at each checkpoint
+    (columns)."""
     pooled = minimal_pairs.phenomena(found)
     rows = len(pooled.names)
     figure = style.sheet((4.4, 1.0 + 0.2 * rows))
@@ -35,8 +37,12 @@ def phenomena(found: Judgements):
     style.dress(ax, "", "training step")
     ax.grid(False)
     top = float(pooled.kl.max()) or 1.0
-    image = ax.imshow(pooled.kl.T, aspect="auto", cmap="viridis", vmin=0, vmax=top, interpolation="nearest")
-    ticks = np.unique(np.linspace(0, len(found.steps) - 1, min(6, len(found.steps))).round().astype(int))
+    image = ax.imshow(
+        pooled.kl.T, aspect="auto", cmap="viridis", vmin=0, vmax=top, interpolation="nearest"
+    )
+    ticks = np.unique(
+        np.linspace(0, len(found.steps) - 1, min(6, len(found.steps))).round().astype(int)
+    )
     ax.set_xticks(ticks, [style.step_label(int(found.steps[k])) for k in ticks])
     ax.set_yticks(range(rows), pooled.names, fontsize=8 if rows < 30 else 5)
     bar = figure.colorbar(image, ax=ax, pad=0.02)

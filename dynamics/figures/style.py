@@ -1,4 +1,5 @@
-"""One look for every panel: size, type, colours that a page can re-theme, axes over training steps."""
+"""One look for every panel: size, type, colours that a page can re-theme, axes over training
+steps."""
 
 import itertools
 from collections.abc import Sequence
@@ -20,7 +21,11 @@ def ramp(count: int, anchors: Sequence[str] = LIGHT_RAMP) -> list[str]:
     corners = np.array([[int(a[i : i + 2], 16) for i in (1, 3, 5)] for a in anchors], np.float64)
     places = np.linspace(0, 1, count) if count > 1 else np.zeros(1)
     at = np.linspace(0, 1, len(corners))
-    mixed = np.stack([np.interp(places, at, corners[:, c]) for c in range(3)], axis=-1).round().astype(int)
+    mixed = (
+        np.stack([np.interp(places, at, corners[:, c]) for c in range(3)], axis=-1)
+        .round()
+        .astype(int)
+    )
     return ["#" + "".join(f"{value:02x}" for value in row) for row in mixed]
 
 
@@ -30,7 +35,9 @@ class Look(dict):
     def __init__(self, models: Sequence[str]):
         """`models` by size, as `analysis.curves.natural` sorts them."""
         looks = zip(models, ramp(len(models)), itertools.cycle(MARKERS), strict=False)
-        super().__init__({model: {"color": color, "marker": marker} for model, color, marker in looks})
+        super().__init__(
+            {model: {"color": color, "marker": marker} for model, color, marker in looks}
+        )
 
 
 def axes(ylabel: str, xlabel: str = "training step"):
@@ -46,7 +53,9 @@ def sheet(size: tuple[float, float]):
     from matplotlib.figure import Figure
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    return Figure(figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03), facecolor="none")
+    return Figure(
+        figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03), facecolor="none"
+    )
 
 
 def dress(ax, ylabel: str, xlabel: str):
@@ -69,7 +78,9 @@ def step_axis(ax, steps: Sequence[int]):
 
     steps = sorted(set(steps))
     ax.set_xscale("symlog", linthresh=1, linscale=0.6, base=2)
-    ax.set_xlim(-0.25 if steps[0] == 0 else max(steps[0] * 0.8, 0.5), steps[-1] * 1.15 if steps[-1] else 1)
+    ax.set_xlim(
+        -0.25 if steps[0] == 0 else max(steps[0] * 0.8, 0.5), steps[-1] * 1.15 if steps[-1] else 1
+    )
     ticks = step_ticks(steps)
     ax.set_xticks(ticks, [step_label(step) for step in ticks])
     ax.xaxis.set_minor_locator(NullLocator())
@@ -91,18 +102,28 @@ def step_label(step: int) -> str:
 
 
 def lines(ax, curves, look: Look, band: bool = False, **kwargs):
-    """One line per curve in its model's colour and marker; errors as a band or as bars, where there are any."""
+    """One line per curve in its model's colour and marker; errors as a band or as bars, where there
+    are any."""
     for curve in curves:
-        style = {**look[curve.model], "markersize": 5, "linewidth": 1.6, "label": curve.model, **kwargs}
+        style = {
+            **look[curve.model],
+            "markersize": 5,
+            "linewidth": 1.6,
+            "label": curve.model,
+            **kwargs,
+        }
         ax.plot(curve.steps, curve.value, **style)
         if curve.has_errors and band:
-            ax.fill_between(curve.steps, curve.low, curve.high, color=style["color"], alpha=0.2, linewidth=0)
+            ax.fill_between(
+                curve.steps, curve.low, curve.high, color=style["color"], alpha=0.2, linewidth=0
+            )
         elif curve.has_errors:
             bars(ax, curve, style["color"])
 
 
 def ceiling(curves) -> float:
-    """Where a panel from zero ends that bands may outgrow: with three seeds one may reach a thousand times as far."""
+    """Where a panel from zero ends that bands may outgrow: with three seeds one may reach a
+    thousand times as far."""
     return 1.4 * float(np.nanmax(np.concatenate([curve.value for curve in curves]))) or 1.0
 
 
@@ -116,7 +137,12 @@ def legend(figure, ax, columns: int = 3):
     handles, labels = ax.get_legend_handles_labels()
     if len(handles) > 1:
         options = {"loc": "outside upper left", "ncols": columns, "frameon": False, "fontsize": 9}
-        spacing = {"handlelength": 1.6, "columnspacing": 1.1, "borderpad": 0.1, "handletextpad": 0.5}
+        spacing = {
+            "handlelength": 1.6,
+            "columnspacing": 1.1,
+            "borderpad": 0.1,
+            "handletextpad": 0.5,
+        }
         figure.legend(handles, labels, labelcolor=INK, **options, **spacing)
 
 
@@ -133,7 +159,8 @@ def log_y(ax):
 
 
 def signed_log_y(ax, values):
-    """Logarithmic away from zero on both sides, linear below the smallest value's decade, three decades at most."""
+    """Logarithmic away from zero on both sides, linear below the smallest value's decade, three
+    decades at most."""
     from matplotlib.ticker import FuncFormatter, NullFormatter, SymmetricalLogLocator
 
     sizes = np.abs(np.asarray(values, np.float64))
@@ -142,7 +169,9 @@ def signed_log_y(ax, values):
     threshold = 10 ** np.floor(np.log10(smallest))
     ax.set_yscale("symlog", linthresh=threshold, linscale=0.5)
     few = sizes.size and sizes.max() < 20 * threshold
-    ax.yaxis.set_major_locator(SymmetricalLogLocator(base=10, linthresh=threshold, subs=(1, 2, 5) if few else (1,)))
+    ax.yaxis.set_major_locator(
+        SymmetricalLogLocator(base=10, linthresh=threshold, subs=(1, 2, 5) if few else (1,))
+    )
     ax.yaxis.set_major_formatter(FuncFormatter(plain))
     ax.yaxis.set_minor_formatter(NullFormatter())
     ax.axhline(0, color=QUIET, linewidth=0.8)
@@ -154,8 +183,13 @@ def plain(value: float, _=None) -> str:
 
 
 def reference(ax, value: float, text: str, dashes: str = ":", at: str = "right"):
-    """A horizontal line to read the curves against, named at one end: the one that the curves leave free."""
+    """A horizontal line to read the curves against, named at one end: the one that the curves leave
+    free."""
     ax.axhline(value, color=QUIET, linewidth=1.2, linestyle=dashes)
     end, inward = (1, -2) if at == "right" else (0, 2)
-    place = {"xy": (end, value), "xycoords": ("axes fraction", "data"), "textcoords": "offset points"}
+    place = {
+        "xy": (end, value),
+        "xycoords": ("axes fraction", "data"),
+        "textcoords": "offset points",
+    }
     ax.annotate(text, ha=at, va="bottom", fontsize=9, color=QUIET, xytext=(inward, 2), **place)

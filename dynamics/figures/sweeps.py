@@ -1,4 +1,5 @@
-"""What an LLC estimate depends on (paper Figs. A.1, A.2, A.3, A.6): one colour per checkpoint, errors over chains."""
+"""What an LLC estimate depends on (paper Figs. A.1, A.2, A.3, A.6): one colour per checkpoint,
+errors over chains."""
 
 import numpy as np
 
@@ -16,12 +17,17 @@ def data_size(found: Sweeps):
 
 
 def batch_size(found: Sweeps):
-    """The estimate over the batch size, its loss on the step's own batch and on a fresh one (Fig. A.2)."""
+    """The estimate over the batch size, its loss on the step's own batch and on a fresh one (Fig.
+    A.2)."""
     figure, ax = style.axes("local learning coefficient", "windows of a batch")
     for (name, sweep), dashes in zip(found.batch_size.items(), ("-", "--"), strict=True):
         _sweep(ax, found, sweep, dashes, named=dashes == "-")
         ax.plot(
-            [], [], color=style.QUIET, linestyle=dashes, label="own batch" if name == "same_batch" else "fresh batch"
+            [],
+            [],
+            color=style.QUIET,
+            linestyle=dashes,
+            label="own batch" if name == "same_batch" else "fresh batch",
         )
     _doubling(ax, found.batch_size["same_batch"].values)
     style.legend(figure, ax)
@@ -37,7 +43,15 @@ def noise(found: Sweeps):
     }
     for name, curve in found.noise.items():
         label, color, marker, dashes = looks[name]
-        ax.plot(curve.steps, curve.value, color=color, marker=marker, markersize=4.5, linestyle=dashes, label=label)
+        ax.plot(
+            curve.steps,
+            curve.value,
+            color=color,
+            marker=marker,
+            markersize=4.5,
+            linestyle=dashes,
+            label=label,
+        )
         style.bars(ax, curve, color)
     style.step_axis(ax, found.noise["common"].steps.tolist())
     style.legend(figure, ax)
@@ -45,10 +59,13 @@ def noise(found: Sweeps):
 
 
 def running(found: Sweeps):
-    """Running estimates that sample the loss and the likelihood of prefixes (Fig. A.6), bands of one standard error."""
+    """Running estimates that sample the loss and the likelihood of prefixes (Fig. A.6), bands of
+    one standard error."""
     figure, ax = style.axes("running estimate", "draw after the burn-in")
     for kind, dashes in (("loss", "-"), ("likelihood", "--")):
-        for trace, sem, color in zip(found.running[kind], found.running_sem[kind], _colors(found), strict=True):
+        for trace, sem, color in zip(
+            found.running[kind], found.running_sem[kind], _colors(found), strict=True
+        ):
             draws = np.arange(1, len(trace) + 1)
             kept = np.unique(np.linspace(0, len(draws) - 1, 200).round().astype(int))
             ax.plot(draws[kept], trace[kept], color=color, linestyle=dashes, linewidth=1.5)
@@ -66,9 +83,19 @@ def _colors(found: Sweeps) -> list[str]:
 
 
 def _sweep(ax, found: Sweeps, sweep: Sweep, dashes: str, named: bool = True):
-    for step, llc, sem, color in zip(found.steps, sweep.llc, sweep.sem, _colors(found), strict=True):
+    for step, llc, sem, color in zip(
+        found.steps, sweep.llc, sweep.sem, _colors(found), strict=True
+    ):
         label = f"step {style.step_label(int(step))}" if named else None
-        ax.plot(sweep.values, llc, color=color, marker="o", markersize=4.5, linestyle=dashes, label=label)
+        ax.plot(
+            sweep.values,
+            llc,
+            color=color,
+            marker="o",
+            markersize=4.5,
+            linestyle=dashes,
+            label=label,
+        )
         ax.vlines(sweep.values, llc - sem, llc + sem, color=color, linewidth=1.3)
 
 

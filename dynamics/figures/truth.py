@@ -9,7 +9,8 @@ from dynamics.figures import style
 
 
 def to_truth(found: Sequence[KnownTruth], look: style.Look):
-    """KL from the truth to every model (solid) and between its seeds (dashed), with 95 % intervals over seeds."""
+    """KL from the truth to every model (solid) and between its seeds (dashed), with 95 % intervals
+    over seeds."""
     figure, ax = style.axes("KL (nats)")
     style.lines(ax, [one.to_truth for one in found], look, band=True)
     for one in found:
@@ -17,7 +18,9 @@ def to_truth(found: Sequence[KnownTruth], look: style.Look):
         dashed = {**look[one.model], "markersize": 3.5, "linewidth": 1.3, "linestyle": "--"}
         ax.plot(curve.steps, curve.value, **dashed, label=f"{one.model}, between seeds")
         if curve.has_errors:
-            ax.fill_between(curve.steps, curve.low, curve.high, color=color, alpha=0.12, linewidth=0)
+            ax.fill_between(
+                curve.steps, curve.low, curve.high, color=color, alpha=0.12, linewidth=0
+            )
     values = np.concatenate([[*one.to_truth.value, *one.between.value] for one in found])
     ax.set_ylim(values[values > 0].min() / 2.5, values.max() * 1.6)
     style.log_y(ax)
@@ -36,7 +39,8 @@ def loss(found: Sequence[KnownTruth], look: style.Look):
 
 
 def own_share(found: Sequence[KnownTruth], look: style.Look):
-    """How much of the mean divergence from the truth each seed has alone; the rest is common to all."""
+    """How much of the mean divergence from the truth each seed has alone; the rest is common to
+    all."""
     figure, ax = style.axes("seeds' own share of KL to the truth (%)")
     for one in found:
         share = 100 * one.variance / (one.common + one.variance)

@@ -5,7 +5,15 @@ import numpy as np
 from dynamics.analysis.curves import Curve, Weights
 from dynamics.figures import style
 
-_ORDER = ("embed", "unembed", "unembed_centred", "attention_qkv", "attention_out", "mlp_up", "mlp_down")
+_ORDER = (
+    "embed",
+    "unembed",
+    "unembed_centred",
+    "attention_qkv",
+    "attention_out",
+    "mlp_up",
+    "mlp_down",
+)
 
 
 def density(found: Weights, matrix: str):
@@ -22,7 +30,10 @@ def density(found: Weights, matrix: str):
     ax.set_ylim(-occupied, occupied)
     ax.grid(False)
     shown = style.step_ticks(found.steps.tolist())
-    ax.set_xticks([list(found.steps).index(step) for step in shown], [style.step_label(step) for step in shown])
+    ax.set_xticks(
+        [list(found.steps).index(step) for step in shown],
+        [style.step_label(step) for step in shown],
+    )
     bar = figure.colorbar(mesh, ax=ax, pad=0.02)
     if bar.solids is not None:
         bar.solids.set_rasterized(True)
@@ -33,12 +44,23 @@ def density(found: Weights, matrix: str):
 
 
 def moment(found: dict[str, Curve], ylabel: str, level: float):
-    """A moment of every matrix (matrix -> curve) over steps, with a line at the `level` that means nothing happened."""
+    """A moment of every matrix (matrix -> curve) over steps, with a line at the `level` that means
+    nothing happened."""
     figure, ax = style.axes(ylabel)
-    names = sorted(found, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name))
+    names = sorted(
+        found, key=lambda name: (_ORDER.index(name) if name in _ORDER else len(_ORDER), name)
+    )
     for name, color, marker in zip(names, style.CATEGORIES * 2, style.MARKERS * 2, strict=False):
         curve = found[name]
-        ax.plot(curve.steps, curve.value, color=color, marker=marker, markersize=4.5, linewidth=1.4, label=name)
+        ax.plot(
+            curve.steps,
+            curve.value,
+            color=color,
+            marker=marker,
+            markersize=4.5,
+            linewidth=1.4,
+            label=name,
+        )
         if curve.has_errors:
             style.bars(ax, curve, color)
     ax.axhline(level, color=style.QUIET, linewidth=0.8)

@@ -1,10 +1,13 @@
-"""What has to be looked up to read a tokenised model byte by byte: a trie of the vocabulary along given texts.
+"""What has to be looked up to read a tokenised model byte by byte: a trie of the vocabulary along
+given texts.
 
-It depends on the tokenizer and the texts alone, so that one plan serves every checkpoint that shares them.
+It depends on the tokenizer and the texts alone, so that one plan serves every checkpoint that
+shares them.
 
-Axes: G texts, N bytes of a text (the longest; shorter ones are padded), V vocabulary, R rows that the model reads, T
-tokens of a row, U nodes of the trie that the texts reach (the last is none, and has no tokens), K nodes on the longest
-path from the root (bytes read since the last boundary, 0 to K-1), E pairs of a token and a node that it passes.
+Axes: G texts, N bytes of a text (the longest; shorter ones are padded), V vocabulary, R rows that
+the model reads, T tokens of a row, U nodes of the trie that the texts reach (the last is none, and
+has no tokens), K nodes on the longest path from the root (bytes read since the last boundary, 0 to
+K-1), E pairs of a token and a node that it passes.
 """
 
 import dataclasses
@@ -17,19 +20,24 @@ from dynamics.errors import InputError
 
 
 class Plan(NamedTuple):
-    """Arrays for `next_byte`. Context m of a text is what the model reads after its first m bytes, m = 0 .. N-1."""
+    """Arrays for `next_byte`. Context m of a text is what the model reads after its first m bytes,
+    m = 0 .. N-1."""
 
     rows: np.ndarray  # [R,T] int32 token ids; no context is another's prefix in a row of its own
     row: np.ndarray  # [G,N] int32, the row that context m lies in
     place: np.ndarray  # [G,N] int32, and where in it
-    ahead: np.ndarray  # [G,N,K] int32, the node of the k bytes that follow the first m; U-1 where no token has them
-    child: np.ndarray  # [U,256] int32, the node one byte further; U-1 where no token has it
-    through: tuple[np.ndarray, np.ndarray]  # [E] int32 each: token, node that it passes or ends at; nodes ascending
-    ending: tuple[np.ndarray, np.ndarray]  # int32 each: token, node that it ends at; nodes ascending
-    silent: np.ndarray  # int32, the ids that spell nothing
-    canonical: (
+    ahead: (
         np.ndarray
-    )  # [G,N,K] bool: do the k bytes after the first m, as one token, keep the encoding the own one?
+    )  # [G,N,K] int32, the node of the k bytes that follow the first m; U-1 where no token has them
+    child: np.ndarray  # [U,256] int32, the node one byte further; U-1 where no token has it
+    through: tuple[
+        np.ndarray, np.ndarray
+    ]  # [E] int32 each: token, node that it passes or ends at; nodes ascending
+    ending: tuple[
+        np.ndarray, np.ndarray
+    ]  # int32 each: token, node that it ends at; nodes ascending
+    silent: np.ndarray  # int32, the ids that spell nothing
+    canonical: np.ndarray  # [G,N,K] bool: do the k bytes after the first m, as one token, keep the encoding the own one?
     valid: np.ndarray  # [G,N] bool, m < the text's length
 
 
@@ -80,7 +88,8 @@ def plan(
 
     Args:
         texts: G byte strings, none empty.
-        encodings: of every text the ids of its prefixes of 0, 1, ... bytes (`data.spelling.encode_prefixes`).
+        encodings: of every text the ids of its prefixes of 0, 1, ... bytes
+            (`data.spelling.encode_prefixes`).
         words: what every id spells, None for nothing (`data.spelling.spelled`), [V].
         before: ids that stand before every text, one at least: the separator.
 
@@ -88,16 +97,25 @@ def plan(
         InputError: no text, an empty one, nothing before it, or fewer encodings than prefixes.
     """
     if not texts or not all(texts):
-        raise InputError(f"{len(texts)} texts, some of no bytes", expected="one or more, none empty")
+        raise InputError(
+            f"{len(texts)} texts, some of no bytes", expected="one or more, none empty"
+        )
     if not before:
-        raise InputError("nothing before the text", expected="the separator, for a model to read before the first byte")
+        raise InputError(
+            "nothing before the text",
+            expected="the separator, for a model to read before the first byte",
+        )
     if any(len(one) < len(text) for one, text in zip(encodings, texts, strict=True)):
-        raise InputError("fewer encodings than prefixes", expected="one for every prefix, the empty one first")
+        raise InputError(
+            "fewer encodings than prefixes", expected="one for every prefix, the empty one first"
+        )
     trie, most = _trie(words), max(map(len, texts))
     paths = [[trie.walk(text[m:]) for m in range(len(text))] for text in texts]
     longest = max(len(path) for text in paths for path in text)
     reached = {node: 0 for text in paths for path in text for node in path}
-    reached |= {following: 0 for node in list(reached) for following in trie.children[node].values()}
+    reached |= {
+        following: 0 for node in list(reached) for following in trie.children[node].values()
+    }
     index = {node: new for new, node in enumerate(sorted(reached))}
     none = len(index)
     ahead = np.full((len(texts), most, longest), none, np.int32)
@@ -131,7 +149,11 @@ def _pairs(tokens: list[list[int]], index: dict[int, int]) -> tuple[np.ndarray, 
 
 def _rows(encodings, before: list[int], lengths: list[int], most: int):
     """Contexts laid into as few rows as there are contexts that no other one goes on from."""
-    contexts = {tuple(before + list(ids)) for one, n in zip(encodings, lengths, strict=True) for ids in one[:n]}
+    contexts = {
+        tuple(before + list(ids))
+        for one, n in zip(encodings, lengths, strict=True)
+        for ids in one[:n]
+    }
     kept: list[tuple[int, ...]] = []
     home: dict[tuple[int, ...], int] = {}
     for context in sorted(contexts, reverse=True):  # what goes on from a context comes before it

@@ -8,14 +8,19 @@ from collections.abc import Mapping
 import jax
 import jax.numpy as jnp
 
-# Floats of one chunk's logits. 2 MB stays in a core's cache; accelerators want larger chunks to fill their units.
+# Floats of one chunk's logits. 2 MB stays in a core's cache; accelerators want larger chunks to
+# fill their units.
 _CHUNK_FLOATS = {"cpu": 2**19, "gpu": 2**25, "tpu": 2**25}
-# Where a gradient is made with them: each chunk adds into all of the unembedding's, so on a CPU fewer are better.
+# Where a gradient is made with them: each chunk adds into all of the unembedding's, so on a CPU
+# fewer are better.
 GRADIENT_FLOATS = {"cpu": 2**22, "gpu": 2**25, "tpu": 2**25}
 
 
-def chunk_tokens(vocab_size: int, models: int = 1, floats: Mapping[str, int] = _CHUNK_FLOATS) -> int:
-    """How many tokens to take at once when `models` logit vectors of `vocab_size` stand side by side.
+def chunk_tokens(
+    vocab_size: int, models: int = 1, floats: Mapping[str, int] = _CHUNK_FLOATS
+) -> int:
+    """How many tokens to take at once when `models` logit vectors of `vocab_size` stand side by
+    side.
 
     `floats` is how many to hold by backend.
     """
@@ -26,8 +31,8 @@ def chunk_tokens(vocab_size: int, models: int = 1, floats: Mapping[str, int] = _
 def map_tokens(fn, xs, chunk: int, remat: bool = False):
     """fn over chunks of the leading axis N of every leaf of `xs`, results joined: leaves [N, ...].
 
-    N is padded with zeros to a multiple of `chunk` and cut again. With `remat` the backward pass recomputes each chunk
-    and holds none.
+    N is padded with zeros to a multiple of `chunk` and cut again. With `remat` the backward pass
+    recomputes each chunk and holds none.
     """
     count = jax.tree.leaves(xs)[0].shape[0]
     if count <= chunk:

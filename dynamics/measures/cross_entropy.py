@@ -2,9 +2,9 @@
 
 Axes: N tokens, c tokens of a chunk, D width, V vocabulary. Units: nats.
 
-A chunk's logits are made once. While they are at hand their softmax less the target, the gradient of the loss in the
-logits, is contracted into the gradients of h and of the unembedding; so logits [N,V] are neither held for a backward
-pass nor made again by one.
+A chunk's logits are made once. While they are at hand their softmax less the target, the gradient
+of the loss in the logits, is contracted into the gradients of h and of the unembedding; so logits
+[N,V] are neither held for a backward pass nor made again by one.
 """
 
 import functools
@@ -18,8 +18,9 @@ from dynamics.errors import InputError
 def cross_entropy(h, kernel, targets, weights=None, *, chunk: int):
     """Weighted mean of -log softmax(h W)[target] over tokens, a scalar, float32 or wider.
 
-    Differentiable to any order, forward and backward. Its first derivative costs three matrix products of 2 N D V
-    operations, the logits' own among them; a Hessian product, forward over reverse, holds no more than a chunk either.
+    Differentiable to any order, forward and backward. Its first derivative costs three matrix
+    products of 2 N D V operations, the logits' own among them; a Hessian product, forward over
+    reverse, holds no more than a chunk either.
 
     Args:
         h: [N,D].
@@ -35,7 +36,8 @@ def cross_entropy(h, kernel, targets, weights=None, *, chunk: int):
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
 def _total(chunk: int, h, kernel, weights, targets):
-    """sum_i weights_i s_i, s the surprisals; without a derivative asked for, in a forward pass alone."""
+    """sum_i weights_i s_i, s the surprisals; without a derivative asked for, in a forward pass
+    alone."""
 
     def add(total, inputs):
         h, weight, target = inputs
@@ -47,8 +49,8 @@ def _total(chunk: int, h, kernel, weights, targets):
 
 @_total.defjvp
 def _total_jvp(chunk: int, primals, tangents):
-    # The tangent is linear in (dh, dW), so that reverse mode transposes it into the gradients already made, and
-    # forward mode over that differentiates the one pass that made them.
+    # The tangent is linear in (dh, dW), so that reverse mode transposes it into the gradients
+    # already made, and forward mode over that differentiates the one pass that made them.
     h, kernel, weights, targets = primals
     total, surprisal, *slopes = _total_and_gradient(chunk, h, kernel, weights, targets)
     moved = zip((*slopes, surprisal), tangents[:3], strict=True)
@@ -56,7 +58,8 @@ def _total_jvp(chunk: int, primals, tangents):
 
 
 def _total_and_gradient(chunk: int, h, kernel, weights, targets):
-    """(sum_i weights_i s_i, s [N], its gradient in h [N,D], in W [D,V]), gradients as wide as logits."""
+    """(sum_i weights_i s_i, s [N], its gradient in h [N,D], in W [D,V]), gradients as wide as
+    logits."""
 
     def add(carry, inputs):
         h, weight, target = inputs
@@ -76,7 +79,8 @@ def _total_and_gradient(chunk: int, h, kernel, weights, targets):
 
 
 def curved(h, kernel, moved, *, chunk: int):
-    """J' H J times `moved`, a pair like (h [N,D], W [D,V]): J the Jacobian of the logits, H the Hessian of their loss.
+    """J' H J times `moved`, a pair like (h [N,D], W [D,V]): J the Jacobian of the logits, H the
+    Hessian of their loss.
 
     H of the mean over tokens is (diag(p) - p p') / N, token by token, whatever the targets.
     """
@@ -90,8 +94,12 @@ def curved(h, kernel, moved, *, chunk: int):
 
     wide = _wide(h, kernel)
     weights = _equal(len(h), wide)
-    into_kernel, into_h = jax.lax.scan(add, jnp.zeros(kernel.shape, wide), _chunks(chunk, (h, moved[0], weights)))
-    return into_h.reshape(-1, h.shape[1])[: len(h)].astype(h.dtype), into_kernel.astype(kernel.dtype)
+    into_kernel, into_h = jax.lax.scan(
+        add, jnp.zeros(kernel.shape, wide), _chunks(chunk, (h, moved[0], weights))
+    )
+    return into_h.reshape(-1, h.shape[1])[: len(h)].astype(h.dtype), into_kernel.astype(
+        kernel.dtype
+    )
 
 
 def _equal(count: int, dtype):
@@ -111,15 +119,21 @@ def _logits(h, kernel):
 
 
 def _surprisal(logits, target):
-    return jax.nn.logsumexp(logits, axis=1) - jnp.take_along_axis(logits, target[:, None], axis=1)[:, 0]
+    return (
+        jax.nn.logsumexp(logits, axis=1)
+        - jnp.take_along_axis(logits, target[:, None], axis=1)[:, 0]
+    )
 
 
 def _chunks(chunk: int, rows):
-    """Every leaf [N,...] as [N/c,c,...], c the even share of each chunk; what pads the last one has weight 0."""
+    """Every leaf [N,...] as [N/c,c,...], c the even share of each chunk; what pads the last one has
+    weight 0."""
     count = jax.tree.leaves(rows)[0].shape[0]
     size = -(-count // -(-count // chunk))
 
     def split(x):
-        return jnp.pad(x, [(0, -len(x) % size)] + [(0, 0)] * (x.ndim - 1)).reshape(-1, size, *x.shape[1:])
+        return jnp.pad(x, [(0, -len(x) % size)] + [(0, 0)] * (x.ndim - 1)).reshape(
+            -1, size, *x.shape[1:]
+        )
 
     return jax.tree.map(split, rows)

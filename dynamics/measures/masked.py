@@ -1,11 +1,13 @@
 """Masked language models one mask at a time, and the loss they are trained on.
 
-Axes: S seeds, B windows, T tokens of a window, P masked positions of a window, M positions of a training batch's row,
-N masked tokens (windows and positions flattened), E width of a hidden state, V vocabulary, G documents. Units: nats.
+Axes: S seeds, B windows, T tokens of a window, P masked positions of a window, M positions of a
+training batch's row, N masked tokens (windows and positions flattened), E width of a hidden state,
+V vocabulary, G documents. Units: nats.
 
-A masked LM's prediction of the token at position t is what it says at t when a mask stands there and all others can be
-seen: one forward pass for every prediction. Read off unmasked text it would be a copy of the token itself, and shifted
-by one position, as a causal model's is, a prediction of a token it was shown.
+A masked LM's prediction of the token at position t is what it says at t when a mask stands there
+and all others can be
+seen: one forward pass for every prediction. Read off unmasked text it would be a copy of the token
+itself, and shifted by one position, as a causal model's is, a prediction of a token it was shown.
 """
 
 import functools
@@ -33,30 +35,44 @@ class Batch(NamedTuple):
 
 
 def choose_positions(windows: int, places: range, count: int) -> np.ndarray:
-    """[B,P] positions to mask in each window, ascending: one at random of each of `count` even stretches of `places`.
+    """[B,P] positions to mask in each window, ascending: one at random of each of `count` even
+    stretches of `places`.
 
-    Fixed by the window's number alone, so that all seeds and steps are asked the same. All places where `count` is 0 or
-    no fewer than there are. Raises InputError for no places.
+    Fixed by the window's number alone, so that all seeds and steps are asked the same. All places
+    where `count` is 0 or no fewer than there are. Raises InputError for no places.
     """
     if not places:
-        raise InputError("windows without a token to mask", expected="at least one", mend="Use a longer --context.")
+        raise InputError(
+            "windows without a token to mask",
+            expected="at least one",
+            mend="Use a longer --context.",
+        )
     if count == 0 or count >= len(places):
         return np.tile(np.asarray(places, np.int32), (windows, 1))
-    edges = np.arange(count + 1) * len(places) // count  # whole numbers, so that no place is drawn twice
-    draws = np.stack([np.random.default_rng([7, window]).random(count) for window in range(windows)])
+    edges = (
+        np.arange(count + 1) * len(places) // count
+    )  # whole numbers, so that no place is drawn twice
+    draws = np.stack(
+        [np.random.default_rng([7, window]).random(count) for window in range(windows)]
+    )
     return (places.start + np.floor(edges[:-1] + draws * np.diff(edges))).astype(np.int32)
 
 
 @functools.cache
 def loss_fn(config, chunk: int | None = None):
-    """loss(params, batch: Batch) -> mean surprisal of what was hidden, a scalar; logits are made for those alone."""
+    """loss(params, batch: Batch) -> mean surprisal of what was hidden, a scalar; logits are made
+    for those alone."""
     hidden = models.hidden_fn(config)
     size = chunk or chunks.chunk_tokens(config.vocab_size, floats=chunks.GRADIENT_FLOATS)
 
     def loss(params, batch: Batch):
         h, _ = hidden(params, batch.tokens)
         chosen = jnp.take_along_axis(h, batch.positions[..., None], axis=1)
-        flat = chosen.reshape(-1, h.shape[-1]), models.unembedding(config, params), batch.targets.reshape(-1)
+        flat = (
+            chosen.reshape(-1, h.shape[-1]),
+            models.unembedding(config, params),
+            batch.targets.reshape(-1),
+        )
         return cross_entropy.cross_entropy(*flat, chunk=size)
 
     return loss
@@ -93,12 +109,18 @@ def seed_divergence(
     num_seeds = jax.tree.leaves(stacked_params)[0].shape[0]
     tokens, positions = np.asarray(tokens), np.asarray(positions)
     if num_seeds < 2:
-        raise InputError(f"{num_seeds} seed", expected="two or more, to have a pair", mend="Select more --seeds.")
+        raise InputError(
+            f"{num_seeds} seed", expected="two or more, to have a pair", mend="Select more --seeds."
+        )
     if not 0 <= mask < config.vocab_size:
-        raise InputError(f"mask token {mask}", expected=f"an id of the model's vocabulary, below {config.vocab_size}")
+        raise InputError(
+            f"mask token {mask}",
+            expected=f"an id of the model's vocabulary, below {config.vocab_size}",
+        )
     if positions.min() < 0 or positions.max() >= tokens.shape[1]:
         raise InputError(
-            f"positions from {positions.min()} to {positions.max()}", expected=f"0 to {tokens.shape[1] - 1}"
+            f"positions from {positions.min()} to {positions.max()}",
+            expected=f"0 to {tokens.shape[1] - 1}",
         )
     params = jax.device_put(stacked_params)
     reference = None if log_unigram is None else jnp.asarray(log_unigram, jnp.float32)
@@ -112,7 +134,8 @@ def seed_divergence(
 
 @functools.cache
 def _fused(config, js: bool):
-    """Jitted pass over a block: params [S,...], tokens [B,T], positions [B,P] -> dict of [S,B,P], pairs [S,S,B,P]."""
+    """Jitted pass over a block: params [S,...], tokens [B,T], positions [B,P] -> dict of [S,B,P],
+    pairs [S,S,B,P]."""
     hidden, unembed = models.hidden_fn(config), models.unembed_fn(config)
 
     @jax.jit
@@ -133,7 +156,9 @@ def _fused(config, js: bool):
         with jax.default_matmul_precision("highest"):
             size = _chunk(config, num_seeds, tokens.shape[1])
             mapped = chunks.map_tokens(of_chunk, (windows, positions.reshape(-1)), size)
-            return jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1).reshape(*x.shape[1:], *shape), mapped)
+            return jax.tree.map(
+                lambda x: jnp.moveaxis(x, 0, -1).reshape(*x.shape[1:], *shape), mapped
+            )
 
     return fused
 
@@ -142,4 +167,6 @@ def _chunk(config, num_seeds: int, length: int) -> int:
     """How many forward passes of every seed to make at once."""
     widest = length * max(config.intermediate_size, config.num_heads * length)
     most = _FORWARD_FLOATS.get(jax.default_backend(), _FORWARD_FLOATS["cpu"])
-    return max(1, min(most // (num_seeds * widest), chunks.chunk_tokens(config.vocab_size, num_seeds)))
+    return max(
+        1, min(most // (num_seeds * widest), chunks.chunk_tokens(config.vocab_size, num_seeds))
+    )

@@ -1,13 +1,14 @@
 """How sure models are of the better of two sentences, and how far apart seeds are in it.
 
-Axes: S seeds, N pairs, C batches of one length, B sentences of a batch, T tokens, M predictions of a batch that count,
-D width, V vocabulary. Units: nats.
+Axes: S seeds, N pairs, C batches of one length, B sentences of a batch, T tokens, M predictions of
+a batch that count, D width, V vocabulary. Units: nats.
 
-Source: "Convergence and Divergence of Language Models under Different Random Seeds", section 4.1, eq. 5: a model's
-probabilities of the two sentences are normalised to a distribution over the pair, and seeds are compared by the KL of
-these. With x = log p(good) - log p(bad), the sentences' log-probabilities being sums over their tokens, that is the KL
-of two Bernoulli distributions of logits x. It is taken pair by pair and averaged after; an average of probabilities
-over a task before the KL hides whatever seeds disagree on in single pairs.
+Source: "Convergence and Divergence of Language Models under Different Random Seeds", section 4.1,
+eq. 5: a model's probabilities of the two sentences are normalised to a distribution over the pair,
+and seeds are compared by the KL of these. With x = log p(good) - log p(bad), the sentences'
+log-probabilities being sums over their tokens, that is the KL of two Bernoulli distributions of
+logits x. It is taken pair by pair and averaged after; an average of probabilities over a task
+before the KL hides whatever seeds disagree on in single pairs.
 """
 
 import functools
@@ -29,7 +30,8 @@ _BATCH_TOKENS = {"cpu": 4096, "gpu": 2**16, "tpu": 2**16}
 
 
 class Batches(NamedTuple):
-    """Sentences of about one length, in batches of one shape: one compiled program serves them all."""
+    """Sentences of about one length, in batches of one shape: one compiled program serves them
+    all."""
 
     tokens: np.ndarray  # [C,B,T] int32, padded at the end
     at: np.ndarray  # [C,M] int32, where in a flattened [B,T-1] a prediction that counts stands
@@ -46,14 +48,17 @@ class Plan(NamedTuple):
 
 
 def plan(good: Sequence[np.ndarray], bad: Sequence[np.ndarray], lengths: int = 4) -> Plan:
-    """Batches for sentences of token ids [N], the good beside the bad, padded to at most `lengths` lengths.
+    """Batches for sentences of token ids [N], the good beside the bad, padded to at most `lengths`
+    lengths.
 
-    Only tokens after a pair's common beginning count: before it both sentences have the same log-probabilities, which
-    cancel in x. So neither their logits are made, nor is their rounding in the difference.
-    Raises InputError on no pairs, or numbers of sentences that differ.
+    Only tokens after a pair's common beginning count: before it both sentences have the same
+    log-probabilities, which cancel in x. So neither their logits are made, nor is their rounding in
+    the difference. Raises InputError on no pairs, or numbers of sentences that differ.
     """
     if not len(good) or len(good) != len(bad):
-        raise InputError(f"{len(good)} good and {len(bad)} bad sentences", expected="as many, one or more")
+        raise InputError(
+            f"{len(good)} good and {len(bad)} bad sentences", expected="as many, one or more"
+        )
     shared = np.array([_common(a, b) for a, b in zip(good, bad, strict=True)])
     sentences, sizes = [*good, *bad], np.array([len(row) for row in (*good, *bad)])
     order = np.argsort(sizes, kind="stable")
@@ -82,25 +87,32 @@ def preferences(config, stacked_params, todo: Plan) -> np.ndarray:
 
 
 def pair_kl(preference) -> np.ndarray:
-    """KL of the two-sentence distributions of every ordered pair of seeds: x [S,N] -> float64 [S,S,N], nats.
+    """KL of the two-sentence distributions of every ordered pair of seeds: x [S,N] -> float64
+    [S,S,N], nats.
 
     Never negative; to 1e-9 relative where a float64 x says it, however close or far the seeds.
     Raises InputError on fewer than two seeds.
     """
     x = np.asarray(preference, np.float64)
     if len(x) < 2:
-        raise InputError(f"{len(x)} seed", expected="two or more, to have a pair", mend="Select more --seeds.")
+        raise InputError(
+            f"{len(x)} seed", expected="two or more, to have a pair", mend="Select more --seeds."
+        )
     return bernoulli_kl(x[:, None], x[None])
 
 
 def bernoulli_kl(own, other) -> np.ndarray:
     """KL(Bernoulli(sigma(a)) || Bernoulli(sigma(b))) from the logits a, b, float64, elementwise.
 
-    With d = b - a, p = sigma(a), q = 1 - p it is log(p e^d + q) - p d = log1p(p phi(q d) + q phi(-p d)),
-    phi(d) = e^d - 1 - d: a sum of non-negative terms, so that nothing cancels where a and b are close.
+    With d = b - a, p = sigma(a), q = 1 - p it is log(p e^d + q) - p d = log1p(p phi(q d) + q phi(-p
+    d)), phi(d) = e^d - 1 - d: a sum of non-negative terms, so that nothing cancels where a and b
+    are close.
     """
     own, other = np.broadcast_arrays(np.asarray(own, np.float64), np.asarray(other, np.float64))
-    other, own = np.where(own < 0, -other, other), np.abs(own)  # by symmetry, so that q is the small one
+    other, own = (
+        np.where(own < 0, -other, other),
+        np.abs(own),
+    )  # by symmetry, so that q is the small one
     q, d = np.exp(-np.logaddexp(0.0, own)), other - own
     near = np.clip(d, -_FAR, _FAR)
     close = np.log1p((1 - q) * _phi(q * near) + q * _phi(-(1 - q) * near))
@@ -117,7 +129,8 @@ def _phi(d):
 
 @functools.cache
 def _log_probs(config):
-    """Jitted log p of chosen predictions: params [S,...], tokens [B,T], at [M], target [M] -> [S,M]."""
+    """Jitted log p of chosen predictions: params [S,...], tokens [B,T], at [M], target [M] ->
+    [S,M]."""
     hidden, unembed = models.hidden_fn(config), models.unembed_fn(config)
 
     @jax.jit
@@ -132,10 +145,13 @@ def _log_probs(config):
                 return chosen - jax.nn.logsumexp(logits, axis=-1)
 
             counted = h.reshape(-1, h.shape[-1])[at]
-            return chunks.map_tokens(of_chunk, (counted, target), chunks.chunk_tokens(config.vocab_size))
+            return chunks.map_tokens(
+                of_chunk, (counted, target), chunks.chunk_tokens(config.vocab_size)
+            )
 
         with jax.default_matmul_precision("highest"):
-            # One seed after the other: side by side, XLA's CPU matrix products take twice the time on these shapes.
+            # One seed after the other: side by side, XLA's CPU matrix products take twice the time
+            # on these shapes.
             return jax.lax.map(of_seed, stacked_params)
 
     return log_probs
@@ -149,7 +165,8 @@ def _common(first: np.ndarray, second: np.ndarray) -> int:
 
 
 def _cuts(sizes: np.ndarray, most: int) -> list[int]:
-    """Where to cut ascending sizes [N] into `most` groups, each padded to its longest, for the least padding."""
+    """Where to cut ascending sizes [N] into `most` groups, each padded to its longest, for the
+    least padding."""
     values, ends = np.unique(sizes, return_counts=True)
     ends = np.cumsum(ends)
     most = min(most, len(values))
@@ -158,7 +175,11 @@ def _cuts(sizes: np.ndarray, most: int) -> list[int]:
     for _ in range(most - 1):
         best = [
             min(
-                [best[k]] + [(best[j][0] + int(values[k] * (ends[k] - ends[j])), (*best[j][1], j)) for j in range(k)],
+                [best[k]]
+                + [
+                    (best[j][0] + int(values[k] * (ends[k] - ends[j])), (*best[j][1], j))
+                    for j in range(k)
+                ],
                 key=lambda option: option[0],
             )
             for k in range(len(values))
@@ -167,25 +188,36 @@ def _cuts(sizes: np.ndarray, most: int) -> list[int]:
 
 
 def _batches(rows: np.ndarray, sentences: list, shared: np.ndarray, budget: int) -> Batches:
-    """One group's batches: rows index `sentences`, whose second half are the bad ones of `shared`'s pairs."""
+    """One group's batches: rows index `sentences`, whose second half are the bad ones of `shared`'s
+    pairs."""
     length = max(len(sentences[row]) for row in rows)
     count = -(-len(rows) // max(1, budget // length))
     size = -(-len(rows) // count)
     # A token is predicted by what stands before it, so the first never counts.
     first = np.maximum(shared[rows % len(shared)], 1)
-    by_counted = np.argsort([len(sentences[row]) - start for row, start in zip(rows, first, strict=True)])
+    by_counted = np.argsort(
+        [len(sentences[row]) - start for row, start in zip(rows, first, strict=True)]
+    )
     tokens = np.zeros((count, size, length), np.int32)
-    found: list[list] = [[np.zeros((4, 0), np.int64)] for _ in range(count)]  # at, target, pair, sign of each batch
+    found: list[list] = [
+        [np.zeros((4, 0), np.int64)] for _ in range(count)
+    ]  # at, target, pair, sign of each batch
     for turn, k in enumerate(by_counted):
-        place, batch = divmod(turn, count)  # dealt round, so that all batches have as many predictions
+        place, batch = divmod(
+            turn, count
+        )  # dealt round, so that all batches have as many predictions
         row, ids = int(rows[k]), sentences[rows[k]]
         tokens[batch, place, : len(ids)] = ids
         counted = np.arange(int(first[k]), len(ids))
         pair = np.full(len(counted), row % len(shared))
         sign = np.full(len(counted), 1 if row < len(shared) else -1)
-        found[batch].append(np.stack([place * (length - 1) + counted - 1, ids[counted], pair, sign]))
+        found[batch].append(
+            np.stack([place * (length - 1) + counted - 1, ids[counted], pair, sign])
+        )
     joined = [np.concatenate(parts, axis=1) for parts in found]
     most = max(part.shape[1] for part in joined)
-    columns = np.stack([np.pad(part, ((0, 0), (0, most - part.shape[1]))) for part in joined])  # [C,4,M]
+    columns = np.stack(
+        [np.pad(part, ((0, 0), (0, most - part.shape[1]))) for part in joined]
+    )  # [C,4,M]
     at, target, pair, sign = np.moveaxis(columns, 1, 0).astype(np.int32)
     return Batches(tokens, at, target, pair, sign)

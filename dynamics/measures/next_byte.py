@@ -1,26 +1,30 @@
-"""The exact distribution of the next byte under a model of tokens, so that models of any tokenizers can be compared.
+"""The exact distribution of the next byte under a model of tokens, so that models of any tokenizers
+can be compared.
 
-Source: Phan et al. 2025, "Exact Byte-Level Probabilities from Tokenized Language Models" (cover encodings).
+Source: Phan et al. 2025, "Exact Byte-Level Probabilities from Tokenized Language Models" (cover
+encodings).
 
-The event. Text is drawn token by token; a boundary is a place where a token ends. At a boundary after the bytes
-x_1..x_m the model reads `before` and the tokenizer's own encoding e(x_1..x_m), and draws any token, whose bytes are
-appended. With
+The event. Text is drawn token by token; a boundary is a place where a token ends. At a boundary
+after the bytes x_1..x_m the model reads `before` and the tokenizer's own encoding e(x_1..x_m), and
+draws any token, whose bytes are appended. With
 
     a(m)         = P(a token ends after x_1..x_m),  a(0) = 1,
     a(n)         = sum_{m<n} a(m) p(the token x_{m+1}..x_n | e(x_1..x_m)),
     P(x_1..x_n)  = sum_{m<n} a(m) sum over tokens t that begin with x_{m+1}..x_n of p(t | e(x_1..x_m))
 
-every string that begins with x_1..x_n is counted once, under the one token that covers byte n, so the probabilities of
-256 next bytes and of the end (any id that spells nothing) sum to that of the prefix: the chain rule holds exactly.
-Encodings that the tokenizer would not give itself (a token `b` drawn after `a` where `ab` is a token) count as the
-bytes that they spell, and are read on as the tokenizer writes those bytes. A model that never draws such tokens has
-Phan et al.'s distribution. With `canonical` the other encodings are dropped instead: a(m) is then the probability of
-e(x_1..x_m) itself, as in that paper, and a token that would end off the tokenizer's own path ends nothing. Since what
-is dropped differs from prefix to prefix, next bytes are then divided by their sum, and no longer multiply to the
-probability of the string.
+every string that begins with x_1..x_n is counted once, under the one token that covers byte n, so
+the probabilities of 256 next bytes and of the end (any id that spells nothing) sum to that of the
+prefix: the chain rule holds exactly. Encodings that the tokenizer would not give itself (a token
+`b` drawn after `a` where `ab` is a token) count as the bytes that they spell, and are read on as
+the tokenizer writes those bytes. A model that never draws such tokens has Phan et al.'s
+distribution. With `canonical` the other encodings are dropped instead: a(m) is then the probability
+of e(x_1..x_m) itself, as in that paper, and a token that would end off the tokenizer's own path
+ends nothing. Since what is dropped differs from prefix to prefix, next bytes are then divided by
+their sum, and no longer multiply to the probability of the string.
 
-Axes: S models, G texts, N bytes (predictions 0 .. N-1, each of one byte given those before), V vocabulary, D width, C
-contexts, K and U of `byte_plan`; O = 257 outcomes, the bytes and the end. Units: nats.
+Axes: S models, G texts, N bytes (predictions 0 .. N-1, each of one byte given those before), V
+vocabulary, D width, C contexts, K and U of `byte_plan`; O = 257 outcomes, the bytes and the end.
+Units: nats.
 """
 
 import functools
@@ -49,7 +53,8 @@ class NextByte(NamedTuple):
 
 @functools.cache
 def next_byte_fn(config, canonical: bool = False):
-    """next_byte(params, plan) -> NextByte, jitted; the plan is `byte_plan.plan` of the model's own tokenizer."""
+    """next_byte(params, plan) -> NextByte, jitted; the plan is `byte_plan.plan` of the model's own
+    tokenizer."""
     hidden, unembed = models.hidden_fn(config), models.unembed_fn(config)
 
     @jax.jit
@@ -57,13 +62,16 @@ def next_byte_fn(config, canonical: bool = False):
         with jax.default_matmul_precision("highest"):
             h, _ = hidden(params, plan.rows)
             contexts = h[plan.row.reshape(-1), plan.place.reshape(-1)]  # [C,D]
-            return from_contexts(lambda h: jax.nn.softmax(unembed(params, h), axis=-1), contexts, plan, canonical)
+            return from_contexts(
+                lambda h: jax.nn.softmax(unembed(params, h), axis=-1), contexts, plan, canonical
+            )
 
     return next_byte
 
 
 def from_contexts(probabilities, contexts, plan: Plan, canonical: bool = False) -> NextByte:
-    """The distribution from `contexts` [C, ...] and `probabilities`, which maps some of them to [n,V], C = G N."""
+    """The distribution from `contexts` [C, ...] and `probabilities`, which maps some of them to
+    [n,V], C = G N."""
     texts, most, depth = plan.ahead.shape
     nodes = plan.child.shape[0]
 
@@ -72,7 +80,11 @@ def from_contexts(probabilities, contexts, plan: Plan, canonical: bool = False) 
         p = jnp.maximum(probabilities(context), _LEAST).T  # [V,n]
         through = _by_node(p, plan.through, nodes)  # [U,n]
         row = jnp.arange(ahead.shape[0])[:, None]
-        drawn = jnp.where(own >= 0, p[own, row], 0.0) if canonical else _by_node(p, plan.ending, nodes)[ahead, row]
+        drawn = (
+            jnp.where(own >= 0, p[own, row], 0.0)
+            if canonical
+            else _by_node(p, plan.ending, nodes)[ahead, row]
+        )
         further = through[plan.child[ahead], row[..., None]]  # [n,K,256]
         return further, through[ahead, row], drawn, p[plan.silent].sum(0)
 
@@ -82,8 +94,11 @@ def from_contexts(probabilities, contexts, plan: Plan, canonical: bool = False) 
     found = chunks.map_tokens(of_chunk, flat, size)
     further, through, ending, silent = (x.reshape(texts, most, *x.shape[1:]) for x in found)
     log_a = _boundaries(jnp.log(_arriving(ending)))  # [G,N]
-    # Boundaries k bytes before each place, beside the likeliest: what lies 87 nats below it is lost, and says nothing.
-    back = _arriving(jnp.broadcast_to(log_a[..., None], (*log_a.shape, depth)), fill=-jnp.inf)  # [G,N,K]
+    # Boundaries k bytes before each place, beside the likeliest: what lies 87 nats below it is
+    # lost, and says nothing.
+    back = _arriving(
+        jnp.broadcast_to(log_a[..., None], (*log_a.shape, depth)), fill=-jnp.inf
+    )  # [G,N,K]
     largest = jnp.max(back, axis=-1, keepdims=True)
     weight = jnp.exp(back - largest)
     byte = jnp.einsum("gnk,gnkb->gnb", weight, _arriving(further))
@@ -91,9 +106,13 @@ def from_contexts(probabilities, contexts, plan: Plan, canonical: bool = False) 
     spelled = plan.child[plan.ahead] < nodes - 1  # [G,N,K,256]
     possible = jnp.any(_arriving(spelled, fill=False) & (back > -jnp.inf)[..., None], axis=2)
     byte = jnp.where(possible, jnp.maximum(byte, _LEAST), 0.0)
-    end = jnp.maximum(weight[..., 0] * silent, _LEAST) if len(plan.silent) else jnp.zeros_like(silent)
+    end = (
+        jnp.maximum(weight[..., 0] * silent, _LEAST) if len(plan.silent) else jnp.zeros_like(silent)
+    )
     outcomes = jnp.concatenate([byte, end[..., None]], axis=-1)
-    covers = _arriving(through).at[:, :, 0].set(0.0).at[:, 0, 0].set(1.0)  # before the first byte nothing is covered
+    covers = (
+        _arriving(through).at[:, :, 0].set(0.0).at[:, 0, 0].set(1.0)
+    )  # before the first byte nothing is covered
     log_prefix = jnp.log(jnp.einsum("gnk,gnk->gn", weight, covers)) + largest[..., 0]
     return NextByte(jnp.log(outcomes) - jnp.log(outcomes.sum(-1, keepdims=True)), log_prefix, log_a)
 
@@ -106,16 +125,24 @@ def _by_node(p, pairs, nodes: int):
 def _arriving(x, fill: float | bool = 0.0):
     """[G,N,K,...] by (m, k) -> by (n, k) with n = m + k; `fill` where m < 0."""
     most, rest = x.shape[1], [(0, 0)] * (x.ndim - 3)
-    moved = [jnp.pad(x[:, :, k], [(0, 0), (k, 0), *rest], constant_values=fill)[:, :most] for k in range(x.shape[2])]
+    moved = [
+        jnp.pad(x[:, :, k], [(0, 0), (k, 0), *rest], constant_values=fill)[:, :most]
+        for k in range(x.shape[2])
+    ]
     return jnp.stack(moved, axis=2)
 
 
 def _boundaries(log_step):
-    """ln a(n) [G,N] from ln p(the token of the last k bytes | the place before them) [G,N,K]; k = 0 is no token."""
+    """ln a(n) [G,N] from ln p(the token of the last k bytes | the place before them) [G,N,K]; k = 0
+    is no token."""
     texts, _, depth = log_step.shape
 
     def advance(last, log_step):  # last [G,K-1]: ln a at 1, 2, ... bytes before
-        here = jax.nn.logsumexp(last + log_step[:, 1:], axis=-1) if depth > 1 else jnp.full(texts, -jnp.inf)
+        here = (
+            jax.nn.logsumexp(last + log_step[:, 1:], axis=-1)
+            if depth > 1
+            else jnp.full(texts, -jnp.inf)
+        )
         return jnp.concatenate([here[:, None], last], axis=1)[:, : depth - 1], here
 
     start = jnp.full((texts, depth - 1), -jnp.inf).at[:, :1].set(0.0)
@@ -124,15 +151,19 @@ def _boundaries(log_step):
 
 
 def compare(log_probs) -> tuple[np.ndarray, np.ndarray]:
-    """KL(i || j) and Jensen-Shannon divergence of every pair of models: [S,G,N,O] -> two [S,S,G,N], nats.
+    """KL(i || j) and Jensen-Shannon divergence of every pair of models: [S,G,N,O] -> two [S,S,G,N],
+    nats.
 
-    An outcome that one of them can give nowhere (a byte that its vocabulary lacks, such as 0xC0, which UTF-8 never
-    has) is left out of all, and the rest taken for the whole: it would make every divergence infinite.
-    Raises InputError for fewer than two models, or for models that have not read the same texts.
+    An outcome that one of them can give nowhere (a byte that its vocabulary lacks, such as 0xC0,
+    which UTF-8 never has) is left out of all, and the rest taken for the whole: it would make every
+    divergence infinite. Raises InputError for fewer than two models, or for models that have not
+    read the same texts.
     """
     shapes = {np.shape(one) for one in log_probs}
     if len(shapes) != 1:
-        raise InputError(f"distributions of shapes {sorted(shapes)}", expected="the same texts for every model")
+        raise InputError(
+            f"distributions of shapes {sorted(shapes)}", expected="the same texts for every model"
+        )
     logs = np.stack([np.asarray(one) for one in log_probs])
     if len(logs) < 2:
         raise InputError(f"{len(logs)} model", expected="two or more, to have a pair")

@@ -1,11 +1,12 @@
 """n-gram language models over token ids: what a network's loss is compared with.
 
-Interpolated Kneser-Ney with one absolute discount per order (Chen & Goodman 1999, "An empirical study of smoothing
-techniques for language modeling", Computer Speech & Language 13, section 2.7; Kneser & Ney 1995), and the add-one
-unigram (their section 2.1). Every distribution sums to one over the vocabulary, so its cross-entropy can be set beside
-a network's, token for token.
+Interpolated Kneser-Ney with one absolute discount per order (Chen & Goodman 1999, "An empirical
+study of smoothing techniques for language modeling", Computer Speech & Language 13, section 2.7;
+Kneser & Ney 1995), and the add-one unigram (their section 2.1). Every distribution sums to one over
+the vocabulary, so its cross-entropy can be set beside a network's, token for token.
 
-Axes: V vocabulary, T tokens of one array, k tokens of a context, N_k distinct k-grams. All log probabilities in nats.
+Axes: V vocabulary, T tokens of one array, k tokens of a context, N_k distinct k-grams. All log
+probabilities in nats.
 """
 
 from collections.abc import Sequence
@@ -21,8 +22,9 @@ from dynamics.measures.reduce import clustered_mean
 class Level:
     """The k-grams of one length k, as the children of their (k-1)-gram contexts in a trie.
 
-    A k-gram's id is its rank among `keys` = id of its first k-1 tokens * V + its last token. A whole k-gram in one
-    integer would overflow (50304^5 > 2^63); a parent's id is at most the corpus length, so these keys never do.
+    A k-gram's id is its rank among `keys` = id of its first k-1 tokens * V + its last token. A
+    whole k-gram in one integer would overflow (50304^5 > 2^63); a parent's id is at most the corpus
+    length, so these keys never do.
     """
 
     keys: np.ndarray  # [N_k] int64, ascending
@@ -32,7 +34,8 @@ class Level:
     discount: float
 
     def find(self, context: np.ndarray, token: np.ndarray, vocab_size: int) -> np.ndarray:
-        """Ids [T] of the k-grams (context [T], token [T]); -1 where never seen or where the context is -1."""
+        """Ids [T] of the k-grams (context [T], token [T]); -1 where never seen or where the context
+        is -1."""
         if not len(self.keys):
             return np.full(np.shape(token), -1)
         key = context * vocab_size + token
@@ -42,13 +45,15 @@ class Level:
     def interpolate(self, context: np.ndarray, child: np.ndarray, lower: np.ndarray) -> np.ndarray:
         """Probabilities [T] at this order from those of the next lower order [T].
 
-        p(w | h) = (max(c(hw) - D, 0) + D N1+(h .) p_lower(w | h')) / sum_w' c(hw'), h' = h without its first token
-        (Chen & Goodman 1999, sections 2.6 and 2.7); p_lower where h was never followed by anything.
+        p(w | h) = (max(c(hw) - D, 0) + D N1+(h .) p_lower(w | h')) / sum_w' c(hw'), h' = h without
+        its first token (Chen & Goodman 1999, sections 2.6 and 2.7); p_lower where h was never
+        followed by anything.
         """
         seen = context >= 0
         seen[seen] = self.totals[context[seen]] > 0
         h, w = context[seen], child[seen]
-        # every stored count is at least one and D < 1, so max(c - D, 0) is c - D for a stored k-gram and else 0
+        # every stored count is at least one and D < 1, so max(c - D, 0) is c - D for a stored
+        # k-gram and else 0
         kept = np.zeros(len(w))
         kept[w >= 0] = self.counts[w[w >= 0]] - self.discount
         mixed = lower.copy()
@@ -70,15 +75,17 @@ class KneserNey:
     def log_probs(self, tokens: np.ndarray) -> np.ndarray:
         """ln p(token t | the min(t, n-1) tokens before it in this array), [T] from [T], in nats.
 
-        Token t < n-1 has fewer than n-1 tokens before it and is read from the order t+1 model that the recursion
-        passes through, whose counts are continuation counts: token 0 from the unigram, token 1 from the bigram level.
-        Raises InputError on tokens that are not integers in [0, V).
+        Token t < n-1 has fewer than n-1 tokens before it and is read from the order t+1 model that
+        the recursion passes through, whose counts are continuation counts: token 0 from the
+        unigram, token 1 from the bigram level. Raises InputError on tokens that are not integers in
+        [0, V).
         """
         tokens, position, _ = _laid_end_to_end([tokens], self.vocab_size)
         return self._log_probs(tokens, position)
 
     def distribution(self, context: np.ndarray) -> np.ndarray:
-        """ln p(every next token | context), [V] from [k], in nats; only the last n-1 tokens of the context matter.
+        """ln p(every next token | context), [V] from [k], in nats; only the last n-1 tokens of the
+        context matter.
 
         Raises InputError on tokens that are not integers in [0, V).
         """
@@ -90,17 +97,21 @@ class KneserNey:
             p = level.interpolate(h, level.find(h, token, self.vocab_size), p)
         return np.log(p)
 
-    def cross_entropy(self, documents: Sequence[np.ndarray], skip_first: bool = True) -> tuple[float, float]:
+    def cross_entropy(
+        self, documents: Sequence[np.ndarray], skip_first: bool = True
+    ) -> tuple[float, float]:
         """Mean nats per token over all documents and its standard error, clustered by document.
 
-        By default each document's first token is not scored, since a network makes no prediction for it; it still
-        serves as context. The standard error is NaN with a single scored document. Raises InputError on tokens out of
-        range and where no token is left to score.
+        By default each document's first token is not scored, since a network makes no prediction
+        for it; it still serves as context. The standard error is NaN with a single scored document.
+        Raises InputError on tokens out of range and where no token is left to score.
         """
         tokens, position, document = _laid_end_to_end(documents, self.vocab_size)
         scored = position >= int(skip_first)
         if not scored.any():
-            raise InputError("documents without a token to score", expected="a document of two tokens or more")
+            raise InputError(
+                "documents without a token to score", expected="a document of two tokens or more"
+            )
         nats = -self._log_probs(tokens, position)
         mean, sem, _ = clustered_mean(nats[scored], document[scored])
         return float(mean), float(sem)
@@ -115,7 +126,8 @@ class KneserNey:
         return np.log(p)
 
     def _node(self, ngram: np.ndarray) -> int:
-        """The id of an n-gram at its own level, -1 where never seen; the empty one is the root, 0."""
+        """The id of an n-gram at its own level, -1 where never seen; the empty one is the root,
+        0."""
         node = np.zeros(1, np.int64)
         for level, token in zip(self.levels, ngram, strict=False):
             node = level.find(node, np.array([token]), self.vocab_size)
@@ -123,13 +135,16 @@ class KneserNey:
 
 
 def fit(documents: Sequence[np.ndarray], vocab_size: int, order: int) -> KneserNey:
-    """Interpolated Kneser-Ney of any order n >= 1 from documents, each [T]; n-grams never cross documents.
+    """Interpolated Kneser-Ney of any order n >= 1 from documents, each [T]; n-grams never cross
+    documents.
 
-    The highest order has raw counts. A lower order has continuation counts, the number of distinct tokens seen before
-    the k-gram, N1+(. w1..wk); the beginning of a document counts as one such token (as if a begin symbol, itself never
-    predicted, stood there), so a k-gram that only ever opens documents still counts once. The unigram is interpolated
-    with the uniform 1/V, so that every token has a positive probability. Memory is about 8 n bytes a token and more
-    for the tables. Raises InputError on order < 1, an empty corpus, or tokens that are not integers in [0, V).
+    The highest order has raw counts. A lower order has continuation counts, the number of distinct
+    tokens seen before the k-gram, N1+(. w1..wk); the beginning of a document counts as one such
+    token (as if a begin symbol, itself never predicted, stood there), so a k-gram that only ever
+    opens documents still counts once. The unigram is interpolated with the uniform 1/V, so that
+    every token has a positive probability. Memory is about 8 n bytes a token and more for the
+    tables. Raises InputError on order < 1, an empty corpus, or tokens that are not integers in [0,
+    V).
     """
     if order < 1:
         raise InputError(f"order {order}", expected="1 (unigram) or more")
@@ -141,20 +156,26 @@ def fit(documents: Sequence[np.ndarray], vocab_size: int, order: int) -> KneserN
         context = _before(nodes[-1], position, length)
         whole = context >= 0
         node = np.full(len(tokens), -1)
-        level_keys, node[whole] = np.unique(context[whole] * vocab_size + tokens[whole], return_inverse=True)
+        level_keys, node[whole] = np.unique(
+            context[whole] * vocab_size + tokens[whole], return_inverse=True
+        )
         keys.append(level_keys)
         nodes.append(node)
     sizes = [1, *map(len, keys)]
-    counts = [_continuations(nodes[k], nodes[k + 1], position == k - 1, sizes[k]) for k in range(1, order)]
+    counts = [
+        _continuations(nodes[k], nodes[k + 1], position == k - 1, sizes[k]) for k in range(1, order)
+    ]
     counts.append(np.bincount(nodes[order][nodes[order] >= 0], minlength=sizes[order]))
     levels = (_level(keys[k], counts[k], sizes[k], vocab_size) for k in range(order))
     return KneserNey(vocab_size, tuple(levels))
 
 
 def add_one_unigram(documents: Sequence[np.ndarray], vocab_size: int) -> np.ndarray:
-    """ln((count + 1) / (tokens + V)) [V] in nats, every token of every document counted, separators too.
+    """ln((count + 1) / (tokens + V)) [V] in nats, every token of every document counted, separators
+    too.
 
-    Chen & Goodman 1999, section 2.1 (delta = 1). Raises InputError on tokens that are not integers in [0, V).
+    Chen & Goodman 1999, section 2.1 (delta = 1). Raises InputError on tokens that are not integers
+    in [0, V).
     """
     tokens, _, _ = _laid_end_to_end(documents, vocab_size)
     counts = np.bincount(tokens, minlength=vocab_size)
@@ -162,17 +183,23 @@ def add_one_unigram(documents: Sequence[np.ndarray], vocab_size: int) -> np.ndar
 
 
 def _before(node: np.ndarray, position: np.ndarray, length: int) -> np.ndarray:
-    """Ids of the `length` tokens before each token, from those ending at each token; -1 across a document's start."""
+    """Ids of the `length` tokens before each token, from those ending at each token; -1 across a
+    document's start."""
     if length == 0:
         return np.zeros_like(node)
     return np.where(position >= length, np.roll(node, 1), -1)
 
 
-def _continuations(node: np.ndarray, longer: np.ndarray, opens: np.ndarray, size: int) -> np.ndarray:
-    """N1+(. w1..wk) of each k-gram: distinct (k+1)-grams that end in it, and one if it opens a document."""
+def _continuations(
+    node: np.ndarray, longer: np.ndarray, opens: np.ndarray, size: int
+) -> np.ndarray:
+    """N1+(. w1..wk) of each k-gram: distinct (k+1)-grams that end in it, and one if it opens a
+    document."""
     whole = longer >= 0
     last_k = np.zeros(longer.max(initial=-1) + 1, np.int64)
-    last_k[longer[whole]] = node[whole]  # each (k+1)-gram is written many times, always with the same value
+    last_k[longer[whole]] = node[
+        whole
+    ]  # each (k+1)-gram is written many times, always with the same value
     counts = np.bincount(last_k, minlength=size)
     counts[np.unique(node[opens])] += 1
     return counts
@@ -181,24 +208,32 @@ def _continuations(node: np.ndarray, longer: np.ndarray, opens: np.ndarray, size
 def _level(keys: np.ndarray, counts: np.ndarray, num_contexts: int, vocab_size: int) -> Level:
     parents = keys // vocab_size
     totals = np.bincount(parents, weights=counts, minlength=num_contexts)
-    return Level(keys, counts, totals, np.bincount(parents, minlength=num_contexts), _discount(counts))
+    return Level(
+        keys, counts, totals, np.bincount(parents, minlength=num_contexts), _discount(counts)
+    )
 
 
 def _discount(counts: np.ndarray) -> float:
     """D = n1 / (n1 + 2 n2), Ney, Essen & Kneser 1994 (Chen & Goodman 1999, section 2.6).
 
-    1/2 where no count is one or none is two: the estimate would be 0 (and unseen tokens impossible), 1, or undefined.
+    1/2 where no count is one or none is two: the estimate would be 0 (and unseen tokens
+    impossible), 1, or undefined.
     """
     once, twice = int((counts == 1).sum()), int((counts == 2).sum())
     return once / (once + 2 * twice) if once and twice else 0.5
 
 
-def _laid_end_to_end(documents: Sequence[np.ndarray], vocab_size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """All tokens as int64, the position of each in its document, and the document of each; all [sum of T]."""
+def _laid_end_to_end(
+    documents: Sequence[np.ndarray], vocab_size: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All tokens as int64, the position of each in its document, and the document of each; all [sum
+    of T]."""
     arrays = [np.asarray(d) for d in documents]
     for a in arrays:
         if a.ndim != 1 or (a.size and not np.issubdtype(a.dtype, np.integer)):
-            raise InputError(f"tokens of shape {a.shape} and type {a.dtype}", expected="a 1-d array of integers")
+            raise InputError(
+                f"tokens of shape {a.shape} and type {a.dtype}", expected="a 1-d array of integers"
+            )
     lengths = np.array([len(a) for a in arrays], np.int64)
     tokens = np.concatenate([np.zeros(0, np.int64), *(a.astype(np.int64) for a in arrays)])
     if len(tokens) and not 0 <= tokens.min() <= tokens.max() < vocab_size:

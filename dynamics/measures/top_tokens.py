@@ -29,7 +29,10 @@ def top_tokens_fn(config, k: int):
     """
     models.check_causal(config)
     if not 1 <= k <= config.vocab_size:
-        raise InputError(f"the {k} likeliest tokens", expected=f"1 to {config.vocab_size}, the model's vocabulary")
+        raise InputError(
+            f"the {k} likeliest tokens",
+            expected=f"1 to {config.vocab_size}, the model's vocabulary",
+        )
     hidden, unembed = models.hidden_fn(config), models.unembed_fn(config)
 
     @jax.jit

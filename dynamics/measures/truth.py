@@ -1,14 +1,17 @@
-"""How far models are from the truth, where every next-token distribution is known, and how much of it is their own.
+"""How far models are from the truth, where every next-token distribution is known, and how much of
+it is their own.
 
 Axes: S models, W windows, T tokens, P = T-1 predictions, V vocabulary, D width. Units: nats.
 
-Beside the divergences stands their decomposition (Heskes 1998, "Bias/variance decompositions for likelihood-based
-estimators", Neural Computation 10). With g the normalised geometric mean of the models' distributions,
+Beside the divergences stands their decomposition (Heskes 1998, "Bias/variance decompositions for
+likelihood-based estimators", Neural Computation 10). With g the normalised geometric mean of the
+models' distributions,
 
     mean_i KL(truth || p_i) = KL(truth || g) + mean_i KL(g || p_i),
 
-exactly: what all models of a size have in common, and what each has alone (the variance). With S models the variance is
-about (S-1)/S of that of infinitely many, and the rest of it counts as common.
+exactly: what all models of a size have in common, and what each has alone (the variance). With S
+models the variance is about (S-1)/S of that of infinitely many, and the rest of it counts as
+common.
 """
 
 import functools
@@ -24,7 +27,9 @@ from dynamics.measures import chunks, divergence
 _BLOCK = 64  # windows whose hidden states are held at once
 
 
-def divergence_from_truth(config, stacked_params, tokens, log_truth, log_unigram) -> dict[str, np.ndarray]:
+def divergence_from_truth(
+    config, stacked_params, tokens, log_truth, log_unigram
+) -> dict[str, np.ndarray]:
     """Everything that one pass over the models tells, window block by block.
 
     Args:
@@ -35,9 +40,10 @@ def divergence_from_truth(config, stacked_params, tokens, log_truth, log_unigram
         log_unigram: [V] ln of the tokens' true frequencies; finite.
 
     Returns:
-        truth_model = KL(truth || model), model_truth, unigram_model, model_unigram, surprisal, entropy (of the model),
-        each [S,W,P]; kl [S,S,W,P] between models; common = KL(truth || g) and variance = mean_i KL(g || p_i), truth's
-        own entropy, true_surprisal and truth_unigram = KL(truth || unigram), each [W,P].
+        truth_model = KL(truth || model), model_truth, unigram_model, model_unigram, surprisal,
+        entropy (of the model), each [S,W,P]; kl [S,S,W,P] between models; common = KL(truth || g)
+        and variance = mean_i KL(g || p_i), truth's own entropy, true_surprisal and truth_unigram =
+        KL(truth || unigram), each [W,P].
 
     Raises:
         InputError: fewer than two models, or distributions that are not the predictions'.
@@ -45,17 +51,29 @@ def divergence_from_truth(config, stacked_params, tokens, log_truth, log_unigram
     tokens, log_truth = np.asarray(tokens), np.asarray(log_truth, np.float32)
     count = jax.tree.leaves(stacked_params)[0].shape[0]
     if count < 2:
-        raise InputError(f"{count} seed", expected="two or more, to have a pair", mend="Select more --seeds.")
+        raise InputError(
+            f"{count} seed", expected="two or more, to have a pair", mend="Select more --seeds."
+        )
     expected = (tokens.shape[0], tokens.shape[1] - 1, config.vocab_size)
     if log_truth.shape != expected or np.shape(log_unigram) != expected[2:]:
         shapes = f"truth {log_truth.shape} and unigram {np.shape(log_unigram)}"
-        raise InputError(shapes, expected=f"{expected} and {expected[2:]}, one for every prediction of the models")
+        raise InputError(
+            shapes,
+            expected=f"{expected} and {expected[2:]}, one for every prediction of the models",
+        )
     block, unigram = _block(config), jnp.asarray(log_unigram, jnp.float32)
     pieces = [
-        block(stacked_params, tokens[start : start + _BLOCK], log_truth[start : start + _BLOCK], unigram)
+        block(
+            stacked_params,
+            tokens[start : start + _BLOCK],
+            log_truth[start : start + _BLOCK],
+            unigram,
+        )
         for start in range(0, len(tokens), _BLOCK)
     ]
-    return {name: np.concatenate([np.asarray(p[name]) for p in pieces], axis=-2) for name in pieces[0]}
+    return {
+        name: np.concatenate([np.asarray(p[name]) for p in pieces], axis=-2) for name in pieces[0]
+    }
 
 
 @functools.cache
@@ -65,24 +83,33 @@ def _block(config):
     @jax.jit
     def block(stacked_params, tokens, log_truth, log_unigram):
         with jax.default_matmul_precision("highest"):
-            h = jax.vmap(lambda params: hidden(params, tokens[:, :-1])[0])(stacked_params)  # [S,W,P,D]
+            h = jax.vmap(lambda params: hidden(params, tokens[:, :-1])[0])(
+                stacked_params
+            )  # [S,W,P,D]
             count, shape = h.shape[0], h.shape[1:3]
             flat = jnp.moveaxis(h.reshape(count, -1, h.shape[-1]), 1, 0), tokens[:, 1:].reshape(-1)
 
             def of_chunk(inputs):
                 h, target, truth = inputs  # [n,S,D], [n], [n,V]
                 logits = jax.vmap(unembed, in_axes=(0, 1))(stacked_params, h)
-                return jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), numbers(logits, target, truth, log_unigram))
+                return jax.tree.map(
+                    lambda x: jnp.moveaxis(x, -1, 0), numbers(logits, target, truth, log_unigram)
+                )
 
             size = chunks.chunk_tokens(config.vocab_size, count + 2)
-            found = chunks.map_tokens(of_chunk, (*flat, log_truth.reshape(-1, log_truth.shape[-1])), size)
-            return jax.tree.map(lambda x: jnp.moveaxis(x, 0, -1).reshape(*x.shape[1:], *shape), found)
+            found = chunks.map_tokens(
+                of_chunk, (*flat, log_truth.reshape(-1, log_truth.shape[-1])), size
+            )
+            return jax.tree.map(
+                lambda x: jnp.moveaxis(x, 0, -1).reshape(*x.shape[1:], *shape), found
+            )
 
     return block
 
 
 def numbers(logits, target, log_truth, log_unigram) -> dict:
-    """logits [S,n,V], target [n], log_truth [n,V], log_unigram [V] -> what `divergence_from_truth` tells, over n."""
+    """logits [S,n,V], target [n], log_truth [n,V], log_unigram [V] -> what `divergence_from_truth`
+    tells, over n."""
     count = len(logits)
     log_p = jax.nn.log_softmax(logits, axis=-1)
     middle = jnp.mean(log_p, axis=0)
@@ -92,7 +119,9 @@ def numbers(logits, target, log_truth, log_unigram) -> dict:
     truth, counts, common = count, count + 1, count + 2
 
     def at_target(logs):
-        return -jnp.take_along_axis(logs, jnp.broadcast_to(target[..., None], (*logs.shape[:-1], 1)), axis=-1)[..., 0]
+        return -jnp.take_along_axis(
+            logs, jnp.broadcast_to(target[..., None], (*logs.shape[:-1], 1)), axis=-1
+        )[..., 0]
 
     return {
         "kl": kl[:count, :count],

@@ -2,9 +2,10 @@
 
 Axes: B batch, T tokens, D width, V vocabulary.
 
-Each architecture is one module with `Config`, `init(key, config)`, `hidden_fn(config)`, `unembed_fn(config)` and
-`unembedding(params)`, the names of its parts, `PARTS` and `PART_GROUPS`, and whether it is `CAUSAL`; the functions here
-pick the module by the type of the config, so that measures never ask which model they hold. E is the width of a hidden
+Each architecture is one module with `Config`, `init(key, config)`, `hidden_fn(config)`,
+`unembed_fn(config)` and `unembedding(params)`, the names of its parts, `PARTS` and `PART_GROUPS`,
+and whether it is `CAUSAL`; the functions here pick the module by the type of the config, so that
+measures never ask which model they hold. E is the width of a hidden
 state: D, or D + 1 where its last coordinate is 1 and meets a bias.
 """
 
@@ -23,7 +24,9 @@ ARCHITECTURES: dict[type, ModuleType] = {gpt_neox.Config: gpt_neox, bert.Config:
 def architecture(config) -> ModuleType:
     """The module that implements `config`. Raises InputError for a config of another type."""
     if type(config) not in ARCHITECTURES:
-        raise InputError.unknown("model config", type(config).__qualname__, (c.__module__ for c in ARCHITECTURES))
+        raise InputError.unknown(
+            "model config", type(config).__qualname__, (c.__module__ for c in ARCHITECTURES)
+        )
     return ARCHITECTURES[type(config)]
 
 
@@ -33,7 +36,8 @@ def init(key, config):
 
 
 def hidden_fn(config):
-    """hidden(params, tokens [B,T], capture=(), intervene=None) -> (h [B,T,E] after the final norm, captured)."""
+    """hidden(params, tokens [B,T], capture=(), intervene=None) -> (h [B,T,E] after the final norm,
+    captured)."""
     return architecture(config).hidden_fn(config)
 
 
@@ -43,7 +47,8 @@ def unembed_fn(config):
 
 
 def unembedding(config, params):
-    """The matrix [E,V] of `unembed_fn`, for measures that fuse its product with what they do to the logits."""
+    """The matrix [E,V] of `unembed_fn`, for measures that fuse its product with what they do to the
+    logits."""
     return architecture(config).unembedding(params)
 
 
@@ -59,7 +64,8 @@ def check_causal(config):
 
 @functools.cache
 def apply_fn(config):
-    """apply(params, tokens [B,T]) -> logits float32 [B,T,V]: the two composed, for inputs whose logits fit."""
+    """apply(params, tokens [B,T]) -> logits float32 [B,T,V]: the two composed, for inputs whose
+    logits fit."""
     hidden, unembed = hidden_fn(config), unembed_fn(config)
 
     def apply(params, tokens):

@@ -1,10 +1,12 @@
 """BERT for masked language modelling (Devlin et al. 2019), in flax linen with its layers stacked.
 
-Axes: B batch, T (and S) tokens, D width, H heads, K head dim, F MLP width, L layers, P positions, V vocabulary.
+Axes: B batch, T (and S) tokens, D width, H heads, K head dim, F MLP width, L layers, P positions, V
+vocabulary.
 
-Every position sees every other, so a prediction of the token at t is made at t, with a mask token in its place, and not
-at t - 1. The normalisation follows each residual sum, and the output matrix is the embedding's transpose with a bias.
-Params are a plain nested dict whose leaves under `layers` carry a leading L:
+Every position sees every other, so a prediction of the token at t is made at t, with a mask token
+in its place, and not at t - 1. The normalisation follows each residual sum, and the output matrix
+is the embedding's transpose with a bias. Params are a plain nested dict whose leaves under `layers`
+carry a leading L:
 
     embed/token/embedding [V,D]   embed/position/embedding [P,D]   embed/segment/embedding [2,D]
     embed/norm/{scale,bias} [D]
@@ -37,7 +39,8 @@ SITES = {
     "mlp": "[B,T,F] MLP activations after GELU",
 }
 
-# What can be selected (`dynamics.restrict`); see models/gpt_neox.py. The embedding is the output matrix too.
+# What can be selected (`dynamics.restrict`); see models/gpt_neox.py. The embedding is the output
+# matrix too.
 _ATTENTION = "layers.{num_layers}.attention"
 PARTS: dict[str, dict[str, tuple[int, ...]]] = {
     "embed": {"embed": ()},
@@ -60,7 +63,10 @@ PARTS: dict[str, dict[str, tuple[int, ...]]] = {
 _ENDS = ("embed", "transform", "unembed_bias")
 PART_GROUPS: dict[str, tuple[str, ...]] = {
     "layers": (_ENDS[0], "layers", *_ENDS[1:]),
-    "modules": (*_ENDS, *(f"layers.*.{module}" for module in ("attention", "attention_norm", "mlp", "mlp_norm"))),
+    "modules": (
+        *_ENDS,
+        *(f"layers.*.{module}" for module in ("attention", "attention_norm", "mlp", "mlp_norm")),
+    ),
     "heads": ("layers.*.attention.heads",),
 }
 
@@ -80,7 +86,14 @@ class Config:
     initializer_range: float = 0.02
 
     def __post_init__(self):
-        sizes = ("hidden_size", "num_layers", "num_heads", "intermediate_size", "vocab_size", "max_positions")
+        sizes = (
+            "hidden_size",
+            "num_layers",
+            "num_heads",
+            "intermediate_size",
+            "vocab_size",
+            "max_positions",
+        )
         for field in (*sizes, "num_segments"):
             size = getattr(self, field)
             if not isinstance(size, int) or size < 1:
@@ -91,7 +104,8 @@ class Config:
                 raise InputError(f"{field} {value!r}", expected="a finite number, 0 or more")
         if self.hidden_size % self.num_heads:
             raise InputError(
-                f"hidden_size {self.hidden_size} with num_heads {self.num_heads}", expected="a multiple of the heads"
+                f"hidden_size {self.hidden_size} with num_heads {self.num_heads}",
+                expected="a multiple of the heads",
             )
 
     @property
@@ -100,7 +114,8 @@ class Config:
 
 
 def _draw(config: Config):
-    """BERT's draw of every matrix: a normal cut at two standard deviations, its spread not corrected for the cut."""
+    """BERT's draw of every matrix: a normal cut at two standard deviations, its spread not
+    corrected for the cut."""
     return nn.initializers.truncated_normal(config.initializer_range)
 
 
@@ -126,13 +141,22 @@ class Attention(nn.Module):
     def __call__(self, x, seen, at):
         c, draw = self.config, _draw(self.config)
         names = ("query", "key", "value")
-        projected = [nn.DenseGeneral((c.num_heads, c.head_dim), kernel_init=draw, name=name)(x) for name in names]
+        projected = [
+            nn.DenseGeneral((c.num_heads, c.head_dim), kernel_init=draw, name=name)(x)
+            for name in names
+        ]
         query, key, value = (jnp.einsum("bthk->bhtk", z) for z in projected)
-        scores = jnp.einsum("bhtk,bhsk->bhts", query, key, preferred_element_type=jnp.float32) / c.head_dim**0.5
+        scores = (
+            jnp.einsum("bhtk,bhsk->bhts", query, key, preferred_element_type=jnp.float32)
+            / c.head_dim**0.5
+        )
         if seen is not None:
             scores = jnp.where(seen[:, None, None, :], scores, -jnp.inf)
         weights = at("attention", jax.nn.softmax(scores, axis=-1))
-        heads = at("heads", jnp.einsum("bhts,bhsk->bhtk", weights.astype(value.dtype), value).swapaxes(1, 2))
+        heads = at(
+            "heads",
+            jnp.einsum("bhts,bhsk->bhtk", weights.astype(value.dtype), value).swapaxes(1, 2),
+        )
         return nn.DenseGeneral(c.hidden_size, axis=(-2, -1), kernel_init=draw, name="out")(heads)
 
 
@@ -184,7 +208,8 @@ def layer_norm(config: Config, name: str) -> nn.LayerNorm:
 
 
 class Trunk(nn.Module):
-    """Tokens to transformed hidden states; the output bias stands beside it so that one tree holds both."""
+    """Tokens to transformed hidden states; the output bias stands beside it so that one tree holds
+    both."""
 
     config: Config
     capture: tuple[str, ...] = ()
@@ -202,7 +227,9 @@ class Trunk(nn.Module):
             out_axes=0,
             length=c.num_layers,
         )
-        h, captured = stack(c, self.capture, self.intervene, name="layers")(h, jnp.arange(c.num_layers), seen)
+        h, captured = stack(c, self.capture, self.intervene, name="layers")(
+            h, jnp.arange(c.num_layers), seen
+        )
         return Transform(c, name="transform")(h), captured
 
 
@@ -214,12 +241,14 @@ def init(key, config: Config):
 
 @functools.cache
 def hidden_fn(config: Config):
-    """hidden(params, tokens [B,T], capture=(), intervene=None, seen=None) -> (h [B,T,D+1], captured).
+    """hidden(params, tokens [B,T], capture=(), intervene=None, seen=None) -> (h [B,T,D+1],
+    captured).
 
-    The last coordinate of h is 1 and meets the bias in the last row of `unembedding`, so that logits are one matrix
-    product here as in every other model. `seen` [B,T], where given, is False for tokens that none may attend to
-    (padding); a row must have at least one that is seen. `capture` and `intervene` as in models/gpt_neox.py. Raises
-    InputError for an unknown site and for sequences longer than the model's positions.
+    The last coordinate of h is 1 and meets the bias in the last row of `unembedding`, so that
+    logits are one matrix product here as in every other model. `seen` [B,T], where given, is False
+    for tokens that none may attend to (padding); a row must have at least one that is seen.
+    `capture` and `intervene` as in models/gpt_neox.py. Raises InputError for an unknown site and
+    for sequences longer than the model's positions.
     """
 
     def hidden(params, tokens, capture=(), intervene=None, seen=None):
@@ -233,14 +262,17 @@ def hidden_fn(config: Config):
                 mend="Cut the text into shorter windows.",
             )
         trunk = Trunk(config, tuple(capture), intervene)
-        h, captured = trunk.apply({"params": {k: v for k, v in params.items() if k != "unembed"}}, tokens, seen)
+        h, captured = trunk.apply(
+            {"params": {k: v for k, v in params.items() if k != "unembed"}}, tokens, seen
+        )
         return jnp.concatenate([h, jnp.ones_like(h[..., :1])], axis=-1), captured
 
     return hidden
 
 
 def unembedding(params):
-    """The matrix [D+1,V] that hidden states are multiplied with to give logits: the embedding transposed over the bias.
+    """The matrix [D+1,V] that hidden states are multiplied with to give logits: the embedding
+    transposed over the bias.
 
     What flows back through it reaches the embedding, as is right for a tied matrix.
     """
@@ -255,7 +287,9 @@ def unembed_fn(config: Config):
     def unembed(params, h):
         # As `unembedding`, without a copy of the matrix.
         embedding, bias = params["embed"]["token"]["embedding"], params["unembed"]["bias"]
-        logits = jnp.einsum("...d,vd->...v", h[..., :-1], embedding, preferred_element_type=jnp.float32)
+        logits = jnp.einsum(
+            "...d,vd->...v", h[..., :-1], embedding, preferred_element_type=jnp.float32
+        )
         return logits + (h[..., -1:] * jnp.expand_dims(bias, range(h.ndim - 1))).astype(jnp.float32)
 
     return unembed

@@ -1,10 +1,11 @@
-"""GPT-NeoX, the architecture of Pythia (Biderman et al. 2023), in flax linen with its layers stacked.
+"""GPT-NeoX, the architecture of Pythia (Biderman et al. 2023), in flax linen with its layers
+stacked.
 
-Axes: B batch, T (and S) tokens, D width, H heads, K head dim, R rotated dims of a head, F MLP width, L layers,
-V vocabulary.
+Axes: B batch, T (and S) tokens, D width, H heads, K head dim, R rotated dims of a head, F MLP
+width, L layers, V vocabulary.
 
-Params are a plain nested dict whose leaves under `layers` carry a leading L, so that compile time is flat in depth and
-a number per layer is a vmap:
+Params are a plain nested dict whose leaves under `layers` carry a leading L, so that compile time
+is flat in depth and a number per layer is a vmap:
 
     embed/embedding [V,D]
     layers/attention_norm/{scale,bias} [L,D]      layers/attention/qkv/kernel [L,D,H,3,K]  bias [L,H,3,K]
@@ -35,8 +36,9 @@ SITES = {
     "mlp": "[B,T,F] MLP activations after GELU",
 }
 
-# What can be selected (`dynamics.restrict`): name -> {path of a leaf or subtree: the axis that each number picks}. A
-# number's place is marked by the field of Config that counts it. The output bias serves all heads and belongs to none.
+# What can be selected (`dynamics.restrict`): name -> {path of a leaf or subtree: the axis that each
+# number picks}. A number's place is marked by the field of Config that counts it. The output bias
+# serves all heads and belongs to none.
 _ATTENTION = "layers.{num_layers}.attention"
 PARTS: dict[str, dict[str, tuple[int, ...]]] = {
     "embed": {"embed": ()},
@@ -58,7 +60,10 @@ PARTS: dict[str, dict[str, tuple[int, ...]]] = {
 _ENDS = ("embed", "final_norm", "unembed")
 PART_GROUPS: dict[str, tuple[str, ...]] = {
     "layers": (_ENDS[0], "layers", *_ENDS[1:]),
-    "modules": (*_ENDS, *(f"layers.*.{module}" for module in ("attention_norm", "attention", "mlp_norm", "mlp"))),
+    "modules": (
+        *_ENDS,
+        *(f"layers.*.{module}" for module in ("attention_norm", "attention", "mlp_norm", "mlp")),
+    ),
     "heads": ("layers.*.attention.heads",),
 }
 
@@ -80,17 +85,29 @@ class Config:
     initializer: Literal["small", "normal"] = "small"
 
     def __post_init__(self):
-        for field in ("hidden_size", "num_layers", "num_heads", "intermediate_size", "vocab_size", "max_positions"):
+        for field in (
+            "hidden_size",
+            "num_layers",
+            "num_heads",
+            "intermediate_size",
+            "vocab_size",
+            "max_positions",
+        ):
             size = getattr(self, field)
             if not isinstance(size, int) or size < 1:
                 raise InputError(f"{field} {size!r}", expected="a whole number, 1 or more")
-        for field, most in (("rotary_fraction", 1), ("rotary_base", math.inf), ("layer_norm_eps", math.inf)):
+        for field, most in (
+            ("rotary_fraction", 1),
+            ("rotary_base", math.inf),
+            ("layer_norm_eps", math.inf),
+        ):
             value = getattr(self, field)
             if not isinstance(value, int | float) or not 0 <= value <= most:
                 raise InputError(f"{field} {value!r}", expected=f"a number from 0 to {most}")
         if self.hidden_size % self.num_heads:
             raise InputError(
-                f"hidden_size {self.hidden_size} with num_heads {self.num_heads}", expected="a multiple of the heads"
+                f"hidden_size {self.hidden_size} with num_heads {self.num_heads}",
+                expected="a multiple of the heads",
             )
         if self.rotary_dims % 2:
             raise InputError(
@@ -114,8 +131,8 @@ def _pythia(hidden_size: int, num_layers: int, num_heads: int, **other) -> Confi
     return Config(**sizes, intermediate_size=4 * hidden_size, **other)
 
 
-# github.com/EleutherAI/pythia, models/*/*.yml; the vocabulary is 50277 ids padded for tensor parallelism.
-# The two largest leave the initialisation at GPT-NeoX's default (normal, std 0.02).
+# github.com/EleutherAI/pythia, models/*/*.yml; the vocabulary is 50277 ids padded for tensor
+# parallelism. The two largest leave the initialisation at GPT-NeoX's default (normal, std 0.02).
 PYTHIA: dict[str, Config] = {
     "14m": _pythia(128, 6, 4),
     "31m": _pythia(256, 6, 8),
@@ -131,21 +148,27 @@ PYTHIA: dict[str, Config] = {
 
 
 def _initializers(config: Config):
-    """Weight draws of the two GPT-NeoX schemes: (every matrix, the two that write into the residual stream).
+    """Weight draws of the two GPT-NeoX schemes: (every matrix, the two that write into the residual
+    stream).
 
-    "small" is Nguyen & Salazar (2019), std sqrt(2/(5D)), with Wang & Komatsuzaki's 2/(L sqrt(D)) for the residual
-    writers, so logits start as N(0, 0.4) at any width; "normal" is 0.02 with 0.02/sqrt(2L).
+    "small" is Nguyen & Salazar (2019), std sqrt(2/(5D)), with Wang & Komatsuzaki's 2/(L sqrt(D))
+    for the residual writers, so logits start as N(0, 0.4) at any width; "normal" is 0.02 with
+    0.02/sqrt(2L).
     """
     width, depth = config.hidden_size, config.num_layers
     if config.initializer == "small":
-        return nn.initializers.normal((2 / (5 * width)) ** 0.5), nn.initializers.normal(2 / (depth * width**0.5))
+        return nn.initializers.normal((2 / (5 * width)) ** 0.5), nn.initializers.normal(
+            2 / (depth * width**0.5)
+        )
     return nn.initializers.normal(0.02), nn.initializers.normal(0.02 / (2 * depth) ** 0.5)
 
 
 def rotary(x, base: float, dims: int):
-    """Rotates the first `dims` of each head by its position (Su et al. 2021): [...,T,K] -> [...,T,K].
+    """Rotates the first `dims` of each head by its position (Su et al. 2021): [...,T,K] ->
+    [...,T,K].
 
-    Half-rotation layout: dim r pairs with dim r + R/2, where the paper pairs neighbours. Angles are always float32.
+    Half-rotation layout: dim r pairs with dim r + R/2, where the paper pairs neighbours. Angles are
+    always float32.
     """
     frequencies = base ** (-jnp.arange(0, dims, 2, dtype=jnp.float32) / dims)
     angles = jnp.outer(jnp.arange(x.shape[-2], dtype=jnp.float32), frequencies)
@@ -164,14 +187,23 @@ class Attention(nn.Module):
         c = self.config
         draw, draw_residual = _initializers(c)
         qkv = nn.DenseGeneral((c.num_heads, 3, c.head_dim), kernel_init=draw, name="qkv")(x)
-        # Heads before positions: XLA's CPU matrix product is three times as fast on the contiguous layout.
+        # Heads before positions: XLA's CPU matrix product is three times as fast on the contiguous
+        # layout.
         query, key, value = jnp.einsum("bthik->ibhtk", qkv)
         query, key = (rotary(z, c.rotary_base, c.rotary_dims) for z in (query, key))
-        scores = jnp.einsum("bhtk,bhsk->bhts", query, key, preferred_element_type=jnp.float32) / c.head_dim**0.5
+        scores = (
+            jnp.einsum("bhtk,bhsk->bhts", query, key, preferred_element_type=jnp.float32)
+            / c.head_dim**0.5
+        )
         causal = jnp.tril(jnp.ones(scores.shape[-2:], bool))[None, None]
         weights = at("attention", jax.nn.softmax(jnp.where(causal, scores, -jnp.inf), axis=-1))
-        heads = at("heads", jnp.einsum("bhts,bhsk->bhtk", weights.astype(value.dtype), value).swapaxes(1, 2))
-        return nn.DenseGeneral(c.hidden_size, axis=(-2, -1), kernel_init=draw_residual, name="out")(heads)
+        heads = at(
+            "heads",
+            jnp.einsum("bhts,bhsk->bhtk", weights.astype(value.dtype), value).swapaxes(1, 2),
+        )
+        return nn.DenseGeneral(c.hidden_size, axis=(-2, -1), kernel_init=draw_residual, name="out")(
+            heads
+        )
 
 
 class MLP(nn.Module):
@@ -211,7 +243,8 @@ class Block(nn.Module):
 
 
 def layer_norm(config: Config, name: str) -> nn.LayerNorm:
-    # The fast variance E[x^2] - E[x]^2 cancels where the stream is far from zero mean, as in late Pythia.
+    # The fast variance E[x^2] - E[x]^2 cancels where the stream is far from zero mean, as in late
+    # Pythia.
     return nn.LayerNorm(epsilon=config.layer_norm_eps, use_fast_variance=False, name=name)
 
 
@@ -228,9 +261,16 @@ class Trunk(nn.Module):
         draw, _ = _initializers(c)
         h = nn.Embed(c.vocab_size, c.hidden_size, embedding_init=draw, name="embed")(tokens)
         stack = nn.scan(
-            Block, variable_axes={"params": 0}, split_rngs={"params": True}, in_axes=0, out_axes=0, length=c.num_layers
+            Block,
+            variable_axes={"params": 0},
+            split_rngs={"params": True},
+            in_axes=0,
+            out_axes=0,
+            length=c.num_layers,
         )
-        h, captured = stack(c, self.capture, self.intervene, name="layers")(h, jnp.arange(c.num_layers))
+        h, captured = stack(c, self.capture, self.intervene, name="layers")(
+            h, jnp.arange(c.num_layers)
+        )
         return layer_norm(c, "final_norm")(h), captured
 
 
@@ -239,16 +279,23 @@ def init(key, config: Config):
     trunk_key, unembed_key = jax.random.split(key)
     params = Trunk(config).init(trunk_key, jnp.zeros((1, 1), jnp.int32))["params"]
     draw, _ = _initializers(config)
-    return {**params, "unembed": {"kernel": draw(unembed_key, (config.hidden_size, config.vocab_size), jnp.float32)}}
+    return {
+        **params,
+        "unembed": {
+            "kernel": draw(unembed_key, (config.hidden_size, config.vocab_size), jnp.float32)
+        },
+    }
 
 
 @functools.cache
 def hidden_fn(config: Config):
-    """hidden(params, tokens [B,T], capture=(), intervene=None) -> (h [B,T,D] after the final norm, captured).
+    """hidden(params, tokens [B,T], capture=(), intervene=None) -> (h [B,T,D] after the final norm,
+    captured).
 
-    `capture` names SITES; captured[site] stacks them over layers, [L, ...]. `intervene(site, value, layer)` returns
-    what takes the value's place; it is traced inside the scan over layers, so `layer` is a traced int32. Raises
-    InputError for an unknown site and for sequences longer than the model's positions.
+    `capture` names SITES; captured[site] stacks them over layers, [L, ...]. `intervene(site, value,
+    layer)` returns what takes the value's place; it is traced inside the scan over layers, so
+    `layer` is a traced int32. Raises InputError for an unknown site and for sequences longer than
+    the model's positions.
     """
 
     def hidden(params, tokens, capture=(), intervene=None):
@@ -274,7 +321,8 @@ def unembedding(params):
 
 @functools.cache
 def unembed_fn(config: Config):
-    """unembed(params, h [...,D]) -> logits [...,V], float32 whatever the params: Pythia's outgrow half precision."""
+    """unembed(params, h [...,D]) -> logits [...,V], float32 whatever the params: Pythia's outgrow
+    half precision."""
 
     def unembed(params, h):
         return jnp.matmul(h, unembedding(params), preferred_element_type=jnp.float32)

@@ -10,7 +10,8 @@ _MOST_FINDINGS = 40
 def section(found: Audit) -> Section:
     """The grid of checkpoints by verdict, and the findings, faults first."""
     rows = [
-        {"run": run, "step": str(step), "finding": kind, "detail": detail} for run, step, kind, detail in found.findings
+        {"run": run, "step": str(step), "finding": kind, "detail": detail}
+        for run, step, kind, detail in found.findings
     ]
     return Section(
         name="audit",
@@ -39,5 +40,9 @@ def _caption(found: Audit) -> str:
     more = ""
     if len(found.findings) > _MOST_FINDINGS:
         more = f" The table shows {_MOST_FINDINGS} of {len(found.findings)} findings."
-    read = "" if found.weights_read else " Only metadata was read: a fault inside the weights would not be seen."
+    read = (
+        ""
+        if found.weights_read
+        else " Only metadata was read: a fault inside the weights would not be seen."
+    )
     return f"{told}; {remarks} carry a remark (–).{read}{more}"

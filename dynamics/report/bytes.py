@@ -11,7 +11,8 @@ from dynamics.report.section import Panel, Section
 
 
 def section(found: Sequence[ByteDivergence], look: style.Look) -> Section:
-    """Panels of a store that holds the measure "bytes", and a row for every pair of models at the last step."""
+    """Panels of a store that holds the measure "bytes", and a row for every pair of models at the
+    last step."""
     return Section(
         name="bytes",
         title="Do models predict the same next byte?",
@@ -63,9 +64,12 @@ def _bands(found: Sequence[ByteDivergence]) -> str:
 
 def _every(found: Sequence[ByteDivergence]) -> str:
     ends = [
-        f"{words.number(one.surprisal_bits.value[-1] - one.every_bits.value[-1])} bits for {one.model}" for one in found
+        f"{words.number(one.surprisal_bits.value[-1] - one.every_bits.value[-1])} bits for {one.model}"
+        for one in found
     ]
-    return f"Counting every encoding of the text (dashed) saves {words.listed(ends)} at the last step."
+    return (
+        f"Counting every encoding of the text (dashed) saves {words.listed(ends)} at the last step."
+    )
 
 
 def _rows(found: ByteDivergence) -> list[dict[str, str]]:

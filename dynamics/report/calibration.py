@@ -22,9 +22,15 @@ def _panel(found: Calibration) -> Panel:
     chosen = calibration.recommend(found)
     settings = f"ε = {chosen.setting['step_size']:g}, n β = {chosen.setting['nbeta']:g}"
     settings += f", γ = {chosen.setting['localization']:g}"
-    draws = f" As flags: {calibration.flags(chosen)}. Chains of {chosen.num_draws} draws would hold "
+    draws = (
+        f" As flags: {calibration.flags(chosen)}. Chains of {chosen.num_draws} draws would hold "
+    )
     draws += f"{calibration.INDEPENDENT} independent ones each."
-    verb = "Recommended (framed)" if chosen.healthy else "No setting is recommended; the least bad (framed) is"
+    verb = (
+        "Recommended (framed)"
+        if chosen.healthy
+        else "No setting is recommended; the least bad (framed) is"
+    )
     return Panel(
         name=f"calibration-{found.model}-{found.seed}",
         title=f"Sampler settings, {found.model}, seed {found.seed}",

@@ -11,14 +11,19 @@ from dynamics.report.section import Panel, Section
 
 
 def section(found: Properties, look: style.Look) -> Section:
-    """Panels by property, the regression on all of them, and a table of tokens in their contexts."""
+    """Panels by property, the regression on all of them, and a table of tokens in their
+    contexts."""
     return Section(
         name="conditional",
         title="On which tokens do seeds agree?",
         question="The same divergence between seeds, taken apart by what is predicted and by what stands before it: "
         "how frequent a token is, whether it is a function word, how surprising it stays to the end.",
         panels=[
-            *(_condition(one, found) for one in (*found.predicted, *found.last_context) if one.bins),
+            *(
+                _condition(one, found)
+                for one in (*found.predicted, *found.last_context)
+                if one.bins
+            ),
             *(_regression(found.regression, look) if found.regression else []),
         ],
         rows=tuple(_row(token, found) for token in found.tokens),
@@ -27,7 +32,9 @@ def section(found: Properties, look: style.Look) -> Section:
 
 def _condition(one: Condition, found: Properties) -> Panel:
     last = one.bins[0].kl.steps[-1]
-    ends = words.listed([f"{words.number(float(b.kl.value[-1]))} nats ({b.name})" for b in _spread(one)])
+    ends = words.listed(
+        [f"{words.number(float(b.kl.value[-1]))} nats ({b.name})" for b in _spread(one)]
+    )
     return Panel(
         name=f"by-{one.name}-{one.token}".replace(" ", "-"),
         title=f"By {one.name} of the {one.token}, {one.model}",
@@ -39,7 +46,8 @@ def _condition(one: Condition, found: Properties) -> Panel:
 
 
 def _spread(one: Condition):
-    """All of few bins; of more the first and the last in their order, or those of the largest and smallest KL."""
+    """All of few bins; of more the first and the last in their order, or those of the largest and
+    smallest KL."""
     if len(one.bins) < 4:
         return one.bins
     order = one.bins if one.ordered else sorted(one.bins, key=lambda b: -b.kl.value[-1])
@@ -60,7 +68,9 @@ def _source(one: Condition, found: Properties) -> str:
 def _told(one: Condition) -> str:
     """How many tokens the bins have, and which say little or nothing."""
     total = sum(b.tokens for b in one.bins)
-    parts = [f"{total:,} tokens in all: {words.listed([f'{b.tokens:,} ({b.name})' for b in one.bins])}."]
+    parts = [
+        f"{total:,} tokens in all: {words.listed([f'{b.tokens:,} ({b.name})' for b in one.bins])}."
+    ]
     few = [b.name for b in one.bins if b.few]
     if few:
         parts.append(f"In fewer than five documents: {words.listed(few)}.")
@@ -75,8 +85,16 @@ def _regression(found: Regression, look: style.Look) -> list[Panel]:
         f"{words.listed([f'{level} ({group})' for group, level in found.references.items()])}. Bands: 95\u00a0% limits "
         "with errors clustered by document, these seeds held fixed: they say nothing of other seeds."
     )
-    left = f" {found.left_out:,} tokens that were never counted are left out." if found.left_out else ""
-    dropped = f" Told by the others, and dropped: {words.listed(list(found.dropped))}." if found.dropped else ""
+    left = (
+        f" {found.left_out:,} tokens that were never counted are left out."
+        if found.left_out
+        else ""
+    )
+    dropped = (
+        f" Told by the others, and dropped: {words.listed(list(found.dropped))}."
+        if found.dropped
+        else ""
+    )
     panels = []
     if figures.FREQUENCY in found.names:
         value, low, high = (row[-1] for row in found.coefficient(figures.FREQUENCY))
@@ -92,7 +110,12 @@ def _regression(found: Regression, look: style.Look) -> list[Panel]:
         )
     sized = [model for model in found.models[1:] if f"model: {model}" in found.names]
     if sized:
-        ends = words.listed([f"{model} {words.number(found.coefficient(f'model: {model}')[0][-1])}" for model in sized])
+        ends = words.listed(
+            [
+                f"{model} {words.number(found.coefficient(f'model: {model}')[0][-1])}"
+                for model in sized
+            ]
+        )
         panels.append(
             Panel(
                 name="regression-size",

@@ -40,7 +40,8 @@ def panels(found: Findings, look: style.Look) -> list[Panel]:
 
 
 def rows(found: Findings) -> tuple[dict[str, str], ...]:
-    """Of every seed, what the mean is without it and how far it is from the others, at the last step."""
+    """Of every seed, what the mean is without it and how far it is from the others, at the last
+    step."""
     return tuple(row for one in found.expected for row in expected.seed_rows(one))
 
 
@@ -86,10 +87,17 @@ def _seed_kl_caption(found: Sequence[Divergence]) -> str:
 
 def _loss_caption(found: Findings) -> str:
     drawn = [curves.over_seeds(one, "surprisal") for one in found.divergence]
-    ends = words.listed([f"{curve.model} ends at {words.number(curve.value[-1])}" for curve in drawn])
-    lines = words.listed([f"{words.number(value)} (n = {order})" for order, value in found.ngrams.items()] or ["none"])
+    ends = words.listed(
+        [f"{curve.model} ends at {words.number(curve.value[-1])}" for curve in drawn]
+    )
+    lines = words.listed(
+        [f"{words.number(value)} (n = {order})" for order, value in found.ngrams.items()]
+        or ["none"]
+    )
     yardstick = (
-        f"Interpolated Kneser–Ney on the same text: {lines} nats per token" if found.ngrams else "No n-gram given"
+        f"Interpolated Kneser–Ney on the same text: {lines} nats per token"
+        if found.ngrams
+        else "No n-gram given"
     )
     return f"{ends} nats per token. {yardstick}. {words.bars(drawn)}"
 

@@ -11,7 +11,8 @@ from dynamics.report.section import Findings, Panel
 
 
 def panels(found: Findings, look: style.Look) -> list[Panel]:
-    """Trace and ends of every model; of each, its parts and the LLC beside; the learning rate against them."""
+    """Trace and ends of every model; of each, its parts and the LLC beside; the learning rate
+    against them."""
     block = _block(found)
     ends = f"{block}Largest: {words.courses(found.largest)}. Smallest: {words.courses(found.smallest)}."
     return [
@@ -47,12 +48,8 @@ def _sharpness(found: Findings, look: style.Look) -> list[Panel]:
         f"{one.model} at most {words.number(float(np.nanmax(one.sharpness)))} at step {one.steps[_top(one)]}"
         for one in known
     )
-    caption = (
-        f"{_block(found)}Learning rate η times the largest eigenvalue over 2: {highest}. Plain gradient descent is "
-    )
-    caption += (
-        "unstable above 1 (dotted); Adam's bound is on its preconditioned Hessian, so this line is for orientation."
-    )
+    caption = f"{_block(found)}Learning rate η times the largest eigenvalue over 2: {highest}. Plain gradient descent is "
+    caption += "unstable above 1 (dotted); Adam's bound is on its preconditioned Hessian, so this line is for orientation."
     return [
         Panel(
             name="sharpness",
@@ -70,7 +67,10 @@ def _top(one: Hessians) -> int:
 def _parts(one: Hessians) -> Panel:
     last, signs = one.part_trace[-1], one.part_sem[-1]
     order = np.argsort(-last)
-    told = [f"{one.parts[m]} {words.number(float(last[m]))} ± {words.number(float(signs[m]))}" for m in order[:3]]
+    told = [
+        f"{one.parts[m]} {words.number(float(last[m]))} ± {words.number(float(signs[m]))}"
+        for m in order[:3]
+    ]
     whole = "the parts sum to the whole" if one.partition else "they are not all of the weights"
     return Panel(
         name=f"hessian-parts-{one.model}",
@@ -82,7 +82,9 @@ def _parts(one: Hessians) -> Panel:
 
 
 def _beside(one: Hessians, look: style.Look) -> Panel:
-    told = "; ".join(f"{NAMES[name]} {_rho(found, len(one.steps))}" for name, found in one.agreement.items())
+    told = "; ".join(
+        f"{NAMES[name]} {_rho(found, len(one.steps))}" for name, found in one.agreement.items()
+    )
     block = f"Of the block of {one.block} alone. " if one.block else ""
     return Panel(
         name=f"hessian-llc-{one.model}",
@@ -95,8 +97,14 @@ def _beside(one: Hessians, look: style.Look) -> Panel:
 
 def _rho(found: RankCorrelation, checkpoints: int) -> str:
     if not np.isfinite(found.rho):
-        return "none, a curve being flat" if found.count > 2 else "none, being finite at fewer than three checkpoints"
-    finite = "" if found.count == checkpoints else f", over the {found.count} at which both are finite"
+        return (
+            "none, a curve being flat"
+            if found.count > 2
+            else "none, being finite at fewer than three checkpoints"
+        )
+    finite = (
+        "" if found.count == checkpoints else f", over the {found.count} at which both are finite"
+    )
     return f"{_signed(found.rho)} ({_signed(found.low)} to {_signed(found.high)}{finite})"
 
 

@@ -1,4 +1,5 @@
-"""Words and panels of expected convergence: overview, phases, what the last step's interval is about, single seeds."""
+"""Words and panels of expected convergence: overview, phases, what the last step's interval is
+about, single seeds."""
 
 from collections.abc import Sequence
 
@@ -148,9 +149,7 @@ def _slope_caption(found: Sequence[Expected]) -> str:
             )
     change, caution = analysis.against_size(found)
     against = f" Per e-fold of size it changes by {_limits(change)}." if change else ""
-    return (
-        f"{'; '.join(told)}.{against} {caution} Bars: 95 % intervals over other seeds and documents, the steps fixed."
-    )
+    return f"{'; '.join(told)}.{against} {caution} Bars: 95 % intervals over other seeds and documents, the steps fixed."
 
 
 def _limits(one: Interval) -> str:
@@ -162,7 +161,10 @@ def spreads(found: Sequence[Divergence], look: style.Look) -> list[Panel]:
     panels = []
     if all(one.token_moments is not None for one in found):
         last = {one.model: one.token_moments[-1] for one in found if one.token_moments is not None}
-        parts = [f"{model} {words.number(mean)} ± {words.number(sd)}" for model, (mean, sd) in last.items()]
+        parts = [
+            f"{model} {words.number(mean)} ± {words.number(sd)}"
+            for model, (mean, sd) in last.items()
+        ]
         contexts = Panel(
             name="contexts",
             title="Spread over contexts",
@@ -193,14 +195,18 @@ def seed_rows(one: Expected) -> list[dict[str, str]]:
     for seed, effect, flagged in zip(one.found.seeds, one.seeds, one.outlier_steps, strict=True):
         known = np.isfinite(effect.without)
         apart = (
-            f"needs {FEWEST} seeds" if few else f"{'yes' if effect.outlier else 'no'}; at {flagged} of {steps} steps"
+            f"needs {FEWEST} seeds"
+            if few
+            else f"{'yes' if effect.outlier else 'no'}; at {flagged} of {steps} steps"
         )
         rows.append(
             {
                 "model": one.model,
                 "seed": str(seed),
                 "KL without it": words.number(effect.without) if known else "–",
-                "change": f"{100 * (effect.without / whole - 1):+.1f} %".replace("-", "−") if known else "–",
+                "change": f"{100 * (effect.without / whole - 1):+.1f} %".replace("-", "−")
+                if known
+                else "–",
                 "KL to the others": words.number(effect.to_others),
                 "over the others’ median": f"{effect.ratio:.2f}",
                 "lies apart (no coverage promised)": apart,

@@ -11,7 +11,8 @@ from dynamics.report.section import Panel, Section
 
 
 def section(found: Sequence[Judgements], look: style.Look) -> Section:
-    """Panels of a store that holds the measure "minimal_pairs", and a table of phenomena of the largest model."""
+    """Panels of a store that holds the measure "minimal_pairs", and a table of phenomena of the
+    largest model."""
     return Section(
         name="minimal_pairs",
         title="Do seeds judge sentences alike?",

@@ -1,4 +1,5 @@
-"""A store of results to one page that needs no network: figures inline, captions from the numbers, provenance."""
+"""A store of results to one page that needs no network: figures inline, captions from the numbers,
+provenance."""
 
 import json
 import os
@@ -27,23 +28,38 @@ from dynamics.report import sections, svg, words
 from dynamics.report.section import Findings
 
 MEASURES = ("audit", "convergence", "ngram", "llc", "curvature", "weights", "reading")
-MEASURES += ("icl", "calibration", "llc_sweeps", "llc_noise", "masked", "minimal_pairs", "text", "bytes", "truth")
+MEASURES += (
+    "icl",
+    "calibration",
+    "llc_sweeps",
+    "llc_noise",
+    "masked",
+    "minimal_pairs",
+    "text",
+    "bytes",
+    "truth",
+)
 
 
 def write(store: results.Store, suite_name: str, target: Path) -> Path:
-    """Writes the page of everything that `store` holds to `target`, whole or not at all, and returns `target`.
+    """Writes the page of everything that `store` holds to `target`, whole or not at all, and
+    returns `target`.
 
-    Raises InputError where the store is empty, `target` cannot be written, or a result is unreadable.
+    Raises InputError where the store is empty, `target` cannot be written, or a result is
+    unreadable.
     """
     committed = {measure: list(store.committed(measure)) for measure in MEASURES}
     if not any(committed.values()):
-        raise InputError(f"{store.root} without results", expected="a folder that an experiment wrote")
+        raise InputError(
+            f"{store.root} without results", expected="a folder that an experiment wrote"
+        )
     beside = Path(target).with_name("reading.html").is_file()
     return put(render(committed, suite_name, reading=beside), target)
 
 
 def put(text: str, target: Path) -> Path:
-    """Writes `text` to `target` whole or not at all, and returns `target`. Raises InputError where it cannot."""
+    """Writes `text` to `target` whole or not at all, and returns `target`. Raises InputError where
+    it cannot."""
     target = Path(target)
     partial = target.with_name(f".{target.name}.{os.getpid()}")
     try:
@@ -52,11 +68,15 @@ def put(text: str, target: Path) -> Path:
         partial.replace(target)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise InputError(f"{target}, which cannot be written ({error.strerror or error})") from error
+        raise InputError(
+            f"{target}, which cannot be written ({error.strerror or error})"
+        ) from error
     return target
 
 
-def render(committed: Mapping[str, curves.Committed], suite_name: str, reading: bool = False) -> str:
+def render(
+    committed: Mapping[str, curves.Committed], suite_name: str, reading: bool = False
+) -> str:
     """The page's HTML, with a link to reading.html beside it where there is one."""
     import jinja2
 
@@ -65,10 +85,14 @@ def render(committed: Mapping[str, curves.Committed], suite_name: str, reading: 
     themed, variables = svg.theme(max(1, len(found.models)))
     chosen = sections.all_sections(found, look, suite_name)
     pictures = {
-        panel.name: svg.inline(panel.draw(), panel.name, panel.title, themed) for one in chosen for panel in one.panels
+        panel.name: svg.inline(panel.draw(), panel.name, panel.title, themed)
+        for one in chosen
+        for panel in one.panels
     }
     template = Path(__file__).with_name("page.html").read_text(encoding="utf-8")
-    environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True
+    )
     environment.lstrip_blocks = True
     return environment.from_string(template).render(
         suite=suite_name,
@@ -89,7 +113,9 @@ def findings(committed: Mapping[str, curves.Committed]) -> Findings:
     hessian, ngram = committed.get("curvature", ()), committed.get("ngram", ())
     orders = {}
     for _, data in ngram:
-        pairs = zip(data["order"].values.tolist(), data["cross_entropy"].values.tolist(), strict=True)
+        pairs = zip(
+            data["order"].values.tolist(), data["cross_entropy"].values.tolist(), strict=True
+        )
         orders |= dict(pairs)
     divergences = curves.divergences(committed.get("convergence", ()))
     scores, positions = expected.in_context_scores(committed.get("icl", ()))
@@ -108,18 +134,25 @@ def findings(committed: Mapping[str, curves.Committed]) -> Findings:
         calibration=tuple(calibration.calibrations(committed.get("calibration", ()))),
         hessians=tuple(hessians.hessians(hessian, committed.get("llc", ()))),
         stages=tuple(run_stages.all_runs(committed)),
-        sweeps=tuple(sweeps.sweeps(committed.get("llc_sweeps", ()), committed.get("llc_noise", ()))),
+        sweeps=tuple(
+            sweeps.sweeps(committed.get("llc_sweeps", ()), committed.get("llc_noise", ()))
+        ),
         masked=tuple(curves.divergences(committed.get("masked", ()))),
         per_byte=tuple(byte_divergence.byte_divergences(committed.get("bytes", ()))),
         truth=tuple(known_truth.known_truths(committed.get("truth", ()))),
-        properties=properties.properties(committed.get("convergence", ()), committed.get("text", ())),
+        properties=properties.properties(
+            committed.get("convergence", ()), committed.get("text", ())
+        ),
         pairs=tuple(minimal_pairs.judgements(committed.get("minimal_pairs", ()))),
     )
 
 
 def summary(found: Findings) -> list[str]:
     """The findings in a few sentences."""
-    lines = [f"Divergence between seeds, nats per token: {words.kl_course(one)}." for one in found.divergence]
+    lines = [
+        f"Divergence between seeds, nats per token: {words.kl_course(one)}."
+        for one in found.divergence
+    ]
     for one in found.divergence:
         loss = float(curves.over_seeds(one, "surprisal").value[-1])
         beaten = [order for order, value in found.ngrams.items() if loss < value]
@@ -130,9 +163,17 @@ def summary(found: Findings) -> list[str]:
         )
         rank = f", {rank} on the same text" if found.ngrams else ""
         lines.append(f"{one.model} ends at a loss of {words.number(loss)} nats per token{rank}.")
-    lines += [f"Divergence between seeds at a mask, nats: {words.kl_course(one)}." for one in found.masked]
-    lines += [f"Divergence of the next byte, nats: {words.course(one.by_documents)}." for one in found.per_byte]
-    lines += [f"Divergence from the truth, nats per token: {words.course(one.to_truth)}." for one in found.truth]
+    lines += [
+        f"Divergence between seeds at a mask, nats: {words.kl_course(one)}." for one in found.masked
+    ]
+    lines += [
+        f"Divergence of the next byte, nats: {words.course(one.by_documents)}."
+        for one in found.per_byte
+    ]
+    lines += [
+        f"Divergence from the truth, nats per token: {words.course(one.to_truth)}."
+        for one in found.truth
+    ]
     if found.llc:
         lines.append(f"Local learning coefficient: {words.verdict_sentence(found.llc)}.")
     if found.trace:
@@ -183,7 +224,11 @@ def numbers(found: Findings) -> dict:
         "largest": found.largest,
         "smallest": found.smallest,
     }
-    shown = {name: {curve.model: _plain(curve) for curve in drawn} for name, drawn in groups.items() if drawn}
+    shown = {
+        name: {curve.model: _plain(curve) for curve in drawn}
+        for name, drawn in groups.items()
+        if drawn
+    }
     runs = {
         f"{one.model}, seed {one.seed}, {one.label}": _plain(one.curve)
         | {"boundaries": [vars(boundary) for boundary in one.found.boundaries]}
@@ -191,7 +236,9 @@ def numbers(found: Findings) -> dict:
         if one.found is not None
     }
     shown |= {
-        f"seed_kl, {target}": {one.model: _plain(one.curves[target]) for one in found.expected if target in one.curves}
+        f"seed_kl, {target}": {
+            one.model: _plain(one.curves[target]) for one in found.expected if target in one.curves
+        }
         for target in expected.TARGETS
         if any(target in one.curves for one in found.expected)
     }
@@ -217,9 +264,17 @@ def provenance(committed: Mapping[str, curves.Committed]) -> list[tuple[str, lis
         for weight in origin.get("weights") or []:
             sources.add(_source(weight))
             hashes.update((weight.get("sha256") or {}).values())
-    packages = {f"{name} {version}" for one in made for name, version in (one.get("packages") or {}).items()}
-    text = {f"{one.get('name', '?')}, sha256 {one.get('sha256', '?')[:16]}…" for one in corpora if one}
-    code = {f"dynamics {one.get('dynamics', '?')}, revision {one.get('revision') or 'unknown'}" for one in made if one}
+    packages = {
+        f"{name} {version}" for one in made for name, version in (one.get("packages") or {}).items()
+    }
+    text = {
+        f"{one.get('name', '?')}, sha256 {one.get('sha256', '?')[:16]}…" for one in corpora if one
+    }
+    code = {
+        f"dynamics {one.get('dynamics', '?')}, revision {one.get('revision') or 'unknown'}"
+        for one in made
+        if one
+    }
     devices = {f"{one.get('device', '?')} ({one.get('backend', '?')})" for one in made if one}
     shown = sorted(value[:12] for value in hashes)
     listing = ", ".join(shown[:4]) + (", …" if len(shown) > 4 else "")
@@ -251,5 +306,7 @@ def configurations(committed: Mapping[str, curves.Committed]) -> list[tuple[str,
     for measure, units in committed.items():
         if units:
             config = json.loads(units[0][1].attrs.get("config", "{}"))
-            lines.append((measure, ", ".join(f"{name} = {value}" for name, value in config.items())))
+            lines.append(
+                (measure, ", ".join(f"{name} = {value}" for name, value in config.items()))
+            )
     return lines

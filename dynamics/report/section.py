@@ -46,7 +46,16 @@ class Findings:
     @property
     def models(self) -> list[str]:
         """Every model of any measure, by size."""
-        names = {one.model for one in (*self.divergence, *self.trace, *self.weights, *self.calibration, *self.sweeps)}
+        names = {
+            one.model
+            for one in (
+                *self.divergence,
+                *self.trace,
+                *self.weights,
+                *self.calibration,
+                *self.sweeps,
+            )
+        }
         names |= {one.model for one in (*self.masked, *self.pairs, *self.per_byte, *self.truth)}
         return sorted(names | {one.estimate.model for one in self.llc}, key=curves.natural)
 

@@ -1,4 +1,5 @@
-"""What the page says and in which order: every panel with its caption, and what to run where a measure is absent."""
+"""What the page says and in which order: every panel with its caption, and what to run where a
+measure is absent."""
 
 from collections.abc import Sequence
 
@@ -32,7 +33,9 @@ def all_sections(found: Findings, look: style.Look, suite: str) -> list[Section]
     def section(name, title, question, panels, rows=()):
         missing = f"Not measured here. To get it: python -m experiments.{name} --suite={suite}"
         missing = "" if panels else missing
-        return Section(name=name, title=title, question=question, panels=panels, missing=missing, rows=rows)
+        return Section(
+            name=name, title=title, question=question, panels=panels, missing=missing, rows=rows
+        )
 
     audited = [audit.section(found.audit)] if found.audit else []
     chosen = [
@@ -76,7 +79,9 @@ def all_sections(found: Findings, look: style.Look, suite: str) -> list[Section]
         ),
     ]
     # What is asked of causal models alone is not missing where there are none.
-    only_masked = found.masked and not (found.divergence or found.llc or found.trace or found.weights)
+    only_masked = found.masked and not (
+        found.divergence or found.llc or found.trace or found.weights
+    )
     return [one for one in chosen if one.panels] if only_masked else chosen
 
 
@@ -121,16 +126,26 @@ def _local_courses(found: Sequence[Llc]) -> str:
         kept = one.local
         if kept.any():
             curve = one.estimate
-            picked = {name: getattr(curve, name)[kept] for name in ("steps", "value", "low", "high")}
+            picked = {
+                name: getattr(curve, name)[kept] for name in ("steps", "value", "low", "high")
+            }
             parts.append(words.course(Curve(model=curve.model, rests_on=curve.rests_on, **picked)))
-    return f"Among the local ones, {'; '.join(parts)}." if parts else "None is local: no course is read from them."
+    return (
+        f"Among the local ones, {'; '.join(parts)}."
+        if parts
+        else "None is local: no course is read from them."
+    )
 
 
 def _locality_caption(found: Llc) -> str:
     chain, init = found.chain_loss, found.init_loss
     above = chain.value > found.trivial_loss
     where = f"The chains' loss lies above the trivial predictor's ({words.number(found.trivial_loss)} nats per token, "
-    where += f"dotted) at {words.steps_apart(chain.steps, above)}" if above.any() else "dotted) at no step"
+    where += (
+        f"dotted) at {words.steps_apart(chain.steps, above)}"
+        if above.any()
+        else "dotted) at no step"
+    )
     # Chain and model see different minibatches; the estimate compares them on the same ones.
     gap = found.estimate.value[-1] / found.settings["nbeta"]
     return (
@@ -143,7 +158,9 @@ def _weights(found: list[Weights], look: style.Look) -> list[Panel]:
     last = found[-1]
     seeds = f"{len(last.seeds)} seeds pooled" if len(last.seeds) > 1 else "one seed"
     outside = (
-        f"{100 * last.outside:.2g} % at most lie outside the bins" if last.outside else "none lies outside the bins"
+        f"{100 * last.outside:.2g} % at most lie outside the bins"
+        if last.outside
+        else "none lies outside the bins"
     )
     maps = [
         Panel(
@@ -155,11 +172,16 @@ def _weights(found: list[Weights], look: style.Look) -> list[Panel]:
         for matrix in HEAT_MAPS
         if matrix in last.density
     ]
-    heavy = max(last.excess_kurtosis.items(), key=lambda item: np.nan_to_num(item[1].value[-1], nan=-np.inf))
+    heavy = max(
+        last.excess_kurtosis.items(), key=lambda item: np.nan_to_num(item[1].value[-1], nan=-np.inf)
+    )
     widths = last.width
     first = [curve.value[0] for curve in last.sd.values()]
     ratios = {matrix: curve.value[-1] for matrix, curve in widths.items()}
-    most, least = max(ratios, key=lambda name: ratios[name]), min(ratios, key=lambda name: ratios[name])
+    most, least = (
+        max(ratios, key=lambda name: ratios[name]),
+        min(ratios, key=lambda name: ratios[name]),
+    )
     return [
         *maps,
         Panel(

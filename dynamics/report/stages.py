@@ -1,4 +1,5 @@
-"""The page's section on where curves pause: a panel per run and curve, or in plain words why there is none."""
+"""The page's section on where curves pause: a panel per run and curve, or in plain words why there
+is none."""
 
 import math
 from collections.abc import Sequence
@@ -30,12 +31,16 @@ def _refusals(found: Sequence[RunStages]) -> str:
     for one in found:
         reasons.setdefault(one.refusal, []).append(f"{one.label} of {one.model}, seed {one.seed}")
     return " ".join(
-        f"{_shortened(curves)}: {reason.removesuffix('.')}." for reason, curves in sorted(reasons.items()) if reason
+        f"{_shortened(curves)}: {reason.removesuffix('.')}."
+        for reason, curves in sorted(reasons.items())
+        if reason
     )
 
 
 def _shortened(names: list[str]) -> str:
-    return words.listed(names) if len(names) <= 3 else f"{names[0]}, and {len(names) - 1} other curves"
+    return (
+        words.listed(names) if len(names) <= 3 else f"{names[0]}, and {len(names) - 1} other curves"
+    )
 
 
 def _panel(one: RunStages, found: Stages) -> Panel:
@@ -51,7 +56,11 @@ def _caption(one: RunStages, found: Stages) -> str:
     boundaries, count = found.boundaries, len(one.curve.steps)
     told = "; ".join(map(boundary, boundaries))
     many = f"{len(boundaries)} stage boundar{'y' if len(boundaries) == 1 else 'ies'}"
-    what = f"{many} on {count} checkpoints: {told}." if boundaries else f"No stage boundary on {count} checkpoints."
+    what = (
+        f"{many} on {count} checkpoints: {told}."
+        if boundaries
+        else f"No stage boundary on {count} checkpoints."
+    )
     unsure = " Shaded: 95 % intervals over draws of the smooth curve; a share is that of draws with the boundary."
     doubt = ""
     if one.local is not None and one.local < count:
@@ -67,6 +76,10 @@ def boundary(one: Boundary) -> str:
 
 
 def _row(one: RunStages) -> dict[str, str]:
-    texts = [] if one.found is None else [boundary(found).removeprefix("a ") for found in one.found.boundaries]
+    texts = (
+        []
+        if one.found is None
+        else [boundary(found).removeprefix("a ") for found in one.found.boundaries]
+    )
     told = one.refusal if one.found is None else "; ".join(texts) or "none"
     return {"model": one.model, "seed": str(one.seed), "curve": one.label, "stage boundaries": told}

@@ -11,8 +11,8 @@ FONT = "system-ui,'Segoe UI',Roboto,'Helvetica Neue',Arial,sans-serif"
 def inline(figure, name: str, label: str, themed: dict[str, str]) -> str:
     """The figure as an <svg> element: ids unique to `name`, no address of any network in it.
 
-    `label` is read out in place of the picture. `themed` maps drawn colours (lower-case hex) to CSS ones. Text stays
-    text, in the page's own font.
+    `label` is read out in place of the picture. `themed` maps drawn colours (lower-case hex) to CSS
+    ones. Text stays text, in the page's own font.
     """
     import matplotlib
     from matplotlib.backends.backend_svg import FigureCanvasSVG
@@ -30,11 +30,14 @@ def inline(figure, name: str, label: str, themed: dict[str, str]) -> str:
     text = re.sub(r"'DejaVu Sans'[^;\"]*", FONT, text)
     text = re.sub("|".join(map(re.escape, themed)), lambda found: themed[found[0]], text)
     box = re.findall(r'viewBox="[^"]*"', text)[0]
-    return re.sub(r"<svg[^>]*>", f'<svg role="img" aria-label="{_escaped(label)}" {box}>', text, count=1)
+    return re.sub(
+        r"<svg[^>]*>", f'<svg role="img" aria-label="{_escaped(label)}" {box}>', text, count=1
+    )
 
 
 def theme(num_models: int) -> tuple[dict[str, str], list[tuple[str, str, str]]]:
-    """What `inline` replaces, and the CSS variables (name, light, dark) that the page must define."""
+    """What `inline` replaces, and the CSS variables (name, light, dark) that the page must
+    define."""
     variables = [("grid", style.GRID, "#333b46"), ("quiet", style.QUIET, "#97a1ae")]
     pairs = zip(style.ramp(num_models), style.ramp(num_models, style.DARK_RAMP), strict=True)
     variables += [(f"model-{k}", light, dark) for k, (light, dark) in enumerate(pairs)]

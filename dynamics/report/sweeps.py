@@ -82,6 +82,9 @@ def _order(found: Sweeps) -> str:
 
 def _roughness(found: Sweeps) -> str:
     """Mean square second difference along the checkpoints: what common noise should lower."""
-    rough = {name: float(np.sqrt(np.mean(np.diff(curve.value, 2) ** 2))) for name, curve in found.noise.items()}
+    rough = {
+        name: float(np.sqrt(np.mean(np.diff(curve.value, 2) ** 2)))
+        for name, curve in found.noise.items()
+    }
     told = " and ".join(f"{words.number(value)} with {name} noise" for name, value in rough.items())
     return f"Roughness of the curve (root mean square second difference along checkpoints): {told}"

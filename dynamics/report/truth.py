@@ -67,9 +67,7 @@ def _apart(found: Sequence[KnownTruth]) -> str:
     ]
     if not told:
         return "At no step did seeds draw apart, by two standard errors, while they came nearer to the truth."
-    return (
-        f"By two standard errors or more seeds drew apart, while they came nearer to the truth: {words.listed(told)}."
-    )
+    return f"By two standard errors or more seeds drew apart, while they came nearer to the truth: {words.listed(told)}."
 
 
 def _bands(found: Sequence[KnownTruth]) -> str:
@@ -102,6 +100,12 @@ def _stages(found: Sequence[KnownTruth]) -> str:
     told = []
     for one in found:
         beats = one.beats_unigram
-        later = f"comes nearer to the truth than they are at step {beats}" if beats is not None else "never passes them"
-        told.append(f"{one.model} is nearest to the frequencies at step {one.unigram_step} and {later}")
+        later = (
+            f"comes nearer to the truth than they are at step {beats}"
+            if beats is not None
+            else "never passes them"
+        )
+        told.append(
+            f"{one.model} is nearest to the frequencies at step {one.unigram_step} and {later}"
+        )
     return f"{'; '.join(told)}."

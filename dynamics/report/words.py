@@ -1,4 +1,5 @@
-"""Sentences from numbers: what a curve did, and what its bars mean. No sentence says more than its number does."""
+"""Sentences from numbers: what a curve did, and what its bars mean. No sentence says more than its
+number does."""
 
 import collections
 from collections.abc import Sequence
@@ -43,8 +44,14 @@ def course(curve: Curve, unit: str = "") -> str:
         turns.append((high, "peaks at"))
     if value[low] < min(start, end) - margin:
         turns.append((low, "is lowest at"))
-    middle = [f"{verb} {number(float(value[at]))} at step {steps[at]}" for at, verb in sorted(turns)]
-    parts = [f"starts at {number(start)}{unit}", *middle, f"ends at {number(end)} at step {steps[-1]}"]
+    middle = [
+        f"{verb} {number(float(value[at]))} at step {steps[at]}" for at, verb in sorted(turns)
+    ]
+    parts = [
+        f"starts at {number(start)}{unit}",
+        *middle,
+        f"ends at {number(end)} at step {steps[-1]}",
+    ]
     return f"{curve.model} {listed(parts)}"
 
 
@@ -54,12 +61,15 @@ def courses(found: Sequence[Curve]) -> str:
 
 
 def kl_course(found: Divergence) -> str:
-    """Start, minimum, later peak and end of the seed-pair KL, and how sure the rise from minimum to end is."""
+    """Start, minimum, later peak and end of the seed-pair KL, and how sure the rise from minimum to
+    end is."""
     curve = curves.seed_kl(found)
     rise, sem, lowest = curves.kl_rise(found)
     at = int(np.argmin(curve.value))
     start = f"{found.model} starts at {number(curve.value[0])}"
-    fall = f", falls to {number(curve.value[at])} at step {lowest}" if at else " and never goes lower"
+    fall = (
+        f", falls to {number(curve.value[at])} at step {lowest}" if at else " and never goes lower"
+    )
     if at == len(curve.steps) - 1:
         return start + (fall if at else "") + " (the last step: no rise is seen)"
     return f"{start}{fall}, {_rise(curve, at)}; {_sure(rise, sem, len(found.seeds))}"
@@ -70,7 +80,9 @@ def _rise(curve: Curve, lowest: int) -> str:
     peak = lowest + int(np.argmax(curve.value[lowest:]))
     if curve.value[peak] - curve.value[-1] <= 0.05 * (curve.value[peak] - curve.value[lowest]):
         return f"and rises to {end}"
-    return f"rises to {number(curve.value[peak])} at step {curve.steps[peak]} and comes back to {end}"
+    return (
+        f"rises to {number(curve.value[peak])} at step {curve.steps[peak]} and comes back to {end}"
+    )
 
 
 def _sure(rise: float, sem: float, num_seeds: int) -> str:
@@ -93,7 +105,8 @@ def bars(found: Sequence[Curve], what: str = "Bars") -> str:
 
 
 def bands(found: Sequence[Curve], num_seeds: int, fixed: str, end: float = np.inf) -> str:
-    """What bands over seeds are, what was held fixed, and how many the panel, which ends at `end`, cuts off."""
+    """What bands over seeds are, what was held fixed, and how many the panel, which ends at `end`,
+    cuts off."""
     if not any(curve.has_errors for curve in found):
         return f"No band: an interval over seeds needs three, and there are {num_seeds}."
     told = f"Bands: 95\u00a0% intervals over {num_seeds} seeds, {fixed}."
@@ -116,7 +129,11 @@ def verdict_sentence(found: Sequence[Llc]) -> str:
 def warning_sentence(found: Sequence[Llc]) -> str:
     """How many estimates carry which warning; "" where none does."""
     counts = collections.Counter(word for one in found for word in one.warnings)
-    return f"Warned of: {listed([f'{count} “{name}”' for name, count in counts.most_common()])}." if counts else ""
+    return (
+        f"Warned of: {listed([f'{count} “{name}”' for name, count in counts.most_common()])}."
+        if counts
+        else ""
+    )
 
 
 def loss_share_sentence(found: Sequence[Llc]) -> str:
@@ -125,7 +142,9 @@ def loss_share_sentence(found: Sequence[Llc]) -> str:
     for one in found:
         share = one.loss_share
         if share is not None and np.isfinite(share.correlation):
-            again = "it is the loss curve again" if share.explained else "the loss does not explain it"
+            again = (
+                "it is the loss curve again" if share.explained else "the loss does not explain it"
+            )
             off = f"off by up to {number(share.residual)}"
             told.append(f"{one.estimate.model} {share.correlation:.3g}, {off} ({again})")
     return f"Correlation of the curve with −n β loss: {'; '.join(told)}." if told else ""

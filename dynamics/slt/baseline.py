@@ -33,12 +33,15 @@ def sem(values) -> float:
 def of_run(loss_fn, params, data, sampler: Plan, traces: Traces) -> Baseline:
     """The baseline that `sampler.baseline` names, with l(w*) and its error.
 
-    The error is that of a mean over a sample of the population: independent batches of m among N items give
-    SD_batch sqrt(m / N) for the data and SD_batch / sqrt(batches) for having drawn only so many.
+    The error is that of a mean over a sample of the population: independent batches of m among N
+    items give SD_batch sqrt(m / N) for the data and SD_batch / sqrt(batches) for having drawn only
+    so many.
     """
     count = batches.num_items(data)
     m, shape = sampler.items(count), traces.loss.shape
-    drawn = traces.baseline if traces.baseline is not None else traces.loss[:, :1]  # draw 0 is w* itself
+    drawn = (
+        traces.baseline if traces.baseline is not None else traces.loss[:, :1]
+    )  # draw 0 is w* itself
     if sampler.whole(count) or sampler.baseline == "fixed":
         loss, error = data_loss(loss_fn, params, data, m // sampler.accumulate)
         return Baseline(np.full(shape, loss), loss, error, 0.0)
@@ -50,13 +53,18 @@ def of_run(loss_fn, params, data, sampler: Plan, traces: Traces) -> Baseline:
 
 
 def data_loss(loss_fn, params, data, size: int) -> tuple[float, float]:
-    """l(w*) over the whole data in chunks of `size`, and its standard error from K equal chunks; nan where K is one."""
+    """l(w*) over the whole data in chunks of `size`, and its standard error from K equal chunks;
+    nan where K is one."""
     count = batches.num_items(data)
     whole, params = count // size * size, as_float32(params)
-    losses = np.asarray(_chunk_losses(loss_fn, size)(params, jax.tree.map(lambda x: x[:whole], data)), np.float64)
+    losses = np.asarray(
+        _chunk_losses(loss_fn, size)(params, jax.tree.map(lambda x: x[:whole], data)), np.float64
+    )
     rest = []
     if whole < count:
-        rest = np.asarray(_chunk_losses(loss_fn, count - whole)(params, jax.tree.map(lambda x: x[whole:], data)))
+        rest = np.asarray(
+            _chunk_losses(loss_fn, count - whole)(params, jax.tree.map(lambda x: x[whole:], data))
+        )
     total = losses.sum() * size + sum(map(float, rest)) * (count - whole)
     return float(total / count), sem(losses)
 
@@ -76,13 +84,17 @@ def as_float32(params):
 
 
 def gradient_norm(loss_fn, params, data, key, sampler: Plan, scale=None) -> float:
-    """|gradient at w*| free of minibatch noise: from products of the gradients of independent batches, at least 0.
+    """|gradient at w*| free of minibatch noise: from products of the gradients of independent
+    batches, at least 0.
 
-    |sum g|^2 - sum |g|^2 over B (B - 1), with B = max(C, 16) batches; the whole data needs one. `scale` (a pytree like
-    params, or None) multiplies each weight's gradient: it is then that in the units of `centers.Units`.
+    |sum g|^2 - sum |g|^2 over B (B - 1), with B = max(C, 16) batches; the whole data needs one.
+    `scale` (a pytree like params, or None) multiplies each weight's gradient: it is then that in
+    the units of `centers.Units`.
     """
     count = 1 if sampler.whole(batches.num_items(data)) else max(sampler.num_chains, 16)
-    total, squares = _gradients(loss_fn, sampler.batch_size, count)(as_float32(params), data, key, scale)
+    total, squares = _gradients(loss_fn, sampler.batch_size, count)(
+        as_float32(params), data, key, scale
+    )
     if count == 1:
         return math.sqrt(float(squares))
     return math.sqrt(max(0.0, (float(total) - float(squares)) / (count * (count - 1))))

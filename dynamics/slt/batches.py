@@ -29,7 +29,10 @@ def num_items(data) -> int:
     """N, the leading axis that every leaf shares. Raises InputError."""
     sizes = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(data)}
     if len(sizes) != 1 or sizes & {(), (0,)}:
-        raise InputError(f"data with leading axes {sorted(sizes)}", expected="one N >= 1, the same for every leaf")
+        raise InputError(
+            f"data with leading axes {sorted(sizes)}",
+            expected="one N >= 1, the same for every leaf",
+        )
     return sizes.pop()[0]
 
 
@@ -43,7 +46,8 @@ def draw_batch(key, data, size: int | None):
 
 
 def accumulated(fn, parts: int):
-    """fn(x, batch) -> pytree of means over a batch, computed on `parts` equal microbatches in turn and averaged."""
+    """fn(x, batch) -> pytree of means over a batch, computed on `parts` equal microbatches in turn
+    and averaged."""
     if parts == 1:
         return fn
 

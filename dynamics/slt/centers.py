@@ -1,6 +1,8 @@
-"""Where chains start, and in which units they move away: w = w* + s u, s a scale per weight, 0 where it is frozen.
+"""Where chains start, and in which units they move away: w = w* + s u, s a scale per weight, 0
+where it is frozen.
 
-A mask or a scale is a pytree like params, each leaf of its parameter's rank and broadcastable to it.
+A mask or a scale is a pytree like params, each leaf of its parameter's rank and broadcastable to
+it.
 """
 
 from collections.abc import Callable
@@ -34,7 +36,8 @@ def moved(offset, units: Units):
 
 
 def units(center, mask, scale_by: str) -> Units:
-    """The units of a run. Raises InputError for a mask that is not of the params or frees nothing."""
+    """The units of a run. Raises InputError for a mask that is not of the params or frees
+    nothing."""
     free = None if mask is None else _checked(center, mask)
     if scale_by == "none":
         return Units(free, free)
@@ -44,13 +47,23 @@ def units(center, mask, scale_by: str) -> Units:
 
 def _checked(center, mask):
     if jax.tree.structure(mask) != jax.tree.structure(center):
-        raise InputError("a mask of another structure than the params", expected="a pytree like params")
+        raise InputError(
+            "a mask of another structure than the params", expected="a pytree like params"
+        )
     free = jax.tree.map(lambda m: jnp.asarray(m, jnp.float32), mask)
     for w, m in zip(jax.tree.leaves(center), jax.tree.leaves(free), strict=True):
-        if m.ndim != w.ndim or any(size not in (1, full) for size, full in zip(m.shape, w.shape, strict=True)):
-            raise InputError(f"a mask of shape {m.shape} for a leaf {w.shape}", expected="one that broadcasts to it")
+        if m.ndim != w.ndim or any(
+            size not in (1, full) for size, full in zip(m.shape, w.shape, strict=True)
+        ):
+            raise InputError(
+                f"a mask of shape {m.shape} for a leaf {w.shape}",
+                expected="one that broadcasts to it",
+            )
         if not bool(jnp.all((m == 0) | (m == 1))):
-            raise InputError("a mask with other values than 0 and 1", expected="0 for frozen weights, 1 for free ones")
+            raise InputError(
+                "a mask with other values than 0 and 1",
+                expected="0 for frozen weights, 1 for free ones",
+            )
     if not any(bool(m.any()) for m in jax.tree.leaves(free)):
         raise InputError("a mask that frees no weight", expected="at least one weight to sample")
     return free
@@ -64,7 +77,8 @@ def _overall(center):
 
 
 def _scale(w, overall, scale_by: str):
-    """A leaf's units; a leaf of zeros, such as a bias at the start, takes those of the whole model."""
+    """A leaf's units; a leaf of zeros, such as a bias at the start, takes those of the whole
+    model."""
     typical = jnp.sqrt(jnp.mean(jnp.square(w)))
     typical = jnp.where(typical > 0, typical, overall)
     if scale_by == "leaf":
@@ -76,7 +90,9 @@ def num_free(params, mask) -> int:
     """How many weights a mask frees; all where it is None."""
     if mask is None:
         return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(params))
-    counts = jax.tree.map(lambda w, m: np.count_nonzero(m) * (np.size(w) // np.size(m)), params, mask)
+    counts = jax.tree.map(
+        lambda w, m: np.count_nonzero(m) * (np.size(w) // np.size(m)), params, mask
+    )
     return int(sum(jax.tree.leaves(counts)))
 
 
@@ -95,7 +111,11 @@ def non_finite(params) -> str:
 def _named(params, holds: Callable[[Any], bool]) -> str:
     """The first five leaves that `holds` is not true of."""
     leaves = jax.tree_util.tree_leaves_with_path(params)
-    names = [jax.tree_util.keystr(p, simple=True, separator="/") or "the only one" for p, x in leaves if not holds(x)]
+    names = [
+        jax.tree_util.keystr(p, simple=True, separator="/") or "the only one"
+        for p, x in leaves
+        if not holds(x)
+    ]
     return f" (leaf {', '.join(names[:5])})" if names else ""
 
 

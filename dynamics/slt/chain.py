@@ -1,9 +1,11 @@
 """One chain as a scan, and all of them in segments that can be saved and taken up again.
 
-Axes: C chains, N data items, m items of a batch. A draw is a recorded step; between two draws lie `thinning` steps.
+Axes: C chains, N data items, m items of a batch. A draw is a recorded step; between two draws lie
+`thinning` steps.
 
-Randomness is folded from names, (seed, chain, step, what for), so it repeats at every checkpoint (paper A.4.2) and does
-not depend on the number of devices, on chain batching or on where a run was cut.
+Randomness is folded from names, (seed, chain, step, what for), so it repeats at every checkpoint
+(paper A.4.2) and does not depend on the number of devices, on chain batching or on where a run was
+cut.
 """
 
 import functools
@@ -22,7 +24,8 @@ from dynamics.slt.samplers import kernel
 
 
 class Traces(NamedTuple):
-    """What was recorded at every draw, each [C,draws]; inside a chain [draws]. All are taken before the step."""
+    """What was recorded at every draw, each [C,draws]; inside a chain [draws]. All are taken before
+    the step."""
 
     loss: Any  # batch loss at w_t
     baseline: Any  # loss of the same batch at w*, or None where it is not taken
@@ -52,11 +55,15 @@ class Fixed(NamedTuple):
 
 
 @functools.lru_cache(maxsize=64)
-def chain_fn(loss_fn, sampler: Plan, length: int, keep_state: bool, per_item_fn: Callable | None = None):
-    """chain((key, state), center, fixed, scales, start) -> (state, Traces [length]): draws start .. start + length - 1.
+def chain_fn(
+    loss_fn, sampler: Plan, length: int, keep_state: bool, per_item_fn: Callable | None = None
+):
+    """chain((key, state), center, fixed, scales, start) -> (state, Traces [length]): draws start ..
+    start + length - 1.
 
-    For one chain on no device in particular. `key` is the chain's own. Without `keep_state` the state is None on both
-    sides and the chain starts at `center` (w*), so that chains taken in turn do not all stay in memory.
+    For one chain on no device in particular. `key` is the chain's own. Without `keep_state` the
+    state is None on both sides and the chain starts at `center` (w*), so that chains taken in turn
+    do not all stay in memory.
     """
     moves = sampler.kernel()
     mean_loss = batches.accumulated(loss_fn, sampler.accumulate)
@@ -71,8 +78,12 @@ def chain_fn(loss_fn, sampler: Plan, length: int, keep_state: bool, per_item_fn:
 
         def step(state, index):
             at = jax.random.fold_in(key, index)
-            batch = batches.draw_batch(batches.fold_name(at, "batch"), fixed.data, sampler.batch_size)
-            value_and_grad = functools.partial(_value_and_grad(loss_fn, sampler), center, fixed.units, batch)
+            batch = batches.draw_batch(
+                batches.fold_name(at, "batch"), fixed.data, sampler.batch_size
+            )
+            value_and_grad = functools.partial(
+                _value_and_grad(loss_fn, sampler), center, fixed.units, batch
+            )
             return *moves.step(at, state, value_and_grad, target), batch
 
         def compared(at, offset, loss, batch):
@@ -81,7 +92,9 @@ def chain_fn(loss_fn, sampler: Plan, length: int, keep_state: bool, per_item_fn:
                 return loss, None
             if sampler.baseline == "same_batch":
                 return loss, mean_loss(center, batch)
-            fresh = batches.draw_batch(batches.fold_name(at, "fresh batch"), fixed.data, sampler.batch_size)
+            fresh = batches.draw_batch(
+                batches.fold_name(at, "fresh batch"), fixed.data, sampler.batch_size
+            )
             return mean_loss(place(offset), fresh), mean_loss(center, fresh)
 
         def draw(state, number):
@@ -121,7 +134,9 @@ def _initial(loss_fn, sampler: Plan, key, center, fixed: Fixed, target: kernel.T
     """The state in which a chain starts: at w*, on the batch of its first step."""
     batch_key = batches.fold_name(jax.random.fold_in(key, 0), "batch")
     batch = batches.draw_batch(batch_key, fixed.data, sampler.batch_size)
-    value_and_grad = functools.partial(_value_and_grad(loss_fn, sampler), center, fixed.units, batch)
+    value_and_grad = functools.partial(
+        _value_and_grad(loss_fn, sampler), center, fixed.units, batch
+    )
     offset = jax.tree.map(jnp.zeros_like, center)
     return sampler.kernel().init(batches.fold_name(key, "init"), offset, value_and_grad, target)
 
@@ -136,7 +151,9 @@ def init_fn(loss_fn, sampler: Plan):
 
     def init(key, center, fixed: Fixed, scales: Scales):
         with jax.default_matmul_precision("highest"):
-            return _initial(loss_fn, sampler, key, center, fixed, kernel.Target(*scales, free=fixed.units.free))
+            return _initial(
+                loss_fn, sampler, key, center, fixed, kernel.Target(*scales, free=fixed.units.free)
+            )
 
     return init
 
@@ -154,10 +171,12 @@ def segments(
     mesh=None,
     run: Run | None = None,
 ) -> Iterator[Run]:
-    """Yields the run after each segment; save one, hand it back as `run`, and the rest comes out bit for bit the same.
+    """Yields the run after each segment; save one, hand it back as `run`, and the rest comes out
+    bit for bit the same.
 
     Args:
-        loss_fn: (params, batch) -> mean loss. Programs are kept by its identity: define it once, outside loops.
+        loss_fn: (params, batch) -> mean loss. Programs are kept by its identity: define it once,
+            outside loops.
         params: w*; taken to float32, since sqrt(epsilon) is under bfloat16's spacing.
         data: pytree, leading axis N.
         key: a typed PRNG key, the same one for every checkpoint.
@@ -166,22 +185,35 @@ def segments(
 
     Raises:
         ChainError: chains that went non-finite, after the segment where they did.
-        InputError: data without a common leading axis, a batch larger than the data, a key of the old kind, a mask
-            that is not of the params or frees none, probes without a per_item_fn or without items; a `run` of another
-            number of chains, or one that kept no state to go on from.
+        InputError: data without a common leading axis, a batch larger than the data, a key of the
+            old kind, a mask that is not of the params or frees none, probes without a per_item_fn
+            or without items; a `run` of another number of chains, or one that kept no state to go
+            on from.
     """
     batches.check_key(key)
     if probes and per_item_fn is None:
-        raise InputError("probes without a per_item_fn", expected="per_item_fn(params, items) -> per-item losses")
-    if empty := [name for name, items in (probes or {}).items() if not all(map(np.size, jax.tree.leaves(items)))]:
-        raise InputError(f"probes without items: {', '.join(empty)}", expected="at least one item in each")
+        raise InputError(
+            "probes without a per_item_fn", expected="per_item_fn(params, items) -> per-item losses"
+        )
+    if empty := [
+        name
+        for name, items in (probes or {}).items()
+        if not all(map(np.size, jax.tree.leaves(items)))
+    ]:
+        raise InputError(
+            f"probes without items: {', '.join(empty)}", expected="at least one item in each"
+        )
     done = 0 if run is None else _done(run, sampler)
     scales = sampler.scales(batches.num_items(data))
     center = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
     data = jax.tree.map(jnp.asarray, data)
     if per_item_fn is not None and not probes:
         probes = {"data": data}
-    fixed = Fixed(data, centers.units(center, mask, sampler.scale_by), jax.tree.map(jnp.asarray, dict(probes or {})))
+    fixed = Fixed(
+        data,
+        centers.units(center, mask, sampler.scale_by),
+        jax.tree.map(jnp.asarray, dict(probes or {})),
+    )
     keys = jax.vmap(lambda chain: jax.random.fold_in(key, chain))(jnp.arange(sampler.num_chains))
     program, state = sampler.program(), None if run is None else run.state
     segment = min(sampler.segment or sampler.num_draws, sampler.num_draws)
@@ -204,7 +236,9 @@ def _done(run: Run, sampler: Plan) -> int:
     """Draws that a run has. Raises InputError where it cannot be gone on with."""
     chains, done = run.traces.loss.shape
     if chains != sampler.num_chains:
-        raise InputError(f"a run of {chains} chains", expected=f"one of num_chains={sampler.num_chains}")
+        raise InputError(
+            f"a run of {chains} chains", expected=f"one of num_chains={sampler.num_chains}"
+        )
     if run.state is None and done < sampler.num_draws:
         raise InputError(
             f"a run that ended at draw {done} without its state, and num_draws={sampler.num_draws}",
@@ -218,7 +252,8 @@ def _joined(before: Traces, after: Traces) -> Traces:
 
 
 def refuse_non_finite(traces: Traces, start: int, sampler: Plan, params):
-    """Raises ChainError naming the chains that are not finite and the first bad draw; at draw 0, the bad leaves."""
+    """Raises ChainError naming the chains that are not finite and the first bad draw; at draw 0,
+    the bad leaves."""
     watched = [traces.loss, traces.distance, traces.grad_norm, *jax.tree.leaves(traces.baseline)]
     bad = np.logical_or.reduce([~np.isfinite(trace) for trace in watched])
     if not bad.any():
@@ -236,7 +271,8 @@ def refuse_non_finite(traces: Traces, start: int, sampler: Plan, params):
 
 
 def _cause(losses, broken: int, sampler: Plan) -> str:
-    """What drives chains out of the numbers: a step that overshoots, or a loss that falls without end."""
+    """What drives chains out of the numbers: a step that overshoots, or a loss that falls without
+    end."""
     if broken > 0 and losses[:, broken - 1].mean() < losses[:, 0].mean():
         return (
             "The loss fell without bound before that: is its sign right? A likelihood is to be negated, and a loss that"

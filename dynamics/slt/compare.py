@@ -25,11 +25,13 @@ class Difference(NamedTuple):
 
 
 def difference(one: LLCEstimate, other: LLCEstimate) -> Difference:
-    """lambda of `other` minus that of `one`. With one key for both, chain c of each has the same noise and batches, and
-    pairing them removes what that noise does to both; chains without a common key lose nothing by being paired.
+    """lambda of `other` minus that of `one`. With one key for both, chain c of each has the same
+    noise and batches, and pairing them removes what that noise does to both; chains without a
+    common key lose nothing by being paired.
 
     Raises:
-        InputError: estimates of different posteriors: another n beta, gamma, epsilon, sampler, box or units.
+        InputError: estimates of different posteriors: another n beta, gamma, epsilon, sampler, box
+            or units.
     """
     unlike = [f"{name} {a!r} and {b!r}" for name, a, b in _settings(one, other) if a != b]
     if unlike:
@@ -39,8 +41,14 @@ def difference(one: LLCEstimate, other: LLCEstimate) -> Difference:
             mend="Estimate both again with one sampler.",
         )
     if len(one.per_chain) == len(other.per_chain):
-        shared = one.nbeta * sem(other.loss_trace[:, 0] - one.loss_trace[:, 0]) if one.shared_sem else 0.0
-        return Difference(other.llc - one.llc, math.hypot(sem(other.per_chain - one.per_chain), shared))
+        shared = (
+            one.nbeta * sem(other.loss_trace[:, 0] - one.loss_trace[:, 0])
+            if one.shared_sem
+            else 0.0
+        )
+        return Difference(
+            other.llc - one.llc, math.hypot(sem(other.per_chain - one.per_chain), shared)
+        )
     errors = one.sem, one.shared_sem, other.sem, other.shared_sem
     return Difference(other.llc - one.llc, math.hypot(*errors))
 
@@ -67,14 +75,23 @@ class Sensitivity(NamedTuple):
 
 
 def sensitivity(loss_fn, params, data, key, sampler: Plan, **options) -> Sensitivity:
-    """Three estimates with one key; arguments as in `llc.estimate_llc`. Costs four times one of them."""
+    """Three estimates with one key; arguments as in `llc.estimate_llc`. Costs four times one of
+    them."""
     known = {**options, "on_unstable": "report"}
     here = estimate_llc(loss_fn, params, data, key, sampler, **options)
-    half = dataclasses.replace(sampler, step_size=sampler.step_size / 2, thinning=2 * sampler.thinning)
+    half = dataclasses.replace(
+        sampler, step_size=sampler.step_size / 2, thinning=2 * sampler.thinning
+    )
     pulled = dataclasses.replace(sampler, localization=2 * sampler.localization)
-    half_step, double_pull = (estimate_llc(loss_fn, params, data, key, s, **known) for s in (half, pulled))
+    half_step, double_pull = (
+        estimate_llc(loss_fn, params, data, key, s, **known) for s in (half, pulled)
+    )
     return Sensitivity(
-        here, half_step, double_pull, *_relative(here, half_step, paired=False), *_relative(here, double_pull)
+        here,
+        half_step,
+        double_pull,
+        *_relative(here, half_step, paired=False),
+        *_relative(here, double_pull),
     )
 
 

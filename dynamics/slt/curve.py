@@ -35,19 +35,24 @@ def estimate_llc_curve(
     top_eigenvalue: Literal["measure"] | None = None,
     on_unstable: Literal["refuse", "report"] = "refuse",
 ) -> Iterator[llc.LLCEstimate]:
-    """Yields the estimate of every checkpoint, in order: what is yielded stays, whatever becomes of a later one.
+    """Yields the estimate of every checkpoint, in order: what is yielded stays, whatever becomes of
+    a later one.
 
     Args:
-        loss_fn, data, key, sampler, mask, trivial_loss, top_eigenvalue, on_unstable: as in `llc.estimate_llc`.
+        loss_fn, data, key, sampler, mask, trivial_loss, top_eigenvalue, on_unstable: as in
+        `llc.estimate_llc`.
         checkpoints: params of each, all of one structure; read one at a time.
-        common_noise: whether noise and batches repeat at every checkpoint (A.4.2), which smooths the curve and makes
-            differences along it paired; else checkpoint k has its own, folded from k (Fig. A.3).
-        at_once: checkpoints whose chains run in one program, where memory holds K C copies of the weights. Small
-            models leave a device idle one at a time.
+        common_noise: whether noise and batches repeat at every checkpoint (A.4.2), which smooths
+            the curve and makes differences along it paired; else checkpoint k has its own, folded
+            from k (Fig. A.3).
+        at_once: checkpoints whose chains run in one program, where memory holds K C copies of the
+            weights. Small models leave a device idle one at a time.
 
     Raises:
-        ChainError: at the checkpoint where chains go non-finite or the step is beyond its bound, told by its number.
-        InputError: at_once below 1, checkpoints of a group that differ in shape; see also `llc.estimate_llc`.
+        ChainError: at the checkpoint where chains go non-finite or the step is beyond its bound,
+            told by its number.
+        InputError: at_once below 1, checkpoints of a group that differ in shape; see also
+            `llc.estimate_llc`.
     """
     if at_once < 1:
         raise InputError(f"at_once={at_once}", expected="at least 1")
@@ -60,7 +65,11 @@ def estimate_llc_curve(
         ends, refusal = [], None
         for number, params, k in zip(numbers, group, keys, strict=True):
             try:
-                ends.append(_bound(loss_fn, params, data, k, sampler, mask, top_eigenvalue, on_unstable, number))
+                ends.append(
+                    _bound(
+                        loss_fn, params, data, k, sampler, mask, top_eigenvalue, on_unstable, number
+                    )
+                )
             except (ChainError, InputError) as error:
                 refusal = error  # told once those before it are out
                 break
@@ -69,7 +78,9 @@ def estimate_llc_curve(
         for number, params, k, top, traces in zip(numbers, group, keys, ends, found, strict=False):
             with _numbered(number):
                 refuse_non_finite(traces, 0, sampler, params)
-            yield llc.summarise(loss_fn, params, data, k, sampler, traces, top_eigenvalue=top, **known)
+            yield llc.summarise(
+                loss_fn, params, data, k, sampler, traces, top_eigenvalue=top, **known
+            )
         if refusal is not None:
             raise refusal
         first += len(group)
@@ -100,7 +111,10 @@ def _traces(loss_fn, group, data, keys, sampler: Plan, mask):
     params = [as_float32(one) for one in group]
     for one in params:
         if _shapes(one) != _shapes(params[0]):
-            raise InputError(f"checkpoints of {_shapes(params[0])} and {_shapes(one)}", expected="one model throughout")
+            raise InputError(
+                f"checkpoints of {_shapes(params[0])} and {_shapes(one)}",
+                expected="one model throughout",
+            )
     units = [centers.units(one, mask, sampler.scale_by) for one in params]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *zip(params, units, strict=True))
     chains = jnp.arange(sampler.num_chains)
@@ -120,7 +134,8 @@ def _shapes(params):
 
 @functools.lru_cache(maxsize=64)
 def _of_checkpoint(chain):
-    """The chain of one checkpoint out of a stack: ((key, number), stacked, data, scales) -> Traces."""
+    """The chain of one checkpoint out of a stack: ((key, number), stacked, data, scales) ->
+    Traces."""
 
     def of_checkpoint(own, stacked, data, scales):
         key, number = own

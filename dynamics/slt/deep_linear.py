@@ -1,10 +1,12 @@
-"""Deep linear networks, l = |W_L ... W_1 - A|^2 / 2: the one family of networks whose learning coefficient is known.
+"""Deep linear networks, l = |W_L ... W_1 - A|^2 / 2: the one family of networks whose learning
+coefficient is known.
 
-Axes: widths H_0 ... H_L, so that W_s is [H_s, H_{s-1}]; r the rank of the true product A [H_L, H_0]; D_s = H_s - r.
-NumPy and SciPy, float64.
+Axes: widths H_0 ... H_L, so that W_s is [H_s, H_{s-1}]; r the rank of the true product A [H_L,
+H_0]; D_s = H_s - r. NumPy and SciPy, float64.
 
-The loss is the population's for identity input covariance and noise of variance 1. The coefficient is the one at the
-most degenerate of the points with W_L ... W_1 = A, such as `degenerate_point`: others have larger ones.
+The loss is the population's for identity input covariance and noise of variance 1. The coefficient
+is the one at the most degenerate of the points with W_L ... W_1 = A, such as `degenerate_point`:
+others have larger ones.
 """
 
 import itertools
@@ -26,31 +28,38 @@ class Degeneracy(NamedTuple):
 
 
 def learning_coefficient(widths: Sequence[int], rank: int) -> Degeneracy:
-    """lambda and m of a true product of rank r, by Aoyagi (2024), "Consideration on the learning efficiency of ...".
+    """lambda and m of a true product of rank r, by Aoyagi (2024), "Consideration on the learning
+    efficiency of ...".
 
-    Z is the set of l + 1 layers, the narrowest, with sum_Z D >= l max_Z D that cannot be widened: sum_Z D < l D_s for
-    every other s. With S = sum_Z D, M = ceil(S/l), a = S - (M - 1) l:
+    Z is the set of l + 1 layers, the narrowest, with sum_Z D >= l max_Z D that cannot be widened:
+    sum_Z D < l D_s for every other s. With S = sum_Z D, M = ceil(S/l), a = S - (M - 1) l:
 
-        lambda = [r (H_0 + H_L) - r^2]/2 + a (l - a)/(4 l) - l (l - 1)/4 (S/l)^2 + 1/2 sum_{i<j in Z} D_i D_j
-        m = a (l - a) + 1
+        lambda = [r (H_0 + H_L) - r^2]/2 + a (l - a)/(4 l) - l (l - 1)/4 (S/l)^2 + 1/2 sum_{i<j in
+        Z} D_i D_j m = a (l - a) + 1
 
     Raises InputError for fewer than two widths and for a rank above the narrowest.
     """
     _check(widths, rank)
     deficits = sorted(width - rank for width in widths)
-    chosen = next(deficits[:n] for n in range(2, len(deficits) + 1) if _closed(deficits[:n], deficits[n:]))
+    chosen = next(
+        deficits[:n] for n in range(2, len(deficits) + 1) if _closed(deficits[:n], deficits[n:])
+    )
     size, total = len(chosen) - 1, sum(chosen)  # l and S
     a = total - (math.ceil(total / size) - 1) * size
     pairs = (total**2 - sum(d**2 for d in chosen)) // 2
     regular = rank * (widths[0] + widths[-1]) - rank**2
-    quarters = 2 * size * (regular + pairs) + a * (size - a) - (size - 1) * total**2  # 4 l lambda, a whole number
+    quarters = (
+        2 * size * (regular + pairs) + a * (size - a) - (size - 1) * total**2
+    )  # 4 l lambda, a whole number
     return Degeneracy(quarters / (4 * size), a * (size - a) + 1)
 
 
 def degenerate_point(widths: Sequence[int], rank: int) -> list[np.ndarray]:
-    """W_1 ... W_L, each the identity of size r in its corner and zero elsewhere; their product is the target A.
+    """W_1 ... W_L, each the identity of size r in its corner and zero elsewhere; their product is
+    the target A.
 
-    Every other direction of every layer is zero, so the product there vanishes to order L. Raises InputError as above.
+    Every other direction of every layer is zero, so the product there vanishes to order L. Raises
+    InputError as above.
     """
     _check(widths, rank)
     return [_corner(after, before, rank) for before, after in itertools.pairwise(widths)]
@@ -62,16 +71,18 @@ def target(widths: Sequence[int], rank: int) -> np.ndarray:
 
 
 def two_layer_posterior(widths: Sequence[int], *, nbeta: float, localization: float) -> float:
-    """n beta E[l] under exp(-n beta |W_2 W_1|^2/2 - gamma/2 |W|^2): the exact value at finite n beta, A = 0.
+    """n beta E[l] under exp(-n beta |W_2 W_1|^2/2 - gamma/2 |W|^2): the exact value at finite n
+    beta, A = 0.
 
-    W_2 integrates out row by row, leaving det(gamma I + n beta W_1 W_1')^(-H_2/2). The squared singular values x of W_1
-    then have the density prod_i w(x_i) prod_{i<j} |x_i - x_j|, w(x) = x^((|H_1 - H_0| - 1)/2) e^(-gamma x/2)
-    (gamma + n beta x)^(-H_2/2), k = min(H_0, H_1) of them, whose integral is a Pfaffian (de Bruijn 1955) of
+    W_2 integrates out row by row, leaving det(gamma I + n beta W_1 W_1')^(-H_2/2). The squared
+    singular values x of W_1 then have the density prod_i w(x_i) prod_{i<j} |x_i - x_j|, w(x) =
+    x^((|H_1 - H_0| - 1)/2) e^(-gamma x/2) (gamma + n beta x)^(-H_2/2), k = min(H_0, H_1) of them,
+    whose integral is a Pfaffian (de Bruijn 1955) of
 
         A_ij = int int_{x < y} (x^i y^j - x^j y^i) w(x) w(y) dx dy,   i, j < k, bordered by int x^i w for odd k.
 
-    The value is -d log Z / d log n beta = -tr(A^-1 dA)/2. Transposed, the network is the same, so the side with fewer
-    singular values is taken. Raises InputError unless there are three widths.
+    The value is -d log Z / d log n beta = -tr(A^-1 dA)/2. Transposed, the network is the same, so
+    the side with fewer singular values is taken. Raises InputError unless there are three widths.
     """
     if len(widths) != 3 or localization <= 0 or nbeta <= 0:
         raise InputError(
@@ -92,13 +103,16 @@ def _without_last(first: int, middle: int, last: int, nbeta: float, localization
     log_weight -= last / 2 * np.log(localization + nbeta * x)
     slope = -last / 2 * nbeta * x / (localization + nbeta * x)  # d log w / d log n beta
     moments = np.exp(log_weight[None] + np.arange(k)[:, None] * u[None])
-    moments /= np.sqrt(simpson(moments**2, x=u))[:, None]  # a scale of each row changes no derivative of log Z
+    moments /= np.sqrt(simpson(moments**2, x=u))[
+        :, None
+    ]  # a scale of each row changes no derivative of log Z
     pfaffian, change = _bordered(moments, moments * slope[None], u)
     return float(-np.trace(np.linalg.solve(pfaffian, change)) / 2)
 
 
 def _bordered(f, df, u):
-    """De Bruijn's matrix of functions f_i(u) and its derivative where f changes by df; one row more for odd k."""
+    """De Bruijn's matrix of functions f_i(u) and its derivative where f changes by df; one row more
+    for odd k."""
     below, dbelow = (cumulative_simpson(g, x=u, initial=0) for g in (f, df))
 
     def skew(inner, outer):
@@ -124,5 +138,6 @@ def _corner(rows: int, columns: int, rank: int) -> np.ndarray:
 def _check(widths: Sequence[int], rank: int):
     if len(widths) < 2 or min(widths) < 1 or not 0 <= rank <= min(widths):
         raise InputError(
-            f"widths {list(widths)} and rank {rank}", expected="two or more widths, a rank up to the least"
+            f"widths {list(widths)} and rank {rank}",
+            expected="two or more widths, a rank up to the least",
         )

@@ -1,4 +1,5 @@
-"""What traces say of themselves: did chains mix, are there enough draws, had they stopped spreading?
+"""What traces say of themselves: did chains mix, are there enough draws, had they stopped
+spreading?
 
 Axes: C chains, draws after the burn-in.
 """
@@ -19,7 +20,9 @@ class Mixing(NamedTuple):
 
     rhat: float  # rank-normalised split R-hat; nan for one chain or values that never move
     ess: float  # effective number of draws for the mean, all chains together; nan likewise
-    per_chain: float  # the same per chain; where that is nan the draws there are, which it cannot exceed
+    per_chain: (
+        float  # the same per chain; where that is nan the draws there are, which it cannot exceed
+    )
     growth: float  # mean squared distance in the last quarter over that in the second; nan where it cannot be told
     spreading: bool  # that growth is above 1.1 by three standard errors between chains
 
@@ -33,9 +36,11 @@ def mixing(excess, distance) -> Mixing:
 
 
 def convergence(values) -> tuple[float, float]:
-    """Rank-normalised split R-hat and the effective sample size for the mean (Vehtari et al. 2021) of [C,draws].
+    """Rank-normalised split R-hat and the effective sample size for the mean (Vehtari et al. 2021)
+    of [C,draws].
 
-    nan where they do not exist: R-hat for one chain, both for fewer than four draws or values that never move.
+    nan where they do not exist: R-hat for one chain, both for fewer than four draws or values that
+    never move.
     """
     if values.shape[1] < 4 or not np.ptp(values) > 0:
         return math.nan, math.nan
@@ -48,7 +53,8 @@ def convergence(values) -> tuple[float, float]:
 
 
 def _growth(distance) -> tuple[float, bool]:
-    """Chains that have reached a stationary distribution spread no further; a walk without bounds does, linearly."""
+    """Chains that have reached a stationary distribution spread no further; a walk without bounds
+    does, linearly."""
     quarter = distance.shape[1] // 4
     if quarter < 1:
         return math.nan, False

@@ -1,9 +1,10 @@
-"""The local learning coefficient of a checkpoint: lambda = n beta (E[l(w)] - l(w*)) (Lau et al. 2025; eq. 3).
+"""The local learning coefficient of a checkpoint: lambda = n beta (E[l(w)] - l(w*)) (Lau et al.
+2025; eq. 3).
 
 Axes: C chains, N data items.
 
-The expectation is over exp(-n beta l_n(w) - gamma/2 |w - w*|^2). Estimates compare only at equal n beta, gamma and
-epsilon, so these go with every one.
+The expectation is over exp(-n beta l_n(w) - gamma/2 |w - w*|^2). Estimates compare only at equal n
+beta, gamma and epsilon, so these go with every one.
 """
 
 import dataclasses
@@ -22,27 +23,37 @@ from dynamics.slt.plan import Plan, Scales
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class LLCEstimate:
-    """An estimate, its error, and all that is needed to doubt it. Losses are in the loss function's unit.
+    """An estimate, its error, and all that is needed to doubt it. Losses are in the loss function's
+    unit.
 
     Attributes:
         llc: lambda, dimensionless.
-        sem: standard error, between-chain SD / sqrt(C); nan for one chain. It rests on C chains and cannot see an error
-            that all chains share: that of the "recycled" baseline, `shared_sem`, is often far larger.
-        shared_sem: n beta times the error of an l(w*) that all chains share; 0 where each has its own or it is exact.
+        sem: standard error, between-chain SD / sqrt(C); nan for one chain. It rests on C chains and
+            cannot see an error that all chains share: that of the "recycled" baseline,
+            `shared_sem`, is often far larger.
+        shared_sem: n beta times the error of an l(w*) that all chains share; 0 where each has its
+            own or it is exact.
         per_chain: [C].
-        loss_trace: [C,draws] batch loss at w_t before the step, burn-in included; draw 0 is w* itself.
+        loss_trace: [C,draws] batch loss at w_t before the step, burn-in included; draw 0 is w*
+            itself.
         baseline_trace: [C,draws] what each is compared with.
         init_loss: l(w*), over the batches drawn or over the data.
-        init_loss_sem: its standard error as a population loss, from the spread of batch losses; nan where there is one.
+        init_loss_sem: its standard error as a population loss, from the spread of batch losses; nan
+            where there is one.
         distance: [C,draws] |w_t - w*|.
-        offset: [C,draws] the same in the sampler's units; equal to distance unless it has `scale_by`.
-        grad_norm: [C,draws] norm of the batch gradient at w_t in those units, minibatch noise included.
-        drift_norm, pull_norm, noise_norm: [C,draws] lengths of the step's three parts in those units.
+        offset: [C,draws] the same in the sampler's units; equal to distance unless it has
+            `scale_by`.
+        grad_norm: [C,draws] norm of the batch gradient at w_t in those units, minibatch noise
+            included.
+        drift_norm, pull_norm, noise_norm: [C,draws] lengths of the step's three parts in those
+        units.
         acceptance: mean Metropolis probability after the burn-in; nan where there was no test.
-        probes: name -> [C,draws,...] what `per_item_fn` gave for that probe set at w_t; draw 0 is w* itself.
+        probes: name -> [C,draws,...] what `per_item_fn` gave for that probe set at w_t; draw 0 is
+            w* itself.
         init_norm: |w*|.
         num_free: weights that moved.
-        rhat: rank-normalised split R-hat of the loss above its baseline after the burn-in; nan for one chain.
+        rhat: rank-normalised split R-hat of the loss above its baseline after the burn-in; nan for
+            one chain.
         ess: effective number of draws for its mean, all chains together.
         verdict: whether the chains were still near the model.
         stability: what the top Hessian eigenvalue says of the step.
@@ -83,15 +94,17 @@ class LLCEstimate:
 
     @property
     def llc_trace(self) -> np.ndarray:
-        """[C, draws - burn_in] running estimate of each chain (A.4.4, eq. 12); its last column is `per_chain`."""
+        """[C, draws - burn_in] running estimate of each chain (A.4.4, eq. 12); its last column is
+        `per_chain`."""
         excess = (self.loss_trace.astype(np.float64) - self.baseline_trace)[:, self.burn_in :]
         return self.nbeta * np.cumsum(excess, axis=1) / np.arange(1, excess.shape[1] + 1)[None]
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
         """Between-chain interval, Student's t with C - 1 degrees of freedom; nan for one chain.
 
-        It covers what chains of this length estimate on average; of an error that all share it knows nothing. It holds
-        for some 50 independent draws per chain and more, and the verdict warns of "too few draws" below that.
+        It covers what chains of this length estimate on average; of an error that all share it
+        knows nothing. It holds for some 50 independent draws per chain and more, and the verdict
+        warns of "too few draws" below that.
         """
         from scipy import stats
 
@@ -101,10 +114,12 @@ class LLCEstimate:
         return self.llc - reach, self.llc + reach
 
     def wbic(self, n: int) -> float:
-        """Watanabe's (2013) WBIC = n E[l(w)] of n items, an estimate of their free energy n l(w*) + lambda log n.
+        """Watanabe's (2013) WBIC = n E[l(w)] of n items, an estimate of their free energy n l(w*) +
+        lambda log n.
 
         Raises:
-            InputError: chains at another temperature than n beta = n / log n, at which WBIC is defined.
+            InputError: chains at another temperature than n beta = n / log n, at which WBIC is
+                defined.
         """
         wanted = n / math.log(n) if n > 1 else math.nan
         if not math.isclose(self.nbeta, wanted, rel_tol=1e-3):
@@ -135,27 +150,33 @@ def estimate_llc(
     """Samples around `params` and compares the loss there with the loss at `params`.
 
     Args:
-        loss_fn: (params, batch) -> mean loss. Programs are kept by its identity, so a sweep over checkpoints, and over
-            step_size, nbeta and localization, compiles once (and one small program at the first negative estimate).
+        loss_fn: (params, batch) -> mean loss. Programs are kept by its identity, so a sweep over
+            checkpoints, and over step_size, nbeta and localization, compiles once (and one small
+            program at the first negative estimate).
         params: w*, any pytree.
         data: pytree, leading axis N.
         key: typed key; the same at every checkpoint makes noise and batches repeat there (A.4.2).
         sampler: such as `SGLD(step_size=..., localization=..., num_chains=..., num_draws=...)`.
-        mask: pytree like params of 0 (frozen at w*) and 1, each leaf broadcastable to its parameter, as
-            `restrict.select` gives: the weight-refined LLC (Wang et al. 2024).
-        probes: name -> items; `per_item_fn(params, items)` is recorded for each at every draw: many data sets measured
-            along one chain. Without it, where a per_item_fn is given, the data itself.
+        mask: pytree like params of 0 (frozen at w*) and 1, each leaf broadcastable to its
+            parameter, as `restrict.select` gives: the weight-refined LLC (Wang et al. 2024).
+        probes: name -> items; `per_item_fn(params, items)` is recorded for each at every draw: many
+            data sets measured along one chain. Without it, where a per_item_fn is given, the data
+            itself.
         per_item_fn: (params, items) -> array of losses, one per item or per token.
-        trivial_loss: loss of the best constant predictor (log V, Var y), which the locality verdict needs.
-        top_eigenvalue: largest eigenvalue of the loss Hessian at w* (in the sampler's units, over the free weights),
-            which predicts stability before any sampling; or both ends of the spectrum, as `stability.measure` gives
-            them; "measure" takes them on the first batch's worth of data.
-        on_unstable: "refuse" raises where it says that chains diverge; "report" samples all the same and says so.
+        trivial_loss: loss of the best constant predictor (log V, Var y), which the locality verdict
+            needs.
+        top_eigenvalue: largest eigenvalue of the loss Hessian at w* (in the sampler's units, over
+            the free weights), which predicts stability before any sampling; or both ends of the
+            spectrum, as `stability.measure` gives them; "measure" takes them on the first batch's
+            worth of data.
+        on_unstable: "refuse" raises where it says that chains diverge; "report" samples all the
+            same and says so.
         mesh: as in `devices.map_chains`.
         progress: called with (draws done, draws in all) after each of the sampler's segments.
 
     Raises:
-        ChainError: a step beyond the stability bound, or chains that went non-finite; these are never averaged in.
+        ChainError: a step beyond the stability bound, or chains that went non-finite; these are
+            never averaged in.
         InputError: a loss that is no scalar, params that are no weights; see also `chain.segments`.
     """
     stability.check_on_unstable(on_unstable)
@@ -175,7 +196,8 @@ def estimate_llc(
 
 
 def check_start(loss_fn, params, data, key):
-    """Refuses a loss that is no scalar, and params that are no weights or not finite, by leaf, before any sampling."""
+    """Refuses a loss that is no scalar, and params that are no weights or not finite, by leaf,
+    before any sampling."""
     batches.check_key(key)
     if bad := centers.not_weights(params):
         raise InputError(
@@ -220,7 +242,8 @@ def summarise(
     trivial_loss: float | None = None,
     top_eigenvalue: "float | stability.Ends | None" = None,
 ) -> LLCEstimate:
-    """The estimate from finished traces, such as those of a resumed `segments`; arguments as in `estimate_llc`.
+    """The estimate from finished traces, such as those of a resumed `segments`; arguments as in
+    `estimate_llc`.
 
     Raises InputError for the traces of another sampler or of an unfinished run.
     """
@@ -236,13 +259,21 @@ def summarise(
     per_chain = scales.nbeta * excess.mean(axis=1)
     llc, sem = float(per_chain.mean()), baseline.sem(per_chain)
     shared, mixed = scales.nbeta * start.shared, diagnostics.mixing(excess, traces.offset[:, kept])
-    within = scales.nbeta * float(np.nan_to_num(excess.std() / math.sqrt(mixed.ess)))  # what one chain has to go by
+    within = scales.nbeta * float(
+        np.nan_to_num(excess.std() / math.sqrt(mixed.ess))
+    )  # what one chain has to go by
     error = math.hypot(sem if len(per_chain) > 1 else within, shared)
     bound = stability.assess(scales, top_eigenvalue, sampler.bias)
     below = _below(loss_fn, params, data, key, sampler, mask, llc, error)
     found = _found(params, mask, scales, traces, start, trivial_loss, kept)
     acceptance = float(traces.acceptance[:, kept].mean(dtype=np.float64))
-    told = {"mixing": mixed, "stability": bound, "init_loss": start.loss, "acceptance": acceptance, **found}
+    told = {
+        "mixing": mixed,
+        "stability": bound,
+        "init_loss": start.loss,
+        "acceptance": acceptance,
+        **found,
+    }
     judged = verdict.judge(llc=llc, below=below, **told)
     return LLCEstimate(
         llc=llc,
@@ -267,7 +298,9 @@ def summarise(
     )
 
 
-def _found(params, mask, scales: Scales, traces: Traces, start: baseline.Baseline, trivial_loss, kept) -> dict:
+def _found(
+    params, mask, scales: Scales, traces: Traces, start: baseline.Baseline, trivial_loss, kept
+) -> dict:
     """Where the chains were: the parts of a verdict that losses and distances give."""
     distance, offset = (x[:, kept].astype(np.float64) for x in (traces.distance, traces.offset))
     chain_loss, length = float(traces.loss[:, kept].mean(dtype=np.float64)), _norm(params)
@@ -282,11 +315,16 @@ def _found(params, mask, scales: Scales, traces: Traces, start: baseline.Baselin
 
 
 def _norm(tree) -> float:
-    return float(np.sqrt(sum(np.sum(np.square(np.asarray(leaf, np.float64))) for leaf in jax.tree.leaves(tree))))
+    return float(
+        np.sqrt(
+            sum(np.sum(np.square(np.asarray(leaf, np.float64))) for leaf in jax.tree.leaves(tree))
+        )
+    )
 
 
 def _below(loss_fn, params, data, key, sampler: Plan, mask, llc: float, error: float) -> str | None:
-    """Why the chains' loss lies below l(w*), if it surely does; the gradient at w* is taken only then."""
+    """Why the chains' loss lies below l(w*), if it surely does; the gradient at w* is taken only
+    then."""
     if not verdict.surely_negative(llc, error):
         return None
     scales = sampler.scales(batches.num_items(data))

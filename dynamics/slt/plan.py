@@ -1,6 +1,8 @@
-"""What every sampler shares: how far it steps, how many chains and draws, which batches, and what losses are compared.
+"""What every sampler shares: how far it steps, how many chains and draws, which batches, and what
+losses are compared.
 
-Axes: C chains, N data items, m items of a batch. A draw is a recorded step; between two draws lie `thinning` steps.
+Axes: C chains, N data items, m items of a batch. A draw is a recorded step; between two draws lie
+`thinning` steps.
 """
 
 import dataclasses
@@ -37,21 +39,24 @@ class Plan:
         burn_in: draws at the start of each chain that no estimate uses.
         batch_size: m, drawn uniformly with replacement; None or N means the whole data, not drawn.
         thinning: steps per draw.
-        baseline: what the chain's loss is compared with. "same_batch": the step's batch at w*, one more forward pass
-            per draw; "fresh_batch": chain and w* both on a batch of their own, two more (paper Fig. A.2, below);
-            "fixed": the step's batch against the whole data at w*; "recycled": the step's batch against the mean of the
-            C batch losses at w* that the first draws are (the paper's), free and noisy. With whole-data batches the
-            first three are one.
-        accumulate: equal microbatches that a batch is taken in, one after another; less memory, the same numbers but
-            for rounding.
-        box: half-width of the box around w* that chains are reflected in (in units of `scale_by`), or None.
-        scale_by: units of each weight's noise, pull and box. "none": one for all; "leaf": the root mean square of
-            the leaf at w*; "weight": that and the weight's own size, in equal parts. epsilon and gamma are then
-            relative: w = w* + s u, noise sqrt(epsilon) s, pull gamma/2 |u|^2. The target's prior changes with it, so
-            estimates compare only at one setting.
+        baseline: what the chain's loss is compared with. "same_batch": the step's batch at w*, one
+            more forward pass per draw; "fresh_batch": chain and w* both on a batch of their own,
+            two more (paper Fig. A.2, below); "fixed": the step's batch against the whole data at
+            w*; "recycled": the step's batch against the mean of the C batch losses at w* that the
+            first draws are (the paper's), free and noisy. With whole-data batches the first three
+            are one.
+        accumulate: equal microbatches that a batch is taken in, one after another; less memory, the
+            same numbers but for rounding.
+        box: half-width of the box around w* that chains are reflected in (in units of `scale_by`),
+            or None.
+        scale_by: units of each weight's noise, pull and box. "none": one for all; "leaf": the root
+            mean square of the leaf at w*; "weight": that and the weight's own size, in equal parts.
+            epsilon and gamma are then
+            relative: w = w* + s u, noise sqrt(epsilon) s, pull gamma/2 |u|^2. The target's prior
+                changes with it, so estimates compare only at one setting.
         chain_batch: how many chains a device holds at once; None for all of its share.
-        segment: draws per compiled scan, between which a caller can save; None for all in one. One that divides
-            num_draws compiles once.
+        segment: draws per compiled scan, between which a caller can save; None for all in one. One
+            that divides num_draws compiles once.
     """
 
     step_size: float
@@ -77,12 +82,27 @@ class Plan:
         require("step_size", self.step_size, 0 < self.step_size < math.inf, "a positive number")
         positive = self.nbeta is None or 0 < self.nbeta < math.inf
         require("nbeta", self.nbeta, positive, "a positive number, or None for m/log m")
-        require("localization", self.localization, 0 <= self.localization < math.inf, "zero or a positive number")
-        require("box", self.box, self.box is None or 0 < self.box < math.inf, "a positive number, or None")
+        require(
+            "localization",
+            self.localization,
+            0 <= self.localization < math.inf,
+            "zero or a positive number",
+        )
+        require(
+            "box",
+            self.box,
+            self.box is None or 0 < self.box < math.inf,
+            "a positive number, or None",
+        )
         for name in ("num_chains", "num_draws", "thinning", "accumulate"):
             require(name, getattr(self, name), getattr(self, name) >= 1, "at least 1")
         for name in ("batch_size", "chain_batch", "segment"):
-            require(name, getattr(self, name), getattr(self, name) is None or getattr(self, name) >= 1, "at least 1")
+            require(
+                name,
+                getattr(self, name),
+                getattr(self, name) is None or getattr(self, name) >= 1,
+                "at least 1",
+            )
         within = 0 <= self.burn_in < self.num_draws
         require("burn_in", self.burn_in, within, f"0 to {self.num_draws - 1}: num_draws has it in")
 
@@ -91,11 +111,17 @@ class Plan:
         return self.batch_size is None or self.batch_size == num_items
 
     def items(self, num_items: int) -> int:
-        """m for data of N items. Raises InputError if the batch exceeds the data or does not split as wanted."""
+        """m for data of N items. Raises InputError if the batch exceeds the data or does not split
+        as wanted."""
         fits = (self.batch_size or 1) <= num_items
         require("batch_size", self.batch_size, fits, f"at most the {num_items} data items")
         m = num_items if self.batch_size is None else self.batch_size
-        require("accumulate", self.accumulate, m % self.accumulate == 0, f"a divisor of the batch of {m} items")
+        require(
+            "accumulate",
+            self.accumulate,
+            m % self.accumulate == 0,
+            f"a divisor of the batch of {m} items",
+        )
         return m
 
     def adapt_steps(self) -> float:
@@ -103,21 +129,35 @@ class Plan:
         return math.inf
 
     def scales(self, num_items: int) -> Scales:
-        """The traced numbers for data of N items. Raises InputError where m / log m does not exist."""
+        """The traced numbers for data of N items. Raises InputError where m / log m does not
+        exist."""
         m, known = self.items(num_items), "a number, where a batch is one item: m/log m is 1/0"
         require("nbeta", self.nbeta, self.nbeta is not None or m > 1, known)
         nbeta = m / math.log(m) if self.nbeta is None else self.nbeta
         box = None if self.box is None else float(self.box)
-        return Scales(float(self.step_size), float(nbeta), float(self.localization), box, self.adapt_steps())
+        return Scales(
+            float(self.step_size), float(nbeta), float(self.localization), box, self.adapt_steps()
+        )
 
     def program(self) -> Self:
         """The sampler with everything blanked that needs no other compiled program."""
-        blank = {"step_size": 1.0, "nbeta": 1.0, "localization": 0.0, "num_chains": 1, "num_draws": 1, "burn_in": 0}
-        return dataclasses.replace(self, **blank, box=None if self.box is None else 1.0, segment=None)
+        blank = {
+            "step_size": 1.0,
+            "nbeta": 1.0,
+            "localization": 0.0,
+            "num_chains": 1,
+            "num_draws": 1,
+            "burn_in": 0,
+        }
+        return dataclasses.replace(
+            self, **blank, box=None if self.box is None else 1.0, segment=None
+        )
 
     def bias(self, product: float) -> float:
-        """Factor by which the variance along the stiffest direction is too large at epsilon (n beta h + gamma) =
-        `product`: inf where chains diverge, nan where the kernel feels another curvature than h. Langevin's here.
+        """Factor by which the variance along the stiffest direction is too large at epsilon (n beta
+        h + gamma) =
+        `product`: inf where chains diverge, nan where the kernel feels another curvature than h.
+        Langevin's here.
         """
         return langevin_bias(product)
 

@@ -1,7 +1,9 @@
-"""Samplers of published studies, to repeat them. Give `on_unstable="report"`: not all of their points are stable.
+"""Samplers of published studies, to repeat them. Give `on_unstable="report"`: not all of their
+points are stable.
 
-From "Loss Landscape Degeneracy and Stagewise Development in Transformers", appendix A.3. Its step is
-w' = w - b grad + g (w* - w) + N(0, epsilon), so n beta = 2 b / epsilon and gamma = 2 g / epsilon.
+From "Loss Landscape Degeneracy and Stagewise Development in Transformers", appendix A.3. Its step
+is w' = w - b grad + g (w* - w) + N(0, epsilon), so n beta = 2 b / epsilon and gamma = 2 g /
+epsilon.
 """
 
 import math
@@ -10,7 +12,8 @@ from dynamics.slt.samplers import SGLD
 
 
 def language_model(layers: int) -> SGLD:
-    """Of the attention-only language models with one or two layers (A.3.1): batches of 100, n beta = 100 / log 100.
+    """Of the attention-only language models with one or two layers (A.3.1): batches of 100, n beta
+    = 100 / log 100.
 
     The table's last rows give b and g in other units than the text; the text is followed.
     """
@@ -30,7 +33,8 @@ def icl_regression(released: bool = False) -> SGLD:
     """Of the in-context linear regression transformers (Table 2): b = g = 0.01, batches of 1024.
 
     Args:
-        released: as the published code has it rather than the text: g = 0.001 and no burn-in in effect.
+        released: as the published code has it rather than the text: g = 0.001 and no burn-in in
+            effect.
     """
     step_size, pull = 3e-4, 0.001 if released else 0.01
     return SGLD(

@@ -19,10 +19,12 @@ class Response(NamedTuple):
 
 
 def loss_covariance(estimate: LLCEstimate, one: str, other: str | None = None) -> Response:
-    """Covariance [I,J] along the chain of the losses of probe sets `one` and `other` (by default itself).
+    """Covariance [I,J] along the chain of the losses of probe sets `one` and `other` (by default
+    itself).
 
-    Within chains, averaged over them: items whose losses rise and fall together are served by the same weights, the
-    Bayesian influence function up to a factor -n beta (Kreer et al. 2025). Unit: loss squared.
+    Within chains, averaged over them: items whose losses rise and fall together are served by the
+    same weights, the Bayesian influence function up to a factor -n beta (Kreer et al. 2025). Unit:
+    loss squared.
 
     Raises:
         InputError: an unknown probe set; fewer than two draws.
@@ -32,13 +34,17 @@ def loss_covariance(estimate: LLCEstimate, one: str, other: str | None = None) -
     return _over_chains(np.einsum("cti,ctj->cij", a, b) / (a.shape[1] - 1))
 
 
-def susceptibility(estimate: LLCEstimate, probe: str, reference: str, full: LLCEstimate | None = None) -> Response:
-    """chi_i = -Cov(L, l_i - L) along the chain, for the items i of `probe` (Baker et al. 2025, section 3).
+def susceptibility(
+    estimate: LLCEstimate, probe: str, reference: str, full: LLCEstimate | None = None
+) -> Response:
+    """chi_i = -Cov(L, l_i - L) along the chain, for the items i of `probe` (Baker et al. 2025,
+    section 3).
 
-    L is the mean loss of the probe set `reference`, which stands for the distribution sampled from. Times n beta it is
-    the rate at which the restricted posterior's mean loss answers to a little of item i mixed into the data: with a
-    mask, how that part of the model responds. `full`, an estimate of the whole model with the same probes, centres
-    l_i - L there, as the paper's appendix C.4 does. Unit: loss squared; shape that of the probe's items.
+    L is the mean loss of the probe set `reference`, which stands for the distribution sampled from.
+    Times n beta it is the rate at which the restricted posterior's mean loss answers to a little of
+    item i mixed into the data: with a mask, how that part of the model responds. `full`, an
+    estimate of the whole model with the same probes, centres l_i - L there, as the paper's appendix
+    C.4 does. Unit: loss squared; shape that of the probe's items.
 
     Raises:
         InputError: an unknown probe set; fewer than two draws.
@@ -63,7 +69,9 @@ def _losses(estimate: LLCEstimate, name: str) -> np.ndarray:
         raise InputError.unknown("probe set", name, estimate.probes)
     losses = np.asarray(estimate.probes[name], np.float64)[:, estimate.burn_in :]
     if losses.shape[1] < 2:
-        raise InputError(f"{losses.shape[1]} draw after the burn-in", expected="at least 2 for a covariance")
+        raise InputError(
+            f"{losses.shape[1]} draw after the burn-in", expected="at least 2 for a covariance"
+        )
     return losses.reshape(*losses.shape[:2], -1)
 
 
@@ -75,5 +83,7 @@ def _initial(estimate: LLCEstimate, name: str) -> float:
 def _over_chains(values) -> Response:
     """Mean and standard error over the leading axis."""
     count = len(values)
-    sem = values.std(axis=0, ddof=1) / count**0.5 if count > 1 else np.full(values.shape[1:], np.nan)
+    sem = (
+        values.std(axis=0, ddof=1) / count**0.5 if count > 1 else np.full(values.shape[1:], np.nan)
+    )
     return Response(values.mean(axis=0), sem)

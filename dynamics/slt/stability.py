@@ -1,7 +1,9 @@
-"""Whether a Langevin step is stable and how far it is biased, told from the top Hessian eigenvalue before sampling.
+"""Whether a Langevin step is stable and how far it is biased, told from the top Hessian eigenvalue
+before sampling.
 
-On l = h w^2 / 2 the chain is w' = (1 - epsilon a / 2) w + noise with a = n beta h + gamma. It is stable iff
-epsilon a < 4, and its variance is 1 / (a (1 - epsilon a / 4)): too large by 1 / (1 - epsilon a / 4).
+On l = h w^2 / 2 the chain is w' = (1 - epsilon a / 2) w + noise with a = n beta h + gamma. It is
+stable iff epsilon a < 4, and its variance is 1 / (a (1 - epsilon a / 4)): too large by 1 / (1 -
+epsilon a / 4).
 """
 
 import dataclasses
@@ -25,7 +27,8 @@ _DOWNWARD = 4.0
 
 
 class Ends(NamedTuple):
-    """The two ends of the Hessian's spectrum at w*, each on the cautious side: the residual bound outward."""
+    """The two ends of the Hessian's spectrum at w*, each on the cautious side: the residual bound
+    outward."""
 
     largest: float
     smallest: float  # nan where it was not measured
@@ -43,9 +46,11 @@ class Stability:
 
 
 def measure(loss_fn, params, data, key, sampler: Plan, mask=None) -> Ends:
-    """The ends of the Hessian of the loss on the first batch's worth of `data`, in the sampler's units.
+    """The ends of the Hessian of the loss on the first batch's worth of `data`, in the sampler's
+    units.
 
-    A Ritz value lies inside the spectrum: with its residual bound it is the cautious side of the stability bound.
+    A Ritz value lies inside the spectrum: with its residual bound it is the cautious side of the
+    stability bound.
     """
     center = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
     units = centers.units(center, mask, sampler.scale_by)
@@ -59,7 +64,10 @@ def measure(loss_fn, params, data, key, sampler: Plan, mask=None) -> Ends:
         num_matvecs=steps,
         mask=units.free,
     )
-    return Ends(float(found.largest[0] + found.largest_error[0]), float(found.smallest[0] - found.smallest_error[0]))
+    return Ends(
+        float(found.largest[0] + found.largest_error[0]),
+        float(found.smallest[0] - found.smallest_error[0]),
+    )
 
 
 @functools.lru_cache(maxsize=64)
@@ -74,18 +82,25 @@ def _around(loss_fn):
 
 
 def assess(
-    scales: Scales, top_eigenvalue: float | Ends | None, bias: Callable[[float], float] = langevin_bias
+    scales: Scales,
+    top_eigenvalue: float | Ends | None,
+    bias: Callable[[float], float] = langevin_bias,
 ) -> Stability:
     """The stability of a sampler, `top_eigenvalue` being h, the largest of the loss Hessian at w*.
 
-    `bias` is the sampler's own, `Plan.bias`: a Metropolis test leaves none, a preconditioner one that h does not tell.
+    `bias` is the sampler's own, `Plan.bias`: a Metropolis test leaves none, a preconditioner one
+    that h does not tell.
 
     Raises:
         InputError: an eigenvalue that is not finite.
     """
     if top_eigenvalue is None:
         return _unknown("The top Hessian eigenvalue was not given, so stability was not checked.")
-    ends = top_eigenvalue if isinstance(top_eigenvalue, Ends) else Ends(float(top_eigenvalue), math.nan)
+    ends = (
+        top_eigenvalue
+        if isinstance(top_eigenvalue, Ends)
+        else Ends(float(top_eigenvalue), math.nan)
+    )
     if not math.isfinite(ends.largest):
         raise InputError(f"top_eigenvalue={top_eigenvalue}", expected="a finite number, or None")
     downward = ends.smallest < -_DOWNWARD * abs(ends.largest)
@@ -95,7 +110,10 @@ def assess(
     product = scales.step_size * a
     factor = bias(product)
     if math.isnan(factor):
-        return _unknown("The preconditioner changes the curvature that chains feel: the bound says nothing.", downward)
+        return _unknown(
+            "The preconditioner changes the curvature that chains feel: the bound says nothing.",
+            downward,
+        )
     known = {"step_curvature": product, "bias_factor": factor, "at_maximum": downward}
     if math.isinf(factor):
         text = f"Unstable: epsilon a = {product:.3g} >= 4 in the stiffest direction; step_size < {4 / a:.3g} is stable."
@@ -103,13 +121,21 @@ def assess(
     if product > BIASED and factor > 1:
         text = f"Biased: the stiffest direction is {factor:.2f} times too wide; 1.11 at step_size {BIASED / a:.3g}."
         return Stability(state="biased", sentence=text, **known)
-    text = f"Stable: the stiffest direction is {factor:.3f} times too wide." if factor > 1 else "Stable, without bias."
+    text = (
+        f"Stable: the stiffest direction is {factor:.3f} times too wide."
+        if factor > 1
+        else "Stable, without bias."
+    )
     return Stability(state="stable", sentence=text, **known)
 
 
 def _unknown(sentence: str, at_maximum: bool = False) -> Stability:
     return Stability(
-        state="unknown", step_curvature=math.nan, bias_factor=math.nan, at_maximum=at_maximum, sentence=sentence
+        state="unknown",
+        step_curvature=math.nan,
+        bias_factor=math.nan,
+        at_maximum=at_maximum,
+        sentence=sentence,
     )
 
 

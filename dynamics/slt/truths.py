@@ -1,12 +1,15 @@
-"""Exact answers that an estimator of the local learning coefficient can be held to: NumPy and SciPy, float64.
+"""Exact answers that an estimator of the local learning coefficient can be held to: NumPy and
+SciPy, float64.
 
 Axes: d weights, T draws of a chain, C chains.
 
-All are values of n beta (E[l(w)] - l(w*)) with w* = 0, at finite n beta and gamma, so none is the learning coefficient
-itself: they tend to it as n beta grows, slowly where the multiplicity is above 1. Those called *_posterior are
-expectations over exp(-n beta l(w) - gamma/2 |w|^2), what MALA and any sampler without step-size bias must give; those
-called *_sgld and *_chain are what SGLD itself gives at a finite step, and are to be asserted without any allowance.
-Deep linear networks have a file of their own, `deep_linear`.
+All are values of n beta (E[l(w)] - l(w*)) with w* = 0, at finite n beta and gamma, so none is the
+learning coefficient
+itself: they tend to it as n beta grows, slowly where the multiplicity is above 1. Those called
+*_posterior are expectations over exp(-n beta l(w) - gamma/2 |w|^2), what MALA and any sampler
+without step-size bias must give; those called *_sgld and *_chain are what SGLD itself gives at a
+finite step, and are to be asserted without any allowance. Deep linear networks have a file of their
+own, `deep_linear`.
 """
 
 import math
@@ -20,7 +23,8 @@ from dynamics.errors import InputError
 
 
 class Chain(NamedTuple):
-    """What C chains of finite length estimate, in expectation, and the standard deviation of that estimate."""
+    """What C chains of finite length estimate, in expectation, and the standard deviation of that
+    estimate."""
 
     mean: float
     sem: float
@@ -29,16 +33,19 @@ class Chain(NamedTuple):
 def quadratic_posterior(h, slope=0.0, *, nbeta: float, localization: float) -> float:
     """l = sum_i c_i w_i + h_i w_i^2 / 2, with `h` [d] and `slope` c [d] or one number.
 
-    With a = n beta h + gamma the posterior is Gaussian of mean -n beta c/a and variance 1/a, so each direction gives
-    n beta h/(2a) - (n beta c)^2/a (1 - n beta h/(2a)): negative off a minimum. Raises InputError where some a <= 0.
+    With a = n beta h + gamma the posterior is Gaussian of mean -n beta c/a and variance 1/a, so
+    each direction gives n beta h/(2a) - (n beta c)^2/a (1 - n beta h/(2a)): negative off a minimum.
+    Raises InputError where some a <= 0.
     """
     return quadratic_sgld(h, slope, nbeta=nbeta, localization=localization, step_size=0.0)
 
 
 def quadratic_sgld(h, slope=0.0, *, nbeta: float, localization: float, step_size: float) -> float:
-    """The same for stationary SGLD, whose variance is 1/(a (1 - epsilon a/4)) and whose mean is the posterior's.
+    """The same for stationary SGLD, whose variance is 1/(a (1 - epsilon a/4)) and whose mean is the
+    posterior's.
 
-    From w' = (1 - epsilon a/2) w - epsilon n beta c/2 + sqrt(epsilon) eta. Raises InputError also where epsilon a >= 4.
+    From w' = (1 - epsilon a/2) w - epsilon n beta c/2 + sqrt(epsilon) eta. Raises InputError also
+    where epsilon a >= 4.
     """
     curvature, c, a = _directions(h, slope, nbeta, localization, step_size)
     variance, mean = 1 / (a * (1 - step_size * a / 4)), -nbeta * c / a
@@ -57,12 +64,14 @@ def quadratic_chain(
     thinning: int = 1,
     num_chains: int = 1,
 ) -> Chain:
-    """The same for SGLD chains that start at w* = 0, as `slt.SGLD` with whole-data batches runs them; both exact.
+    """The same for SGLD chains that start at w* = 0, as `slt.SGLD` with whole-data batches runs
+    them; both exact.
 
-    After t steps w is Gaussian, mean m_t = m (1 - rho^t), variance v_t = v (1 - rho^2t), rho = 1 - epsilon a/2, and
-    Cov(w_s, w_t) = rho^(t-s) v_s for t >= s. So with z = w - m_t the loss is (c + h m_t) z + h z^2/2 + constant, and
-    losses have covariance (c + h m_s)(c + h m_t) Cov(w_s, w_t) + h^2/2 Cov(w_s, w_t)^2 (Isserlis), summed here in
-    closed form over t. For long chains without slope: sem^2 -> sum (n beta h v)^2/2 (1 + rho^2)/(1 - rho^2)/(T C).
+    After t steps w is Gaussian, mean m_t = m (1 - rho^t), variance v_t = v (1 - rho^2t), rho = 1 -
+    epsilon a/2, and Cov(w_s, w_t) = rho^(t-s) v_s for t >= s. So with z = w - m_t the loss is (c +
+    h m_t) z + h z^2/2 + constant, and losses have covariance (c + h m_s)(c + h m_t) Cov(w_s, w_t) +
+    h^2/2 Cov(w_s, w_t)^2 (Isserlis), summed here in closed form over t. For long chains without
+    slope: sem^2 -> sum (n beta h v)^2/2 (1 + rho^2)/(1 - rho^2)/(T C).
 
     Raises InputError where the chain is unstable or the posterior not confined.
     """
@@ -78,27 +87,36 @@ def quadratic_chain(
     linear = slope_at * variance * (slope_at + 2 * later)
     square = curvature**2 / 2 * variance**2 * (1 + 2 * _powers(stride**2, left))
     spread = np.sum(linear + square) / len(drawn) ** 2
-    return Chain(float(nbeta * value.mean(axis=0).sum()), float(nbeta * math.sqrt(spread / num_chains)))
+    return Chain(
+        float(nbeta * value.mean(axis=0).sum()), float(nbeta * math.sqrt(spread / num_chains))
+    )
 
 
-def powers_posterior(exponents: Sequence[float], *, nbeta: float, localization: float = 0.0) -> float:
-    """l = sum_i |w_i|^p_i: by quadrature, and exactly sum_i 1/p_i without localisation, whatever n beta."""
+def powers_posterior(
+    exponents: Sequence[float], *, nbeta: float, localization: float = 0.0
+) -> float:
+    """l = sum_i |w_i|^p_i: by quadrature, and exactly sum_i 1/p_i without localisation, whatever n
+    beta."""
     return sum(monomial_posterior([p], nbeta=nbeta, localization=localization) for p in exponents)
 
 
 def monomial_posterior(exponents: Sequence[float], *, nbeta: float, localization: float) -> float:
-    """l = prod_i |w_i|^p_i of one or two weights: lambda = 1/max p, multiplicity the number of exponents that reach it.
+    """l = prod_i |w_i|^p_i of one or two weights: lambda = 1/max p, multiplicity the number of
+    exponents that reach it.
 
-    With w_i = e^{u_i} the integrands are analytic in u and vanish doubly exponentially above and exponentially below,
-    so the trapezoid rule converges exponentially (Trefethen & Weideman 2014, section 5). One weight allows gamma = 0.
+    With w_i = e^{u_i} the integrands are analytic in u and vanish doubly exponentially above and
+    exponentially below, so the trapezoid rule converges exponentially (Trefethen & Weideman 2014,
+    section 5). One weight allows gamma = 0.
 
-    Raises InputError for other d, exponents that are not positive, and a posterior that cannot be normalised.
+    Raises InputError for other d, exponents that are not positive, and a posterior that cannot be
+    normalised.
     """
     p, d = np.asarray(exponents, np.float64), len(exponents)
     if d not in (1, 2) or not (p > 0).all():
         raise InputError(f"exponents {list(exponents)}", expected="one or two positive numbers")
     _check(nbeta, localization, confined=localization > 0 or d == 1)
-    # Above this the weight is under e^-700: by the pull, or by the loss where there is one coordinate.
+    # Above this the weight is under e^-700: by the pull, or by the loss where there is one
+    # coordinate.
     ends = [math.log(1400 / localization) / 2] if localization else []
     widest = min([*ends, math.log(700 / nbeta) / p[0]] if d == 1 else ends)
     u = np.linspace(widest - 42, widest, 3000 if d == 1 else 800)
@@ -110,10 +128,12 @@ def monomial_posterior(exponents: Sequence[float], *, nbeta: float, localization
 
 
 def crossing_posterior(*, nbeta: float, localization: float) -> float:
-    """l = (w_1 w_2)^2: 1/2 + z (1 - K_1(z)/K_0(z)), z = gamma^2/(8 n beta), K modified Bessel functions.
+    """l = (w_1 w_2)^2: 1/2 + z (1 - K_1(z)/K_0(z)), z = gamma^2/(8 n beta), K modified Bessel
+    functions.
 
-    Integrating out w_2, then w_1^2 = gamma (cosh t - 1)/(2 n beta), gives Z ~ (n beta)^(-1/2) e^z K_0(z), and the value
-    is -d log Z / d log n beta. It tends to lambda = 1/2 like 1/2 - 1/log(1/z): multiplicity 2.
+    Integrating out w_2, then w_1^2 = gamma (cosh t - 1)/(2 n beta), gives Z ~ (n beta)^(-1/2) e^z
+    K_0(z), and the value is -d log Z / d log n beta. It tends to lambda = 1/2 like 1/2 -
+    1/log(1/z): multiplicity 2.
     """
     _check(nbeta, localization, confined=localization > 0)
     z = localization**2 / (8 * nbeta)
@@ -128,13 +148,22 @@ def _powers(ratio, count):
 def _directions(h, slope, nbeta: float, localization: float, step_size: float):
     """(h, c, a), each [d]. Raises InputError where a direction is not confined or not stable."""
     curvature = np.atleast_1d(np.asarray(h, np.float64))
-    c, a = np.broadcast_to(np.asarray(slope, np.float64), curvature.shape), nbeta * curvature + localization
+    c, a = (
+        np.broadcast_to(np.asarray(slope, np.float64), curvature.shape),
+        nbeta * curvature + localization,
+    )
     _check(nbeta, localization, confined=bool((a > 0).all()))
     if (step_size * a >= 4).any():
-        raise InputError(f"step_size {step_size} with a = {a.max():.4g}", expected="epsilon a < 4, or chains diverge")
+        raise InputError(
+            f"step_size {step_size} with a = {a.max():.4g}",
+            expected="epsilon a < 4, or chains diverge",
+        )
     return curvature, c, a
 
 
 def _check(nbeta: float, localization: float, *, confined: bool):
     if not (0 < nbeta < math.inf and 0 <= localization < math.inf and confined):
-        raise InputError(f"nbeta={nbeta}, localization={localization}", expected="a posterior that can be normalised")
+        raise InputError(
+            f"nbeta={nbeta}, localization={localization}",
+            expected="a posterior that can be normalised",
+        )

@@ -1,7 +1,9 @@
-"""Was the chain still near the model? What an estimate of the local learning coefficient may be taken for.
+"""Was the chain still near the model? What an estimate of the local learning coefficient may be
+taken for.
 
-Axes: C chains, t draws. An estimate is n beta (chain loss - l(w*)). Where the chains left the model their mean loss K
-is the same at every checkpoint, and the estimate is n beta (K - l(w*)): the loss curve upside down.
+Axes: C chains, t draws. An estimate is n beta (chain loss - l(w*)). Where the chains left the model
+their mean loss K is the same at every checkpoint, and the estimate is n beta (K - l(w*)): the loss
+curve upside down.
 """
 
 import dataclasses
@@ -37,21 +39,25 @@ class Verdict:
     """What the chains' losses and distances say of an estimate.
 
     Attributes:
-        state: "local"; "left the basin": chain loss above the trivial predictor's, l(w*) surely below it; "no basin to
-            leave": l(w*) not surely below it; "off a minimum", "escaped": chain loss surely below l(w*), and the
-            gradient at w* explains it or does not; "unchecked": no trivial loss given and nothing else found. Surely
-            means by 3 standard errors.
-        warnings: any of "not converged" (R-hat above 1.1), "convergence unknown", "too few draws" (fewer than 50
-            independent ones per chain: the error is not to be relied on), "still spreading" (the distance from w* still
-            grows: no stationary distribution), "biased", "unstable" (the step, by the stability bound), "negative",
-            "wrong sign" (below 0, surely or not, and w* looks like a maximum: curvature there is downward, or
-            the loss is below 0, which no cross-entropy of tokens and no squared error is), "stuck" (nine in ten
-            Metropolis moves are refused).
+        state: "local"; "left the basin": chain loss above the trivial predictor's, l(w*) surely
+            below it; "no basin to leave": l(w*) not surely below it; "off a minimum", "escaped":
+            chain loss surely below l(w*), and the gradient at w* explains it or does not;
+            "unchecked": no trivial loss given and nothing else found. Surely means by 3 standard
+            errors.
+        warnings: any of "not converged" (R-hat above 1.1), "convergence unknown", "too few draws"
+            (fewer than 50 independent ones per chain: the error is not to be relied on), "still
+            spreading" (the distance from w* still
+            grows: no stationary distribution), "biased", "unstable" (the step, by the stability
+                bound), "negative", "wrong sign" (below 0, surely or not, and w* looks like a
+                maximum: curvature there is downward, or the loss is below 0, which no cross-entropy
+                of tokens and no squared error is), "stuck" (nine in ten Metropolis moves are
+                refused).
         chain_loss: mean over chains and draws after the burn-in.
         trivial_loss: of the best constant predictor (log V, Var y), or None.
         relative_distance: mean |w_t - w*| / |w*|.
-        localization_share: gamma E|w - w*|^2 / d, d weights; on a quadratic the mean over directions of
-            gamma / (n beta h + gamma). Near 1 the pull alone shapes the posterior; low also while chains still spread.
+        localization_share: gamma E|w - w*|^2 / d, d weights; on a quadratic the mean over
+            directions of gamma / (n beta h + gamma). Near 1 the pull alone shapes the posterior;
+            low also while chains still spread.
         sentence: for people.
     """
 
@@ -64,12 +70,17 @@ class Verdict:
     sentence: str
 
 
-def locality(chain_loss: float, init_loss: float, init_sem: float, trivial_loss: float | None) -> str:
-    """ "local", "left the basin", "no basin to leave" or "unchecked"; `init_sem` nan (whole data) counts as exact."""
+def locality(
+    chain_loss: float, init_loss: float, init_sem: float, trivial_loss: float | None
+) -> str:
+    """ "local", "left the basin", "no basin to leave" or "unchecked"; `init_sem` nan (whole data)
+    counts as exact."""
     if trivial_loss is None:
         return "unchecked"
     if not math.isfinite(trivial_loss):
-        raise InputError(f"trivial_loss={trivial_loss}", expected="a finite loss, such as log V or Var y")
+        raise InputError(
+            f"trivial_loss={trivial_loss}", expected="a finite loss, such as log V or Var y"
+        )
     if init_loss + SURE * np.nan_to_num(init_sem) >= trivial_loss:
         return "no basin to leave"
     return "left the basin" if chain_loss > trivial_loss else "local"
@@ -81,23 +92,29 @@ def surely_negative(llc: float, sem: float) -> bool:
 
 
 def gradient_drop(grad_norm: float, scales: Scales, steps) -> float:
-    """The most by which a gradient g at w* lowers the estimate: that of a chain sliding down a plane.
+    """The most by which a gradient g at w* lowers the estimate: that of a chain sliding down a
+    plane.
 
-    On l = g w the mean position at step t is -(n beta g / gamma)(1 - rho^t), rho = 1 - epsilon gamma / 2, so n beta
-    times the mean loss is -(n beta |g|)^2 times the mean over `steps` of (1 - rho^t)/gamma (epsilon t / 2 at gamma 0).
-    Upward curvature makes it less.
+    On l = g w the mean position at step t is -(n beta g / gamma)(1 - rho^t), rho = 1 - epsilon
+    gamma / 2, so n beta times the mean loss is -(n beta |g|)^2 times the mean over `steps` of (1 -
+    rho^t)/gamma (epsilon t / 2 at gamma 0). Upward curvature makes it less.
     """
     steps = np.asarray(steps, np.float64)
     pull = scales.step_size * scales.localization / 2
     if 0 < pull < 1:
         reach = -np.expm1(steps * np.log1p(-pull)) / scales.localization
     else:
-        reach = steps * scales.step_size / 2 if pull == 0 else np.full_like(steps, 1 / scales.localization)
+        reach = (
+            steps * scales.step_size / 2
+            if pull == 0
+            else np.full_like(steps, 1 / scales.localization)
+        )
     return float((scales.nbeta * grad_norm) ** 2 * reach.mean())
 
 
 def downhill(llc: float, drop: float) -> str:
-    """Of a surely negative estimate: "off a minimum" where the gradient at w* explains half of it, else "escaped"."""
+    """Of a surely negative estimate: "off a minimum" where the gradient at w* explains half of it,
+    else "escaped"."""
     return "off a minimum" if drop >= abs(llc) / 2 else "escaped"
 
 
@@ -112,9 +129,11 @@ def judge(
     acceptance: float = math.nan,
     **numbers,
 ) -> Verdict:
-    """Puts the findings in order: the locality where it condemns, then the downhill finding, then the locality.
+    """Puts the findings in order: the locality where it condemns, then the downhill finding, then
+    the locality.
 
-    `where` is from `locality`, `below` from `downhill` or None, `numbers` the remaining fields of `Verdict`.
+    `where` is from `locality`, `below` from `downhill` or None, `numbers` the remaining fields of
+    `Verdict`.
     """
     state = where if where in ("left the basin", "no basin to leave") or below is None else below
     found = {
@@ -142,21 +161,28 @@ class LossShare(NamedTuple):
 
     @property
     def explained(self) -> bool:
-        """Whether the curve is the loss curve again: correlation .99, and nowhere off by a tenth of its span."""
+        """Whether the curve is the loss curve again: correlation .99, and nowhere off by a tenth of
+        its span."""
         return self.correlation >= 0.99 and self.residual <= 0.1 * self.span
 
 
 def explained_by_loss(llcs, losses, nbeta) -> LossShare:
-    """Compares estimates [checkpoints] with n beta (K - loss), what chains that forgot the model give.
+    """Compares estimates [checkpoints] with n beta (K - loss), what chains that forgot the model
+    give.
 
-    A correlation near 1 with a residual that is small beside the estimates' range says that the curve holds nothing the
-    loss curve does not. `nbeta` is one number or one per checkpoint.
+    A correlation near 1 with a residual that is small beside the estimates' range says that the
+    curve holds nothing the loss curve does not. `nbeta` is one number or one per checkpoint.
 
     Raises:
         InputError: fewer than three checkpoints, unequal lengths, values that are not finite.
     """
     llcs, losses = np.asarray(llcs, np.float64), np.asarray(losses, np.float64)
-    if llcs.shape != losses.shape or llcs.ndim != 1 or len(llcs) < 3 or not np.isfinite([llcs, losses]).all():
+    if (
+        llcs.shape != losses.shape
+        or llcs.ndim != 1
+        or len(llcs) < 3
+        or not np.isfinite([llcs, losses]).all()
+    ):
         raise InputError(
             f"estimates of shape {llcs.shape} and losses of shape {losses.shape}",
             expected="two finite curves over the same checkpoints, at least three",

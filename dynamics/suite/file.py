@@ -36,9 +36,9 @@ _CELL = ("model", "seed", "step")
 def read(path: Path) -> Suite:
     """The suite that a toml file describes.
 
-    Raises InputError for a file that is missing or no toml, an unknown or missing field, a value of another type, a
-    pattern with an unknown placeholder or that gives several checkpoints one place, two checkpoints in one cell, and a
-    grid with holes.
+    Raises InputError for a file that is missing or no toml, an unknown or missing field, a value of
+    another type, a pattern with an unknown placeholder or that gives several checkpoints one place,
+    two checkpoints in one cell, and a grid with holes.
     """
     path = Path(path)
     fields = _parse(path)
@@ -54,7 +54,10 @@ def read(path: Path) -> Suite:
 
 
 def _suite(path: Path, name, fields: Mapping, models, seeds, steps, place) -> Suite:
-    for what, value, kind in (("name", name, str), ("shared_start", fields.get("shared_start", False), bool)):
+    for what, value, kind in (
+        ("name", name, str),
+        ("shared_start", fields.get("shared_start", False), bool),
+    ):
         if not isinstance(value, kind):
             raise InputError(f"{what} = {value!r} in {path}", expected=f"a {kind.__name__}")
     if not name.strip(".") or "/" in name or not name.isprintable():
@@ -73,8 +76,13 @@ def _parse(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise InputError(f"{path}, which cannot be read ({error.strerror})", expected="a suite file") from error
-    except (ValueError, RecursionError) as error:  # tomllib's own error is a ValueError, and not the only one
+        raise InputError(
+            f"{path}, which cannot be read ({error.strerror})", expected="a suite file"
+        ) from error
+    except (
+        ValueError,
+        RecursionError,
+    ) as error:  # tomllib's own error is a ValueError, and not the only one
         raise InputError(f"{path}, which is not toml ({error})", expected="a suite file") from error
 
 
@@ -87,9 +95,15 @@ def _check_names(fields: Mapping, known, path: Path):
 def _listed(fields: Mapping, key: str, path: Path) -> list:
     values = fields.get(key)
     kind = str if key == "models" else int
-    if not isinstance(values, list) or not values or not all(_is_a(kind, value) for value in values):
+    if (
+        not isinstance(values, list)
+        or not values
+        or not all(_is_a(kind, value) for value in values)
+    ):
         words = "names" if kind is str else "whole numbers, 0 or more"
-        raise InputError(f"{key} = {values!r:.200} in {path}", expected=f"a list of {words}, not empty")
+        raise InputError(
+            f"{key} = {values!r:.200} in {path}", expected=f"a list of {words}, not empty"
+        )
     if len(set(values)) != len(values):
         raise InputError(f"{key} = {values!r} in {path}", expected="each once")
     return values
@@ -97,15 +111,22 @@ def _listed(fields: Mapping, key: str, path: Path) -> list:
 
 def _is_a(kind: type, value: Any) -> bool:
     """A name, or a number that an array can hold; type(), since True is an int to isinstance."""
-    return type(value) is kind and (bool(value) and value.isprintable() if kind is str else 0 <= value < 1 << 53)
+    return type(value) is kind and (
+        bool(value) and value.isprintable() if kind is str else 0 <= value < 1 << 53
+    )
 
 
 def _check_apart(fields: Mapping, axes: Mapping[str, list], path: Path):
     """Raises InputError for a pattern that gives every value of an axis one place."""
-    named = {name for key in _PLACE for _, name, _, _ in string.Formatter().parse(fields.get(key, ""))}
+    named = {
+        name for key in _PLACE for _, name, _, _ in string.Formatter().parse(fields.get(key, ""))
+    }
     for axis, values in axes.items():
         if len(values) > 1 and axis not in named:
-            raise InputError(f"{path} with one place for {len(values)} {axis}s", expected=f"a pattern with {{{axis}}}")
+            raise InputError(
+                f"{path} with one place for {len(values)} {axis}s",
+                expected=f"a pattern with {{{axis}}}",
+            )
 
 
 def _place(fields: Mapping, where: Path):
@@ -115,14 +136,18 @@ def _place(fields: Mapping, where: Path):
             raise InputError(f"{key} = {fields[key]!r} in {where}", expected="a text")
     if ("folder" in fields) == ("repo" in fields):
         got = "folder and repo" if "folder" in fields else "neither folder nor repo"
-        raise InputError(f"{where} with {got}", expected="one of the two: a pattern of folders, or of hub ids")
+        raise InputError(
+            f"{where} with {got}", expected="one of the two: a pattern of folders, or of hub ids"
+        )
     root = where.parent
 
     def source(model: str, seed: int, step: int) -> Source:
         cell = {"model": model, "seed": seed, "step": step}
         if "folder" in fields:
             return Source(str(root / _fill(fields["folder"], cell, where)), None)
-        return Source(_fill(fields["repo"], cell, where), _fill(fields.get("revision", "main"), cell, where))
+        return Source(
+            _fill(fields["repo"], cell, where), _fill(fields.get("revision", "main"), cell, where)
+        )
 
     return source
 
@@ -138,14 +163,18 @@ def _fill(pattern: str, cell: Mapping, where: Path) -> str:
     except InputError:
         raise
     except (ValueError, IndexError) as error:
-        raise InputError(f"the pattern {pattern!r} in {where} ({error})", expected="such as step{step}") from error
+        raise InputError(
+            f"the pattern {pattern!r} in {where} ({error})", expected="such as step{step}"
+        ) from error
 
 
 def _from_tables(path: Path, name: str, fields: Mapping) -> Suite:
     places: dict[Cell, Source] = {}
     tables = fields["checkpoint"]
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
-        raise InputError(f"checkpoint = {tables!r:.200} in {path}", expected="tables, each headed [[checkpoint]]")
+        raise InputError(
+            f"checkpoint = {tables!r:.200} in {path}", expected="tables, each headed [[checkpoint]]"
+        )
     for table in tables:
         _check_names(table, (*_CELL, *_PLACE), path)
         cell = _cell(table, path)
@@ -153,17 +182,35 @@ def _from_tables(path: Path, name: str, fields: Mapping) -> Suite:
             raise InputError(f"{path} with {cell} twice", expected="one place for each checkpoint")
         places[cell] = _place(table, path)(*cell)
     if not places:
-        raise InputError(f"{path} without a checkpoint", expected="at least one table [[checkpoint]]")
+        raise InputError(
+            f"{path} without a checkpoint", expected="at least one table [[checkpoint]]"
+        )
     models, seeds, steps = (list(dict.fromkeys(axis)) for axis in zip(*places, strict=True))
-    holes = [cell for m in models for s in seeds for t in steps if (cell := Cell(m, s, t)) not in places]
+    holes = [
+        cell for m in models for s in seeds for t in steps if (cell := Cell(m, s, t)) not in places
+    ]
     if holes:
         listing = "; ".join(map(str, holes[:5])) + ("; ..." if len(holes) > 5 else "")
-        raise InputError(f"{path} without {listing}", expected="every seed of every model at every step")
-    return _suite(path, name, fields, models, seeds, steps, lambda model, seed, step: places[Cell(model, seed, step)])
+        raise InputError(
+            f"{path} without {listing}", expected="every seed of every model at every step"
+        )
+    return _suite(
+        path,
+        name,
+        fields,
+        models,
+        seeds,
+        steps,
+        lambda model, seed, step: places[Cell(model, seed, step)],
+    )
 
 
 def _cell(table: Mapping, path: Path) -> Cell:
-    for key, kind, words in zip(_CELL, (str, int, int), ("a name", *["a whole number, 0 or more"] * 2), strict=True):
+    for key, kind, words in zip(
+        _CELL, (str, int, int), ("a name", *["a whole number, 0 or more"] * 2), strict=True
+    ):
         if not _is_a(kind, table.get(key)):
-            raise InputError(f"a checkpoint with {key} = {table.get(key)!r:.200} in {path}", expected=words)
+            raise InputError(
+                f"a checkpoint with {key} = {table.get(key)!r:.200} in {path}", expected=words
+            )
     return Cell(table["model"], table["seed"], table["step"])

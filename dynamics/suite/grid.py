@@ -34,10 +34,11 @@ class Source(NamedTuple):
 class Suite:
     """A grid of checkpoints.
 
-    `default_steps` are those taken where a user names none; `left_out` are cells that must not be measured; in a suite
-    with `shared_start` all seeds of a model have one initialisation; `learning_rate(model, step)`, where it is known,
-    is the rate that the optimiser took at that step; `trained_context`, where it is less than the models' positions, is
-    how many tokens the windows that they were trained on had.
+    `default_steps` are those taken where a user names none; `left_out` are cells that must not be
+    measured; in a suite with `shared_start` all seeds of a model have one initialisation;
+    `learning_rate(model, step)`, where it is known, is the rate that the optimiser took at that
+    step; `trained_context`, where it is less than the models' positions, is how many tokens the
+    windows that they were trained on had.
     """
 
     name: str
@@ -57,7 +58,8 @@ class Suite:
         seeds: Sequence[int] | None = None,
         steps: Sequence[int] | None = None,
     ) -> "Suite":
-        """The sub-grid. Raises InputError for a model, seed or step the suite lacks, listing those it has."""
+        """The sub-grid. Raises InputError for a model, seed or step the suite lacks, listing those
+        it has."""
         return dataclasses.replace(
             self,
             models=_known("model", models, self.models, self.name),
@@ -81,7 +83,9 @@ class Suite:
     @property
     def on_hub(self) -> bool:
         """Does any checkpoint of the grid lie on the hub?"""
-        return any(self.source(m, s, t).on_hub for m in self.models for s in self.seeds for t in self.steps)
+        return any(
+            self.source(m, s, t).on_hub for m in self.models for s in self.seeds for t in self.steps
+        )
 
 
 def _known(kind: str, wanted: Sequence | None, known: tuple, suite: str) -> tuple:
@@ -93,10 +97,14 @@ def _known(kind: str, wanted: Sequence | None, known: tuple, suite: str) -> tupl
     return tuple(k for k in known if k in set(wanted))
 
 
-def folder_tree(name: str, root: Path, models: Sequence[str], seeds: Sequence[int], steps: Sequence[int]) -> Suite:
+def folder_tree(
+    name: str, root: Path, models: Sequence[str], seeds: Sequence[int], steps: Sequence[int]
+) -> Suite:
     """A suite of folders ROOT/MODEL/seed{k}/step{n}."""
 
     def source(model: str, seed: int, step: int) -> Source:
         return Source(str(root / model / f"seed{seed}" / f"step{step}"), None)
 
-    return Suite(name=name, models=tuple(models), seeds=tuple(seeds), steps=tuple(steps), source=source)
+    return Suite(
+        name=name, models=tuple(models), seeds=tuple(seeds), steps=tuple(steps), source=source
+    )

@@ -13,14 +13,24 @@ PYTHIA_LOG_STEPS = (0, *(2**k for k in range(10)), *(1000 * 2**k for k in range(
 MULTIBERT_STEPS = (0, *range(20_000, 200_001, 20_000), *range(300_000, 2_000_001, 100_000))
 
 
-# Biderman et al. 2023, table 6, and the configurations of the two sizes that came later: AdamW, 1 % warm-up, cosine to
-# a tenth.
-_PEAK_RATES = {"14m": 1e-3, "31m": 1e-3, "70m": 1e-3, "160m": 6e-4, "410m": 3e-4, "1b": 3e-4, "1.4b": 2e-4}
+# Biderman et al. 2023, table 6, and the configurations of the two sizes that came later: AdamW, 1 %
+# warm-up, cosine to a tenth.
+_PEAK_RATES = {
+    "14m": 1e-3,
+    "31m": 1e-3,
+    "70m": 1e-3,
+    "160m": 6e-4,
+    "410m": 3e-4,
+    "1b": 3e-4,
+    "1.4b": 2e-4,
+}
 _PEAK_RATES |= {"2.8b": 1.6e-4, "6.9b": 1.2e-4, "12b": 1.2e-4}
 
 
 def _pythia_rate(model: str, step: int) -> float:
-    return CosineSchedule(peak=_PEAK_RATES[model.removesuffix("-deduped")], warmup=1430, num_steps=143_000)(step)
+    return CosineSchedule(
+        peak=_PEAK_RATES[model.removesuffix("-deduped")], warmup=1430, num_steps=143_000
+    )(step)
 
 
 def _on_pythia_steps(name: str, models, seeds, repo, *, shared_start: bool = False) -> Suite:
@@ -38,7 +48,9 @@ def _on_pythia_steps(name: str, models, seeds, repo, *, shared_start: bool = Fal
 
 def pythia() -> Suite:
     """Pythia (Biderman et al. 2023): ten sizes, eight of them deduplicated too, one seed."""
-    return _on_pythia_steps("pythia", PYTHIA_MODELS, [0], lambda model, _: f"EleutherAI/pythia-{model}")
+    return _on_pythia_steps(
+        "pythia", PYTHIA_MODELS, [0], lambda model, _: f"EleutherAI/pythia-{model}"
+    )
 
 
 def polypythia() -> Suite:
@@ -69,9 +81,16 @@ def polypythia_weights() -> Suite:
 
 
 def multibert() -> Suite:
-    """MultiBERTs (Sellam et al. 2022): the five seeds with checkpoints during training, a repository for each."""
+    """MultiBERTs (Sellam et al. 2022): the five seeds with checkpoints during training, a
+    repository for each."""
 
     def source(model: str, seed: int, step: int) -> Source:
         return Source(f"google/multiberts-seed_{seed}-step_{step // 1000}k", "main")
 
-    return Suite(name="multibert", models=("base",), seeds=tuple(range(5)), steps=MULTIBERT_STEPS, source=source)
+    return Suite(
+        name="multibert",
+        models=("base",),
+        seeds=tuple(range(5)),
+        steps=MULTIBERT_STEPS,
+        source=source,
+    )

@@ -17,4 +17,6 @@ class CosineSchedule:
         if step < self.warmup:
             return self.peak * step / self.warmup
         done = min(1.0, (step - self.warmup) / (self.num_steps - self.warmup))
-        return self.peak * (self.final_share + (1 - self.final_share) * (1 + math.cos(math.pi * done)) / 2)
+        return self.peak * (
+            self.final_share + (1 - self.final_share) * (1 + math.cos(math.pi * done)) / 2
+        )

@@ -1,8 +1,9 @@
-"""Suites that are trained here, on first use, on the embedded corpus: small models of several seeds.
+"""Suites that are trained here, on first use, on the embedded corpus: small models of several
+seeds.
 
-`nano`, GPT-NeoX, is the default of every experiment; `smoke` is the same path in seconds, to check an installation.
-`nano-masked` and `smoke-masked` are BERTs. `truth` and `smoke-truth` read text of which the distribution is known
-(`data.synthetic`) in place of the corpus.
+`nano`, GPT-NeoX, is the default of every experiment; `smoke` is the same path in seconds, to check
+an installation. `nano-masked` and `smoke-masked` are BERTs. `truth` and `smoke-truth` read text of
+which the distribution is known (`data.synthetic`) in place of the corpus.
 """
 
 import dataclasses
@@ -52,28 +53,68 @@ def _masked(name: str, width: int, heads: int, vocab: int, context: int = 16, **
 RECIPES: dict[str, tuple[Recipe, ...]] = {
     "nano": (
         _recipe(
-            "nano-32", 32, 2, 2, 2048, num_steps=640, batch_size=12, peak_rate=1.2e-2, final_rate_share=0.02, warmup=160
+            "nano-32",
+            32,
+            2,
+            2,
+            2048,
+            num_steps=640,
+            batch_size=12,
+            peak_rate=1.2e-2,
+            final_rate_share=0.02,
+            warmup=160,
         ),
         _recipe(
-            "nano-64", 64, 2, 4, 2048, num_steps=640, batch_size=12, peak_rate=1.2e-2, final_rate_share=0.02, warmup=160
+            "nano-64",
+            64,
+            2,
+            4,
+            2048,
+            num_steps=640,
+            batch_size=12,
+            peak_rate=1.2e-2,
+            final_rate_share=0.02,
+            warmup=160,
         ),
     ),
     "smoke": (
         _recipe("smoke-16", 16, 1, 2, 512, num_steps=32, batch_size=4, context=64, warmup=4),
         _recipe("smoke-24", 24, 1, 3, 512, num_steps=32, batch_size=4, context=64, warmup=4),
     ),
-    # In windows of 16 tokens attention finds the neighbours within a thousand steps; in windows of 128 it had not, and
-    # the models were still at the unigram distribution.
+    # In windows of 16 tokens attention finds the neighbours within a thousand steps; in windows of
+    # 128 it had not, and the models were still at the unigram distribution.
     "nano-masked": (
-        _masked("masked-32", 32, 2, 512, num_seeds=5, num_steps=1024, batch_size=96, peak_rate=1e-2, warmup=64),
-        _masked("masked-64", 64, 4, 512, num_seeds=5, num_steps=1024, batch_size=96, peak_rate=5e-3, warmup=64),
+        _masked(
+            "masked-32",
+            32,
+            2,
+            512,
+            num_seeds=5,
+            num_steps=1024,
+            batch_size=96,
+            peak_rate=1e-2,
+            warmup=64,
+        ),
+        _masked(
+            "masked-64",
+            64,
+            4,
+            512,
+            num_seeds=5,
+            num_steps=1024,
+            batch_size=96,
+            peak_rate=5e-3,
+            warmup=64,
+        ),
     ),
     "smoke-masked": (_masked("masked-16", 16, 2, 512, num_steps=32, batch_size=16, warmup=4),),
     "truth": (
         _recipe("truth-16", 16, 2, 2, 64, num_steps=640, context=64, peak_rate=6e-3, warmup=256),
         _recipe("truth-48", 48, 2, 6, 64, num_steps=640, context=64, peak_rate=6e-3, warmup=256),
     ),
-    "smoke-truth": (_recipe("truth-16", 16, 1, 2, 64, num_steps=64, context=32, peak_rate=1e-2, warmup=8),),
+    "smoke-truth": (
+        _recipe("truth-16", 16, 1, 2, 64, num_steps=64, context=32, peak_rate=1e-2, warmup=8),
+    ),
 }
 KNOWN_TRUTH = ("truth", "smoke-truth")  # suites whose text is `data.synthetic`'s
 
@@ -82,10 +123,14 @@ def suite(name: str) -> Suite:
     """The grid of a suite trained here, whether or not its files exist yet."""
     recipes = RECIPES[name]
     steps = recipes[0].checkpoint_steps()
-    grid = folder_tree(name, _folder(name), [r.name for r in recipes], range(recipes[0].num_seeds), steps)
+    grid = folder_tree(
+        name, _folder(name), [r.name for r in recipes], range(recipes[0].num_seeds), steps
+    )
     rates = {recipe.name: recipe.learning_rate() for recipe in recipes}
     trained = min(recipe.context for recipe in recipes)
-    return dataclasses.replace(grid, learning_rate=lambda model, step: rates[model](step), trained_context=trained)
+    return dataclasses.replace(
+        grid, learning_rate=lambda model, step: rates[model](step), trained_context=trained
+    )
 
 
 def text(name: str) -> corpus.Corpus:
@@ -96,8 +141,8 @@ def text(name: str) -> corpus.Corpus:
 def ensure(name: str, models: tuple[str, ...], progress: Callable[[Recipe], Callable[[int], None]]):
     """Trains whatever `models` of the suite lack; returns at once where nothing does.
 
-    Several processes may call it together: one trains, the others wait. `progress(recipe)` gives the function that is
-    told every step.
+    Several processes may call it together: one trains, the others wait. `progress(recipe)` gives
+    the function that is told every step.
     """
     folder = _folder(name)
     for recipe in RECIPES[name]:
@@ -114,16 +159,22 @@ def _train(name: str, recipe: Recipe, folder: Path, progress: Callable[[int], No
     target.mkdir(exist_ok=True)
     stream, tokenizer_file = _stream(name, folder, recipe)
     pretrain.pretrain(recipe, stream, target, tokenizer_file, progress)
-    _write(_done(target), json.dumps({"suite": name, "model": recipe.name, "tokens": len(stream)}) + "\n")
+    _write(
+        _done(target),
+        json.dumps({"suite": name, "model": recipe.name, "tokens": len(stream)}) + "\n",
+    )
 
 
 def _stream(name: str, folder: Path, recipe: Recipe) -> tuple[np.ndarray, Path]:
-    """The training documents as one token stream [N], each headed by the separator, and the tokenizer's file."""
+    """The training documents as one token stream [N], each headed by the separator, and the
+    tokenizer's file."""
     read, path = text(name).train(), folder / "tokenizer.json"
     if not path.exists():
         texts, masks = (d.text for d in read.documents), recipe.objective == "masked"
         known = synthetic.tokenizer() if name in KNOWN_TRUTH else None
-        _write(path, (known or tokenizer.train(texts, recipe.config.vocab_size, masks=masks)).to_str())
+        _write(
+            path, (known or tokenizer.train(texts, recipe.config.vocab_size, masks=masks)).to_str()
+        )
     return np.concatenate(tokenizer.encode(tokenizer.load(folder), read)), path
 
 

@@ -2,7 +2,8 @@
 
 Axes: S seeds, B batch, T tokens, N tokens of the training stream.
 
-Every batch is a function of (seed, step) alone, so a resumed run sees what an undisturbed one would have.
+Every batch is a function of (seed, step) alone, so a resumed run sees what an undisturbed one would
+have.
 """
 
 import functools
@@ -32,9 +33,14 @@ class TrainState(NamedTuple):
 
 
 def optimizer(recipe: Recipe) -> optax.GradientTransformation:
-    """AdamW after global-norm clipping; the first rate is 0, as in Pythia, so steps 0 and 1 are the same model."""
+    """AdamW after global-norm clipping; the first rate is 0, as in Pythia, so steps 0 and 1 are the
+    same model."""
     rate = optax.warmup_cosine_decay_schedule(
-        0.0, recipe.peak_rate, recipe.warmup, recipe.num_steps, recipe.peak_rate * recipe.final_rate_share
+        0.0,
+        recipe.peak_rate,
+        recipe.warmup,
+        recipe.num_steps,
+        recipe.peak_rate * recipe.final_rate_share,
     )
     return optax.chain(
         optax.clip_by_global_norm(recipe.clip_norm),
@@ -45,17 +51,22 @@ def optimizer(recipe: Recipe) -> optax.GradientTransformation:
 def batch_at(recipe: Recipe, stream, seed, step):
     """Tokens [B,T] that `seed` sees at `step`: windows at uniform offsets of the stream [N]."""
     key = _key(0, seed, step)
-    offsets = jax.random.randint(key, (recipe.batch_size, 1), 0, stream.shape[0] - recipe.context + 1)
+    offsets = jax.random.randint(
+        key, (recipe.batch_size, 1), 0, stream.shape[0] - recipe.context + 1
+    )
     return stream[offsets + jnp.arange(recipe.context)[None]]
 
 
 def _key(purpose: int, seed, step):
-    return jax.random.fold_in(jax.random.fold_in(jax.random.key(purpose, impl="threefry2x32"), seed), step)
+    return jax.random.fold_in(
+        jax.random.fold_in(jax.random.key(purpose, impl="threefry2x32"), seed), step
+    )
 
 
 @functools.cache
 def functions(recipe: Recipe) -> tuple[Callable, Callable]:
-    """(start(seeds [S]) -> TrainState, advance(state, seeds, stream [N]) -> TrainState), both jitted."""
+    """(start(seeds [S]) -> TrainState, advance(state, seeds, stream [N]) -> TrainState), both
+    jitted."""
     loss_fn, update = objective.loss_fn(recipe), optimizer(recipe)
 
     def start(seed):
@@ -71,7 +82,9 @@ def functions(recipe: Recipe) -> tuple[Callable, Callable]:
     @jax.jit
     def start_all(seeds):
         params, moments = jax.vmap(start)(seeds)
-        return TrainState(jnp.int32(0), params, moments, jnp.full(seeds.shape, jnp.nan, jnp.float32))
+        return TrainState(
+            jnp.int32(0), params, moments, jnp.full(seeds.shape, jnp.nan, jnp.float32)
+        )
 
     @functools.partial(jax.jit, donate_argnums=0)
     def advance_all(state: TrainState, seeds, stream):
@@ -86,12 +99,20 @@ def functions(recipe: Recipe) -> tuple[Callable, Callable]:
 
 
 def _over_seeds(fn, own):
-    """fn of every seed's part of `own`: side by side, or on a CPU in turn, where batched products are half as fast."""
+    """fn of every seed's part of `own`: side by side, or on a CPU in turn, where batched products
+    are half as fast."""
     return jax.lax.map(fn, own) if jax.default_backend() == "cpu" else jax.vmap(fn)(own)
 
 
-def pretrain(recipe: Recipe, stream: np.ndarray, folder: Path, tokenizer: Path, progress: Callable[[int], None]):
-    """Trains every seed of `recipe` on the token stream [N]; checkpoints go to folder/seed{k}/step{n}.
+def pretrain(
+    recipe: Recipe,
+    stream: np.ndarray,
+    folder: Path,
+    tokenizer: Path,
+    progress: Callable[[int], None],
+):
+    """Trains every seed of `recipe` on the token stream [N]; checkpoints go to
+    folder/seed{k}/step{n}.
 
     Resumes from folder/state. Calls progress(step) after every step.
     """
@@ -107,7 +128,8 @@ def pretrain(recipe: Recipe, stream: np.ndarray, folder: Path, tokenizer: Path, 
         for step in range(int(state.step), recipe.num_steps + 1):
             if step in wanted:
                 _save_seeds(recipe, state, folder, tokenizer)
-            # Saved after the hub checkpoint of the same step, so that a restored state has nothing left to write.
+            # Saved after the hub checkpoint of the same step, so that a restored state has nothing
+            # left to write.
             if (step in wanted and step >= _SAVE_EVERY) or step % _SAVE_EVERY == _SAVE_EVERY - 1:
                 manager.save(step, args=ocp.args.StandardSave(state))
             progress(step)

@@ -11,7 +11,8 @@ from dynamics.suite.schedule import CosineSchedule
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One size of a suite. AdamW with betas, clipping and cosine decay as in Pythia (its models/*/*.yml)."""
+    """One size of a suite. AdamW with betas, clipping and cosine decay as in Pythia (its
+    models/*/*.yml)."""
 
     name: str
     config: models.Config
@@ -29,7 +30,8 @@ class Recipe:
 
     @property
     def objective(self) -> Literal["causal", "masked"]:
-        """What the model is trained to predict: the next token, or hidden ones where it sees both sides."""
+        """What the model is trained to predict: the next token, or hidden ones where it sees both
+        sides."""
         return "causal" if models.architecture(self.config).CAUSAL else "masked"
 
     def checkpoint_steps(self) -> tuple[int, ...]:
@@ -40,7 +42,9 @@ class Recipe:
     def learning_rate(self) -> CosineSchedule:
         """The rate of each step, as the optimiser takes it."""
         peak, share = self.peak_rate, self.final_rate_share
-        return CosineSchedule(peak=peak, warmup=self.warmup, num_steps=self.num_steps, final_share=share)
+        return CosineSchedule(
+            peak=peak, warmup=self.warmup, num_steps=self.num_steps, final_share=share
+        )
 
     def fingerprint(self, corpus_fingerprint: str) -> str:
         """Names the recipe on this corpus: runs that share it share their checkpoints."""

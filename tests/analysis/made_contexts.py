@@ -33,7 +33,9 @@ def text(tagger: str = "closed", documents: int = 10, seed: int = 0) -> Text:
     )
 
 
-def contexts(known: Text, model: str = "toy-8", steps=(0, 8, 64), kl=None, seed: int = 0) -> Contexts:
+def contexts(
+    known: Text, model: str = "toy-8", steps=(0, 8, 64), kl=None, seed: int = 0
+) -> Contexts:
     """`kl(step, rng)` [N], or exponential noise."""
     rng = np.random.default_rng(seed)
     count = len(known.owners)
@@ -62,7 +64,10 @@ def committed(known: Text, models=("toy-8", "toy-32"), steps=(0, 8, 64)):
             }
             places = {"window_document": ("window", known.document), "seed": [0, 1, 2]}
             found.append(
-                (Unit(measure="convergence", model=model, seeds=(0, 1, 2), step=step), xr.Dataset(data, places))
+                (
+                    Unit(measure="convergence", model=model, seeds=(0, 1, 2), step=step),
+                    xr.Dataset(data, places),
+                )
             )
     data = {
         "index": (("window", "place"), known.index),
@@ -71,7 +76,10 @@ def committed(known: Text, models=("toy-8", "toy-32"), steps=(0, 8, 64)):
         "count": ("id", np.bincount(known.index.ravel(), minlength=WORDS)),
         "piece": ("id", np.array(known.pieces, object)),
     }
-    places = {"document": ("window", known.document), "tag_name": ("tag_index", np.array(known.tag_names, object))}
+    places = {
+        "document": ("window", known.document),
+        "tag_name": ("tag_index", np.array(known.tag_names, object)),
+    }
     attributes = {"frequency_corpus": known.frequency_corpus, "tagger": known.tagger}
     attributes["domain"] = '{"0": "prose", "1": "code"}'
     unit = Unit(measure="text", model="held-out", seeds=(0,), step=0)

@@ -2,9 +2,9 @@
 
 Axes: K checkpoints, P planted plateaus, P+1 ramps. x = ln(step + 1), in e-folds.
 
-A curve is flat, climbs or falls along ramps with a plateau between any two, and is flat again. Flat stretches at either
-end of training lie between no two stages and are no boundaries. Every ramp has a raised-cosine slope; a plateau has a
-slope of its own, below a fifth of the gentlest ramp's.
+A curve is flat, climbs or falls along ramps with a plateau between any two, and is flat again. Flat
+stretches at either end of training lie between no two stages and are no boundaries. Every ramp has
+a raised-cosine slope; a plateau has a slope of its own, below a fifth of the gentlest ramp's.
 """
 
 import itertools
@@ -14,7 +14,10 @@ import numpy as np
 
 END = 300_000  # the last step
 RAMP, PLATEAU = (0.5, 1.5), (0.4, 1.0)  # lengths in e-folds
-LEAST_SLOPE, TILT = 0.15, 0.03  # of a ramp (mean) and of a plateau (at most), as shares of the range per e-fold
+LEAST_SLOPE, TILT = (
+    0.15,
+    0.03,
+)  # of a ramp (mean) and of a plateau (at most), as shares of the range per e-fold
 LEAST_HELD = 3  # checkpoints that show a plateau or a ramp
 
 
@@ -53,15 +56,22 @@ def curve(seed: int, noise: float | None = None) -> Planted:
         sem=sem,
         truth=truth,
         boundaries=np.expm1((edges[1:-1:2] + edges[2:-1:2]) / 2),
-        kinds=tuple("shoulder" if a == b else "peak" if a > 0 else "valley" for a, b in itertools.pairwise(ramps)),
+        kinds=tuple(
+            "shoulder" if a == b else "peak" if a > 0 else "valley"
+            for a, b in itertools.pairwise(ramps)
+        ),
     )
 
 
 def spacing(rng) -> np.ndarray:
-    """Checkpoints [K] of one of three schedules: log and linear united, powers of two then linear, or random."""
+    """Checkpoints [K] of one of three schedules: log and linear united, powers of two then linear,
+    or random."""
     kind = rng.integers(3)
     if kind == 0:
-        parts = [np.geomspace(1, END, rng.integers(60, 110)), np.linspace(0, END, rng.integers(20, 110))]
+        parts = [
+            np.geomspace(1, END, rng.integers(60, 110)),
+            np.linspace(0, END, rng.integers(20, 110)),
+        ]
     elif kind == 1:
         parts = [[0], 2 ** np.arange(11), np.arange(2000, END + 1, 2000)]
     else:
@@ -70,7 +80,8 @@ def spacing(rng) -> np.ndarray:
 
 
 def _edges(rng, count: int) -> np.ndarray:
-    """Where ramps and plateaus begin and end [2 (P+1)], in e-folds; all within the steps 100 to END."""
+    """Where ramps and plateaus begin and end [2 (P+1)], in e-folds; all within the steps 100 to
+    END."""
     while True:
         lengths = rng.uniform(*RAMP, 2 * count + 1)
         lengths[1::2] = rng.uniform(*PLATEAU, count)
@@ -80,7 +91,8 @@ def _edges(rng, count: int) -> np.ndarray:
 
 
 def _rises(rng, edges: np.ndarray, x: np.ndarray) -> np.ndarray | None:
-    """What each ramp and plateau adds [2P+1], the range being 1; None where one would not be seen."""
+    """What each ramp and plateau adds [2P+1], the range being 1; None where one would not be
+    seen."""
     lengths = np.diff(edges)
     rise = rng.uniform(0.3, 1.5, len(lengths)) * rng.choice([1, 1, -1], len(lengths))
     rise[1::2] = 0

@@ -1,4 +1,5 @@
-"""Synthetic divergences whose phases are known: what a finder of phases, and intervals of slopes, are judged by.
+"""Synthetic divergences whose phases are known: what a finder of phases, and intervals of slopes,
+are judged by.
 
 Axes: K steps, S seeds, G documents, M bends.
 """
@@ -20,11 +21,15 @@ class Planted(NamedTuple):
     truth: np.ndarray  # [K], nats
 
 
-def planted(seed: int, bends: int, seeds: int = 5, documents: int = 20, steps: np.ndarray = STEPS) -> Planted:
-    """Straight pieces over ln(step + 1), times seeds and documents that wander, with a scale of their own each.
+def planted(
+    seed: int, bends: int, seeds: int = 5, documents: int = 20, steps: np.ndarray = STEPS
+) -> Planted:
+    """Straight pieces over ln(step + 1), times seeds and documents that wander, with a scale of
+    their own each.
 
-    Uniform, convergence, divergence, reconvergence for three bends; fewer begin later, or end sooner. Seeds and
-    documents have mean one at every step, so that `truth` is what another sample's mean tends to.
+    Uniform, convergence, divergence, reconvergence for three bends; fewer begin later, or end
+    sooner. Seeds and documents have mean one at every step, so that `truth` is what another
+    sample's mean tends to.
     """
     rng = np.random.default_rng(seed)
     x = np.log1p(steps)
@@ -36,13 +41,24 @@ def planted(seed: int, bends: int, seeds: int = 5, documents: int = 20, steps: n
     of_seeds = _wander(rng, (seeds, len(x)), 0.05, 0.05)
     of_documents = _wander(rng, (documents, len(x)), 0.15, 0.3)
     kl = truth[:, None, None, None] * of_seeds.T[:, :, None, None] * of_seeds.T[:, None, :, None]
-    kl = kl * of_documents.T[:, None, None, :] * np.exp(0.05 * rng.standard_normal((len(x), seeds, seeds, documents)))
+    kl = (
+        kl
+        * of_documents.T[:, None, None, :]
+        * np.exp(0.05 * rng.standard_normal((len(x), seeds, seeds, documents)))
+    )
     kl *= ~np.eye(seeds, dtype=bool)[None, :, :, None]
-    return Planted(np.asarray(steps, np.float64), kl, rng.integers(100, 2000, documents).astype(float), knots, truth)
+    return Planted(
+        np.asarray(steps, np.float64),
+        kl,
+        rng.integers(100, 2000, documents).astype(float),
+        knots,
+        truth,
+    )
 
 
 def _wander(rng, shape: tuple[int, int], own: float, common: float) -> np.ndarray:
-    """Lognormal of mean one [n, K]: a walk that returns (correlation .7), and a scale for all steps."""
+    """Lognormal of mean one [n, K]: a walk that returns (correlation .7), and a scale for all
+    steps."""
     noise = rng.standard_normal(shape)
     for k in range(1, shape[1]):
         noise[:, k] = 0.7 * noise[:, k - 1] + np.sqrt(1 - 0.49) * noise[:, k]

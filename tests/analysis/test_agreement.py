@@ -34,7 +34,8 @@ def test_large_errors_leave_nothing():
 
 
 @pytest.mark.parametrize(
-    "curves", [([1.0, 2.0], [1.0, 2.0]), ([1.0, 2.0, np.nan], [1.0, 2.0, 3.0]), ([1.0, 2, 3], [1.0])]
+    "curves",
+    [([1.0, 2.0], [1.0, 2.0]), ([1.0, 2.0, np.nan], [1.0, 2.0, 3.0]), ([1.0, 2, 3], [1.0])],
 )
 def test_bad_curves(curves):
     with pytest.raises(InputError, match="three checkpoints"):

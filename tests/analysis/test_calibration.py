@@ -18,7 +18,8 @@ TOP = 30.0
 
 
 def unit(step: int, spoil=lambda **setting: "", ess: float = 400.0):
-    """One checkpoint whose chains do what the stability bound says, and what `spoil` adds to that."""
+    """One checkpoint whose chains do what the stability bound says, and what `spoil` adds to
+    that."""
     shape = tuple(map(len, AXES.values()))
     state, warnings = np.full(shape, "local", object), np.full(shape, "", object)
     eps_a = np.zeros(shape)
@@ -34,7 +35,11 @@ def unit(step: int, spoil=lambda **setting: "", ess: float = 400.0):
     pulled = np.broadcast_to(np.array([0.25, 0.75]), shape)  # by localization
     data |= {"localization_share": (list(AXES), pulled)}
     data |= {"ess": (list(AXES), np.where(state == "unstable", np.nan, ess))}
-    data |= {"eps_a": (list(AXES), eps_a), "state": (list(AXES), state), "warnings": (list(AXES), warnings)}
+    data |= {
+        "eps_a": (list(AXES), eps_a),
+        "state": (list(AXES), state),
+        "warnings": (list(AXES), warnings),
+    }
     attributes = {"chains": 4, "draws": 200, "burn_in": 100, "top_eigenvalue": TOP}
     found = xr.Dataset(data, AXES, attributes)
     return Unit(measure="calibration", model="toy", seeds=(0,), step=step), found
@@ -46,7 +51,8 @@ def only(*units) -> calibration.Calibration:
 
 
 def test_smallest_pull_then_largest_temperature_then_largest_step():
-    """Healthy is epsilon (n beta h + gamma) < 0.4, here with h = 30: all but the largest step at n beta 100."""
+    """Healthy is epsilon (n beta h + gamma) < 0.4, here with h = 30: all but the largest step at n
+    beta 100."""
     chosen = calibration.recommend(only(unit(8), unit(64)))
     assert chosen.healthy
     assert chosen.setting == {"step_size": 1e-4, "nbeta": 100.0, "localization": 1.0}
@@ -85,7 +91,11 @@ def test_none_is_healthy():
 @pytest.mark.parametrize(
     ("by_step", "step_size", "localization"),
     [
-        (("unstable", "unstable", "unstable"), 1e-5, 1.0),  # all alike: the smallest step is nearest to the mend
+        (
+            ("unstable", "unstable", "unstable"),
+            1e-5,
+            1.0,
+        ),  # all alike: the smallest step is nearest to the mend
         (("biased", "unstable", "unstable"), 1e-5, 1.0),
         (("escaped", "left the basin", "unstable"), 1e-5, 10.0),  # the strongest pull
         (("not converged", "not converged", "unstable"), 1e-4, 1.0),  # the largest step
@@ -96,7 +106,10 @@ def test_the_least_bad_is_the_least_grave_and_nearest_to_its_mend(by_step, step_
     failure = np.broadcast_to(np.array(by_step, object)[None, :, None, None], healthy.failure.shape)
     chosen = calibration.recommend(dataclasses.replace(healthy, failure=failure))
     assert not chosen.healthy
-    assert (chosen.setting["step_size"], chosen.setting["localization"]) == (step_size, localization)
+    assert (chosen.setting["step_size"], chosen.setting["localization"]) == (
+        step_size,
+        localization,
+    )
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,5 @@
-"""Convergence conditioned on properties of tokens: every prediction is in its bin, once, with its document's error."""
+"""Convergence conditioned on properties of tokens: every prediction is in its bin, once, with its
+document's error."""
 
 import dataclasses
 
@@ -54,12 +55,16 @@ def test_final_surprisal_is_in_bits_of_the_seed_mean():
     expected = np.array([sum(v >= e for e in (1, 2, 4, 8)) for v in value])
     np.testing.assert_array_equal(cut.of[:, 1:].ravel(), expected)
     assert (cut.of[:, 0] == -1).all()  # predicted by nothing
-    one = conditional.by_surprisal(FOUND.last_surprisal, KNOWN.index.shape, unit="nats", seed=1, edges=(0.0, 3.0))
+    one = conditional.by_surprisal(
+        FOUND.last_surprisal, KNOWN.index.shape, unit="nats", seed=1, edges=(0.0, 3.0)
+    )
     np.testing.assert_array_equal(one.of[:, 1:].ravel(), FOUND.last_surprisal[1] >= 3)
 
 
 def test_an_empty_bin_is_told_and_not_drawn():
-    known = dataclasses.replace(KNOWN, word_class=np.where(KNOWN.word_class == 1, -1, KNOWN.word_class))
+    known = dataclasses.replace(
+        KNOWN, word_class=np.where(KNOWN.word_class == 1, -1, KNOWN.word_class)
+    )
     found = conditional.condition(FOUND, known, conditional.by_word_class(known))
     assert found.empty == ("function words",)
     assert [b.name for b in found.bins] == ["content words"]
@@ -75,7 +80,10 @@ def test_a_bin_of_few_documents_is_flagged():
 
 def test_penn_tags_are_grouped_as_in_the_paper():
     known = made_contexts.text(tagger="nltk")
-    cuts = {cut.name: cut for cut in conditional.by_tags(dataclasses.replace(known, tag_names=("DT", "NN", "IN")))}
+    cuts = {
+        cut.name: cut
+        for cut in conditional.by_tags(dataclasses.replace(known, tag_names=("DT", "NN", "IN")))
+    }
     assert set(cuts) == {"part of speech", "nouns", "verbs"}
     nouns = conditional.condition(FOUND, known, cuts["nouns"])
     assert [b.name for b in nouns.bins] == ["NN"]
@@ -87,7 +95,9 @@ def test_penn_tags_are_grouped_as_in_the_paper():
     [
         lambda: conditional.by_surprisal(FOUND.last_surprisal, KNOWN.index.shape, unit="bans"),
         lambda: conditional.by_surprisal(FOUND.last_surprisal, KNOWN.index.shape, edges=(1.0, 0.0)),
-        lambda: conditional.condition(FOUND, KNOWN, conditional.by_word_class(KNOWN), "first token"),
+        lambda: conditional.condition(
+            FOUND, KNOWN, conditional.by_word_class(KNOWN), "first token"
+        ),
     ],
 )
 def test_bad_choices_are_refused(act):

@@ -14,7 +14,9 @@ ALIKE = ["homogeneous", "lognormal", "noise of pairs"]
 
 def flags(kl: np.ndarray, runs: int = 400) -> np.ndarray:
     """bool [runs, S]"""
-    return np.array([[one.outlier for one in seed_effects(each[..., None], np.ones(1))] for each in kl[:runs]])
+    return np.array(
+        [[one.outlier for one in seed_effects(each[..., None], np.ones(1))] for each in kl[:runs]]
+    )
 
 
 def moved(kl: np.ndarray, factor: float) -> np.ndarray:

@@ -48,7 +48,11 @@ def test_every_pair_counts_once(judged):
 
 def test_phenomena_pool_tasks_and_keep_the_whole(judged):
     pooled = minimal_pairs.phenomena(judged)
-    assert dict(zip(pooled.names, pooled.sizes, strict=True)) == {"agreement": 6, "binding": 3, "task 3": 1}
+    assert dict(zip(pooled.names, pooled.sizes, strict=True)) == {
+        "agreement": 6,
+        "binding": 3,
+        "task 3": 1,
+    }
     whole = minimal_pairs.seed_kl(judged).value
     np.testing.assert_allclose(pooled.kl @ pooled.sizes / pooled.sizes.sum(), whole, rtol=1e-12)
     assert (np.diff(pooled.kl[-1]) <= 0).all()  # the most divergent first
@@ -76,6 +80,8 @@ def test_two_seeds_have_no_interval():
 def test_the_page_says_what_it_shows(judged):
     section = page.section([judged], style.Look(["toy-8"]))
     assert "10 pairs of 4 tasks (toy.jsonl)" in section.panels[0].caption
-    assert [row["pairs"] for row in section.rows] == [str(int(n)) for n in minimal_pairs.phenomena(judged).sizes]
+    assert [row["pairs"] for row in section.rows] == [
+        str(int(n)) for n in minimal_pairs.phenomena(judged).sizes
+    ]
     for panel in section.panels:
         assert panel.draw().axes

@@ -1,4 +1,5 @@
-"""Planted phases are found where they are, none is invented, and intervals hold the truth as often as they say."""
+"""Planted phases are found where they are, none is invented, and intervals hold the truth as often
+as they say."""
 
 import dataclasses
 import itertools
@@ -35,7 +36,9 @@ def judged() -> dict:
     return {
         (bends, seeds): [
             (one, found(one))
-            for one in (planted(seed, bends, seeds) for seed in range(CURVES if bends else 4 * CURVES))
+            for one in (
+                planted(seed, bends, seeds) for seed in range(CURVES if bends else 4 * CURVES)
+            )
         ]
         for bends, seeds in kinds
     }
@@ -72,10 +75,14 @@ def test_intervals_hold_the_planted_bends(judged):
 def test_all_four_phases_are_named_in_order(judged):
     named = [tuple(phase.name for phase in there.phases) for _, there in judged[3, 5]]
     assert np.mean([one == NAMES for one in named]) >= 0.85
-    complete = [there for _, there in judged[3, 5] if tuple(phase.name for phase in there.phases) == NAMES]
+    complete = [
+        there for _, there in judged[3, 5] if tuple(phase.name for phase in there.phases) == NAMES
+    ]
     for there in complete:
         assert not there.absent
-        assert there.phases[0].begin is None  # both ends are censored: a phase may go on beyond the steps
+        assert (
+            there.phases[0].begin is None
+        )  # both ends are censored: a phase may go on beyond the steps
         assert there.phases[-1].end is None
         assert all(a.end == b.begin for a, b in zip(there.phases, there.phases[1:], strict=False))
 
@@ -97,8 +104,18 @@ def test_exact_pieces_are_found_exactly():
         ((0.4, 0.1), (), STEPS, ("sharp convergence",)),
         ((0.4, 0.4, 0.1), (4,), STEPS, ("uniform", "sharp convergence")),
         ((0.1, 0.8, 0.5), (9.5,), 1000 * STEPS[1:], ("sharp divergence", "slow reconvergence")),
-        ((0.8, 0.5), (), 1000 * STEPS[1:], ("convergence",)),  # which of the two is not seen from here
-        ((0.4, 0.1, 0.7, 0.8), (4, 7), STEPS, ("sharp convergence", "sharp divergence", "slow divergence")),
+        (
+            (0.8, 0.5),
+            (),
+            1000 * STEPS[1:],
+            ("convergence",),
+        ),  # which of the two is not seen from here
+        (
+            (0.4, 0.1, 0.7, 0.8),
+            (4, 7),
+            STEPS,
+            ("sharp convergence", "sharp divergence", "slow divergence"),
+        ),
         ((0.4, 0.1, 0.8, 0.8), (4, 7), STEPS, ("sharp convergence", "sharp divergence", "plateau")),
     ],
 )
@@ -110,17 +127,21 @@ def test_phases_that_are_not_there_are_not_named(level, knots, steps, names):
         if name == "uniform" and steps[0] > 1:
             assert "before step 1000" in reason
         if name == "slow reconvergence":
-            assert (f"by step {steps[-1]}" if steps[0] == 0 else "may be the fall that is seen") in reason
+            assert (
+                f"by step {steps[-1]}" if steps[0] == 0 else "may be the fall that is seen"
+            ) in reason
 
 
 def test_what_all_steps_share_leaves_bends_sure():
-    """A scale of each seed and document for all steps moves the curve, not its bends; noise anew at each step does."""
+    """A scale of each seed and document for all steps moves the curve, not its bends; noise anew at
+    each step does."""
     truth, rng = exact((0.4, 0.1, 0.8, 0.5), (5, 8)), np.random.default_rng(0)
     scale = np.exp(0.4 * rng.standard_normal((1, 4, 1, 6)))
     anew = np.exp(0.4 * rng.standard_normal((len(STEPS), 4, 1, 6)))
     sure, unsure = (found(truth._replace(kl=truth.kl * factor)) for factor in (scale, anew))
     widths = [
-        [np.log(bound.high / bound.low) for bound in (p.begin for p in one.phases) if bound] for one in (sure, unsure)
+        [np.log(bound.high / bound.low) for bound in (p.begin for p in one.phases) if bound]
+        for one in (sure, unsure)
     ]
     assert max(widths[0]) < 0.5 * min(widths[1])
 
@@ -128,11 +149,17 @@ def test_what_all_steps_share_leaves_bends_sure():
 def test_units_and_the_order_of_seeds_change_nothing():
     one = planted(1, 3)
     order = [3, 0, 4, 1, 2]
-    base, scaled, turned = (found(one._replace(kl=kl)) for kl in (one.kl, 7 * one.kl, one.kl[:, order][:, :, order]))
+    base, scaled, turned = (
+        found(one._replace(kl=kl)) for kl in (one.kl, 7 * one.kl, one.kl[:, order][:, :, order])
+    )
     np.testing.assert_allclose(scaled.bends, base.bends, rtol=1e-6)
     np.testing.assert_allclose(turned.bends, base.bends, rtol=1e-6)
     np.testing.assert_allclose(scaled.fitted, 7 * base.fitted)
-    assert [p.name for p in scaled.phases] == [p.name for p in base.phases] == [p.name for p in turned.phases]
+    assert (
+        [p.name for p in scaled.phases]
+        == [p.name for p in base.phases]
+        == [p.name for p in turned.phases]
+    )
 
 
 def test_influences_give_the_jackknife_variance():

@@ -13,7 +13,8 @@ KNOWN = made_contexts.text()
 
 
 def planted(alpha: float, function_word: float, size: float, between: float = 0.0):
-    """step, rng -> KL of one model: minus the planted convergence, with noise of its own and of its documents."""
+    """step, rng -> KL of one model: minus the planted convergence, with noise of its own and of its
+    documents."""
     ln_count = np.log(contexts.predicted(KNOWN.count))
     function = contexts.predicted(KNOWN.word_class) == 1
 
@@ -51,12 +52,16 @@ def test_without_clusters_it_is_the_closed_form():
     rng = np.random.default_rng(0)
     matrix, y = np.c_[np.ones(50), rng.normal(size=(50, 2))], rng.normal(size=50)
     found = regression.fit(matrix, y, np.arange(50))
-    np.testing.assert_allclose(found.value, np.linalg.solve(matrix.T @ matrix, matrix.T @ y), rtol=1e-10)
+    np.testing.assert_allclose(
+        found.value, np.linalg.solve(matrix.T @ matrix, matrix.T @ y), rtol=1e-10
+    )
     bread = np.linalg.inv(matrix.T @ matrix)
     residual = y - matrix @ found.value
     meat = (matrix * residual[:, None]).T @ (matrix * residual[:, None])
     factor = 50 / 49 * 49 / 47  # the docstring's correction, every row a cluster
-    np.testing.assert_allclose(found.sem, np.sqrt(factor * np.diag(bread @ meat @ bread)), rtol=1e-8)
+    np.testing.assert_allclose(
+        found.sem, np.sqrt(factor * np.diag(bread @ meat @ bread)), rtol=1e-8
+    )
 
 
 def test_clustered_intervals_cover_where_plain_ones_do_not():
@@ -77,7 +82,9 @@ def test_clustered_intervals_cover_where_plain_ones_do_not():
 
 
 def test_levels_that_others_tell_are_dropped_and_named():
-    known = dataclasses.replace(KNOWN, word_class=np.where(KNOWN.word_class == 1, 0, KNOWN.word_class))
+    known = dataclasses.replace(
+        KNOWN, word_class=np.where(KNOWN.word_class == 1, 0, KNOWN.word_class)
+    )
     found = regression.regression([made_contexts.contexts(known)], known)
     assert "predicted token: function word" in found.dropped
     assert all(np.isfinite(fit.sem).all() for fit in found.fits)

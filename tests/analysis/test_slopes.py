@@ -15,12 +15,17 @@ X = np.log1p(STEPS)
 
 
 def curve(rng, seeds: int, documents: int, rate: float, effects: np.ndarray | None = None):
-    """theta(x) = 1 + rate (x - x0) with a slope of their own for seeds and documents: kl [K, S, S, G]."""
+    """theta(x) = 1 + rate (x - x0) with a slope of their own for seeds and documents: kl [K, S, S,
+    G]."""
     place = X - X.mean()
     own = 0.02 * rng.standard_normal((seeds, 1))
     effects = 0.05 * rng.standard_normal(documents) if effects is None else effects
     rates = rate + own[:, None] + own[None] + effects  # [S, S, G]
-    kl = 1 + place[:, None, None, None] * rates + 0.01 * rng.standard_normal((len(X), seeds, seeds, documents))
+    kl = (
+        1
+        + place[:, None, None, None] * rates
+        + 0.01 * rng.standard_normal((len(X), seeds, seeds, documents))
+    )
     return kl * ~np.eye(seeds, dtype=bool)[..., None]
 
 
@@ -34,7 +39,10 @@ def test_a_straight_line_has_its_slope_and_no_error():
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 def test_intervals_cover(seeds):
     rng = np.random.default_rng(seeds)
-    found = [slopes.interval(slopes.slope(STEPS, curve(rng, seeds, 20, -0.1), np.ones(20))) for _ in range(800)]
+    found = [
+        slopes.interval(slopes.slope(STEPS, curve(rng, seeds, 20, -0.1), np.ones(20)))
+        for _ in range(800)
+    ]
     assert 0.92 <= np.mean([one.low <= -0.1 <= one.high for one in found]) <= 0.985
 
 
@@ -45,12 +53,15 @@ def test_against_size_covers_and_knows_that_documents_are_shared(sizes):
     for _ in range(500):
         effects = 0.05 * rng.standard_normal(20)
         each = [
-            slopes.slope(STEPS, curve(rng, 5, 20, -0.02 * np.log(size / 1e6), effects), np.ones(20)) for size in sizes
+            slopes.slope(STEPS, curve(rng, 5, 20, -0.02 * np.log(size / 1e6), effects), np.ones(20))
+            for size in sizes
         ]
         found = slopes.against_size(sizes, each)
         held.append(found.low <= -0.02 <= found.high)
         alone = [one._replace(documents=one.documents[: 20 - at]) for at, one in enumerate(each)]
-        widths.append((found.high - found.low) / np.diff(limits(slopes.against_size(sizes, alone)))[0])
+        widths.append(
+            (found.high - found.low) / np.diff(limits(slopes.against_size(sizes, alone)))[0]
+        )
     assert 0.92 <= np.mean(held) <= 0.985
     assert np.mean(widths) < 0.95
 

@@ -1,4 +1,5 @@
-"""Stage boundaries: where they were planted, whatever the unit and the checkpoints, with intervals that hold."""
+"""Stage boundaries: where they were planted, whatever the unit and the checkpoints, with intervals
+that hold."""
 
 import dataclasses
 import functools
@@ -18,7 +19,8 @@ ONE_BOUNDARY = planted.curve(5, noise=1e-3)
 
 
 def matched(truth, found) -> list[tuple[float, stages.Boundary]]:
-    """Pairs of a planted boundary and the nearest found one, no farther than NEAR; every found one at most once."""
+    """Pairs of a planted boundary and the nearest found one, no farther than NEAR; every found one
+    at most once."""
     free, pairs = list(found), []
     for place in truth:
         near = min(free, key=lambda one: abs(np.log(one.step / place)), default=None)
@@ -47,21 +49,29 @@ def test_finds_what_was_planted_and_little_else(with_sem):
     assert hits >= 0.9 * total
     assert sum(found for _, found, _ in rows) - hits <= 0.5 * len(rows)
     kinds = [
-        curve.kinds[list(curve.boundaries).index(place)] == one.kind for curve, _, pairs in rows for place, one in pairs
+        curve.kinds[list(curve.boundaries).index(place)] == one.kind
+        for curve, _, pairs in rows
+        for place, one in pairs
     ]
     assert np.mean(kinds) >= 0.95
 
 
 @pytest.mark.parametrize("with_sem", [True, False])
 def test_intervals_hold_what_was_planted_about_as_often_as_they_say(with_sem):
-    held = [one.low <= place <= one.high for _, _, pairs in judged(with_sem) for place, one in pairs]
+    held = [
+        one.low <= place <= one.high for _, _, pairs in judged(with_sem) for place, one in pairs
+    ]
     assert 0.88 <= np.mean(held) <= 0.99
 
 
 def test_more_noise_means_wider_intervals():
     def width(noise):
         rows = [planted.curve(seed, noise=noise) for seed in range(8)]
-        found = [one for curve in rows for one in find_stages(curve.steps, curve.value, curve.sem).boundaries]
+        found = [
+            one
+            for curve in rows
+            for one in find_stages(curve.steps, curve.value, curve.sem).boundaries
+        ]
         return np.median([np.log(one.high / one.low) for one in found])
 
     assert width(3e-4) < width(3e-3) < width(3e-2)
@@ -69,9 +79,15 @@ def test_more_noise_means_wider_intervals():
 
 def test_noise_alone_has_hardly_a_boundary():
     """Where the curve does not move by more than it is unsure, it does not move."""
-    rng, steps, count = np.random.default_rng(0), np.unique(np.geomspace(1, 1e5, 120).astype(int)), []
+    rng, steps, count = (
+        np.random.default_rng(0),
+        np.unique(np.geomspace(1, 1e5, 120).astype(int)),
+        [],
+    )
     for _ in range(20):
-        count.append(len(find_stages(steps, rng.normal(size=len(steps)), np.ones(len(steps))).boundaries))
+        count.append(
+            len(find_stages(steps, rng.normal(size=len(steps)), np.ones(len(steps))).boundaries)
+        )
     assert np.mean(count) <= 0.5
 
 
@@ -83,26 +99,33 @@ def test_neither_unit_nor_offset_matters():
     np.testing.assert_allclose(other.steps, plain.steps, rtol=1e-6)
     np.testing.assert_allclose(other.tolerance, 1e-4 * plain.tolerance, rtol=1e-6)
     mirrored = {"peak": "valley", "valley": "peak", "shoulder": "shoulder"}
-    assert [one.kind for one in other.boundaries] == [mirrored[one.kind] for one in plain.boundaries]
+    assert [one.kind for one in other.boundaries] == [
+        mirrored[one.kind] for one in plain.boundaries
+    ]
 
 
 def test_more_checkpoints_find_the_same_boundaries():
     """The curve at hand on 4 to 20 checkpoints per e-fold, and on ones crowded at the end."""
     x = np.linspace(np.log(1), np.log(1e5), 4001)
-    value = np.cumsum(np.where((np.abs(x - 8) < 0.4) | (x < 6), 0, 1)) / len(x)  # one shoulder, at e^8
+    value = np.cumsum(np.where((np.abs(x - 8) < 0.4) | (x < 6), 0, 1)) / len(
+        x
+    )  # one shoulder, at e^8
     for steps in (
         np.unique(np.geomspace(1, 1e5, 46).astype(int)),
         np.unique(np.geomspace(1, 1e5, 240).astype(int)),
         np.unique(np.r_[np.geomspace(1, 1e5, 60), np.linspace(1, 1e5, 200)].astype(int)),
     ):
-        (found,) = find_stages(steps, np.interp(np.log(steps), x, value), np.full(len(steps), 1e-3)).boundaries
+        (found,) = find_stages(
+            steps, np.interp(np.log(steps), x, value), np.full(len(steps), 1e-3)
+        ).boundaries
         assert found.kind == "shoulder"
         assert found.low < np.exp(8) < found.high
         assert found.step == pytest.approx(np.exp(8), rel=0.1)
 
 
 def test_far_checkpoints_make_no_boundaries():
-    """Powers of two along a straight line: a length of half an e-fold would fall back to the mean between them."""
+    """Powers of two along a straight line: a length of half an e-fold would fall back to the mean
+    between them."""
     steps = 2 ** np.arange(0, 18)
     assert find_stages(steps, np.log(steps), np.full(18, 1e-3)).boundaries == ()
 
@@ -170,7 +193,12 @@ STEPS = np.arange(100, 2000, 50)
         (STEPS, np.where(STEPS == 300, np.nan, 1.0), None, r"llc not finite at steps \[300.0\]"),
         (STEPS, STEPS, np.where(STEPS == 300, np.inf, 1.0), "sem not finite"),
         (STEPS, STEPS, -np.ones(len(STEPS)), "negative standard error"),
-        ([0, 1, 2, 8, 32, 512], range(6), None, "too few checkpoints: 6, of which 1 from step 300 on"),
+        (
+            [0, 1, 2, 8, 32, 512],
+            range(6),
+            None,
+            "too few checkpoints: 6, of which 1 from step 300 on",
+        ),
         ([], [], None, "too few checkpoints"),
         (np.arange(100_000, 100_020), range(20), None, "between start and edge"),
     ],
@@ -180,7 +208,9 @@ def test_bad_input_is_told(steps, value, sem, told):
         find_stages(steps, value, sem)
 
 
-@pytest.mark.skipif(not PUBLISHED.exists(), reason="numbers of a published run, not in the repository")
+@pytest.mark.skipif(
+    not PUBLISHED.exists(), reason="numbers of a published run, not in the repository"
+)
 @pytest.mark.parametrize("with_sem", [True, False])
 def test_boundaries_of_a_published_run(with_sem):
     """A regression test and no evidence: the tolerance was chosen on this very curve."""

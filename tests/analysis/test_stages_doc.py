@@ -15,7 +15,9 @@ def test_the_example_prints_what_the_page_shows(tmp_path, capsys, monkeypatch):
     exec(compile(code, "stages.md", "exec"), {})
 
     def kinds_and_steps(text):
-        return [(kind, round(int(step), -3)) for kind, step in re.findall(r"(\w+) at step (\d+)", text)]
+        return [
+            (kind, round(int(step), -3)) for kind, step in re.findall(r"(\w+) at step (\d+)", text)
+        ]
 
     assert kinds_and_steps(capsys.readouterr().out) == kinds_and_steps(shown)
     assert (tmp_path / "stages.png").stat().st_size > 10_000
@@ -32,4 +34,9 @@ def test_the_page_states_the_rule_as_it_is():
         f"middle {100 * RULE.level:g} %",
     ):
         assert text in PAGE.replace("\n", " ").replace("   ", " ").replace("  ", " "), text
-    assert (RULE.apart, RULE.least_share, RULE.edge, RULE.fewest) == (3, 0.5, 0.1, 8)  # in words on the page
+    assert (RULE.apart, RULE.least_share, RULE.edge, RULE.fewest) == (
+        3,
+        0.5,
+        0.1,
+        8,
+    )  # in words on the page

@@ -31,7 +31,12 @@ def pair_divergences(kind: str, rng: np.random.Generator, seeds: int) -> np.ndar
         noise = np.triu(rng.standard_normal((RUNS, seeds, seeds)), 1)
         return 1 + 0.1 * (noise + noise.swapaxes(1, 2))
     # seeds are points of d dimensions; in many, all pairs are nearly equally far apart
-    d, floor = {"homogeneous": (50, 0), "rank-2": (2, 0), "rank-2 + 1": (2, 1), "rank-2 + 4": (2, 4)}[kind]
+    d, floor = {
+        "homogeneous": (50, 0),
+        "rank-2": (2, 0),
+        "rank-2 + 1": (2, 1),
+        "rank-2 + 4": (2, 4),
+    }[kind]
     z = rng.standard_normal((RUNS, seeds, d))
     return (floor + squared_distances(z) / 2) / (floor + d)
 
@@ -43,7 +48,9 @@ def squared_distances(z: np.ndarray) -> np.ndarray:
     return norms[..., :, None] + norms[..., None, :] - 2 * products
 
 
-def document_effects(rng: np.random.Generator, documents: int, sigma: float) -> tuple[np.ndarray, np.ndarray]:
+def document_effects(
+    rng: np.random.Generator, documents: int, sigma: float
+) -> tuple[np.ndarray, np.ndarray]:
     """Lognormal effects [R, G] of mean one, and lengths [R, G] from 100 to 2000 tokens."""
     effects = np.exp(sigma * rng.standard_normal((RUNS, documents)) - sigma**2 / 2)
     return effects, rng.integers(100, 2000, (RUNS, documents)).astype(float)
@@ -92,7 +99,8 @@ def test_population_interval_of_three_seeds_covers(kind, documents):
 @pytest.mark.parametrize("share", [0.5, 1.0])
 @pytest.mark.parametrize("seeds", [5, 10])
 def test_population_interval_covers_where_seeds_differ_anew_on_every_document(seeds, share):
-    """`share` of each seed's place is drawn for every document: counted by both jackknives, without mending .99."""
+    """`share` of each seed's place is drawn for every document: counted by both jackknives, without
+    mending .99."""
     rng, documents = np.random.default_rng(4), 20
     effects, lengths = document_effects(rng, documents, 0.3)
     own = rng.standard_normal((RUNS, documents, seeds, 2))
@@ -121,21 +129,29 @@ def limits(interval) -> np.ndarray:
 @pytest.mark.parametrize("interval", INTERVALS)
 def test_scale_equivariance(interval, example):
     kl, weights = example
-    np.testing.assert_allclose(limits(interval(7 * kl, weights)), 7 * limits(interval(kl, weights)), rtol=1e-9)
-    np.testing.assert_allclose(limits(interval(kl, 3 * weights)), limits(interval(kl, weights)), rtol=1e-9)
+    np.testing.assert_allclose(
+        limits(interval(7 * kl, weights)), 7 * limits(interval(kl, weights)), rtol=1e-9
+    )
+    np.testing.assert_allclose(
+        limits(interval(kl, 3 * weights)), limits(interval(kl, weights)), rtol=1e-9
+    )
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
 def test_seeds_may_come_in_any_order(interval, example):
     kl, weights = example
     order = [3, 0, 4, 1, 2]
-    np.testing.assert_allclose(limits(interval(kl[np.ix_(order, order)], weights)), limits(interval(kl, weights)))
+    np.testing.assert_allclose(
+        limits(interval(kl[np.ix_(order, order)], weights)), limits(interval(kl, weights))
+    )
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
 def test_the_mean_is_theta_whatever_the_diagonal(interval, example):
     kl, weights = example
-    theta = sum(kl[i, j] @ weights for i in range(5) for j in range(5) if i != j) / (20 * weights.sum())
+    theta = sum(kl[i, j] @ weights for i in range(5) for j in range(5) if i != j) / (
+        20 * weights.sum()
+    )
     kl[np.arange(5), np.arange(5)] = np.nan
     found = interval(kl, weights)
     assert found.mean == pytest.approx(theta)
@@ -164,7 +180,9 @@ def test_the_population_error_holds_both_sources(example):
 def test_document_interval_is_reproducible_and_in_blocks_alike(example):
     assert document_interval(*example, seed=1) == document_interval(*example, seed=1)
     assert document_interval(*example, seed=1) != document_interval(*example, seed=2)
-    rng = np.random.default_rng(7)  # enough documents for several blocks: the normal interval is the limit
+    rng = np.random.default_rng(
+        7
+    )  # enough documents for several blocks: the normal interval is the limit
     kl, weights = rng.lognormal(size=(2, 2, 20_000)), np.ones(20_000)
     found = document_interval(kl, weights, num_resamples=1000)
     assert found.high - found.low == pytest.approx(2 * 1.96 * found.sem, rel=0.1)
@@ -196,7 +214,8 @@ def test_clustered_error_is_the_sampling_error_of_the_ratio():
     rng = np.random.default_rng(11)
     lengths, effects = rng.integers(1, 6, (RUNS, 40)), rng.normal(size=(RUNS, 40))
     found = [
-        clustered_mean(np.repeat(e, n), np.repeat(np.arange(40), n)) for e, n in zip(effects, lengths, strict=True)
+        clustered_mean(np.repeat(e, n), np.repeat(np.arange(40), n))
+        for e, n in zip(effects, lengths, strict=True)
     ]
     means, sems = np.array([m for m, _, _ in found]), np.array([s for _, s, _ in found])
     assert np.sqrt((sems**2).mean()) == pytest.approx(means.std(), rel=0.06)
@@ -241,7 +260,10 @@ def test_the_error_of_a_rise_is_that_of_both_sources():
         (lambda: population_interval(np.ones((2, 2, 9)), np.ones(9)), "2 seeds"),
         (lambda: population_interval(np.ones((3, 3, 2)), np.ones(2)), "2 documents"),
         (lambda: document_interval(np.ones((3, 3, 4)), np.ones(4)), "4 documents"),
-        (lambda: document_interval(np.ones((3, 3, 9)), np.ones(9), num_resamples=10), "10 resamples"),
+        (
+            lambda: document_interval(np.ones((3, 3, 9)), np.ones(9), num_resamples=10),
+            "10 resamples",
+        ),
         (lambda: seed_interval(np.ones((3, 3, 9)), np.ones(8)), "kl"),
         (lambda: seed_interval(np.ones((3, 4, 9)), np.ones(9)), "kl"),
         (lambda: seed_interval(np.full((3, 3, 9), np.inf), np.ones(9)), "not finite"),

@@ -1,6 +1,8 @@
-"""The benchmarks run at toy size, and what they time agrees: LLC estimates with devinterp, products with PyHessian.
+"""The benchmarks run at toy size, and what they time agrees: LLC estimates with devinterp, products
+with PyHessian.
 
-Each in a process of its own: scripts define flags of the same names, and the peers' threads are theirs to set.
+Each in a process of its own: scripts define flags of the same names, and the peers' threads are
+theirs to set.
 """
 
 import importlib.util
@@ -19,7 +21,9 @@ def said(program: str, *packages: str) -> list[float]:
     missing = [package for package in packages if importlib.util.find_spec(package) is None]
     if missing:
         pytest.skip(f"without {', '.join(missing)}")
-    run = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=600)
+    run = subprocess.run(
+        [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=600
+    )
     assert run.returncode == 0, run.stderr[-2000:]
     return [float(number) for number in run.stdout.strip().splitlines()[-1].split()]
 

@@ -1,4 +1,5 @@
-"""A hub on this machine: refs, listings, files with ranges and redirects, and every fault that a network has."""
+"""A hub on this machine: refs, listings, files with ranges and redirects, and every fault that a
+network has."""
 
 import collections
 import contextlib
@@ -28,8 +29,9 @@ PIECE = 1 << 14
 class Fault:
     """What goes wrong with requests whose path contains `part`, `times` times.
 
-    Kinds: cut (after `number` bytes), status (`number`, with `headers`), wrong (other bytes of the same length), slow
-    (`number` s before every piece), html, whole (the range is ignored), shifted (a wrong Content-Range).
+    Kinds: cut (after `number` bytes), status (`number`, with `headers`), wrong (other bytes of the
+        same length), slow (`number` s before every piece), html, whole (the range is ignored),
+        shifted (a wrong Content-Range).
     """
 
     part: str
@@ -40,7 +42,8 @@ class Fault:
 
 
 class HubServer:
-    """Serves `repos` at `url` until closed; large files are redirected to `elsewhere`, which may be itself."""
+    """Serves `repos` at `url` until closed; large files are redirected to `elsewhere`, which may be
+    itself."""
 
     def __init__(self, repos: Repos, elsewhere: "HubServer | None" = None):
         self.repos, self.gated = repos, set()
@@ -49,7 +52,9 @@ class HubServer:
         self.served: collections.Counter[str] = collections.Counter()  # bytes of bodies, by path
         self.tokens: dict[str, str | None] = {}  # Authorization by path
         self._lock = threading.Lock()
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self}))
+        self._server = ThreadingHTTPServer(
+            ("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": self})
+        )
         self._server.handle_error = lambda *_: None  # clients hang up here on purpose
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self.elsewhere = elsewhere or self
@@ -61,14 +66,18 @@ class HubServer:
         self._server.server_close()
 
     def fail(self, part: str, kind: str, number: float = 0, times: float = 1, **headers: str):
-        self.faults.append(Fault(part, kind, number, times, {k.replace("_", "-"): v for k, v in headers.items()}))
+        self.faults.append(
+            Fault(part, kind, number, times, {k.replace("_", "-"): v for k, v in headers.items()})
+        )
 
     def heal(self):
         self.faults.clear()
 
     def commit(self, repo: str, revision: str) -> str:
         files = self.repos[repo][revision]
-        return hashlib.sha1(repr((repo, sorted((n, sha256(c)) for n, c in files.items()))).encode()).hexdigest()
+        return hashlib.sha1(
+            repr((repo, sorted((n, sha256(c)) for n, c in files.items()))).encode()
+        ).hexdigest()
 
     def count(self, part: str = "") -> int:
         return sum(count for path, count in self.requests.items() if part in path)
@@ -102,7 +111,9 @@ class _Handler(BaseHTTPRequestHandler):
             if fault and fault.kind == "status":
                 return self._send(int(fault.number), b"{}", fault.headers)
             if fault and fault.kind == "html":
-                return self._send(200, b"<html>Please log in</html>", {"Content-Type": "text/html; charset=utf-8"})
+                return self._send(
+                    200, b"<html>Please log in</html>", {"Content-Type": "text/html; charset=utf-8"}
+                )
             self._route(path, fault)
         return None
 
@@ -117,7 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(403, "GatedRepo")
         content = self._content(repo, commit, name)
         if content is not None and name.endswith(LARGE):
-            return self._send(302, b"", {"Location": f"{self.hub.elsewhere.url}/cdn/{repo}/{commit}/{name}"})
+            return self._send(
+                302, b"", {"Location": f"{self.hub.elsewhere.url}/cdn/{repo}/{commit}/{name}"}
+            )
         return self._file(path, content, fault)
 
     def _api(self, repo: str, rest: list[str]):
@@ -125,7 +138,9 @@ class _Handler(BaseHTTPRequestHandler):
             return self._refuse(401, "RepoNotFound")
         commits = {revision: self.hub.commit(repo, revision) for revision in self.hub.repos[repo]}
         if rest == ["refs"]:
-            branches = [{"name": r, "ref": f"refs/heads/{r}", "targetCommit": c} for r, c in commits.items()]
+            branches = [
+                {"name": r, "ref": f"refs/heads/{r}", "targetCommit": c} for r, c in commits.items()
+            ]
             return self._json({"branches": branches, "tags": [], "converts": []})
         for revision, commit in commits.items():
             if rest[1] in (revision, commit):
@@ -153,7 +168,10 @@ class _Handler(BaseHTTPRequestHandler):
                 return self._send(416, b"", {"Content-Range": f"bytes */{total}"})
             content = content[start : stop + 1]
             start += kind == "shifted"
-            status, headers = 206, {"Content-Range": f"bytes {start}-{start + len(content) - 1}/{total}"}
+            status, headers = (
+                206,
+                {"Content-Range": f"bytes {start}-{start + len(content) - 1}/{total}"},
+            )
         return self._send(status, content, headers, path, fault)
 
     def _json(self, answer):
@@ -162,7 +180,9 @@ class _Handler(BaseHTTPRequestHandler):
     def _refuse(self, status: int, code: str):
         self._send(status, b"", {"X-Error-Code": code, "X-Error-Message": code})
 
-    def _send(self, status: int, body: bytes, headers: dict, path: str = "", fault: Fault | None = None):
+    def _send(
+        self, status: int, body: bytes, headers: dict, path: str = "", fault: Fault | None = None
+    ):
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(body))}.items():
             self.send_header(name, value)
@@ -182,7 +202,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving(repos: Repos, patch, folder: Path) -> Iterator[HubServer]:
-    """A server as the hub of this process, with a cache and a Hugging Face cache of its own, and no waits."""
+    """A server as the hub of this process, with a cache and a Hugging Face cache of its own, and no
+    waits."""
     server = HubServer(repos)
     patch.setenv("HF_ENDPOINT", server.url)
     patch.setenv("HF_TOKEN", "secret")

@@ -1,4 +1,5 @@
-"""torch.save's files out of NumPy arrays, by hand and without torch, with every field open to be made a lie."""
+"""torch.save's files out of NumPy arrays, by hand and without torch, with every field open to be
+made a lie."""
 
 import pickle
 import struct
@@ -75,7 +76,10 @@ ORDERED_DICT = name("collections", "OrderedDict") + pickle.EMPTY_TUPLE + pickle.
 
 def storage(view: View) -> bytes:
     kind = name("torch", STORAGES[view.kind])
-    return group(text("storage"), kind, text(view.key), text("cpu"), number(view.numel)) + pickle.BINPERSID
+    return (
+        group(text("storage"), kind, text(view.key), text("cpu"), number(view.numel))
+        + pickle.BINPERSID
+    )
 
 
 def tensor(view: View, *further: bytes) -> bytes:
@@ -88,14 +92,18 @@ def program(entries: Mapping[str, bytes]) -> bytes:
     """A pickle of an OrderedDict whose values are made by the given programs."""
     items = b"".join(text(key) + value for key, value in entries.items())
     versions = pickle.EMPTY_DICT + text("_metadata") + ORDERED_DICT + pickle.SETITEM + pickle.BUILD
-    return b"\x80\x02" + ORDERED_DICT + pickle.MARK + items + pickle.SETITEMS + versions + pickle.STOP
+    return (
+        b"\x80\x02" + ORDERED_DICT + pickle.MARK + items + pickle.SETITEMS + versions + pickle.STOP
+    )
 
 
 def local_header(path: bytes, member: Member, at: int) -> bytes:
     path = path if member.local_path is None else member.local_path
     pad = -(at + 30 + len(path) + 4) % 64
     sizes = (0, 0, 0) if member.flags & 8 else (0, len(member.data), len(member.data))
-    fields = struct.pack("<4s5H3I2H", b"PK\3\4", 0, member.flags, member.method, 0, 0, *sizes, len(path), pad + 4)
+    fields = struct.pack(
+        "<4s5H3I2H", b"PK\3\4", 0, member.flags, member.method, 0, 0, *sizes, len(path), pad + 4
+    )
     return fields + path + struct.pack("<2sH", b"FB", pad) + b"Z" * pad
 
 
@@ -104,11 +112,29 @@ def central_header(path: bytes, member: Member, at: int, zip64: bool) -> bytes:
     at = at if member.start is None else member.start
     extra = struct.pack("<2H3Q", 1, 24, size, size, at) if zip64 else b""
     shown = (0xFFFFFFFF,) * 3 if zip64 else (size, size, at)
-    fields = (0, 0, member.flags, member.method, 0, 0, 0, *shown[:2], len(path), len(extra), 0, 0, 0, 0, shown[2])
+    fields = (
+        0,
+        0,
+        member.flags,
+        member.method,
+        0,
+        0,
+        0,
+        *shown[:2],
+        len(path),
+        len(extra),
+        0,
+        0,
+        0,
+        0,
+        shown[2],
+    )
     return struct.pack("<4s6H3I5H2I", b"PK\1\2", *fields) + path + extra
 
 
-def archive(members: list[tuple[str, Member]], top: str = "archive/", *, zip64: bool = False, hole: int = 0) -> bytes:
+def archive(
+    members: list[tuple[str, Member]], top: str = "archive/", *, zip64: bool = False, hole: int = 0
+) -> bytes:
     """torch's layout: data padded to 64 bytes, sizes after the data, a ZIP64 end before the end.
 
     The directory is written as if `hole` bytes more came before it.
@@ -121,9 +147,13 @@ def archive(members: list[tuple[str, Member]], top: str = "archive/", *, zip64: 
         if member.flags & 8:
             body += struct.pack("<4sIII", b"PK\7\10", 0, len(member.data), len(member.data))
     count, start, end = len(members), len(body) + hole, len(body) + hole + len(directory)
-    end64 = struct.pack("<4sQ2H2I4Q", b"PK\6\6", 44, 0, 0, 0, 0, count, count, len(directory), start)
+    end64 = struct.pack(
+        "<4sQ2H2I4Q", b"PK\6\6", 44, 0, 0, 0, 0, count, count, len(directory), start
+    )
     locator = struct.pack("<4sIQI", b"PK\6\7", 0, end, 1)
-    shown = (0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF) if zip64 else (count, count, len(directory), start)
+    shown = (
+        (0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF) if zip64 else (count, count, len(directory), start)
+    )
     return body + directory + end64 + locator + struct.pack("<4s4H2IH", b"PK\5\6", 0, 0, *shown, 0)
 
 
@@ -142,7 +172,9 @@ def state_dict(tensors: Mapping[str, np.ndarray], **options) -> bytes:
     """The file that torch.save(state dict) would write, each tensor with a storage of its own."""
     views = {key: whole(array, str(k)) for k, (key, array) in enumerate(tensors.items())}
     storages = {views[key].key: array.tobytes() for key, array in tensors.items()}
-    return archive(members(program({key: tensor(view) for key, view in views.items()}), storages), **options)
+    return archive(
+        members(program({key: tensor(view) for key, view in views.items()}), storages), **options
+    )
 
 
 def write(path: Path, content: bytes) -> Path:

@@ -137,7 +137,10 @@ def test_config_without_a_field(folder):
         ({"hidden_act": "gelu_fast"}, ["hidden_act = 'gelu_fast'", "'gelu'"]),
         ({"tie_word_embeddings": True}, ["tie_word_embeddings = True"]),
         ({"attention_bias": False}, ["attention_bias = False"]),
-        ({"rope_parameters": {"rope_type": "yarn", "rope_theta": 10000.0}}, ["rope type", "'yarn'"]),
+        (
+            {"rope_parameters": {"rope_type": "yarn", "rope_theta": 10000.0}},
+            ["rope type", "'yarn'"],
+        ),
         ({"rope_scaling": {"type": "linear", "factor": 2.0}}, ["rope type", "'linear'"]),
         ({"num_attention_heads": 3}, ["hidden_size 10 with num_heads 3"]),
         ({"num_attention_heads": 0}, ["num_heads 0"]),
@@ -185,13 +188,19 @@ def test_garbage_weights(folder):
 
 
 def test_weights_that_are_a_pointer_file(folder):
-    (folder / "model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n")
+    (folder / "model.safetensors").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    )
     refused(folder, "model.safetensors", "unreadable")
 
 
 def test_missing_shard(sharded):
     (sharded / "model-00002-of-00002.safetensors").unlink()
-    refused(sharded, "1 of 2 shards missing (model-00002-of-00002.safetensors)", "Fetch the revision again")
+    refused(
+        sharded,
+        "1 of 2 shards missing (model-00002-of-00002.safetensors)",
+        "Fetch the revision again",
+    )
 
 
 def test_truncated_shard(sharded):
@@ -219,7 +228,8 @@ def test_missing_unembedding(folder):
 
 
 @pytest.mark.parametrize(
-    "name", ["gpt_neox.layers.1.attention.rotary_emb", "extra", "lm_head.weight", "attention.bias.x"]
+    "name",
+    ["gpt_neox.layers.1.attention.rotary_emb", "extra", "lm_head.weight", "attention.bias.x"],
 )
 def test_unknown_tensor(folder, name):
     edit_tensors(folder, lambda tensors: tensors.update({name: np.ones(3, np.float32)}))
@@ -228,7 +238,9 @@ def test_unknown_tensor(folder, name):
 
 def test_weights_of_a_deeper_model(folder):
     edit_config(folder, num_hidden_layers=2)
-    refused(folder, "12 unknown (gpt_neox.layers.2.", "Do config.json and the weights belong together?")
+    refused(
+        folder, "12 unknown (gpt_neox.layers.2.", "Do config.json and the weights belong together?"
+    )
 
 
 def test_weights_of_a_shallower_model(folder):
@@ -241,7 +253,10 @@ def test_weights_of_a_shallower_model(folder):
     [
         ("num_hidden_layers", "tensors; expected those of the 2000000000 layers"),
         ("vocab_size", "gpt_neox.embed_in.weight of shape (11, 10); expected 20000000000 numbers"),
-        ("intermediate_size", "dense_h_to_4h.weight of shape (7, 10); expected 20000000000 numbers"),
+        (
+            "intermediate_size",
+            "dense_h_to_4h.weight of shape (7, 10); expected 20000000000 numbers",
+        ),
     ],
 )
 def test_a_config_far_larger_than_its_weights_costs_neither_time_nor_memory(folder, field, words):
@@ -252,7 +267,9 @@ def test_a_config_far_larger_than_its_weights_costs_neither_time_nor_memory(fold
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 200_000  # KiB
 
 
-@pytest.mark.parametrize("content", [b"[" * 10**5, b'{"a":' * 10**5, b'{"vocab_size": ' + b"9" * 5000 + b"}"])
+@pytest.mark.parametrize(
+    "content", [b"[" * 10**5, b'{"a":' * 10**5, b'{"vocab_size": ' + b"9" * 5000 + b"}"]
+)
 def test_a_config_that_no_parser_takes(folder, content):
     (folder / "config.json").write_bytes(content)
     refused(folder, "config.json", "not JSON")
@@ -265,7 +282,9 @@ def test_wrong_shape(folder):
 
 def test_transposed_kernel(folder):
     name = "gpt_neox.layers.0.mlp.dense_4h_to_h.weight"
-    edit_tensors(folder, lambda tensors: tensors.update({name: np.ascontiguousarray(tensors[name].T)}))
+    edit_tensors(
+        folder, lambda tensors: tensors.update({name: np.ascontiguousarray(tensors[name].T)})
+    )
     refused(folder, f"{name} of shape (7, 10)", "(10, 7)")
 
 
@@ -304,8 +323,14 @@ def test_unknown_name_asked_of_the_file(folder):
     [
         (lambda p: p.pop("unembed"), r"unembed/kernel is missing; expected \(10, 11\)"),
         (lambda p: p.update(extra=np.ones(3)), r"extra is \(3,\); expected no such leaf"),
-        (lambda p: p["final_norm"].update(scale=np.ones(11)), r"final_norm/scale is \(11,\); expected \(10,\)"),
-        (lambda p: p["layers"]["mlp"]["up"].update(bias=np.ones((2, 7))), r"layers/mlp/up/bias is \(2, 7\)"),
+        (
+            lambda p: p["final_norm"].update(scale=np.ones(11)),
+            r"final_norm/scale is \(11,\); expected \(10,\)",
+        ),
+        (
+            lambda p: p["layers"]["mlp"]["up"].update(bias=np.ones((2, 7))),
+            r"layers/mlp/up/bias is \(2, 7\)",
+        ),
     ],
 )
 def test_save_of_params_that_are_not_the_configs(saved, tmp_path, edit, message):

@@ -1,4 +1,5 @@
-"""BERT's layout on the hub: names of every age, what is skipped by name, tied tensors that must agree, round trips."""
+"""BERT's layout on the hub: names of every age, what is skipped by name, tied tensors that must
+agree, round trips."""
 
 import json
 import re
@@ -16,7 +17,13 @@ from dynamics.models import bert, gpt_neox
 
 GOLDEN = Path(__file__).parents[1] / "models" / "golden_bert"
 CONFIG = bert.Config(
-    hidden_size=14, num_layers=3, num_heads=2, intermediate_size=5, vocab_size=11, max_positions=13, num_segments=3
+    hidden_size=14,
+    num_layers=3,
+    num_heads=2,
+    intermediate_size=5,
+    vocab_size=11,
+    max_positions=13,
+    num_segments=3,
 )
 WORDS, DECODER = "bert.embeddings.word_embeddings.weight", "cls.predictions.decoder.weight"
 
@@ -55,7 +62,9 @@ def test_what_is_saved_loads_bit_for_bit(saved):
 def test_layout_is_the_hubs(saved):
     folder, _, tensors = saved
     prefix = "bert.encoder.layer.2."
-    assert {name.removeprefix(prefix): t.shape for name, t in tensors.items() if name.startswith(prefix)} == {
+    assert {
+        name.removeprefix(prefix): t.shape for name, t in tensors.items() if name.startswith(prefix)
+    } == {
         **{f"attention.self.{name}.weight": (14, 14) for name in ("query", "key", "value")},
         **{f"attention.self.{name}.bias": (14,) for name in ("query", "key", "value")},
         "attention.output.dense.weight": (14, 14),
@@ -98,7 +107,9 @@ def test_heads_are_consecutive_rows(saved):
 def test_conversion_only_rearranges():
     params = random_params(CONFIG)
     ours = np.sort(np.concatenate([leaf.ravel() for leaf in jax.tree.leaves(params)]))
-    hubs = np.sort(np.concatenate([t.ravel() for t in convert.from_params(CONFIG, params).values()]))
+    hubs = np.sort(
+        np.concatenate([t.ravel() for t in convert.from_params(CONFIG, params).values()])
+    )
     np.testing.assert_array_equal(ours, hubs)
 
 
@@ -108,7 +119,9 @@ def test_files_of_every_age_keep_their_numbers_through_load_and_save(tmp_path, g
     folder = checkpoints.save(tmp_path / "x", checkpoint.config, checkpoint.params)
     assert checkpoints.load(folder).config == checkpoint.config
     before = tensor_file.TensorFolder(golden)
-    names = {name.replace(".gamma", ".weight").replace(".beta", ".bias"): name for name in before.names()}
+    names = {
+        name.replace(".gamma", ".weight").replace(".beta", ".bias"): name for name in before.names()
+    }
     for name, tensor in safetensors.numpy.load_file(folder / "model.safetensors").items():
         np.testing.assert_array_equal(tensor, before.read(names[name]).astype(np.float32))
 
@@ -118,7 +131,11 @@ def test_golden_files_hold_each_variant():
     assert {DECODER, "cls.predictions.decoder.bias"} <= names["multibert"]
     assert "bert.encoder.layer.2.output.LayerNorm.gamma" in names["old_names"]
     for found in names.values():
-        assert {"bert.pooler.dense.weight", "cls.seq_relationship.bias", "bert.embeddings.position_ids"} <= found
+        assert {
+            "bert.pooler.dense.weight",
+            "cls.seq_relationship.bias",
+            "bert.embeddings.position_ids",
+        } <= found
 
 
 @pytest.mark.parametrize("kept", [(WORDS, DECODER), (WORDS,), (DECODER,)])
@@ -136,7 +153,9 @@ def test_a_tied_matrix_that_differs_is_refused(saved, name):
     twin = {DECODER: WORDS, "cls.predictions.decoder.bias": "cls.predictions.bias"}[name]
     tensors[name] = tensors[twin].copy()
     tensors[name].flat[3] += 1e-3
-    with pytest.raises(InputError, match=rf"{re.escape(name)} that differs from {re.escape(twin)}.*tied"):
+    with pytest.raises(
+        InputError, match=rf"{re.escape(name)} that differs from {re.escape(twin)}.*tied"
+    ):
         checkpoints.load(stored(folder, tensors))
 
 
@@ -165,7 +184,9 @@ def test_a_model_without_its_head_is_refused(saved):
 
 
 def test_greek_names_are_berts_alone(tmp_path):
-    config = gpt_neox.Config(hidden_size=16, num_layers=1, num_heads=2, intermediate_size=5, vocab_size=11)
+    config = gpt_neox.Config(
+        hidden_size=16, num_layers=1, num_heads=2, intermediate_size=5, vocab_size=11
+    )
     folder = checkpoints.save(tmp_path / "x", config, random_params(config))
     tensors = safetensors.numpy.load_file(folder / "model.safetensors")
     tensors["gpt_neox.final_layer_norm.gamma"] = tensors.pop("gpt_neox.final_layer_norm.weight")
@@ -208,7 +229,10 @@ def test_configs_round_trip(config):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"hidden_act": "gelu_new"}, r"hidden_act = 'gelu_new'; expected 'gelu', as in every MultiBERT"),
+        (
+            {"hidden_act": "gelu_new"},
+            r"hidden_act = 'gelu_new'; expected 'gelu', as in every MultiBERT",
+        ),
         ({"position_embedding_type": "relative_key"}, r"position_embedding_type = 'relative_key'"),
         ({"tie_word_embeddings": False}, r"tie_word_embeddings = False"),
         ({"is_decoder": True}, r"is_decoder = True"),

@@ -17,7 +17,12 @@ TOKENS = np.random.default_rng(0).integers(0, 101, (3, 11)).astype(np.int32)
 SEEN = np.arange(11) < np.array([[11], [7], [3]])
 CONFIGS = {
     "base": bert.Config(
-        hidden_size=35, num_layers=3, num_heads=5, intermediate_size=67, vocab_size=101, max_positions=23
+        hidden_size=35,
+        num_layers=3,
+        num_heads=5,
+        intermediate_size=67,
+        vocab_size=101,
+        max_positions=23,
     ),
     "other": bert.Config(
         hidden_size=39,
@@ -44,14 +49,17 @@ def config(request):
 
 
 def random_params(config):
-    """Every leaf random, norms and biases included; matrices with gain 1.5, so that the logits' SD is above 1."""
+    """Every leaf random, norms and biases included; matrices with gain 1.5, so that the logits' SD
+    is above 1."""
     shapes = jax.eval_shape(lambda key: models.init(key, config), jax.random.key(0))
     draw = np.random.default_rng(1)
 
     def leaf(path, shape):
         names = [entry.key for entry in path]
         if names[-1] in ("bias", "scale"):
-            return ((names[-1] == "scale") + 0.3 * draw.standard_normal(shape.shape)).astype(np.float32)
+            return ((names[-1] == "scale") + 0.3 * draw.standard_normal(shape.shape)).astype(
+                np.float32
+            )
         fan_in = config.intermediate_size if "down" in names else config.hidden_size
         return (1.5 / fan_in**0.5 * draw.standard_normal(shape.shape)).astype(np.float32)
 
@@ -59,14 +67,20 @@ def random_params(config):
 
 
 def theirs(folder, kind="BertForMaskedLM"):
-    """The logits that transformers gives where tokens are seen, and the keys it missed or did not know."""
+    """The logits that transformers gives where tokens are seen, and the keys it missed or did not
+    know."""
     model, info = getattr(transformers, kind).from_pretrained(
         folder, output_loading_info=True, attn_implementation="eager", dtype=torch.float32
     )
     with torch.no_grad():
-        given = {"input_ids": torch.from_numpy(TOKENS).long(), "attention_mask": torch.from_numpy(SEEN).long()}
+        given = {
+            "input_ids": torch.from_numpy(TOKENS).long(),
+            "attention_mask": torch.from_numpy(SEEN).long(),
+        }
         logits = model.eval()(**given)[0]
-    return logits.numpy()[SEEN], {key: sorted(info[key]) for key in ("missing_keys", "unexpected_keys")}
+    return logits.numpy()[SEEN], {
+        key: sorted(info[key]) for key in ("missing_keys", "unexpected_keys")
+    }
 
 
 def ours(checkpoint):
@@ -91,7 +105,9 @@ def randomised(config, kind: str, dtype):
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for name, p in model.named_parameters():
-            draw = torch.randn(p.shape, generator=generator) * (1.5 / p.shape[-1] ** 0.5 if p.ndim == 2 else 0.3)
+            draw = torch.randn(p.shape, generator=generator) * (
+                1.5 / p.shape[-1] ** 0.5 if p.ndim == 2 else 0.3
+            )
             p.copy_(((1.0 if "LayerNorm.weight" in name else 0.0) + draw).to(dtype))
     return model.to(dtype)
 

@@ -1,4 +1,5 @@
-"""Revisions are found or brought whole, share what they share, survive kills, and make room for each other."""
+"""Revisions are found or brought whole, share what they share, survive kills, and make room for
+each other."""
 
 import functools
 import json
@@ -28,8 +29,15 @@ def weights(seed: int, size: int = SIZE) -> bytes:
 
 SHARDS = {f"model-0000{k}-of-00003.safetensors": weights(10 + k) for k in (1, 2, 3)}
 INDEX = json.dumps({"weight_map": {f"tensor{k}": name for k, name in enumerate(SHARDS)}}).encode()
-COMMON = {"config.json": b'{"hidden_size": 3}', "tokenizer.json": b'{"model": {}}', "README.md": b"# tiny"}
-TORCH = {name.replace("model", "pytorch_model").replace("safetensors", "bin"): body for name, body in SHARDS.items()}
+COMMON = {
+    "config.json": b'{"hidden_size": 3}',
+    "tokenizer.json": b'{"model": {}}',
+    "README.md": b"# tiny",
+}
+TORCH = {
+    name.replace("model", "pytorch_model").replace("safetensors", "bin"): body
+    for name, body in SHARDS.items()
+}
 TORCH_INDEX = INDEX.replace(b"model-", b"pytorch_model-").replace(b".safetensors", b".bin")
 LAYOUTS = {
     "single": {"model.safetensors": weights(1), "pytorch_model.bin": weights(2)},
@@ -101,7 +109,9 @@ def test_what_lies_on_this_machine_is_not_fetched(server, tmp_path, place):
     assert server.count() == 0
 
 
-@pytest.mark.parametrize("lacking", ["config.json", "model-00002-of-00003.safetensors", "model.safetensors.index.json"])
+@pytest.mark.parametrize(
+    "lacking", ["config.json", "model-00002-of-00003.safetensors", "model.safetensors.index.json"]
+)
 def test_a_partial_folder_of_the_hugging_face_cache_is_not_taken(server, tmp_path, lacking):
     folder = tmp_path / "hf" / "models--acme--tiny" / "snapshots" / ("a" * 40)
     (folder.parents[1] / "refs").mkdir(parents=True)
@@ -121,17 +131,27 @@ def test_offline_asks_nobody(server, tmp_path, monkeypatch):
     assert fetch.fetch(REPO, "step1") == folder
     place = tmp_path / "w"
     with pytest.raises(
-        InputError, match=f"--revision step2` .*--local-dir {place}/acme/tiny/step2`.*--weights={place}"
+        InputError,
+        match=f"--revision step2` .*--local-dir {place}/acme/tiny/step2`.*--weights={place}",
     ):
         fetch.fetch(REPO, "step2", place)
-    with pytest.raises(InputError, match=r"at revision main, whose weights are not on this machine"):
+    with pytest.raises(
+        InputError, match=r"at revision main, whose weights are not on this machine"
+    ):
         fetch.fetch("acme/other")
     assert server.count() == before
 
 
 @pytest.mark.parametrize(
     ("kind", "number", "times"),
-    [("cut", 70_000, 3), ("status", 500, 3), ("status", 429, 3), ("wrong", 0, 1), ("whole", 0, 9), ("slow", 0.002, 9)],
+    [
+        ("cut", 70_000, 3),
+        ("status", 500, 3),
+        ("status", 429, 3),
+        ("wrong", 0, 1),
+        ("whole", 0, 9),
+        ("slow", 0.002, 9),
+    ],
 )
 def test_a_revision_arrives_through_passing_faults(server, kind, number, times):
     server.fail("/cdn/", kind, number, times)
@@ -149,11 +169,15 @@ def test_a_fault_that_stays_leaves_nothing_to_be_read(server, part, kind):
     assert_whole(fetch.fetch(REPO, "sharded"), server.repos[REPO]["sharded"], WANTED["sharded"])
 
 
-@pytest.mark.parametrize("lacking", ["config.json", "model-00002-of-00003.safetensors", "model.safetensors.index.json"])
+@pytest.mark.parametrize(
+    "lacking", ["config.json", "model-00002-of-00003.safetensors", "model.safetensors.index.json"]
+)
 def test_a_revision_that_lacks_files_is_refused(server, lacking):
     files = server.repos[REPO]["sharded"]
     del files[lacking], files["pytorch_model.bin"]
-    with pytest.raises(InputError, match=r"acme/tiny at revision sharded (without|with 1 of 3 shards missing)"):
+    with pytest.raises(
+        InputError, match=r"acme/tiny at revision sharded (without|with 1 of 3 shards missing)"
+    ):
         fetch.fetch(REPO, "sharded")
     assert fetch.local(REPO, "sharded") is None
 
@@ -177,7 +201,9 @@ def test_a_killed_download_goes_on_in_the_next_process(server):
     server.repos[REPO]["big"] = {**COMMON, "model.safetensors": weights(3, size)}
     server.fail("/cdn/", "slow", 0.03, 1)
     program = f"from dynamics.checkpoints import fetch; fetch.fetch({REPO!r}, 'big')"
-    process = subprocess.Popen([sys.executable, "-c", program], env={**os.environ, "HF_HUB_OFFLINE": "0"})
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], env={**os.environ, "HF_HUB_OFFLINE": "0"}
+    )
     blobs = hub.place(REPO) / "blobs"
     wait_for(lambda: any(path.stat().st_size > size // 3 for path in blobs.glob("*.incomplete")))
     assert fetch.local(REPO, "big") is None
@@ -352,7 +378,10 @@ def test_processes_that_fetch_and_evict_at_once(server):
     """What a process has pinned it can read, whatever others remove meanwhile."""
     run = functools.partial(subprocess.Popen, env={**os.environ, "HF_HUB_OFFLINE": "0"})
     limits = (0, 0, 2 * SIZE)
-    jobs = [run([sys.executable, "-c", AT_ONCE, REPO, str(k), str(limit)]) for k, limit in enumerate(limits)]
+    jobs = [
+        run([sys.executable, "-c", AT_ONCE, REPO, str(k), str(limit)])
+        for k, limit in enumerate(limits)
+    ]
     assert [job.wait(60) for job in jobs] == [0, 0, 0]
     fetch.evict(0)
     assert bytes_kept() == 0

@@ -1,4 +1,5 @@
-"""Files made to harm: nothing runs, nothing grows, nothing hangs; each is an InputError that names what it found."""
+"""Files made to harm: nothing runs, nothing grows, nothing hangs; each is an InputError that names
+what it found."""
 
 import io
 import json
@@ -69,17 +70,24 @@ def evil_programs(victim: Path) -> dict[str, bytes]:
         "posix": name("posix", "system") + group(text(shell)) + pickle.REDUCE,
         "eval": name("builtins", "eval") + group(text(python)) + pickle.REDUCE,
         "old eval": name("__builtin__", "eval") + group(text(python)) + pickle.REDUCE,
-        "getattr": name("builtins", "getattr") + group(name("os", ""), text("system")) + pickle.REDUCE,
+        "getattr": name("builtins", "getattr")
+        + group(name("os", ""), text("system"))
+        + pickle.REDUCE,
         "runpy": name("torch.serialization", "os.system") + group(text(shell)) + pickle.REDUCE,
         "inst": pickle.MARK + text(shell) + pickle.INST + b"os\nsystem\n",
         "obj": pickle.MARK + name("os", "system") + text(shell) + pickle.OBJ,
         "newobj": name("subprocess", "Popen") + group(text(shell)) + pickle.NEWOBJ,
         "extension": pickle.EXT1 + b"\1",
-        "stack": text("os") + text("system") + pickle.STACK_GLOBAL + group(text(shell)) + pickle.REDUCE,
+        "stack": text("os")
+        + text("system")
+        + pickle.STACK_GLOBAL
+        + group(text(shell))
+        + pickle.REDUCE,
     }
     hidden = {
         "nested": make.tensor(MATRIX, call["eval"]),
-        "in a storage": group(text("storage"), call["eval"], text("0"), text("cpu"), number(12)) + pickle.BINPERSID,
+        "in a storage": group(text("storage"), call["eval"], text("0"), text("cpu"), number(12))
+        + pickle.BINPERSID,
         "in a dict": name("collections", "OrderedDict") + group(call["eval"]) + pickle.REDUCE,
         "in a state": make.ORDERED_DICT + call["eval"] + pickle.BUILD,
         "real": pickle.dumps(Evil(eval, python), 2)[2:-1],
@@ -105,7 +113,11 @@ def test_the_evil_would_work(tmp_path):
 
 
 def test_an_unknown_name_is_named(refused):
-    refused(of_program(make.program({"a": name("numpy", "load")})), "'numpy load'", "torch.save(model.state_dict()")
+    refused(
+        of_program(make.program({"a": name("numpy", "load")})),
+        "'numpy load'",
+        "torch.save(model.state_dict()",
+    )
     refused(of_program(b"\x80\x02c__main__\nModel\n."), "'__main__ Model'")
     refused(of_program(make.program({"a": pickle.PERSID + b"x\n"})), "the pickle operation PERSID")
 
@@ -113,13 +125,28 @@ def test_an_unknown_name_is_named(refused):
 U64 = struct.Struct("<Q").pack
 U32 = struct.Struct("<I").pack
 PROGRAMS = {
-    "memo index": (b"\x80\x02}" + pickle.LONG_BINPUT + U32(2**32 - 1) + b".", "the memo index 4294967295"),
+    "memo index": (
+        b"\x80\x02}" + pickle.LONG_BINPUT + U32(2**32 - 1) + b".",
+        "the memo index 4294967295",
+    ),
     "no such memo": (b"\x80\x02" + pickle.BINGET + b"\7.", "asks for what is not there"),
-    "long string": (b"\x80\x02" + pickle.BINUNICODE + U32(2**32 - 1) + b"abc", "BINUNICODE is damaged"),
-    "longer string": (b"\x80\x04" + pickle.BINUNICODE8 + U64(2**63) + b"abc", "BINUNICODE8 is damaged"),
+    "long string": (
+        b"\x80\x02" + pickle.BINUNICODE + U32(2**32 - 1) + b"abc",
+        "BINUNICODE is damaged",
+    ),
+    "longer string": (
+        b"\x80\x04" + pickle.BINUNICODE8 + U64(2**63) + b"abc",
+        "BINUNICODE8 is damaged",
+    ),
     "no UTF-8": (b"\x80\x02" + pickle.BINUNICODE + U32(1) + b"\xff.", "BINUNICODE is damaged"),
-    "long number": (b"\x80\x02" + pickle.LONG4 + U32(2**31 - 1) + b"\1" * 99, "the pickle operation LONG4"),
-    "text number": (b"\x80\x02" + pickle.LONG + b"9" * 100_000 + b"L\n.", "the pickle operation LONG"),
+    "long number": (
+        b"\x80\x02" + pickle.LONG4 + U32(2**31 - 1) + b"\1" * 99,
+        "the pickle operation LONG4",
+    ),
+    "text number": (
+        b"\x80\x02" + pickle.LONG + b"9" * 100_000 + b"L\n.",
+        "the pickle operation LONG",
+    ),
     "deep tuples": (b"\x80\x02)" + pickle.TUPLE1 * 180_000 + b".", "a pickled tuple"),
     "endless tuples": (b"\x80\x02)" + pickle.TUPLE1 * 300_000 + b".", "more than 200000 steps"),
     "deep marks": (b"\x80\x02" + pickle.MARK * 1_000_000 + b".", "stacks more than"),
@@ -127,7 +154,10 @@ PROGRAMS = {
     "doubling": (b"\x80\x02)" + b"\x94h\0\x86" * 10_000 + b".", "a pickled tuple"),
     "holds itself": (b"\x80\x02}q\0" + text("a") + b"h\0s.", "the entry 'a', a nested dict"),
     "key that is itself": (b"\x80\x02}q\0h\0h\0s.", "a key that is no string"),
-    "key twice": (make.program({"a": make.tensor(MATRIX)})[:-1] + text("a") + b"Ns.", "there twice"),
+    "key twice": (
+        make.program({"a": make.tensor(MATRIX)})[:-1] + text("a") + b"Ns.",
+        "there twice",
+    ),
     "empty": (b"", "its end"),
     "no stop": (b"\x80\x02}", "its end"),
     "nothing": (b"\x80\x02.", "ends with 0 values"),
@@ -139,7 +169,10 @@ PROGRAMS = {
     "items on a list": (b"\x80\x02](NNu.", "items are set on what is no dict"),
     "list of a dict": (b"\x80\x02}Na.", "appended to what is no list"),
     "call of a dict": (b"\x80\x02})R.", "calls what cannot be called"),
-    "call of a storage": (b"\x80\x02" + name("torch", "FloatStorage") + b")R.", "calls what cannot be called"),
+    "call of a storage": (
+        b"\x80\x02" + name("torch", "FloatStorage") + b")R.",
+        "calls what cannot be called",
+    ),
     "storage of nothing": (b"\x80\x02NQ.", "a storage is not described"),
     "state of a list": (b"\x80\x02]}b.", "BUILD on what is no state dict"),
     "escapes in a name": (b"\x80\x02c\\q\\x41\nb\n.", "asks for '\\\\q\\\\x41 b'"),
@@ -157,19 +190,31 @@ def test_programs_that_are_no_state_dict(refused, case):
 
 
 VIEWS = {
-    "negative stride": (MATRIX._replace(stride=(-4, 1), offset=8), "a negative offset, shape or stride"),
+    "negative stride": (
+        MATRIX._replace(stride=(-4, 1), offset=8),
+        "a negative offset, shape or stride",
+    ),
     "negative offset": (MATRIX._replace(offset=-1), "a negative offset, shape or stride"),
     "negative shape": (MATRIX._replace(shape=(-3, 4)), "a negative offset, shape or stride"),
     "expanded": (MATRIX._replace(shape=(2**40,), stride=(0,)), "one element in several places"),
-    "expanded row": (MATRIX._replace(shape=(2**30, 4), stride=(0, 1)), "one element in several places"),
+    "expanded row": (
+        MATRIX._replace(shape=(2**30, 4), stride=(0, 1)),
+        "one element in several places",
+    ),
     "window": (MATRIX._replace(shape=(5, 8), stride=(1, 1)), "one element in several places"),
     "huge": (MATRIX._replace(shape=(2**31, 2**31), stride=(0, 0)), "a shape that no tensor has"),
-    "huge and empty": (MATRIX._replace(shape=(0, 2**60), stride=(0, 0)), "a shape that no tensor has"),
+    "huge and empty": (
+        MATRIX._replace(shape=(0, 2**60), stride=(0, 0)),
+        "a shape that no tensor has",
+    ),
     "past the end": (MATRIX._replace(offset=1), "out of its storage"),
     "far stride": (MATRIX._replace(stride=(2**60, 1)), "out of its storage"),
     "stride too long": (MATRIX._replace(stride=(2**63, 1)), "not described as torch does"),
     "another rank": (MATRIX._replace(stride=(1,)), "not described as torch does"),
-    "too many dims": (MATRIX._replace(shape=(1,) * 65, stride=(1,) * 65), "not described as torch does"),
+    "too many dims": (
+        MATRIX._replace(shape=(1,) * 65, stride=(1,) * 65),
+        "not described as torch does",
+    ),
     "storage too small": (MATRIX._replace(numel=13), "in a storage of 48 bytes"),
     "storage as another dtype": (MATRIX._replace(kind="float64"), "in a storage of 48 bytes"),
     "no storage": (MATRIX._replace(key="1"), "in a storage that is not there"),
@@ -186,7 +231,10 @@ def test_views_that_no_state_dict_has(refused, case):
 def test_tensors_that_share_a_part(refused):
     first, second = (MATRIX._replace(shape=(2, 4), offset=offset) for offset in (0, 4))
     refused(of_views(a=first, b=second), "'a' and 'b' share a part", "t.clone()")
-    refused(of_views(a=MATRIX, b=MATRIX._replace(kind="int32")), "'b' reads its storage as another dtype")
+    refused(
+        of_views(a=MATRIX, b=MATRIX._replace(kind="int32")),
+        "'b' reads its storage as another dtype",
+    )
 
 
 GOOD = make.members(make.program({"a": make.tensor(MATRIX)}), STORE)
@@ -206,12 +254,18 @@ ARCHIVES = {
     "nul": (make.archive([*GOOD, ("a\0b", Member(b""))]), "none that torch writes"),
     "folder": (make.archive([*GOOD, ("a/", Member(b""))]), "none that torch writes"),
     "no top": (make.archive([*GOOD, ("data.pkl", Member(b""))], ""), "none that torch writes"),
-    "two tops": (make.archive([(("a/" if k else "b/") + w, m) for k, (w, m) in enumerate(GOOD)], ""), "one folder"),
+    "two tops": (
+        make.archive([(("a/" if k else "b/") + w, m) for k, (w, m) in enumerate(GOOD)], ""),
+        "one folder",
+    ),
     "overlap": (with_member("data/0", start=0), "overlaps what follows it"),
     "outside": (with_member("version", size=2**31), "overlaps what follows it"),
     "beyond": (with_member("version", start=2**31), "overlaps what follows it"),
     "large pickle": (with_member("data.pkl", size=2**30), "overlaps what follows it"),
-    "another header": (with_member("data.pkl", local_path=b"archive/data/0 x"), "contradicts the directory"),
+    "another header": (
+        with_member("data.pkl", local_path=b"archive/data/0 x"),
+        "contradicts the directory",
+    ),
     "no name": (with_member("data.pkl", local_path=b""), "contradicts the directory"),
     "big endian": (with_member("byteorder", data=b"big"), "byteorder is not little"),
     "no pickle": (make.archive(GOOD[1:]), "without data.pkl"),
@@ -240,7 +294,11 @@ def test_cut_anywhere(refused):
 
 
 def test_torch_files_of_older_ages(refused):
-    refused(pickle.dumps(0x1950A86A20F9469CFC6C, 2) + b"\x80\x02M\xe9\x03.", "before 1.6", "save_pretrained")
+    refused(
+        pickle.dumps(0x1950A86A20F9469CFC6C, 2) + b"\x80\x02M\xe9\x03.",
+        "before 1.6",
+        "save_pretrained",
+    )
     tar = io.BytesIO()
     with tarfile.open(fileobj=tar, mode="w", format=tarfile.USTAR_FORMAT) as file:
         file.addfile(tarfile.TarInfo("storages"))
@@ -265,12 +323,18 @@ def mutated(draw: random.Random, content: bytes, other: bytes) -> bytes:
                 damaged = damaged[:at] if draw.random() < 0.3 else damaged
             case 5:
                 start = draw.randrange(len(other))
-                damaged[at : at + draw.choice([0, 4, 40])] = other[start : start + draw.choice([1, 8, 40, 200])]
+                damaged[at : at + draw.choice([0, 4, 40])] = other[
+                    start : start + draw.choice([1, 8, 40, 200])
+                ]
     return bytes(damaged)
 
 
 def safetensors_bytes(header: bytes) -> bytes:
-    return len(header).to_bytes(8, "little") + header + b"".join(array.tobytes() for array in TENSORS.values())
+    return (
+        len(header).to_bytes(8, "little")
+        + header
+        + b"".join(array.tobytes() for array in TENSORS.values())
+    )
 
 
 def safetensors_header() -> bytes:
@@ -286,7 +350,9 @@ def fuzzed(seed: int, seconds: float, path: Path) -> dict[str, int]:
     """How many damaged files were read and how many refused; any other outcome is an error here."""
     draw, outcomes, end = random.Random(seed), {"read": 0, "refused": 0}, time.monotonic() + seconds
     views = {f"t{k}": View("0", "float32", 12, k, (2, 1), (4, 1)) for k in range(2)}
-    pickled = make.program({**{key: make.tensor(view) for key, view in views.items()}, "m": make.tensor(MATRIX)})
+    pickled = make.program(
+        {**{key: make.tensor(view) for key, view in views.items()}, "m": make.tensor(MATRIX)}
+    )
     single = make.program({"a": make.tensor(MATRIX)})
     bins = [make.state_dict(TENSORS), make.state_dict(TENSORS, zip64=True), of_program(single)]
     header = safetensors_header()

@@ -1,4 +1,5 @@
-"""Answers that lie, never end, or lead elsewhere: one clear error each, nothing wrong is passed on, no token leaks."""
+"""Answers that lie, never end, or lead elsewhere: one clear error each, nothing wrong is passed on,
+no token leaks."""
 
 import contextlib
 import gzip
@@ -18,7 +19,8 @@ Reply = bytes | Callable[[socket.socket], object]
 
 @contextlib.contextmanager
 def serving(*replies: Reply) -> Iterator[tuple[str, list[bytes]]]:
-    """(address, requests so far): answers the n-th request with the n-th reply, and all later ones with the last."""
+    """(address, requests so far): answers the n-th request with the n-th reply, and all later ones
+    with the last."""
     seen: list[bytes] = []
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -67,7 +69,9 @@ def endless(head: bytes, pause: float = 0.01) -> Callable[[socket.socket], objec
 
 @pytest.fixture
 def client():
-    client = transfer.Client({"Authorization": "Bearer secret"}, timeout=5, sleep=lambda seconds: None)
+    client = transfer.Client(
+        {"Authorization": "Bearer secret"}, timeout=5, sleep=lambda seconds: None
+    )
     yield client
     client.close()
 
@@ -87,13 +91,22 @@ PACKED = gzip.compress(TEN)[:10]
         (reply(status="429 Wait", Retry_After="nan"), "6 attempts: status 429"),
         (reply(status="404 " + "x" * 9000), r"status 404 from .{,300}$"),
         (reply(status="302 There", Location="/f"), "cannot be asked for .TooManyRedirects"),
-        (reply(status="302 There", Location="file:///etc/passwd"), "cannot be asked for .UnsupportedProtocol"),
+        (
+            reply(status="302 There", Location="file:///etc/passwd"),
+            "cannot be asked for .UnsupportedProtocol",
+        ),
         (reply(status="302 There", Location="http://xn--a/"), "cannot be asked for"),
         (reply(status="302 There", Location=f"http://{'a' * 300}/"), "cannot be asked for"),
         (reply(status="302 There"), "status 302"),
         (b"\0garbage\r\n\r\n", "6 attempts: RemoteProtocolError"),
-        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 100_000 + b"\r\n", "6 attempts: RemoteProtocolError"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}", "6 attempts: RemoteProtocolError"),
+        (
+            b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 100_000 + b"\r\n",
+            "6 attempts: RemoteProtocolError",
+        ),
+        (
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}",
+            "6 attempts: RemoteProtocolError",
+        ),
     ],
 )
 def test_an_answer_that_is_no_json(client, answered, told):
@@ -152,26 +165,40 @@ def test_a_body_that_trickles_is_given_up(client, tmp_path, monkeypatch):
 
 
 def cut(etag: str) -> bytes:
-    return part(TEN, "bytes 0-9/20", ETag=etag).replace(b"bytes 0-9/", b"bytes 0-19/").replace(b": 10", b": 20")
+    return (
+        part(TEN, "bytes 0-9/20", ETag=etag)
+        .replace(b"bytes 0-9/", b"bytes 0-19/")
+        .replace(b": 10", b": 20")
+    )
 
 
 def test_a_file_that_changes_between_two_requests(client, tmp_path):
-    """A range has no digest, so its ETag must stay; a whole file is begun anew when its digest is wrong."""
+    """A range has no digest, so its ETag must stay; a whole file is begun anew when its digest is
+    wrong."""
     rest = part(TEN, "bytes 10-19/20", ETag="b")
-    with serving(cut("a"), rest) as (url, _), pytest.raises(InputError, match="changed while it was read"):
+    with (
+        serving(cut("a"), rest) as (url, _),
+        pytest.raises(InputError, match="changed while it was read"),
+    ):
         client.read_range(f"{url}/f", 0, 20)
     with serving(cut("b"), rest) as (url, _):
         assert client.read_range(f"{url}/f", 0, 20) == TEN * 2
     whole = part(b"abcdefghij" * 2, "bytes 0-19/20", ETag="b")
     digest = hashlib.sha256(b"abcdefghij" * 2).hexdigest()
     with serving(cut("a"), rest, whole) as (url, seen):
-        assert client.download(f"{url}/f", tmp_path / "f", 20, digest).read_bytes() == b"abcdefghij" * 2
+        assert (
+            client.download(f"{url}/f", tmp_path / "f", 20, digest).read_bytes()
+            == b"abcdefghij" * 2
+        )
         assert len(seen) == 3
 
 
 def test_a_longer_file_than_was_promised_is_not_fetched(client, tmp_path):
     long = endless(reply(Content_Length=str(10**15)))
-    with serving(long) as (url, _), pytest.raises(InputError, match=r"of 10{15} bytes; expected 10 bytes"):
+    with (
+        serving(long) as (url, _),
+        pytest.raises(InputError, match=r"of 10{15} bytes; expected 10 bytes"),
+    ):
         client.download(f"{url}/f", tmp_path / "f", 10, "0" * 64)
     assert not (tmp_path / "f").exists()
 
@@ -179,7 +206,9 @@ def test_a_longer_file_than_was_promised_is_not_fetched(client, tmp_path):
 def test_the_token_goes_nowhere_by_any_chain_of_redirects(client):
     with contextlib.ExitStack() as open_:
         last, seen_last = open_.enter_context(serving(reply(b"{}")))
-        other, seen_other = open_.enter_context(serving(reply(status="307 On", Location=f"{last}/x")))
+        other, seen_other = open_.enter_context(
+            serving(reply(status="307 On", Location=f"{last}/x"))
+        )
         chain = reply(status="302 On", Location="/y"), reply(status="301 On", Location=f"{other}/z")
         first, seen_first = open_.enter_context(serving(*chain))
         assert client.json(f"{first}/f") == {}

@@ -1,4 +1,5 @@
-"""Revisions, listings and single tensors of a hub; what it refuses is told in terms of what was asked for."""
+"""Revisions, listings and single tensors of a hub; what it refuses is told in terms of what was
+asked for."""
 
 import json
 import math
@@ -34,15 +35,23 @@ STEPS = [f"step{step}" for step in (0, *(2**k for k in range(10)), *range(1000, 
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     branches = {step: {**ONE, "config.json": step.encode()} for step in STEPS}
-    with serving({REPO: {"main": ONE, "split": SPLIT, "torch": TORCH, **branches}}, monkeypatch, tmp_path) as server:
+    with serving(
+        {REPO: {"main": ONE, "split": SPLIT, "torch": TORCH, **branches}}, monkeypatch, tmp_path
+    ) as server:
         yield server
 
 
 def test_refs_and_listing_are_what_the_hub_holds(server):
     assert set(hub.refs(REPO)) == {"main", "split", "torch", *STEPS}
     found = hub.listing(REPO, "split")
-    assert (found.repo, found.revision, found.commit) == (REPO, "split", server.commit(REPO, "split"))
-    assert {name: file.size for name, file in found.files.items()} == {name: len(body) for name, body in SPLIT.items()}
+    assert (found.repo, found.revision, found.commit) == (
+        REPO,
+        "split",
+        server.commit(REPO, "split"),
+    )
+    assert {name: file.size for name, file in found.files.items()} == {
+        name: len(body) for name, body in SPLIT.items()
+    }
     assert found.files[SHARDS[0]].sha256 == sha256(SPLIT[SHARDS[0]])
     assert found.files["config.json"].sha256 is None
     assert found.weights() == "model.safetensors.index.json"
@@ -73,12 +82,18 @@ def test_a_small_file_is_verified(server):
     server.fail("config.json", "wrong")
     with pytest.raises(InputError, match=r"config.json of acme/tiny .* with digest"):
         hub.content(REPO, found.commit, "config.json")
-    with pytest.raises(InputError, match=r"unknown file of .* 'confg.json'.*Did you mean config.json"):
+    with pytest.raises(
+        InputError, match=r"unknown file of .* 'confg.json'.*Did you mean config.json"
+    ):
         hub.content(REPO, found.commit, "confg.json")
 
 
 def test_one_tensor_costs_little_more_than_its_bytes(server):
-    for revision, index in (("main", b""), ("torch", b""), ("split", SPLIT["model.safetensors.index.json"])):
+    for revision, index in (
+        ("main", b""),
+        ("torch", b""),
+        ("split", SPLIT["model.safetensors.index.json"]),
+    ):
         before = sum(map(server.bytes_of, (".safetensors", ".bin", "index.json")))
         for name in ("layer.2.weight", "head.weight"):
             tensor = remote.remote_tensor(REPO, revision, name)
@@ -112,21 +127,29 @@ def test_remote_bytes_are_one_request_each(server):
 
 
 def test_near_revisions_are_named(server):
-    with pytest.raises(InputError, match=r"unknown revision of acme/tiny 'step51'.*Did you mean .*step512"):
+    with pytest.raises(
+        InputError, match=r"unknown revision of acme/tiny 'step51'.*Did you mean .*step512"
+    ):
         hub.listing(REPO, "step51")
     with pytest.raises(InputError, match="unknown revision of acme/tiny 'aaaa"):
         hub.listing(REPO, "a" * 40)
 
 
 def test_unknown_and_gated_repositories(server):
-    with pytest.raises(InputError, match=r"acme/tinny, which .* does not know .*RepoNotFound.*Check its spelling"):
+    with pytest.raises(
+        InputError, match=r"acme/tinny, which .* does not know .*RepoNotFound.*Check its spelling"
+    ):
         hub.listing("acme/tinny")
     server.gated.add(REPO)
-    with pytest.raises(InputError, match=rf"Accept the terms at {server.url}/{REPO}, then set HF_TOKEN"):
+    with pytest.raises(
+        InputError, match=rf"Accept the terms at {server.url}/{REPO}, then set HF_TOKEN"
+    ):
         remote.remote_tensor(REPO, "main", "head.weight")
     server.fail("/refs", "status", 403)
     hub.close()
-    with pytest.raises(InputError, match=r"a refusal to give acme/tiny at revision main .*status 403"):
+    with pytest.raises(
+        InputError, match=r"a refusal to give acme/tiny at revision main .*status 403"
+    ):
         hub.refs(REPO)
 
 
@@ -138,7 +161,12 @@ def test_a_login_page_in_place_of_the_hub(server, part):
 
 
 def test_an_answer_of_another_kind(server, monkeypatch):
-    for answer in ([], {"branches": 3}, {"branches": [{"name": "main", "targetCommit": "../x"}]}, {"siblings": [{}]}):
+    for answer in (
+        [],
+        {"branches": 3},
+        {"branches": [{"name": "main", "targetCommit": "../x"}]},
+        {"siblings": [{}]},
+    ):
         hub.close()
         monkeypatch.setattr(transfer.Client, "json", lambda self, url, answer=answer: answer)
         with pytest.raises(InputError, match="Check HF_ENDPOINT"):
@@ -164,7 +192,9 @@ FILE = {"rfilename": "config.json", "size": 2, "blobId": "c" * 40}
 )
 def test_a_listing_that_cannot_be(server, monkeypatch, changes, told):
     commit = hub.refs(REPO)["main"]
-    monkeypatch.setattr(transfer.Client, "json", lambda self, url: {"sha": commit, "siblings": [FILE], **changes})
+    monkeypatch.setattr(
+        transfer.Client, "json", lambda self, url: {"sha": commit, "siblings": [FILE], **changes}
+    )
     with pytest.raises(InputError, match=told) as raised:
         hub.listing(REPO)
     assert len(str(raised.value)) < 500
@@ -183,14 +213,18 @@ def test_an_empty_listing(server, monkeypatch):
         hub.listing(REPO, "step3")
 
 
-@pytest.mark.parametrize("repo", ["..", "../x", "a/../b", "a--b/c", "/etc", "a/b/c", "", "a b/c", "a/b\n"])
+@pytest.mark.parametrize(
+    "repo", ["..", "../x", "a/../b", "a--b/c", "/etc", "a/b/c", "", "a b/c", "a/b\n"]
+)
 def test_what_is_no_hub_id_is_asked_of_nobody(server, repo):
     with pytest.raises(InputError, match="no hub id"):
         hub.listing(repo)
     assert server.count() == 0
 
 
-@pytest.mark.parametrize("revision", ["..", "../main", "a/../b", "/etc", "a//b", ".", "", "a\nb", "x" * 201])
+@pytest.mark.parametrize(
+    "revision", ["..", "../main", "a/../b", "/etc", "a//b", ".", "", "a\nb", "x" * 201]
+)
 def test_what_is_no_revision_is_looked_for_nowhere(server, tmp_path, revision):
     with pytest.raises(InputError, match=r"for a revision of acme/tiny|unknown revision"):
         hub.listing(REPO, revision)
@@ -215,9 +249,7 @@ def test_a_configuration_without_end_is_not_read(server):
 
 
 def test_no_network_and_offline_say_how_to_fetch_elsewhere(server, monkeypatch):
-    command = (
-        "hf download acme/tiny --revision step1` .*--local-dir weights/acme/tiny/step1` and then --weights=weights"
-    )
+    command = "hf download acme/tiny --revision step1` .*--local-dir weights/acme/tiny/step1` and then --weights=weights"
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match=f"HF_HUB_OFFLINE is set.*`{command}"):
         remote.RemoteFolder(REPO, "step1")
@@ -225,7 +257,9 @@ def test_no_network_and_offline_say_how_to_fetch_elsewhere(server, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     commit = hub.listing(REPO, "step1").commit
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")
-    with pytest.raises(InputError, match=r"no whole answer from http://127.0.0.1:1/.* in 3 attempts"):
+    with pytest.raises(
+        InputError, match=r"no whole answer from http://127.0.0.1:1/.* in 3 attempts"
+    ):
         hub.refs(REPO)
     assert hub.listing(REPO, commit).files  # on disk
 

@@ -54,11 +54,17 @@ def random_params(config, seed: int = 0, dtype=np.float32):
 def assert_same(found, expected):
     assert jax.tree.structure(found) == jax.tree.structure(expected)
     jax.tree.map(np.testing.assert_array_equal, found, expected)
-    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {leaf.dtype for leaf in jax.tree.leaves(expected)}
+    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {
+        leaf.dtype for leaf in jax.tree.leaves(expected)
+    }
 
 
 def stored(folder: Path) -> dict[str, np.ndarray]:
-    return {k: v for file in folder.glob("*.safetensors") for k, v in safetensors.numpy.load_file(file).items()}
+    return {
+        k: v
+        for file in folder.glob("*.safetensors")
+        for k, v in safetensors.numpy.load_file(file).items()
+    }
 
 
 def rewrite(folder: Path, tensors: dict[str, np.ndarray], shards: int = 1):
@@ -68,7 +74,10 @@ def rewrite(folder: Path, tensors: dict[str, np.ndarray], shards: int = 1):
     if shards == 1:
         safetensors.numpy.save_file(tensors, folder / "model.safetensors")
         return
-    where = {name: f"model-{k % shards + 1:05}-of-{shards:05}.safetensors" for k, name in enumerate(sorted(tensors))}
+    where = {
+        name: f"model-{k % shards + 1:05}-of-{shards:05}.safetensors"
+        for k, name in enumerate(sorted(tensors))
+    }
     for file in set(where.values()):
         part = {name: tensor for name, tensor in tensors.items() if where[name] == file}
         safetensors.numpy.save_file(part, folder / file)
@@ -92,7 +101,12 @@ def test_device_arrays_save_like_host_arrays(tmp_path):
 
 def test_special_numbers_survive(tmp_path):
     params = random_params(SMALL)
-    params["final_norm"]["bias"][:4] = [np.float32(1e-45), -0.0, np.finfo(np.float32).max, np.finfo(np.float32).tiny]
+    params["final_norm"]["bias"][:4] = [
+        np.float32(1e-45),
+        -0.0,
+        np.finfo(np.float32).max,
+        np.finfo(np.float32).tiny,
+    ]
     loaded = checkpoints.load(checkpoints.save(tmp_path / "x", SMALL, params)).params
     assert loaded["final_norm"]["bias"].tobytes() == params["final_norm"]["bias"].tobytes()
 
@@ -102,7 +116,9 @@ def test_layout_is_the_hubs(tmp_path):
     assert sorted(file.name for file in folder.iterdir()) == ["config.json", "model.safetensors"]
     tensors, prefix = stored(folder), "gpt_neox.layers.2."
     assert len(tensors) == 3 * 12 + 4
-    assert {name.removeprefix(prefix): t.shape for name, t in tensors.items() if name.startswith(prefix)} == {
+    assert {
+        name.removeprefix(prefix): t.shape for name, t in tensors.items() if name.startswith(prefix)
+    } == {
         "input_layernorm.weight": (10,),
         "input_layernorm.bias": (10,),
         "post_attention_layernorm.weight": (10,),
@@ -147,7 +163,9 @@ def test_half_precision_files_are_widened_exactly(tmp_path, name):
     half = random_params(SMALL, dtype=jnp.dtype(name))
     folder = checkpoints.save(tmp_path / "x", SMALL, half)
     assert {t.dtype for t in stored(folder).values()} == {jnp.dtype(name)}
-    assert_same(checkpoints.load(folder).params, jax.tree.map(lambda leaf: leaf.astype(np.float32), half))
+    assert_same(
+        checkpoints.load(folder).params, jax.tree.map(lambda leaf: leaf.astype(np.float32), half)
+    )
     assert_same(checkpoints.load(folder, dtype=jnp.dtype(name)).params, half)
 
 
@@ -184,7 +202,9 @@ def test_every_layout_holds_the_same_model(tmp_path, shards, unembed, buffers):
     for layer in range(3) if buffers else ():
         prefix = f"gpt_neox.layers.{layer}.attention."
         tensors[prefix + "bias"] = np.tri(13, dtype=bool)[None, None]
-        tensors[prefix + "masked_bias"] = np.float32([-np.inf])  # not a weight, so it may be infinite
+        tensors[prefix + "masked_bias"] = np.float32(
+            [-np.inf]
+        )  # not a weight, so it may be infinite
         tensors[prefix + "rotary_emb.inv_freq"] = np.ones(1, np.float16)
     rewrite(folder, tensors, shards)
     checkpoint = checkpoints.load(folder)
@@ -193,11 +213,19 @@ def test_every_layout_holds_the_same_model(tmp_path, shards, unembed, buffers):
 
 
 OLD_FIELDS = {"rotary_pct": 0.5, "rotary_emb_base": 1009}
-NEW_FIELDS = {"rope_parameters": {"rope_type": "default", "rope_theta": 1009.0, "partial_rotary_factor": 0.5}}
-BETWEEN_FIELDS = {"rotary_pct": 0.5, "rope_scaling": None, "rope_parameters": {"rope_theta": 1009.0}}
+NEW_FIELDS = {
+    "rope_parameters": {"rope_type": "default", "rope_theta": 1009.0, "partial_rotary_factor": 0.5}
+}
+BETWEEN_FIELDS = {
+    "rotary_pct": 0.5,
+    "rope_scaling": None,
+    "rope_parameters": {"rope_theta": 1009.0},
+}
 
 
-@pytest.mark.parametrize("fields", [OLD_FIELDS, NEW_FIELDS, BETWEEN_FIELDS, {**OLD_FIELDS, "rope_scaling": None}])
+@pytest.mark.parametrize(
+    "fields", [OLD_FIELDS, NEW_FIELDS, BETWEEN_FIELDS, {**OLD_FIELDS, "rope_scaling": None}]
+)
 def test_config_keys_of_either_age_say_the_same(fields):
     sizes = {
         "model_type": "gpt_neox",
@@ -220,7 +248,9 @@ def test_configs_round_trip(config):
 def test_provenance_names_every_weight_file_by_its_sha256():
     provenance = checkpoints.load(GOLDEN / "sequential_half").provenance
     files = sorted((GOLDEN / "sequential_half").glob("*.safetensors"))
-    assert provenance["sha256"] == {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
+    assert provenance["sha256"] == {
+        file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files
+    }
     assert Path(provenance["folder"]) == GOLDEN / "sequential_half"
 
 
@@ -240,7 +270,11 @@ def test_tokenizer_is_copied_beside_the_weights(tmp_path):
 def test_saving_into_a_folder_replaces_it_whole(tmp_path):
     folder = tmp_path / "x"
     folder.mkdir()
-    for name in ("model-00001-of-00002.safetensors", "model.safetensors.index.json", "tokenizer.json"):
+    for name in (
+        "model-00001-of-00002.safetensors",
+        "model.safetensors.index.json",
+        "tokenizer.json",
+    ):
         (folder / name).write_text("of an older checkpoint")
     new = random_params(SMALL, seed=2)
     checkpoints.save(folder, SMALL, random_params(SMALL, seed=1))
@@ -307,10 +341,15 @@ def test_hub_ids_are_found_under_weights(tmp_path):
     params = random_params(SMALL)
     for revision in ("main", "step512"):
         checkpoints.save(tmp_path / "nobody" / "small" / revision, SMALL, params)
-    assert checkpoints.find("nobody/small", weights=tmp_path) == tmp_path / "nobody" / "small" / "main"
+    assert (
+        checkpoints.find("nobody/small", weights=tmp_path) == tmp_path / "nobody" / "small" / "main"
+    )
     checkpoint = checkpoints.load("nobody/small", "step512", weights=tmp_path)
     assert_same(checkpoint.params, params)
-    assert (checkpoint.provenance["source"], checkpoint.provenance["revision"]) == ("nobody/small", "step512")
+    assert (checkpoint.provenance["source"], checkpoint.provenance["revision"]) == (
+        "nobody/small",
+        "step512",
+    )
 
 
 def test_hub_ids_are_found_in_the_hugging_face_cache(tmp_path, monkeypatch):
@@ -321,7 +360,8 @@ def test_hub_ids_are_found_in_the_hugging_face_cache(tmp_path, monkeypatch):
     (repo / "refs" / "step512").write_text(commit)
     assert_same(checkpoints.load("nobody/small", "step512").params, random_params(SMALL))
     with pytest.raises(
-        InputError, match=r"nobody/small at revision step1, .*hf download nobody/small --revision step1"
+        InputError,
+        match=r"nobody/small at revision step1, .*hf download nobody/small --revision step1",
     ):
         checkpoints.load("nobody/small", "step1")
 

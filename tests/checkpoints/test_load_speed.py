@@ -1,4 +1,5 @@
-"""Loading costs little more than reading the bytes and casting them, and one tensor costs the memory of one tensor."""
+"""Loading costs little more than reading the bytes and casting them, and one tensor costs the
+memory of one tensor."""
 
 import json
 import subprocess
@@ -41,7 +42,9 @@ def folder(tmp_path_factory) -> Path:
     """A checkpoint of pythia-160m's shape in float16, 325 MB."""
     shapes = jax.eval_shape(lambda key: models.init(key, CONFIG), jax.random.key(0))
     draw = np.random.default_rng(0)
-    params = jax.tree.map(lambda leaf: draw.standard_normal(leaf.shape, np.float32).astype(np.float16), shapes)
+    params = jax.tree.map(
+        lambda leaf: draw.standard_normal(leaf.shape, np.float32).astype(np.float16), shapes
+    )
     return checkpoints.save(tmp_path_factory.mktemp("speed") / "160m", CONFIG, params)
 
 
@@ -63,7 +66,8 @@ def test_loading_is_reading_and_casting(folder):
 
     seconds(read_and_cast), seconds(lambda: checkpoints.load(folder))  # warms the page cache
     pairs: list[tuple[float, float]] = []
-    # Loading uses every core and the yardstick one, so a busy machine is given time to come to rest.
+    # Loading uses every core and the yardstick one, so a busy machine is given time to come to
+    # rest.
     while len(pairs) < 40 and not (len(pairs) >= 6 and times(pairs) <= MOST_TIMES):
         pairs.append((seconds(read_and_cast), seconds(lambda: checkpoints.load(folder))))
     assert times(pairs) <= MOST_TIMES, pairs
@@ -97,7 +101,8 @@ def sparse_safetensors(path: Path):
 
 
 def sparse_bin(path: Path):
-    """One storage of 1 GB, of which the tensor is a part; the archive's parts are written around a hole."""
+    """One storage of 1 GB, of which the tensor is a part; the archive's parts are written around a
+    hole."""
     part = make.View("0", "float16", GIGABYTE // 2, GIGABYTE // 4, (TENSOR // 2,), (1,))
     pickled = make.program({"b": make.tensor(part)})
     hole = make.Member(b"", size=GIGABYTE)
@@ -115,7 +120,9 @@ def test_one_tensor_of_a_gigabyte_costs_one_tensor(tmp_path, write):
     path = tmp_path / ("x.bin" if write is sparse_bin else "x.safetensors")
     write(path)
     assert path.stat().st_size > GIGABYTE
-    run = subprocess.run([sys.executable, "-c", ONE_TENSOR, str(path)], capture_output=True, text=True, check=False)
+    run = subprocess.run(
+        [sys.executable, "-c", ONE_TENSOR, str(path)], capture_output=True, text=True, check=False
+    )
     assert run.returncode == 0, run.stderr
     size, growth = map(int, run.stdout.split())
     assert size == TENSOR

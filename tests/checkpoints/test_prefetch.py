@@ -1,4 +1,5 @@
-"""The next item is fetched in the time of this one; errors come when they are due; nothing is left behind."""
+"""The next item is fetched in the time of this one; errors come when they are due; nothing is left
+behind."""
 
 import subprocess
 import sys
@@ -24,8 +25,12 @@ def test_a_slow_download_hides_behind_computing(compute, fetching):
 @pytest.mark.alone
 @pytest.mark.parametrize("compute", [0.4, 1.0])
 def test_a_slow_hub_hides_behind_computing(compute, tmp_path, monkeypatch):
-    """Whole revisions over HTTP: 40 pieces of a file come 15 ms apart, so that a download takes 0.6 s."""
-    branches = {f"step{k}": {"config.json": b"{}", "model.safetensors": bytes([k]) * 40 * PIECE} for k in range(8)}
+    """Whole revisions over HTTP: 40 pieces of a file come 15 ms apart, so that a download takes 0.6
+    s."""
+    branches = {
+        f"step{k}": {"config.json": b"{}", "model.safetensors": bytes([k]) * 40 * PIECE}
+        for k in range(8)
+    }
     with serving({"me/slow": branches}, monkeypatch, tmp_path) as server:
         server.fail("/cdn/", "slow", 0.015, 99)
         begun, waited = time.monotonic(), 0.0

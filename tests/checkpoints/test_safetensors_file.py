@@ -1,4 +1,5 @@
-"""Safetensors as the format's own library writes them, bit for bit; and each way in which a file can be wrong."""
+"""Safetensors as the format's own library writes them, bit for bit; and each way in which a file
+can be wrong."""
 
 import json
 import time
@@ -55,11 +56,17 @@ def test_every_dtype_is_read_bit_for_bit(tmp_path, dtype, shape):
     assert file.names() == {"a", "b"}
     for name, expected in tensors.items():
         found = file.read(name)
-        assert (found.dtype, found.shape) == (expected.dtype, expected.shape) == (file.dtype(name), file.shape(name))
+        assert (
+            (found.dtype, found.shape)
+            == (expected.dtype, expected.shape)
+            == (file.dtype(name), file.shape(name))
+        )
         assert found.tobytes() == expected.tobytes()
 
 
-@pytest.mark.parametrize(("name", "dtype"), [("F8_E4M3", ml_dtypes.float8_e4m3fn), ("F8_E5M2", ml_dtypes.float8_e5m2)])
+@pytest.mark.parametrize(
+    ("name", "dtype"), [("F8_E4M3", ml_dtypes.float8_e4m3fn), ("F8_E5M2", ml_dtypes.float8_e5m2)]
+)
 def test_eight_bit_floats(tmp_path, name, dtype):
     expected = random_bits(dtype, (3, 5))
     path = written(tmp_path / "x", {"a": field(name, (3, 5), (0, 15))}, expected.tobytes())
@@ -100,7 +107,11 @@ BAD = {
     "a name twice": (b'{"a": 1, "a": 2}', b"", "'a' stands there twice"),
     "no object": ({"a": 3}, b"", "unknown dtype of 'a'"),
     "unknown dtype": ({"a": field("F12")}, bytes(8), "unknown dtype of 'a'"),
-    "no shape": ({"a": {"dtype": "F32", "data_offsets": [0, 8]}}, bytes(8), "no shape and data_offsets"),
+    "no shape": (
+        {"a": {"dtype": "F32", "data_offsets": [0, 8]}},
+        bytes(8),
+        "no shape and data_offsets",
+    ),
     "negative dim": ({"a": field(shape=(-1, -2))}, bytes(8), "no shape and data_offsets"),
     "true for a dim": ({"a": field(shape=(True, 2))}, bytes(8), "no shape and data_offsets"),
     "three offsets": ({"a": field(offsets=(0, 4, 8))}, bytes(8), "no shape and data_offsets"),
@@ -109,10 +120,22 @@ BAD = {
     "overlap": ({"a": field(), "b": field(offsets=(4, 12))}, bytes(12), "'b' overlaps 'a'"),
     "the same bytes": ({"a": field(), "b": field()}, bytes(8), "'b' overlaps 'a'"),
     "gap": ({"a": field(), "b": field(offsets=(12, 20))}, bytes(20), "'b' leaves a gap after 'a'"),
-    "outside": ({"a": field(offsets=(0, 8)), "b": field(offsets=(8, 16))}, bytes(12), "take 16 bytes and it has 12"),
+    "outside": (
+        {"a": field(offsets=(0, 8)), "b": field(offsets=(8, 16))},
+        bytes(12),
+        "take 16 bytes and it has 12",
+    ),
     "too long": ({"a": field()}, bytes(9), "take 8 bytes and it has 9"),
-    "absurd shape": ({"a": field(shape=(0, 2**61), offsets=(0, 0))}, b"", "a shape that no tensor has"),
-    "many large dims": ({"a": field(shape=[2**61] * 40_000)}, bytes(8), "a shape that no tensor has"),
+    "absurd shape": (
+        {"a": field(shape=(0, 2**61), offsets=(0, 0))},
+        b"",
+        "a shape that no tensor has",
+    ),
+    "many large dims": (
+        {"a": field(shape=[2**61] * 40_000)},
+        bytes(8),
+        "a shape that no tensor has",
+    ),
     "many names and one twice": (
         b"{" + b"".join(b'"%d": 1, ' % k for k in range(40_000)) + b'"7": 1}',
         b"",
@@ -120,7 +143,11 @@ BAD = {
     ),
     "endless name": ({"a" * 10**6: field()}, b"", "its tensors take 8 bytes and it has 0"),
     "endless dtype": ({"a": field("F" * 10**6)}, bytes(8), "unknown dtype of 'a'"),
-    "no number": (b'{"a": {"dtype": "F32", "shape": [Infinity], "data_offsets": [0, NaN]}}', b"", "no shape"),
+    "no number": (
+        b'{"a": {"dtype": "F32", "shape": [Infinity], "data_offsets": [0, NaN]}}',
+        b"",
+        "no shape",
+    ),
     "number too long": (b'{"a": ' + b"9" * 5000 + b"}", b"", "not JSON"),
 }
 
@@ -146,7 +173,9 @@ def test_a_header_longer_than_the_file(tmp_path, length):
 
 
 def test_cut_anywhere(tmp_path):
-    safetensors.numpy.save_file({"a": np.ones((4, 5)), "b": np.ones(3, np.float16)}, tmp_path / "x.safetensors")
+    safetensors.numpy.save_file(
+        {"a": np.ones((4, 5)), "b": np.ones(3, np.float16)}, tmp_path / "x.safetensors"
+    )
     content = (tmp_path / "x.safetensors").read_bytes()
     for length in range(len(content)):
         (tmp_path / "cut.safetensors").write_bytes(content[:length])

@@ -1,4 +1,5 @@
-"""torch's .bin files: from hand-made ones everywhere, and where torch is there from torch itself."""
+"""torch's .bin files: from hand-made ones everywhere, and where torch is there from torch
+itself."""
 
 import hashlib
 import json
@@ -57,7 +58,13 @@ def test_views_tied_and_apart(tmp_path):
     pickled = make.program({name: make.tensor(view) for name, view in views.items()})
     file = opened(tmp_path / "x.bin", make.archive(make.members(pickled, {"0": store.tobytes()})))
     matrix = store[:20].reshape(4, 5)
-    expected = {"a": matrix, "tied": matrix, "turned": matrix.T, "flat": store[:20], "apart": store[20:].reshape(5, 2)}
+    expected = {
+        "a": matrix,
+        "tied": matrix,
+        "turned": matrix.T,
+        "flat": store[:20],
+        "apart": store[20:].reshape(5, 2),
+    }
     for name, array in expected.items():
         np.testing.assert_array_equal(file.read(name), array)
 
@@ -77,8 +84,12 @@ def test_opening_is_two_ranges_and_a_tensor_is_one_of_its_size(tmp_path):
 
 def test_a_part_of_a_large_storage_is_read_alone(tmp_path):
     store = np.arange(500_000, dtype=np.float32)
-    pickled = make.program({"a": make.tensor(make.View("0", "float32", store.size, 400_000, (10, 10), (10, 1)))})
-    source = Counted(make.write(tmp_path / "x.bin", make.archive(make.members(pickled, {"0": store.tobytes()}))))
+    pickled = make.program(
+        {"a": make.tensor(make.View("0", "float32", store.size, 400_000, (10, 10), (10, 1)))}
+    )
+    source = Counted(
+        make.write(tmp_path / "x.bin", make.archive(make.members(pickled, {"0": store.tobytes()})))
+    )
     file = open_tensors(source)
     opening = len(source.ranges)
     np.testing.assert_array_equal(file.read("a"), store[400_000:400_100].reshape(10, 10))
@@ -86,7 +97,11 @@ def test_a_part_of_a_large_storage_is_read_alone(tmp_path):
 
 
 def stored(folder: Path) -> dict[str, np.ndarray]:
-    return {k: v for file in folder.glob("*.safetensors") for k, v in safetensors.numpy.load_file(file).items()}
+    return {
+        k: v
+        for file in folder.glob("*.safetensors")
+        for k, v in safetensors.numpy.load_file(file).items()
+    }
 
 
 def as_bin(folder: Path, target: Path, shards: int, write) -> Path:
@@ -96,9 +111,14 @@ def as_bin(folder: Path, target: Path, shards: int, write) -> Path:
     if shards == 1:
         write(target / "pytorch_model.bin", tensors)
         return target
-    where = {n: f"pytorch_model-{k % shards + 1:05}-of-{shards:05}.bin" for k, n in enumerate(sorted(tensors))}
+    where = {
+        n: f"pytorch_model-{k % shards + 1:05}-of-{shards:05}.bin"
+        for k, n in enumerate(sorted(tensors))
+    }
     for file in set(where.values()):
-        write(target / file, {name: tensor for name, tensor in tensors.items() if where[name] == file})
+        write(
+            target / file, {name: tensor for name, tensor in tensors.items() if where[name] == file}
+        )
     (target / "pytorch_model.bin.index.json").write_text(json.dumps({"weight_map": where}))
     return target
 
@@ -131,7 +151,9 @@ def test_either_format_gives_the_same_params(tmp_path, name, shards, write):
 
 def leaves(tree) -> list[np.ndarray]:
     return [
-        leaf for key in sorted(tree) for leaf in (leaves(tree[key]) if isinstance(tree[key], dict) else [tree[key]])
+        leaf
+        for key in sorted(tree)
+        for leaf in (leaves(tree[key]) if isinstance(tree[key], dict) else [tree[key]])
     ]
 
 
@@ -174,7 +196,9 @@ def test_a_tensor_in_two_shards(folder):
     refused(folder, "both in pytorch_model-00001-of-00002.bin and in pytorch_model-00002")
 
 
-@pytest.mark.parametrize("shard", ["../x.bin", "/etc/x.bin", "a/b.bin", "a\\b.bin", "", "..", "config.json"])
+@pytest.mark.parametrize(
+    "shard", ["../x.bin", "/etc/x.bin", "a/b.bin", "a\\b.bin", "", "..", "config.json"]
+)
 def test_a_shard_is_a_file_beside_its_index(folder, shard):
     edit_index(folder, lambda names: names.update({"embed_out.weight": shard}))
     refused(folder, "unreadable", "weight_map")
@@ -195,12 +219,17 @@ def test_a_blob_is_held_against_its_name(tmp_path):
     (commit / "model.safetensors").symlink_to(Path("../../blobs") / digest)
     assert checkpoints.load(commit).provenance["sha256"] == {"model.safetensors": digest}
     blob.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(InputError, match=r"sha256 .*; expected the one that it is named by.*damaged"):
+    with pytest.raises(
+        InputError, match=r"sha256 .*; expected the one that it is named by.*damaged"
+    ):
         checkpoints.load(commit)
     blob.rename(tmp_path / "blobs" / ("a" * 40))  # no sha256
     (commit / "model.safetensors").unlink()
     (commit / "model.safetensors").symlink_to(Path("../../blobs") / ("a" * 40))
-    assert checkpoints.load(commit).provenance["sha256"]["model.safetensors"] not in (digest, "a" * 40)
+    assert checkpoints.load(commit).provenance["sha256"]["model.safetensors"] not in (
+        digest,
+        "a" * 40,
+    )
 
 
 @pytest.mark.parametrize("protocol", [2, 3, 4, 5])
@@ -233,7 +262,9 @@ def test_what_torch_saves(tmp_path, protocol):
 
 def test_what_a_torch_module_saves(tmp_path):
     torch = pytest.importorskip("torch")
-    module = torch.nn.Sequential(torch.nn.Linear(5, 3), torch.nn.BatchNorm1d(3), torch.nn.Embedding(7, 2))
+    module = torch.nn.Sequential(
+        torch.nn.Linear(5, 3), torch.nn.BatchNorm1d(3), torch.nn.Embedding(7, 2)
+    )
     torch.save(module.state_dict(), tmp_path / "x.bin")
     file = open_tensors(LocalBytes(tmp_path / "x.bin"))
     for name, tensor in module.state_dict().items():

@@ -40,7 +40,9 @@ def where(server: HubServer, name: str = "model.bin") -> str:
 
 
 def bring(client, server, folder, **other):
-    return client.download(where(server), folder / "blob", len(BODY), other.get("digest", sha256(BODY)))
+    return client.download(
+        where(server), folder / "blob", len(BODY), other.get("digest", sha256(BODY))
+    )
 
 
 def names(folder) -> set[str]:
@@ -50,8 +52,13 @@ def names(folder) -> set[str]:
 def test_files_arrive_and_are_asked_for_once(client, server, tmp_path):
     for _ in range(2):
         assert bring(client, server, tmp_path).read_bytes() == BODY
-    assert client.download(where(server, "empty.bin"), tmp_path / "e", 0, sha256(b"")).read_bytes() == b""
-    small = client.download(where(server, "config.json"), tmp_path / "c", len(SMALL), git_sha1(SMALL))
+    assert (
+        client.download(where(server, "empty.bin"), tmp_path / "e", 0, sha256(b"")).read_bytes()
+        == b""
+    )
+    small = client.download(
+        where(server, "config.json"), tmp_path / "c", len(SMALL), git_sha1(SMALL)
+    )
     assert small.read_bytes() == SMALL
     assert names(tmp_path) - {"e.lock", "c.lock"} == {"blob", "e", "c"}
     assert server.count("model.bin") == 2  # one, redirected
@@ -63,7 +70,9 @@ def test_files_arrive_and_are_asked_for_once(client, server, tmp_path):
     [("cut", CUT, 1), ("cut", 40_000, 5), ("cut", 0, 3), ("status", 500, 3), ("status", 503, 5), ("status", 429, 2),
      ("status", 408, 1), ("whole", 0, math.inf), ("wrong", 0, 1), ("slow", 0.005, 1)],
 )  # fmt: skip
-def test_a_fault_that_passes_costs_no_more_than_time(client, server, tmp_path, fault, number, times):
+def test_a_fault_that_passes_costs_no_more_than_time(
+    client, server, tmp_path, fault, number, times
+):
     server.fail("/cdn/", fault, number, times)
     assert bring(client, server, tmp_path).read_bytes() == BODY
     assert names(tmp_path) == ({"blob", "blob.rejected"} if fault == "wrong" else {"blob"})
@@ -125,7 +134,9 @@ def test_waits_grow_and_end(client, server):
     server.fail("/config.json", "status", 500, math.inf)
     with pytest.raises(transfer.Unreachable):
         client.json(where(server, "config.json"))
-    assert [round(math.log2(wait)) in (k - 1, k, k + 1) for k, wait in enumerate(client.slept)] == [True] * 5
+    assert [round(math.log2(wait)) in (k - 1, k, k + 1) for k, wait in enumerate(client.slept)] == [
+        True
+    ] * 5
 
 
 def test_ranges(client, server):
@@ -164,7 +175,9 @@ def test_a_stalled_body_is_asked_for_again(server, tmp_path):
     client.close()
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:1/x", "nonsense", "ftp://host/x", "http://host:port/x"])
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:1/x", "nonsense", "ftp://host/x", "http://host:port/x"]
+)
 def test_no_server(client, url):
     with pytest.raises(InputError, match=r"127.0.0.1:1/x in 3 attempts|cannot be asked for"):
         client.json(url)

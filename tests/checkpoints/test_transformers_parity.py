@@ -41,15 +41,22 @@ def config_of(fraction: float, parallel: bool) -> gpt_neox.Config:
 
 
 def random_params(config):
-    """Every leaf random, norms and biases included; matrices with gain 1.5, so that the logits' SD is above 1."""
+    """Every leaf random, norms and biases included; matrices with gain 1.5, so that the logits' SD
+    is above 1."""
     shapes = jax.eval_shape(lambda key: models.init(key, config), jax.random.key(0))
     draw = np.random.default_rng(1)
 
     def leaf(path, shape):
         names = [entry.key for entry in path]
         if names[-1] in ("bias", "scale"):
-            return ((names[-1] == "scale") + 0.3 * draw.standard_normal(shape.shape)).astype(np.float32)
-        fan_in = shape.shape[-1] if names[0] == "embed" else int(np.prod(shape.shape[names[0] == "layers" : -1]))
+            return ((names[-1] == "scale") + 0.3 * draw.standard_normal(shape.shape)).astype(
+                np.float32
+            )
+        fan_in = (
+            shape.shape[-1]
+            if names[0] == "embed"
+            else int(np.prod(shape.shape[names[0] == "layers" : -1]))
+        )
         fan_in = config.hidden_size if "qkv" in names else fan_in
         return (1.5 / fan_in**0.5 * draw.standard_normal(shape.shape)).astype(np.float32)
 
@@ -63,7 +70,9 @@ def theirs(folder, dtype=None):
     )
     with torch.no_grad():
         logits = model.eval()(torch.from_numpy(TOKENS).long()).logits
-    return logits.float().numpy(), {kind: sorted(info[kind]) for kind in ("missing_keys", "unexpected_keys")}
+    return logits.float().numpy(), {
+        kind: sorted(info[kind]) for kind in ("missing_keys", "unexpected_keys")
+    }
 
 
 def ours(checkpoint):
@@ -74,7 +83,9 @@ def randomise(model, dtype):
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():
         for name, p in model.named_parameters():
-            draw = torch.randn(p.shape, generator=generator) * (1.5 / p.shape[-1] ** 0.5 if p.ndim == 2 else 0.3)
+            draw = torch.randn(p.shape, generator=generator) * (
+                1.5 / p.shape[-1] ** 0.5 if p.ndim == 2 else 0.3
+            )
             centre = 1.0 if "norm" in name and name.endswith("weight") else 0.0
             p.copy_((centre + draw).to(dtype))
 
@@ -124,7 +135,11 @@ def test_old_and_new_config_keys_give_the_same_logits(tmp_path):
     before = ours(checkpoints.load(folder))
     fields = json.loads((folder / "config.json").read_text())
     theta, fraction = fields.pop("rotary_emb_base"), fields.pop("rotary_pct")
-    fields["rope_parameters"] = {"rope_type": "default", "rope_theta": theta, "partial_rotary_factor": fraction}
+    fields["rope_parameters"] = {
+        "rope_type": "default",
+        "rope_theta": theta,
+        "partial_rotary_factor": fraction,
+    }
     (folder / "config.json").write_text(json.dumps(fields))
     np.testing.assert_array_equal(ours(checkpoints.load(folder)), before)
     np.testing.assert_allclose(theirs(folder)[0], before, rtol=0, atol=1e-4)

@@ -1,4 +1,5 @@
-"""Documents are split disjointly and for good, fingerprints tell corpora apart, bad text is named."""
+"""Documents are split disjointly and for good, fingerprints tell corpora apart, bad text is
+named."""
 
 import dataclasses
 import json
@@ -60,14 +61,20 @@ def test_embedded_is_the_same_twice(embedded):
 def test_a_library_under_a_folder_named_tests_is_read_in_full(tmp_path):
     package = tmp_path / "tests" / "lib" / "json"
     (package / "tests").mkdir(parents=True)
-    for path in (package / "decoder.py", package / "tests" / "test_decoder.py", package / "test_decoder.py"):
+    for path in (
+        package / "decoder.py",
+        package / "tests" / "test_decoder.py",
+        package / "test_decoder.py",
+    ):
         path.write_text("x = 1\n")
     assert [d.name for d in corpus._modules(tmp_path / "tests" / "lib")] == ["json/decoder.py"]
 
 
 def test_interpreter_without_its_library_is_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(corpus.sysconfig, "get_paths", lambda: {"stdlib": str(tmp_path)})
-    with pytest.raises(InputError, match=r"under .*expected a full Python installation.*--corpus=FILE"):
+    with pytest.raises(
+        InputError, match=r"under .*expected a full Python installation.*--corpus=FILE"
+    ):
         corpus.embedded()
 
 
@@ -78,7 +85,9 @@ def test_interpreter_without_its_topics_is_refused(monkeypatch):
 
 
 def test_parts_are_disjoint_and_complete(embedded):
-    train, held_out = ({d.name for d in part.documents} for part in (embedded.train(), embedded.held_out()))
+    train, held_out = (
+        {d.name for d in part.documents} for part in (embedded.train(), embedded.held_out())
+    )
     assert not train & held_out
     assert train | held_out == {document.name for document in embedded.documents}
     share = len(held_out) / len(embedded.documents)
@@ -87,7 +96,9 @@ def test_parts_are_disjoint_and_complete(embedded):
 
 
 @settings(deadline=None)
-@given(names=st.sets(st.text("abcdef/", min_size=1), min_size=1, max_size=30), kept=st.integers(0, 29))
+@given(
+    names=st.sets(st.text("abcdef/", min_size=1), min_size=1, max_size=30), kept=st.integers(0, 29)
+)
 def test_a_documents_part_depends_on_its_name_alone(names, kept):
     everything, some = sorted(names), sorted(names)[: kept + 1]
     part = {name: corpus._held_out(name) for name in everything}
@@ -98,15 +109,20 @@ def test_a_documents_part_depends_on_its_name_alone(names, kept):
 
 
 def test_the_split_never_moves():
-    # Pinned: a moved document would leak from one release's training text into the next one's held-out text.
+    # Pinned: a moved document would leak from one release's training text into the next one's
+    # held-out text.
     held_out = [k for k in range(100) if corpus._held_out(f"{k}")]
     assert held_out == [0, 7, 9, 10, 33, 40, 44, 51, 57, 59, 70, 71, 74, 90]
 
 
 def test_too_few_documents_for_a_part_are_refused():
-    with pytest.raises(InputError, match="the corpus some of 1 documents, none of which falls in its held-out part"):
+    with pytest.raises(
+        InputError, match="the corpus some of 1 documents, none of which falls in its held-out part"
+    ):
         of_names("1").held_out()
-    with pytest.raises(InputError, match="the corpus some of 2 documents, none of which falls in its train part"):
+    with pytest.raises(
+        InputError, match="the corpus some of 2 documents, none of which falls in its train part"
+    ):
         of_names("0", "7").train()
 
 
@@ -129,9 +145,14 @@ def test_fingerprint_changes_with_any_change():
 
 
 @settings(deadline=None)
-@given(a=st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=3), b=st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=3))
+@given(
+    a=st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=3),
+    b=st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=3),
+)
 def test_fingerprints_are_equal_for_equal_documents_alone(a, b):
-    found = [Corpus("x", tuple(Document(*d) for d in documents)).fingerprint() for documents in (a, b)]
+    found = [
+        Corpus("x", tuple(Document(*d) for d in documents)).fingerprint() for documents in (a, b)
+    ]
     assert (found[0] == found[1]) == (a == b)
 
 
@@ -148,8 +169,14 @@ def test_text_file_is_cut_at_blank_lines_and_loses_nothing(tmp_path):
 
 def test_jsonl(tmp_path):
     path = tmp_path / "some.jsonl"
-    records = [{"text": "one"}, {"text": "two\u2028three\x85four\u0085", "domain": "prose", "id": 3}, {"text": ""}]
-    path.write_text("".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records) + "\n", encoding="utf-8")
+    records = [
+        {"text": "one"},
+        {"text": "two\u2028three\x85four\u0085", "domain": "prose", "id": 3},
+        {"text": ""},
+    ]
+    path.write_text(
+        "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records) + "\n", encoding="utf-8"
+    )
     found = corpus.read(path)
     assert texts(found) == [record["text"] for record in records]
     assert [d.domain for d in found.documents] == ["text", "prose", "text"]
@@ -157,7 +184,9 @@ def test_jsonl(tmp_path):
 
 
 @settings(deadline=None, max_examples=50)
-@given(documents=st.lists(TEXT, min_size=1, max_size=5).filter(lambda ts: any(t.strip() for t in ts)))
+@given(
+    documents=st.lists(TEXT, min_size=1, max_size=5).filter(lambda ts: any(t.strip() for t in ts))
+)
 def test_jsonl_holds_any_text(tmp_path_factory, documents):
     path = tmp_path_factory.mktemp("any") / "some.jsonl"
     lines = [json.dumps({"text": t}, ensure_ascii=False) for t in documents]
@@ -182,14 +211,17 @@ def test_folder(tmp_path):
 
 
 def test_missing_corpus(tmp_path):
-    with pytest.raises(InputError, match=r"nothing\.txt, which does not exist; expected a text or jsonl file"):
+    with pytest.raises(
+        InputError, match=r"nothing\.txt, which does not exist; expected a text or jsonl file"
+    ):
         corpus.read(tmp_path / "nothing.txt")
     with pytest.raises(InputError, match=r"nothing\.jsonl, which does not exist"):
         corpus.read(tmp_path / "nothing.jsonl")
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("a.txt", ""), ("a.txt", " \n\n\n"), ("a.jsonl", ""), ("a.jsonl", '{"text": ""}')]
+    ("name", "text"),
+    [("a.txt", ""), ("a.txt", " \n\n\n"), ("a.jsonl", ""), ("a.jsonl", '{"text": ""}')],
 )
 def test_empty_file(tmp_path, name, text):
     (tmp_path / name).write_text(text)
@@ -207,16 +239,30 @@ def test_text_that_is_not_utf8(tmp_path, name):
     path = tmp_path / name
     path.parent.mkdir(exist_ok=True)
     path.write_bytes("caf\xe9".encode("latin-1"))
-    with pytest.raises(InputError, match=r"a\..*, which is not UTF-8 \(unexpected end of data at byte 3\)"):
+    with pytest.raises(
+        InputError, match=r"a\..*, which is not UTF-8 \(unexpected end of data at byte 3\)"
+    ):
         corpus.read(path if path.parent == tmp_path else path.parent)
 
 
 @pytest.mark.parametrize(
     "line",
-    ["{", "[1]", '"text"', "3", "null", '{"words": "x"}', '{"text": 3}', '{"text": null}', r'{"text": "\ud800"}'],
+    [
+        "{",
+        "[1]",
+        '"text"',
+        "3",
+        "null",
+        '{"words": "x"}',
+        '{"text": 3}',
+        '{"text": null}',
+        r'{"text": "\ud800"}',
+    ],
 )
 def test_bad_jsonl_line_is_named(tmp_path, line):
     path = tmp_path / "a.jsonl"
     path.write_text('{"text": "good"}\n' + line + "\n")
-    with pytest.raises(InputError, match=r'line 2 of .*a\.jsonl: .*expected a JSON object with a "text" field'):
+    with pytest.raises(
+        InputError, match=r'line 2 of .*a\.jsonl: .*expected a JSON object with a "text" field'
+    ):
         corpus.read(path)

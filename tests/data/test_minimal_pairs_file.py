@@ -16,7 +16,12 @@ from dynamics.measures import minimal_pairs as measure
 from dynamics.models import gpt_neox
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
-ROW = {"sentence_good": "Cats sleep.", "sentence_bad": "Cats sleeps.", "UID": "agreement", "field": "syntax"}
+ROW = {
+    "sentence_good": "Cats sleep.",
+    "sentence_bad": "Cats sleeps.",
+    "UID": "agreement",
+    "field": "syntax",
+}
 
 
 def written(folder: Path, rows, name="pairs.jsonl") -> Path:
@@ -72,14 +77,18 @@ def test_bad_lines_are_refused(tmp_path, content, words):
 
 def test_sentences_begin_with_the_separator_or_with_themselves():
     encoder = tokenizers.train(["cats sleep " * 50], 260)
-    (headed,), (bare,) = (minimal_pairs.encode(encoder, ["cats sleep"], start) for start in (True, False))
+    (headed,), (bare,) = (
+        minimal_pairs.encode(encoder, ["cats sleep"], start) for start in (True, False)
+    )
     assert headed[0] == encoder.token_to_id(tokenizers.SEPARATOR)
     assert headed[1:].tolist() == bare.tolist()
     with pytest.raises(InputError, match="1 token"):
         minimal_pairs.encode(encoder, ["c"], start=False)
 
 
-@pytest.mark.skipif(not (SHARED / "blimp_first100.jsonl.gz").exists(), reason="the real pairs are not at hand")
+@pytest.mark.skipif(
+    not (SHARED / "blimp_first100.jsonl.gz").exists(), reason="the real pairs are not at hand"
+)
 def test_real_pairs_with_the_real_tokenizer():
     pairs = minimal_pairs.read(SHARED / "blimp_first100.jsonl.gz")
     assert (len(pairs), len(pairs.tasks), len(set(pairs.terms))) == (6700, 67, 13)
@@ -88,7 +97,9 @@ def test_real_pairs_with_the_real_tokenizer():
     ids = minimal_pairs.encode(encoder, (*few.good, *few.bad))
     for sentence, row in zip((*few.good, *few.bad), ids, strict=True):
         assert encoder.decode(row[1:].tolist()) == sentence
-    config = gpt_neox.Config(hidden_size=16, num_layers=1, num_heads=2, intermediate_size=16, max_positions=64)
+    config = gpt_neox.Config(
+        hidden_size=16, num_layers=1, num_heads=2, intermediate_size=16, max_positions=64
+    )
     seeds = [gpt_neox.init(jax.random.key(seed), config) for seed in range(2)]
     params = jax.tree.map(lambda *leaves: np.stack(leaves), *seeds)
     x = measure.preferences(config, params, measure.plan(ids[: len(few)], ids[len(few) :]))

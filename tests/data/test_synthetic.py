@@ -1,4 +1,5 @@
-"""The process whose truth is known: its forward algorithm against enumeration, its samples against its own numbers."""
+"""The process whose truth is known: its forward algorithm against enumeration, its samples against
+its own numbers."""
 
 import itertools
 
@@ -11,7 +12,9 @@ from dynamics.errors import InputError
 
 def tiny(states: int = 3, tokens: int = 3) -> synthetic.Chain:
     rng = np.random.default_rng(3)
-    return synthetic.chain_of(rng.dirichlet(np.ones(states), states), rng.dirichlet(np.ones(tokens), states))
+    return synthetic.chain_of(
+        rng.dirichlet(np.ones(states), states), rng.dirichlet(np.ones(tokens), states)
+    )
 
 
 def probability(chain: synthetic.Chain, tokens) -> float:
@@ -39,7 +42,9 @@ def test_predictions_equal_enumeration_of_every_path():
 
 def test_stationary_stays_and_rows_are_distributions():
     for chain in (tiny(), synthetic.chain()):
-        np.testing.assert_allclose(chain.stationary @ chain.transition, chain.stationary, atol=1e-12)
+        np.testing.assert_allclose(
+            chain.stationary @ chain.transition, chain.stationary, atol=1e-12
+        )
         assert chain.stationary.sum() == pytest.approx(1)
     assert (synthetic.chain().transition > 0).all()
 
@@ -52,11 +57,14 @@ def test_every_token_is_always_possible():
 
 
 def test_corpus_and_windows_are_of_the_chain():
-    """Counts of a pair of tokens lie within five binomial errors, doubled for dependence, of the exact chances."""
+    """Counts of a pair of tokens lie within five binomial errors, doubled for dependence, of the
+    exact chances."""
     chain = synthetic.chain()
     ids = np.concatenate(tokenizer.encode(synthetic.tokenizer(), synthetic.corpus()))
     windows = synthetic.windows(chain, 4000, 32, 5)
-    pair = (chain.stationary[:, None] * chain.emission).T @ chain.transition @ chain.emission  # [V,V]
+    pair = (
+        (chain.stationary[:, None] * chain.emission).T @ chain.transition @ chain.emission
+    )  # [V,V]
     for first, second in ((ids[:-1], ids[1:]), (windows[:, :-1].ravel(), windows[:, 1:].ravel())):
         counts = np.bincount(first * 64 + second, minlength=64 * 64).reshape(64, 64)
         share = counts / counts.sum()

@@ -24,13 +24,16 @@ def test_a_token_takes_the_tag_of_most_of_its_characters():
     assert tagged.names == ("2", "5")
     spans = np.array([[0, 2], [2, 8], [0, 4], [1, 5], [2, 3], [0, 0]])
     found = tags.majority(tagged.of_character, tagged.votes, spans)
-    # "b cd" is two of "5" and one of "2"; "ab c" two of "2" and one of "5"; whitespace and nothing have no tag
+    # "b cd" is two of "5" and one of "2"; "ab c" two of "2" and one of "5"; whitespace and nothing
+    # have no tag
     assert found.tolist() == [0, 1, 0, 1, tags.NONE, tags.NONE]
 
 
 def test_half_is_no_majority():
     tagged = tags.tag_text("ab cde", by_length)
-    assert tags.majority(tagged.of_character, tagged.votes, np.array([[0, 5]])).tolist() == [tags.NONE]
+    assert tags.majority(tagged.of_character, tagged.votes, np.array([[0, 5]])).tolist() == [
+        tags.NONE
+    ]
 
 
 def test_whitespace_before_a_word_does_not_vote():
@@ -55,7 +58,9 @@ def test_something_else_than_tags_is_refused():
         tags.tag_text("one", lambda words: [3])
 
 
-@pytest.mark.parametrize(("name", "words"), [("nltkk", "tagger"), ("no_module:x", "imported"), ("math:pi", "float")])
+@pytest.mark.parametrize(
+    ("name", "words"), [("nltkk", "tagger"), ("no_module:x", "imported"), ("math:pi", "float")]
+)
 def test_unknown_taggers_are_refused(name, words):
     with pytest.raises(InputError, match=words):
         tags.tagger(name)
@@ -83,8 +88,21 @@ def test_offsets_of_another_text_are_refused():
 
 
 def test_function_words_are_a_closed_class():
-    found = tags.closed_class(["The", "dog", "does", "n't", "see", "itself", ",", "42", "or", "can"])
-    expected = ["determiner", "other", "auxiliary", "particle", "other", "pronoun", "", "", "coordinator", "modal"]
+    found = tags.closed_class(
+        ["The", "dog", "does", "n't", "see", "itself", ",", "42", "or", "can"]
+    )
+    expected = [
+        "determiner",
+        "other",
+        "auxiliary",
+        "particle",
+        "other",
+        "pronoun",
+        "",
+        "",
+        "coordinator",
+        "modal",
+    ]
     assert found == expected
 
 
@@ -94,10 +112,14 @@ def test_a_character_over_several_tokens_gives_its_tag_to_each():
     text = "é 日日"
     tagged = tags.tag_text(text, lambda words: ["first", "second"])
     found = tags.tokens(tagged, encoder.encode(text))
-    assert [tagged.names[k] if k >= 0 else None for k in found] == ["first"] * 2 + [None] + ["second"] * 6
+    assert [tagged.names[k] if k >= 0 else None for k in found] == ["first"] * 2 + [None] + [
+        "second"
+    ] * 6
 
 
-@pytest.mark.skipif(not (SHARED / "pythia_tokenizer.json").exists(), reason="Pythia's tokenizer is not at hand")
+@pytest.mark.skipif(
+    not (SHARED / "pythia_tokenizer.json").exists(), reason="Pythia's tokenizer is not at hand"
+)
 def test_pythias_tokenizer_splits_and_joins_as_it_likes():
     encoder = Tokenizer.from_file(str(SHARED / "pythia_tokenizer.json"))
     text = "The unbelievably naïve dogs don't sleep."
@@ -108,9 +130,13 @@ def test_pythias_tokenizer_splits_and_joins_as_it_likes():
     assert len(pieces) > len(text.split())  # some words are split
     by_piece = dict(zip(pieces, found, strict=True))
     assert by_piece["The"] == "determiner"
-    assert by_piece["don"[:2]] == "auxiliary" if "do" in by_piece else by_piece["don"] == "auxiliary"
+    assert (
+        by_piece["don"[:2]] == "auxiliary" if "do" in by_piece else by_piece["don"] == "auxiliary"
+    )
     assert by_piece["dogs"] == by_piece["sleep"] == "other"
     assert by_piece["."] is None
-    split = [tag for piece, tag in zip(pieces, found, strict=True) if piece in "unbelievably" and piece]
+    split = [
+        tag for piece, tag in zip(pieces, found, strict=True) if piece in "unbelievably" and piece
+    ]
     assert len(split) > 1
     assert set(split) == {"other"}

@@ -15,9 +15,9 @@ from dynamics.errors import InputError
 
 SIZE = 400
 # Words of one frequency, so that most merges are ties: an order left to chance would show.
-TEXTS = [" ".join(f"{a}{b}{c}" for a in "straw" for b in "berry" for c in "fields") for _ in range(3)] + [
-    "déjà vu 你好\n\n"
-]
+TEXTS = [
+    " ".join(f"{a}{b}{c}" for a in "straw" for b in "berry" for c in "fields") for _ in range(3)
+] + ["déjà vu 你好\n\n"]
 
 
 @pytest.fixture(scope="module")
@@ -48,7 +48,18 @@ def test_decoding_restores_every_text(trained, text):
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "  two  spaces ", "\r\n\t\0", "e\u0301", "\ufeffbom", "👩‍👩‍👧", "a\u2028b", "\U0010ffff"]
+    "text",
+    [
+        "",
+        " ",
+        "  two  spaces ",
+        "\r\n\t\0",
+        "e\u0301",
+        "\ufeffbom",
+        "👩‍👩‍👧",
+        "a\u2028b",
+        "\U0010ffff",
+    ],
 )
 def test_decoding_restores_the_odd_ones(trained, text):
     assert trained.decode(list(encode(trained, text)[0][1:])) == text
@@ -69,7 +80,9 @@ def test_separator_stands_first_and_once(trained):
 
 
 def test_documents_are_encoded_alone(trained):
-    np.testing.assert_array_equal(encode(trained, "straw berry", "fields")[1], encode(trained, "fields")[0])
+    np.testing.assert_array_equal(
+        encode(trained, "straw berry", "fields")[1], encode(trained, "fields")[0]
+    )
 
 
 def test_training_twice_gives_the_same_tokenizer(trained):
@@ -78,9 +91,19 @@ def test_training_twice_gives_the_same_tokenizer(trained):
 
 def test_training_in_another_process_gives_the_same_tokenizer(trained):
     program = f"from dynamics.data import tokenizer; print(tokenizer.train({TEXTS!r}, {SIZE}).to_str(), end='')"
-    environment = {**os.environ, "PYTHONHASHSEED": "7", "RAYON_NUM_THREADS": "1", "PYTHONIOENCODING": "utf-8"}
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": "7",
+        "RAYON_NUM_THREADS": "1",
+        "PYTHONIOENCODING": "utf-8",
+    }
     run = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, encoding="utf-8", check=True
+        [sys.executable, "-c", program],
+        env=environment,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=True,
     )
     assert run.stdout == trained.to_str()
 
@@ -95,7 +118,9 @@ def test_embedded_corpus_fills_a_real_vocabulary():
     found = tokenizer.train((d.text for d in text.documents), 2048)
     assert found.get_vocab_size() == 2048
     sample = corpus.embedded().held_out().documents[:20]
-    for document, ids in zip(sample, tokenizer.encode(found, Corpus("sample", sample)), strict=True):
+    for document, ids in zip(
+        sample, tokenizer.encode(found, Corpus("sample", sample)), strict=True
+    ):
         if tokenizer.SEPARATOR not in document.text:
             assert found.decode(list(ids[1:])) == document.text
 
@@ -106,7 +131,9 @@ def test_saved_tokenizer_loads_the_same(trained, tmp_path):
 
 
 def test_too_little_text_is_refused():
-    with pytest.raises(InputError, match=r"text that yields \d+ BPE tokens; expected enough text for 5000"):
+    with pytest.raises(
+        InputError, match=r"text that yields \d+ BPE tokens; expected enough text for 5000"
+    ):
         tokenizer.train(["short"], 5000)
 
 

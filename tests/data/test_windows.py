@@ -29,9 +29,12 @@ def test_windows_are_whole_runs_of_one_document(lengths, length):
     cut = windows.cut(numbered(lengths), length)
     assert cut.tokens.shape == (len(cut), length)
     assert cut.tokens.dtype == cut.document.dtype == np.int32
-    np.testing.assert_array_equal(cut.tokens // 1000, np.broadcast_to(cut.document[:, None], cut.tokens.shape))
+    np.testing.assert_array_equal(
+        cut.tokens // 1000, np.broadcast_to(cut.document[:, None], cut.tokens.shape)
+    )
     np.testing.assert_array_equal(np.diff(cut.tokens, axis=1), 1)
-    # Each document is cut from its start, without gap or overlap, and less than a window of it is left out.
+    # Each document is cut from its start, without gap or overlap, and less than a window of it is
+    # left out.
     for k, n in enumerate(lengths):
         own = cut.tokens[cut.document == k].ravel() - 1000 * k
         np.testing.assert_array_equal(own, np.arange(n - n % length))
@@ -43,15 +46,20 @@ def test_take_spreads_over_as_many_documents_as_it_can(lengths, count):
     cut = windows.cut(numbered(lengths), 3)
     taken = cut.take(count)
     assert len(taken) == min(count, len(cut))
-    np.testing.assert_array_equal(taken.tokens // 1000, np.broadcast_to(taken.document[:, None], taken.tokens.shape))
+    np.testing.assert_array_equal(
+        taken.tokens // 1000, np.broadcast_to(taken.document[:, None], taken.tokens.shape)
+    )
     assert len(np.unique(taken.tokens[:, 0])) == len(taken)  # none twice
     available = np.bincount(cut.document, minlength=len(lengths))
     chosen = np.bincount(taken.document, minlength=len(lengths))
-    # Water-filling: a document gives fewer than the most generous one, less a turn, only when it has no more.
+    # Water-filling: a document gives fewer than the most generous one, less a turn, only when it
+    # has no more.
     assert (chosen >= np.minimum(available, chosen.max() - 1)).all()
     assert np.count_nonzero(chosen) == min(count, np.count_nonzero(available))
     for k in range(len(lengths)):
-        np.testing.assert_array_equal(taken.tokens[taken.document == k], cut.tokens[cut.document == k][: chosen[k]])
+        np.testing.assert_array_equal(
+            taken.tokens[taken.document == k], cut.tokens[cut.document == k][: chosen[k]]
+        )
 
 
 def test_take_keeps_the_order():
@@ -60,7 +68,9 @@ def test_take_keeps_the_order():
 
 
 def test_documents_shorter_than_the_window_are_refused():
-    with pytest.raises(InputError, match="2 documents, all shorter than 9 tokens; expected at least one window"):
+    with pytest.raises(
+        InputError, match="2 documents, all shorter than 9 tokens; expected at least one window"
+    ):
         windows.cut(numbered([8, 3]), 9)
     with pytest.raises(InputError, match="0 documents"):
         windows.cut([], 9)
@@ -74,7 +84,9 @@ def test_windows_of_no_tokens_are_refused(length):
 
 def test_vocabulary_is_checked_at_both_ends():
     windows.check_vocabulary(np.array([[0, 100]]), 101)
-    with pytest.raises(InputError, match="token ids from 0 to 101; expected 0 to 100, the model's vocabulary"):
+    with pytest.raises(
+        InputError, match="token ids from 0 to 101; expected 0 to 100, the model's vocabulary"
+    ):
         windows.check_vocabulary(np.array([[0, 101]]), 101)
     with pytest.raises(InputError, match="token ids from -1 to 3"):
         windows.check_vocabulary(np.array([[3, -1]]), 101)

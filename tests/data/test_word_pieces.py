@@ -1,4 +1,5 @@
-"""BERT's word pieces out of vocab.txt, and the ids that each tokenizer has for a document's head and a hidden token."""
+"""BERT's word pieces out of vocab.txt, and the ids that each tokenizer has for a document's head
+and a hidden token."""
 
 import json
 
@@ -41,14 +42,24 @@ def encoded(found, text: str) -> list[str]:
 
 def test_words_fall_into_their_longest_pieces(folder):
     found = tokenizer.load(folder)
-    assert encoded(found, "The SEEDS diverge.\n") == ["[CLS]", "the", "seeds", "di", "##ver", "##ge", "."]
+    assert encoded(found, "The SEEDS diverge.\n") == [
+        "[CLS]",
+        "the",
+        "seeds",
+        "di",
+        "##ver",
+        "##ge",
+        ".",
+    ]
     assert encoded(found, "other café") == ["[CLS]", "[UNK]", "cafe"]
     assert encoded(found, "the [MASK]") == ["[CLS]", "the", "[MASK]"]
     assert found.decode([8, 9, 10]) == "diverge"
 
 
 def test_case_is_kept_where_the_configuration_says_so(folder):
-    (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": False, "strip_accents": None}))
+    (folder / "tokenizer_config.json").write_text(
+        json.dumps({"do_lower_case": False, "strip_accents": None})
+    )
     assert encoded(tokenizer.load(folder), "Seeds seeds") == ["[CLS]", "Seeds", "seeds"]
 
 
@@ -82,7 +93,9 @@ def test_special_ids_of_our_own():
     plain = tokenizer.train(["some words to merge"] * 3, 260)
     with pytest.raises(InputError, match=r"a tokenizer without \[MASK\] or <\|mask\|>"):
         tokenizer.mask(plain)
-    with pytest.raises(InputError, match=r"a vocabulary of 257; expected at least 258 ids.*the mask"):
+    with pytest.raises(
+        InputError, match=r"a vocabulary of 257; expected at least 258 ids.*the mask"
+    ):
         tokenizer.train(["text"], 257, masks=True)
 
 

@@ -1,4 +1,5 @@
-"""Runs the main job as a user would: in a process of its own, with a cache and an output folder of its own."""
+"""Runs the main job as a user would: in a process of its own, with a cache and an output folder of
+its own."""
 
 import atexit
 import functools
@@ -17,25 +18,42 @@ import xarray as xr
 
 # Few units, every kind of them: what a test of starting, stopping and resuming needs.
 SMALL = ("--suite=smoke", "--steps=0,8,32", "--windows=24", "--context=64")
-DEMO = (*SMALL, "--draws=20", "--burn_in=5", "--llc_windows=32", "--lanczos_steps=8", "--hessian_probes=4")
+DEMO = (
+    *SMALL,
+    "--draws=20",
+    "--burn_in=5",
+    "--llc_windows=32",
+    "--lanczos_steps=8",
+    "--hessian_probes=4",
+)
 DEMO = (*DEMO, "--hessian_windows=4")
 
 # A background shell hands its children an ignored SIGINT; a user at a terminal has the default.
-_AS_AT_A_TERMINAL = (
-    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
-)
+_AS_AT_A_TERMINAL = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
 
 
 @functools.cache
 def _programs() -> dict[str, str]:
-    """Where this session's jobs leave compiled programs for one another: a job started again compiles nothing anew."""
+    """Where this session's jobs leave compiled programs for one another: a job started again
+    compiles nothing anew."""
     folder = tempfile.mkdtemp(prefix="programs-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return {"JAX_COMPILATION_CACHE_DIR": folder, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2"}
+    return {
+        "JAX_COMPILATION_CACHE_DIR": folder,
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
+    }
 
 
-def start(script: str, *flags: str, cache: Path | str, out: Path | str | None = None) -> subprocess.Popen:
-    environment = {**os.environ, **_programs(), "DYNAMICS_CACHE": str(cache), "XLA_FLAGS": "", "JAX_PLATFORMS": "cpu"}
+def start(
+    script: str, *flags: str, cache: Path | str, out: Path | str | None = None
+) -> subprocess.Popen:
+    environment = {
+        **os.environ,
+        **_programs(),
+        "DYNAMICS_CACHE": str(cache),
+        "XLA_FLAGS": "",
+        "JAX_PLATFORMS": "cpu",
+    }
     command = [
         sys.executable,
         "-c",
@@ -65,8 +83,16 @@ def run(
     return process.returncode, stdout, stderr
 
 
-def stop_when(seen: Callable[[], bool], how: signal.Signals, script: str, *flags: str, cache: Path | str, out: Path):
-    """Starts the job and sends it `how` as soon as `seen()`; returns (exit code, standard error)."""
+def stop_when(
+    seen: Callable[[], bool],
+    how: signal.Signals,
+    script: str,
+    *flags: str,
+    cache: Path | str,
+    out: Path,
+):
+    """Starts the job and sends it `how` as soon as `seen()`; returns (exit code, standard
+    error)."""
     process = start(script, *flags, cache=cache, out=out)
     while process.poll() is None and not seen():
         time.sleep(0.01)

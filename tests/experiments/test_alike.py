@@ -18,7 +18,9 @@ def test_two_architectures_are_refused():
     other = dataclasses.replace(CONFIG, num_heads=8, rotary_fraction=1.0)
     same = [Checkpoint(CONFIG, None, {}), Checkpoint(CONFIG, None, {})]
     alike.check(unit, same)
-    with pytest.raises(InputError, match=r"seeds 3 and 5 of different architecture .*num_heads 4 and 8"):
+    with pytest.raises(
+        InputError, match=r"seeds 3 and 5 of different architecture .*num_heads 4 and 8"
+    ):
         alike.check(unit, [same[0], Checkpoint(other, None, {})])
 
 

@@ -1,4 +1,5 @@
-"""A suite of folders with one of each fault: all are found, none on a clean one, and the page shows them."""
+"""A suite of folders with one of each fault: all are found, none on a clean one, and the page shows
+them."""
 
 import json
 import shutil
@@ -16,11 +17,15 @@ from dynamics.models import gpt_neox
 pytestmark = pytest.mark.long
 
 STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128)
-SUITE = (
-    'name = "toy"\nmodels = ["toy"]\nseeds = [0, 1, 2, 3]\nsteps = {steps}\nfolder = "runs/seed{{seed}}/step{{step}}"\n'
-)
+SUITE = 'name = "toy"\nmodels = ["toy"]\nseeds = [0, 1, 2, 3]\nsteps = {steps}\nfolder = "runs/seed{{seed}}/step{{step}}"\n'
 SHARDS = [f"model-0000{k}-of-00002.safetensors" for k in (1, 2)]
-SIZES = {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "intermediate_size": 64, "vocab_size": 101}
+SIZES = {
+    "hidden_size": 16,
+    "num_layers": 2,
+    "num_heads": 2,
+    "intermediate_size": 64,
+    "vocab_size": 101,
+}
 
 
 def place(root: Path, seed: int, step: int) -> Path:
@@ -28,7 +33,8 @@ def place(root: Path, seed: int, step: int) -> Path:
 
 
 def fill(root: Path) -> Path:
-    """Runs whose weights diffuse, steps 0 and 1 alike; the last run's in shards. Returns the suite file."""
+    """Runs whose weights diffuse, steps 0 and 1 alike; the last run's in shards. Returns the suite
+    file."""
     config = gpt_neox.Config(**SIZES, max_positions=32)
     for seed in range(4):
         params = jax.tree.map(np.asarray, gpt_neox.init(jax.random.key(seed), config))
@@ -59,9 +65,13 @@ def plant(root: Path) -> dict[tuple[int, int], str]:
     weights.write_bytes(weights.read_bytes()[:-64])
     stranger = np.random.default_rng(9)
     _edit_weights(place(root, 1, 16), lambda x: stranger.normal(0, 0.1, x.shape))
-    _edit_weights(place(root, 1, 64), lambda x: np.where(np.arange(x.size).reshape(x.shape) == 3, np.nan, x))
+    _edit_weights(
+        place(root, 1, 64), lambda x: np.where(np.arange(x.size).reshape(x.shape) == 3, np.nan, x)
+    )
     shutil.copy(place(root, 2, 4) / "model.safetensors", place(root, 2, 128) / "model.safetensors")
-    _edit_weights(place(root, 2, 128), lambda x: x * 1.0001)  # back at step 4, and not its very file
+    _edit_weights(
+        place(root, 2, 128), lambda x: x * 1.0001
+    )  # back at step 4, and not its very file
     _edit_weights(place(root, 2, 0), lambda x: stranger.normal(0, 0.1, x.shape))
     shutil.copy(place(root, 3, 128) / SHARDS[0], place(root, 3, 32) / SHARDS[0])
     (place(root, 3, 8) / SHARDS[1]).unlink()
@@ -117,7 +127,9 @@ def found(out: Path, convicts: bool = True) -> dict[tuple[int, int], str]:
 
 def test_nothing_is_found_on_a_clean_suite(tmp_path):
     suite, out = fill(tmp_path), tmp_path / "out"
-    code, stdout, stderr = job.run("audit", f"--suite={suite}", "--read=all", cache=tmp_path, out=out)
+    code, stdout, stderr = job.run(
+        "audit", f"--suite={suite}", "--read=all", cache=tmp_path, out=out
+    )
     assert code == 0, stderr
     assert "same start at step 1" in stdout
     assert found(out) == {}
@@ -127,11 +139,16 @@ def test_nothing_is_found_on_a_clean_suite(tmp_path):
 def test_every_planted_fault_is_found_and_shown(tmp_path):
     suite, out = fill(tmp_path), tmp_path / "out"
     planted = plant(tmp_path)
-    code, stdout, stderr = job.run("audit", f"--suite={suite}", "--read=all", cache=tmp_path, out=out)
+    code, stdout, stderr = job.run(
+        "audit", f"--suite={suite}", "--read=all", cache=tmp_path, out=out
+    )
     assert code == 0, stderr
     assert found(out) == planted
     # Steps 0 and 1 that are still there and alike, and the run that ends where it was.
-    assert found(out, convicts=False) == {**{(seed, 1): "same start" for seed in (0, 1, 3)}, (2, 128): "jump back"}
+    assert found(out, convicts=False) == {
+        **{(seed, 1): "same start" for seed in (0, 1, 3)},
+        (2, 128): "jump back",
+    }
     page = Path(stdout.strip().splitlines()[-1]).read_text()
     assert "12 of 36 checkpoints are convicted" in page
 

@@ -26,12 +26,28 @@ def trained(tmp_path_factory):
         ("weights", ["--steps=3"], ["step", "3", "0, 1, 2, 4"]),
         ("weights", ["--steps=three"], ["'three'", "whole numbers"]),
         ("weights", ["--shard=2/2"], ["--shard=2/2", "i/n"]),
-        ("weights", ["--suite=pythia", "--models=14m", "--steps=512"], ["EleutherAI/pythia-14m", "hf download"]),
+        (
+            "weights",
+            ["--suite=pythia", "--models=14m", "--steps=512"],
+            ["EleutherAI/pythia-14m", "hf download"],
+        ),
         ("weights", ["--corpus=/no/such/file", "--bins=64"], ["/no/such/file", "does not exist"]),
         ("convergence", ["--seeds=0"], ["1 seed", "two or more"]),
-        ("curvature", ["--context=100000"], ["--context=100000", "at most 256, the positions of smoke-16"]),
-        ("curvature", ["--hessian_windows=100000"], ["--hessian_windows=100000", "at most", "windows of 64 tokens"]),
-        ("curvature", ["--eigenvalues=99", "--block=layers.0.attention.heads.1"], ["k = 99", "num_matvecs = 16"]),
+        (
+            "curvature",
+            ["--context=100000"],
+            ["--context=100000", "at most 256, the positions of smoke-16"],
+        ),
+        (
+            "curvature",
+            ["--hessian_windows=100000"],
+            ["--hessian_windows=100000", "at most", "windows of 64 tokens"],
+        ),
+        (
+            "curvature",
+            ["--eigenvalues=99", "--block=layers.0.attention.heads.1"],
+            ["k = 99", "num_matvecs = 16"],
+        ),
         ("llc", ["--step_size=1e9", "--on_unstable=refuse"], ["diverge"]),
         ("llc", ["--step_size=1e9", "--on_unstable=report"], ["chain"]),
     ],
@@ -47,9 +63,15 @@ def test_one_line_and_a_mend(trained, tmp_path, script, flags, words):
 
 
 def test_a_context_longer_than_the_model_leaves_nothing_behind(trained, tmp_path):
-    code, _, stderr = job.run("convergence", *job.SMALL, "--context=300", cache=trained[0], out=tmp_path)
+    code, _, stderr = job.run(
+        "convergence", *job.SMALL, "--context=300", cache=trained[0], out=tmp_path
+    )
     assert code == 1
-    assert stderr.strip().splitlines()[-1].startswith("error: got --context=300; expected at most 256, the positions")
+    assert (
+        stderr.strip()
+        .splitlines()[-1]
+        .startswith("error: got --context=300; expected at most 256, the positions")
+    )
     assert not list(tmp_path.rglob("*.nc"))
 
 
@@ -61,7 +83,9 @@ def test_a_damaged_result_is_named_and_not_used(trained, tmp_path):
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     for script in ("weights", "report"):
-        code, _, stderr = job.run(script, *job.SMALL[:1], "--steps=0,8,32", cache=trained[0], out=out)
+        code, _, stderr = job.run(
+            script, *job.SMALL[:1], "--steps=0,8,32", cache=trained[0], out=out
+        )
         assert code == 1
         assert "seed1/step8.nc, unreadable (its checksum" in stderr.strip().splitlines()[-1]
 

@@ -23,7 +23,12 @@ from experiments import common
 def save(folder, own: tokenizers.Tokenizer, seed: int, vocab_size: int):
     """A random model of this vocabulary with its tokenizer beside it."""
     config = gpt_neox.Config(
-        hidden_size=16, num_layers=1, num_heads=2, intermediate_size=32, vocab_size=vocab_size, max_positions=128
+        hidden_size=16,
+        num_layers=1,
+        num_heads=2,
+        intermediate_size=32,
+        vocab_size=vocab_size,
+        max_positions=128,
     )
     path = folder.with_suffix(".json")
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -39,11 +44,18 @@ def two_tokenizers():
 
 @pytest.fixture
 def described(tmp_path, two_tokenizers):
-    """A toml suite whose seeds are a model of 300 ids and one of 512, the latter padded to 520 rows."""
+    """A toml suite whose seeds are a model of 300 ids and one of 512, the latter padded to 520
+    rows."""
     lines = ['name = "two-tokenizers"']
     for seed, (own, size) in enumerate(zip(two_tokenizers, (300, 520), strict=True)):
         save(tmp_path / f"model{seed}", own, seed, size)
-        lines += ["[[checkpoint]]", 'model = "pair"', f"seed = {seed}", "step = 0", f'folder = "model{seed}"']
+        lines += [
+            "[[checkpoint]]",
+            'model = "pair"',
+            f"seed = {seed}",
+            "step = 0",
+            f'folder = "model{seed}"',
+        ]
     (tmp_path / "suite.toml").write_text("\n".join(lines))
     return tmp_path / "suite.toml"
 
@@ -54,7 +66,8 @@ def context(described, tmp_path):
         flags.FLAGS(["test", "--byte_windows=6", "--byte_length=24"])
         made = common.Context(suite.read(described), results.Store(tmp_path / "out"), "0/1", None)
         documents = tuple(
-            Document(f"name {k}", "text", f"def f{k}(x):\n    return 'naïve' + x\n" * 4) for k in range(30)
+            Document(f"name {k}", "text", f"def f{k}(x):\n    return 'naïve' + x\n" * 4)
+            for k in range(30)
         )
         made.__dict__["corpus"] = Corpus("toy", documents)
         yield made
@@ -99,12 +112,15 @@ def test_a_pair_is_what_enumerating_tokens_gives_for_the_first_byte(context):
         first = np.zeros(257)
         for piece, index in own.get_vocab().items():
             byte = ord(own.decoder.decode([piece])[0]) if piece != tokenizer.SEPARATOR else 256
-            first[byte if byte < 128 or byte == 256 else 255] += p[index]  # all that is no ASCII together
+            first[byte if byte < 128 or byte == 256 else 255] += p[
+                index
+            ]  # all that is no ASCII together
         first[256] += p[own.get_vocab_size() :].sum()
         firsts.append(first)
     shown = firsts[0] > 0
     coarse = float((firsts[0][shown] * np.log(firsts[0][shown] / firsts[1][shown])).sum())
-    # By the chain rule what tells fewer outcomes apart diverges less, and ASCII has most of the mass.
+    # By the chain rule what tells fewer outcomes apart diverges less, and ASCII has most of the
+    # mass.
     found = float(data["kl_byte"][0, 0])
     other = float((firsts[1][shown] * np.log(firsts[1][shown] / firsts[0][shown])).sum())
     assert found > (coarse + other) / 2
@@ -122,7 +138,9 @@ def test_surprisal_is_that_of_the_tokens_and_sums_over_a_document(context):
             total, size = 0.0, 0
             for text in itertools.compress(texts, document == name):
                 ids = [0, *own.encode(text.decode()).ids]
-                logits = models.apply_fn(loaded.config)(loaded.params, np.array([ids[:-1]], np.int32))[0]
+                logits = models.apply_fn(loaded.config)(
+                    loaded.params, np.array([ids[:-1]], np.int32)
+                )[0]
                 logs = np.asarray(jax.nn.log_softmax(logits), np.float64)
                 total, size = total - logs[np.arange(len(ids) - 1), ids[1:]].sum(), size + len(text)
             assert float(data["surprisal"][seed, k]) == pytest.approx(total / size, rel=1e-4)

@@ -1,4 +1,5 @@
-"""What is known of a suite before the first unit: that its models can read the text, and that something is left."""
+"""What is known of a suite before the first unit: that its models can read the text, and that
+something is left."""
 
 import dataclasses
 import json
@@ -15,7 +16,12 @@ from dynamics.suite import Cell, folder_tree
 from experiments import common
 
 CONFIG = gpt_neox.Config(
-    hidden_size=16, num_layers=1, num_heads=2, intermediate_size=32, vocab_size=101, max_positions=48
+    hidden_size=16,
+    num_layers=1,
+    num_heads=2,
+    intermediate_size=32,
+    vocab_size=101,
+    max_positions=48,
 )
 
 
@@ -23,7 +29,9 @@ CONFIG = gpt_neox.Config(
 def context(tmp_path, monkeypatch):
     """A suite of one small model; the text is set by hand."""
     suite = folder_tree("toy", tmp_path, ["toy"], [0], [0, 8])
-    monkeypatch.setattr(checkpoints, "load", lambda *source, **_: checkpoints.Checkpoint(CONFIG, None, {}))
+    monkeypatch.setattr(
+        checkpoints, "load", lambda *source, **_: checkpoints.Checkpoint(CONFIG, None, {})
+    )
     monkeypatch.setattr(checkpoints, "config", lambda *source, **_: CONFIG)
     with flagsaver.flagsaver():
         flags.FLAGS(["test"])
@@ -58,7 +66,9 @@ def test_a_context_is_no_longer_than_the_model_can_read(context, length, fits):
         if fits:
             assert context._cut([np.arange(100, dtype=np.int32)]).tokens.shape == (2, 48)
             return
-        with pytest.raises(InputError, match="--context=49; expected at most 48, the positions of toy"):
+        with pytest.raises(
+            InputError, match="--context=49; expected at most 48, the positions of toy"
+        ):
             context._cut([np.arange(100, dtype=np.int32)])
 
 
@@ -67,6 +77,10 @@ def test_the_tokenizer_is_that_of_a_checkpoint_that_may_be_measured(context, tmp
     left = dataclasses.replace(context, suite=context.suite.without([Cell("toy", 0, 0)]))
     place = tmp_path / "toy" / "seed0" / "step8"
     place.mkdir(parents=True)
-    words = {"version": "1.0", "added_tokens": [], "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}}
+    words = {
+        "version": "1.0",
+        "added_tokens": [],
+        "model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"},
+    }
     (place / "tokenizer.json").write_text(json.dumps(words))
     assert left.tokenizer.get_vocab() == {"a": 0}

@@ -1,4 +1,5 @@
-"""An experiment on a hub suite: audited first, fetched as it goes, convicted checkpoints left out."""
+"""An experiment on a hub suite: audited first, fetched as it goes, convicted checkpoints left
+out."""
 
 import sys
 from pathlib import Path
@@ -28,7 +29,9 @@ def server(monkeypatch, tmp_path):
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     (tmp_path / "toy.toml").write_text(SUITE)
-    with serving({f"me/toy-seed{seed}": toy.run(seed) for seed in (0, 1)}, monkeypatch, tmp_path) as server:
+    with serving(
+        {f"me/toy-seed{seed}": toy.run(seed) for seed in (0, 1)}, monkeypatch, tmp_path
+    ) as server:
         seed0 = server.repos["me/toy-seed0"]
         seed0["step4"]["model.safetensors"] = seed0["step16"]["model.safetensors"]
         yield server
@@ -36,7 +39,11 @@ def server(monkeypatch, tmp_path):
 
 def weights(tmp_path, *flags: str) -> tuple[int, str, str]:
     return job.run(
-        "weights", f"--suite={tmp_path / 'toy.toml'}", *flags, cache=tmp_path / "cache", out=tmp_path / "out"
+        "weights",
+        f"--suite={tmp_path / 'toy.toml'}",
+        *flags,
+        cache=tmp_path / "cache",
+        out=tmp_path / "out",
     )
 
 
@@ -82,18 +89,40 @@ def test_a_faulty_file_ends_the_run_and_what_is_done_stays(server, tmp_path):
 
 def of_other_shape(server):
     for files in server.repos["me/toy-seed1"].values():
-        files["config.json"] = files["config.json"].replace(b'"rotary_pct": 0.25', b'"rotary_pct": 0.5')
+        files["config.json"] = files["config.json"].replace(
+            b'"rotary_pct": 0.25', b'"rotary_pct": 0.5'
+        )
 
 
 @pytest.mark.parametrize(
     ("script", "edit", "change", "words"),
     [
-        ("weights", ("me/toy-", "me/tooy-"), None, ["me/tooy-seed0", "does not know", "Check its spelling"]),
-        ("weights", None, lambda server: server.gated.add("me/toy-seed0"), ["accept its terms", "HF_TOKEN"]),
+        (
+            "weights",
+            ("me/toy-", "me/tooy-"),
+            None,
+            ["me/tooy-seed0", "does not know", "Check its spelling"],
+        ),
+        (
+            "weights",
+            None,
+            lambda server: server.gated.add("me/toy-seed0"),
+            ["accept its terms", "HF_TOKEN"],
+        ),
         ("weights", ("step{", "stp{"), None, ["unknown revision", "'stp0'", "Did you mean step0"]),
-        ("weights", ("revision =", "revison ="), None, ["unknown field", "'revison'", "Did you mean revision"]),
+        (
+            "weights",
+            ("revision =", "revison ="),
+            None,
+            ["unknown field", "'revison'", "Did you mean revision"],
+        ),
         ("weights", ("seeds = [0, 1]", "seeds = []"), None, ["seeds = []", "not empty"]),
-        ("convergence", None, of_other_shape, ["seeds 0 and 1 of different architecture", "rotary_fraction 0.25 and"]),
+        (
+            "convergence",
+            None,
+            of_other_shape,
+            ["seeds 0 and 1 of different architecture", "rotary_fraction 0.25 and"],
+        ),
     ],
 )
 def test_bad_input_is_one_line_with_its_mend(server, tmp_path, script, edit, change, words):

@@ -1,4 +1,5 @@
-"""Which token a score of in-context learning is about, and what a model of fewer positions makes of it."""
+"""Which token a score of in-context learning is about, and what a model of fewer positions makes of
+it."""
 
 import pytest
 

@@ -41,7 +41,9 @@ def test_sweeps(trained):
     code, _, stderr = job.run("llc_sweeps", *CHAINS, *flags, cache=cache, out=out)
     assert code == 0, stderr
     store = Store(out)
-    (found,) = sweeps.sweeps(list(store.committed("llc_sweeps")), list(store.committed("llc_noise")))
+    (found,) = sweeps.sweeps(
+        list(store.committed("llc_sweeps")), list(store.committed("llc_noise"))
+    )
     # One setting, seen four ways with one key: the flags' own batch, data set, noise and loss.
     plain = found.data_size.llc[:, -1]
     np.testing.assert_allclose(found.batch_size["same_batch"].llc[:, 0], plain, rtol=1e-5)
@@ -51,7 +53,12 @@ def test_sweeps(trained):
 
 
 def test_a_head_with_its_sensitivity(trained, tmp_path):
-    flags = ("--parts=layers.0.attention.heads.1", "--sensitivity", "--sampler=rmsprop", "--steps=32")
+    flags = (
+        "--parts=layers.0.attention.heads.1",
+        "--sensitivity",
+        "--sampler=rmsprop",
+        "--steps=32",
+    )
     code, _, stderr = job.run("llc", *CHAINS, *flags, cache=trained[0], out=tmp_path)
     assert code == 0, stderr
     ((_, data),) = Store(tmp_path).committed("llc")

@@ -1,4 +1,5 @@
-"""Masked models from end to end: one of our own, trained first, and MultiBERTs of a size that fits a test."""
+"""Masked models from end to end: one of our own, trained first, and MultiBERTs of a size that fits
+a test."""
 
 import jax
 import job
@@ -15,19 +16,36 @@ from dynamics.suite import folder_tree
 from experiments import common, masked
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
-PIECES = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *LETTERS, *(f"##{letter}" for letter in LETTERS), *".,()=_:'"]
+PIECES = [
+    "[PAD]",
+    "[UNK]",
+    "[CLS]",
+    "[SEP]",
+    "[MASK]",
+    *LETTERS,
+    *(f"##{letter}" for letter in LETTERS),
+    *".,()=_:'",
+]
 SMALL = bert.Config(
-    hidden_size=16, num_layers=2, num_heads=2, intermediate_size=32, vocab_size=len(PIECES), max_positions=24
+    hidden_size=16,
+    num_layers=2,
+    num_heads=2,
+    intermediate_size=32,
+    vocab_size=len(PIECES),
+    max_positions=24,
 )
 
 
 @pytest.fixture
 def multiberts(tmp_path):
-    """A folder tree REPO/REVISION of two seeds and two steps in the layout of the hub's repositories."""
+    """A folder tree REPO/REVISION of two seeds and two steps in the layout of the hub's
+    repositories."""
     init = jax.jit(models.init, static_argnums=1)
     for seed in (0, 1):
         for thousands in (0, 20):
-            folder = tmp_path / "weights" / f"google/multiberts-seed_{seed}-step_{thousands}k" / "main"
+            folder = (
+                tmp_path / "weights" / f"google/multiberts-seed_{seed}-step_{thousands}k" / "main"
+            )
             folder.parent.mkdir(parents=True)
             checkpoints.save(folder, SMALL, init(jax.random.key(seed + thousands), SMALL))
             (folder / "vocab.txt").write_text("".join(f"{piece}\n" for piece in PIECES))
@@ -36,18 +54,33 @@ def multiberts(tmp_path):
 
 @pytest.mark.long
 def test_multiberts_are_asked_in_the_frame_they_were_trained_in(multiberts, tmp_path):
-    flags = ("--suite=multibert", "--seeds=0,1", "--steps=0,20000", f"--weights={multiberts}", "--windows=12")
-    code, _, stderr = job.run("masked", *flags, "--mask_positions=5", cache=tmp_path / "cache", out=tmp_path / "out")
+    flags = (
+        "--suite=multibert",
+        "--seeds=0,1",
+        "--steps=0,20000",
+        f"--weights={multiberts}",
+        "--windows=12",
+    )
+    code, _, stderr = job.run(
+        "masked", *flags, "--mask_positions=5", cache=tmp_path / "cache", out=tmp_path / "out"
+    )
     assert code == 0, stderr
-    found = {name: data for name, data in job.numbers(tmp_path / "out").items() if name.startswith("masked/")}
+    found = {
+        name: data
+        for name, data in job.numbers(tmp_path / "out").items()
+        if name.startswith("masked/")
+    }
     assert sorted(found) == ["masked/base/seed0-1/step0.nc", "masked/base/seed0-1/step20000.nc"]
     for data in found.values():
         assert data.sizes["position"] == 5
         assert data["place"].min() >= 1  # never [CLS]
         assert data["place"].max() <= 22  # nor [SEP], the last of 24 positions
-        assert not np.isin(data["token"], [PIECES.index(name) for name in ("[PAD]", "[CLS]", "[SEP]", "[MASK]")]).any()
+        assert not np.isin(
+            data["token"], [PIECES.index(name) for name in ("[PAD]", "[CLS]", "[SEP]", "[MASK]")]
+        ).any()
         assert (data["kl"].values[[0, 1], [1, 0]] > 0).all()
-        # The logits of untrained seeds are normal, of variance D E[e^2], and that is their divergence.
+        # The logits of untrained seeds are normal, of variance D E[e^2], and that is their
+        # divergence.
         assert float(data["kl_token"].mean()) == pytest.approx(16 * 0.02**2 * 0.7737, rel=0.3)
 
 
@@ -129,7 +162,9 @@ def test_causal_models_are_sent_elsewhere(context):
 
 def test_masked_models_are_asked_for_no_next_token(context, monkeypatch):
     made, _ = context
-    monkeypatch.setattr(checkpoints, "load", lambda *source, **_: checkpoints.Checkpoint(SMALL, None, {}))
+    monkeypatch.setattr(
+        checkpoints, "load", lambda *source, **_: checkpoints.Checkpoint(SMALL, None, {})
+    )
     with pytest.raises(InputError, match=r"a bert asked for its next token.*experiments\.masked"):
         made.load("toy", 0, 0)
     assert made.load("toy", 0, 0, reads_text=False).config == SMALL

@@ -1,4 +1,5 @@
-"""The main job as the README gives it: the nano suite's seeds converge, diverge, and learn more than a bigram."""
+"""The main job as the README gives it: the nano suite's seeds converge, diverge, and learn more
+than a bigram."""
 
 import resource
 import time
@@ -43,11 +44,16 @@ def mean_kl(data) -> float:
 
 
 def test_memory_stays_under_four_gigabytes(store):
-    assert resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 4 * 2**20  # in KiB, the largest child
+    assert (
+        resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss < 4 * 2**20
+    )  # in KiB, the largest child
 
 
 def test_every_unit_is_there(store):
-    counts = {m: len(list(store.committed(m))) for m in ("ngram", "convergence", "weights", "curvature", "llc")}
+    counts = {
+        m: len(list(store.committed(m)))
+        for m in ("ngram", "convergence", "weights", "curvature", "llc")
+    }
     assert counts == {"ngram": 1, "convergence": 24, "weights": 72, "curvature": 24, "llc": 24}
 
 
@@ -61,7 +67,9 @@ def test_seeds_converge_and_then_diverge(divergence):
         lowest = min(steps, key=lambda step: mean_kl(steps[step]))
         assert mean_kl(steps[lowest]) < 0.30
         later = max((s for s in steps if s > lowest), key=lambda step: mean_kl(steps[step]))
-        rise, sem = paired_difference(steps[lowest].kl.values, steps[later].kl.values, steps[0].tokens.values)
+        rise, sem = paired_difference(
+            steps[lowest].kl.values, steps[later].kl.values, steps[0].tokens.values
+        )
         assert rise > 3 * sem
 
 
@@ -85,7 +93,9 @@ def test_larger_model_beats_the_bigram(store, divergence):
 def test_loss_falls_and_llc_is_judged(store):
     found = [(unit, data) for unit, data in store.committed("llc")]
     assert all(data.attrs["verdict"] for _, data in found)
-    first, last = (next(d for u, d in found if u.model == "nano-64" and u.step == s) for s in (0, 640))
+    first, last = (
+        next(d for u, d in found if u.model == "nano-64" and u.step == s) for s in (0, 640)
+    )
     assert first.attrs["verdict"] == "no basin to leave"
     assert last.attrs["verdict"] == "local"
     assert float(last.llc) > 5 * float(last.sem)

@@ -23,8 +23,14 @@ def test_killed_while_training_sampling_and_writing(undisturbed, tmp_path):
     cache, out = tmp_path / "cache", tmp_path / "out"
     kill_points = [
         lambda: any(cache.glob("*/smoke-16/seed0/step4")),
-        lambda: any(cache.glob("*/smoke-24/.seed*/*partial")) or any(cache.glob("*/smoke-24/seed1/step2")),
-        lambda: any(out.glob("convergence/*/*/.step*")) or any(out.glob("convergence/smoke-24/*/step0.nc")),
+        lambda: (
+            any(cache.glob("*/smoke-24/.seed*/*partial"))
+            or any(cache.glob("*/smoke-24/seed1/step2"))
+        ),
+        lambda: (
+            any(out.glob("convergence/*/*/.step*"))
+            or any(out.glob("convergence/smoke-24/*/step0.nc"))
+        ),
         lambda: any(out.glob("llc/smoke-16/*/step0.nc")),
         lambda: any(out.glob("llc/*/*/.step*")) or any(out.glob("llc/smoke-24/*/step8.nc")),
     ]
@@ -47,7 +53,8 @@ def _assert_same_weights(one, other):
 
 
 def test_training_resumes_from_saved_state_bit_equal(tmp_path):
-    """Through the orbax state itself: steps beyond the first save, against a run that was never stopped."""
+    """Through the orbax state itself: steps beyond the first save, against a run that was never
+    stopped."""
     import dataclasses
 
     import numpy as np
@@ -91,7 +98,12 @@ def test_again_recomputes_nothing(undisturbed):
 def test_preemption_commits_what_is_whole(undisturbed, tmp_path):
     cache, out = undisturbed[0], tmp_path / "out"
     code, stderr = job.stop_when(
-        lambda: any(out.glob("curvature/*/*/step8.nc")), signal.SIGTERM, "demo", *job.DEMO, cache=cache, out=out
+        lambda: any(out.glob("curvature/*/*/step8.nc")),
+        signal.SIGTERM,
+        "demo",
+        *job.DEMO,
+        cache=cache,
+        out=out,
     )
     assert code == 143
     assert "committed results stay" in stderr
@@ -104,7 +116,12 @@ def test_preemption_commits_what_is_whole(undisturbed, tmp_path):
 def test_interrupt_ends_cleanly(undisturbed, tmp_path):
     cache, out = undisturbed[0], tmp_path / "out"
     code, stderr = job.stop_when(
-        lambda: any(out.glob("weights/*/*/step8.nc")), signal.SIGINT, "demo", *job.DEMO, cache=cache, out=out
+        lambda: any(out.glob("weights/*/*/step8.nc")),
+        signal.SIGINT,
+        "demo",
+        *job.DEMO,
+        cache=cache,
+        out=out,
     )
     assert code == 130
     assert "same command" in stderr

@@ -1,4 +1,5 @@
-"""A suite trained on text of a known distribution: the stages that the truth shows, and that none other is taken."""
+"""A suite trained on text of a known distribution: the stages that the truth shows, and that none
+other is taken."""
 
 import job
 import numpy as np
@@ -21,7 +22,10 @@ def test_a_small_suite_comes_nearer_to_the_truth_and_is_shown(cache, tmp_path):
     assert code == 0, stderr
     found = job.numbers(tmp_path)
     assert sorted(found) == [f"truth/truth-16/seed0-1-2/step{step}.nc" for step in (0, 64, 8)]
-    to_truth = [float(found[f"truth/truth-16/seed0-1-2/step{step}.nc"]["truth_model"].mean()) for step in (0, 8, 64)]
+    to_truth = [
+        float(found[f"truth/truth-16/seed0-1-2/step{step}.nc"]["truth_model"].mean())
+        for step in (0, 8, 64)
+    ]
     assert np.all(np.diff(to_truth) < 0)
     assert job.run("report", "--suite=smoke-truth", cache=cache, out=tmp_path)[0] == 0
     page = (tmp_path / "report.html").read_text(encoding="utf-8")
@@ -61,7 +65,9 @@ def test_seeds_end_near_one_another_and_near_the_truth(measured):
     for one in (small, large):
         assert one.to_truth.value[-1] < 0.15
         assert one.between.value[-1] < one.to_truth.value[-1]
-        assert one.between.value[0] == pytest.approx(0.4, abs=0.06)  # Pythia's initialisation, whatever the vocabulary
+        assert one.between.value[0] == pytest.approx(
+            0.4, abs=0.06
+        )  # Pythia's initialisation, whatever the vocabulary
     assert large.to_truth.value[-1] < small.to_truth.value[-1]
 
 
@@ -70,14 +76,20 @@ def context(tmp_path):
     with flagsaver.flagsaver():
         flags.FLAGS(["test"])
         yield common.Context(
-            folder_tree("toy", tmp_path, ["toy"], [0, 1], [0, 8]), results.Store(tmp_path), "0/1", None
+            folder_tree("toy", tmp_path, ["toy"], [0, 1], [0, 8]),
+            results.Store(tmp_path),
+            "0/1",
+            None,
         )
 
 
 def test_text_of_unknown_distribution_is_refused(context):
     with flagsaver.flagsaver(suite="nano"), pytest.raises(InputError, match="truth or smoke-truth"):
         truth.experiments(context)
-    with flagsaver.flagsaver(suite="truth", corpus="some.txt"), pytest.raises(InputError, match="not known"):
+    with (
+        flagsaver.flagsaver(suite="truth", corpus="some.txt"),
+        pytest.raises(InputError, match="not known"),
+    ):
         truth.experiments(context)
 
 
@@ -93,5 +105,10 @@ def test_the_synthetic_text_changes_no_other_suites_name():
     assert text.name == "embedded"
     assert nano.text("truth").name == "synthetic"
     for name in ("nano", "smoke"):
-        fingerprints = "-".join(recipe.fingerprint(text.fingerprint()) for recipe in nano.RECIPES[name])
-        assert nano.suite(name).source(nano.RECIPES[name][0].name, 0, 0).location.count(fingerprints) == 1
+        fingerprints = "-".join(
+            recipe.fingerprint(text.fingerprint()) for recipe in nano.RECIPES[name]
+        )
+        assert (
+            nano.suite(name).source(nano.RECIPES[name][0].name, 0, 0).location.count(fingerprints)
+            == 1
+        )

@@ -1,4 +1,5 @@
-"""Panels draw the numbers they are given, on axes that show step 0, in colours that mean one model everywhere."""
+"""Panels draw the numbers they are given, on axes that show step 0, in colours that mean one model
+everywhere."""
 
 import numpy as np
 import pytest
@@ -20,7 +21,14 @@ def curve(model: str, value, error: float | None = 0.1) -> Curve:
     value = np.asarray(value, np.float64)
     half = np.nan if error is None else error
     steps = STEPS[: len(value)]
-    return Curve(model=model, steps=steps, value=value, low=value - half, high=value + half, rests_on="± error")
+    return Curve(
+        model=model,
+        steps=steps,
+        value=value,
+        low=value - half,
+        high=value + half,
+        rests_on="± error",
+    )
 
 
 def divergence(model: str, level, num_seeds: int = 3) -> Divergence:
@@ -52,7 +60,13 @@ def drawn(figure, label: str) -> np.ndarray:
 
 def test_models_are_ordered_by_size():
     names = ["pythia-1.4b", "pythia-70m", "pythia-12b", "pythia-410m", "pythia-1b"]
-    assert [n[7:] for n in sorted(names, key=curves.natural)] == ["70m", "410m", "1b", "1.4b", "12b"]
+    assert [n[7:] for n in sorted(names, key=curves.natural)] == [
+        "70m",
+        "410m",
+        "1b",
+        "1.4b",
+        "12b",
+    ]
     assert sorted(["nano-128", "nano-32", "nano-64"], key=curves.natural)[0] == "nano-32"
 
 
@@ -61,16 +75,24 @@ def test_models_have_distinct_colours_and_markers(count):
     look = style.Look([f"m{k}" for k in range(count)])
     for anchors in (style.LIGHT_RAMP, style.DARK_RAMP):
         assert len(set(style.ramp(count, anchors))) == count
-    assert len({one["color"] for one in look.values()}) == len({one["marker"] for one in look.values()}) == count
+    assert (
+        len({one["color"] for one in look.values()})
+        == len({one["marker"] for one in look.values()})
+        == count
+    )
 
 
-@pytest.mark.parametrize(("anchors", "ground"), [(style.LIGHT_RAMP, "#ffffff"), (style.DARK_RAMP, "#1c2127")])
+@pytest.mark.parametrize(
+    ("anchors", "ground"), [(style.LIGHT_RAMP, "#ffffff"), (style.DARK_RAMP, "#1c2127")]
+)
 def test_colours_stand_out_from_their_ground(anchors, ground):
     """WCAG 2.1, 1.4.11: three to one for graphical objects."""
 
     def luminance(color):
         channels = np.array([int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)])
-        linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
+        linear = np.where(
+            channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4
+        )
         return linear @ [0.2126, 0.7152, 0.0722]
 
     for color in style.ramp(10, anchors):
@@ -105,7 +127,9 @@ def test_panels_draw_what_they_are_given(look):
         np.testing.assert_allclose(drawn(figure, one.model), expected)
     ends = [curve("toy-70m", [3, 2, 1]), curve("toy-1b", [5, 4, 3])]
     np.testing.assert_array_equal(drawn(curvature.trace(ends, look), "toy-1b"), [5, 4, 3])
-    figure = curvature.extremes(ends, [curve("toy-70m", [-1, -2, -3]), curve("toy-1b", [-5, 1, 0])], look)
+    figure = curvature.extremes(
+        ends, [curve("toy-70m", [-1, -2, -3]), curve("toy-1b", [-5, 1, 0])], look
+    )
     assert figure.axes[0].get_ylim()[0] < -5
 
 
@@ -124,10 +148,14 @@ def test_hollow_where_the_chains_were_not_local(look):
     )
     figure = llc.estimate([one], look)
     lines = {
-        line.get_fillstyle(): list(line.get_ydata()) for line in figure.axes[0].lines if line.get_marker() != "None"
+        line.get_fillstyle(): list(line.get_ydata())
+        for line in figure.axes[0].lines
+        if line.get_marker() != "None"
     }
     assert list(drawn(figure, "toy-70m")) == [30]
-    assert [10, -500] in [list(line.get_ydata()) for line in figure.axes[0].lines if line.get_fillstyle() == "none"]
+    assert [10, -500] in [
+        list(line.get_ydata()) for line in figure.axes[0].lines if line.get_fillstyle() == "none"
+    ]
     assert "full" in lines
     assert not one.loss_share.explained
     assert "0.500 to 0.700" in words.pull_sentence([one])
@@ -158,7 +186,16 @@ def test_a_curve_that_the_loss_explains_is_drawn_as_such(look):
 def test_running_estimate_ends_at_the_chains_own_estimates():
     trace = np.random.default_rng(0).normal(5, 0.1, (3, 40))
     scalars = dict.fromkeys(
-        ("llc", "sem", "chain_loss", "chain_loss_sem", "init_loss_sem", "trivial_loss", "localization_share"), 1.0
+        (
+            "llc",
+            "sem",
+            "chain_loss",
+            "chain_loss_sem",
+            "init_loss_sem",
+            "trivial_loss",
+            "localization_share",
+        ),
+        1.0,
     )
     scalars |= {"init_loss": 4.9, "nbeta": 100.0, "localization": 1.0, "step_size": 1e-4}
     attributes = {"verdict": "local", "config": '{"burn_in": 10}'}
@@ -172,21 +209,34 @@ def test_running_estimate_ends_at_the_chains_own_estimates():
 def test_errors_of_a_scalar_are_over_seeds_where_there_are_some(num_seeds):
     values = np.random.default_rng(1).normal(size=num_seeds)
     made = [
-        (Unit(measure="x", model="toy", seeds=(seed,), step=4), xr.Dataset({"trace": value, "trace_sem": 0.5}))
+        (
+            Unit(measure="x", model="toy", seeds=(seed,), step=4),
+            xr.Dataset({"trace": value, "trace_sem": 0.5}),
+        )
         for seed, value in enumerate(values)
     ]
     (found,) = curves.scalars(made, "trace", "trace_sem")
     sem = values.std(ddof=1) / np.sqrt(num_seeds) if num_seeds > 1 else 0.5
-    np.testing.assert_allclose([found.value[0], found.high[0] - found.value[0]], [values.mean(), sem])
+    np.testing.assert_allclose(
+        [found.value[0], found.high[0] - found.value[0]], [values.mean(), sem]
+    )
     assert (f"over {num_seeds} seeds" in found.rests_on) == (num_seeds > 1)
 
 
 def test_density_integrates_to_one_less_what_lies_outside():
     counts = np.array([[1, 5, 3, 1]])
-    data = {"counts": (("matrix", "bin"), counts), "below": ("matrix", [2]), "above": ("matrix", [0])}
+    data = {
+        "counts": (("matrix", "bin"), counts),
+        "below": ("matrix", [2]),
+        "above": ("matrix", [0]),
+    }
     data |= {"sd": ("matrix", [0.1]), "excess_kurtosis": ("matrix", [0.0])}
     dataset = xr.Dataset(data, {"matrix": ["embed"], "center": ("bin", [-0.3, -0.1, 0.1, 0.3])})
-    units = [Unit(measure="weights", model="toy", seeds=(seed,), step=step) for seed in (0, 1) for step in (0, 1)]
+    units = [
+        Unit(measure="weights", model="toy", seeds=(seed,), step=step)
+        for seed in (0, 1)
+        for step in (0, 1)
+    ]
     (found,) = curves.weights([(unit, dataset) for unit in units])
     np.testing.assert_allclose(found.density["embed"].sum(1) * 0.2, 10 / 12)
     assert found.outside == pytest.approx(2 / 12)
@@ -196,7 +246,9 @@ def test_density_integrates_to_one_less_what_lies_outside():
 
 
 def test_the_rise_is_told_with_its_error():
-    assert "standard errors (seeds and documents)" in words.kl_course(divergence("m", [0.4, 0.2, 0.5]))
+    assert "standard errors (seeds and documents)" in words.kl_course(
+        divergence("m", [0.4, 0.2, 0.5])
+    )
     assert "no rise is seen" in words.kl_course(divergence("m", [0.4, 0.3, 0.2]))
     assert "too few" in words.kl_course(divergence("m", [0.4, 0.2, 0.5], num_seeds=2))
     assert "not to be relied on" in words.kl_course(divergence("m", [0.4, 0.2, 0.2005]))
@@ -209,7 +261,8 @@ def test_a_peak_between_minimum_and_end_is_told():
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(0.40213, "0.402"), (-12.34, "−12.3"), (1234.0, "1234"), (0, "0"), (1e-9, "1.00e−09")]
+    ("value", "text"),
+    [(0.40213, "0.402"), (-12.34, "−12.3"), (1234.0, "1234"), (0, "0"), (1e-9, "1.00e−09")],
 )
 def test_numbers_are_written_with_three_digits(value, text):
     assert words.number(value) == text
@@ -218,8 +271,11 @@ def test_numbers_are_written_with_three_digits(value, text):
 def test_pictures_have_ids_of_their_own(look):
     themed, _ = svg.theme(2)
     first, second = (
-        svg.inline(curvature.trace([curve("toy-1b", [3, 2, 1], None)], look), name, "a & b", themed) for name in "xy"
+        svg.inline(curvature.trace([curve("toy-1b", [3, 2, 1], None)], look), name, "a & b", themed)
+        for name in "xy"
     )
-    assert first.replace('"x-', '"y-').replace("#x-", "#y-").count('id="y-') == second.count('id="y-')
+    assert first.replace('"x-', '"y-').replace("#x-", "#y-").count('id="y-') == second.count(
+        'id="y-'
+    )
     assert 'aria-label="a &amp; b"' in first
     assert "http" not in first

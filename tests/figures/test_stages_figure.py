@@ -1,4 +1,5 @@
-"""Boundaries are drawn where they were found, over the values they were found in, with the curves beside."""
+"""Boundaries are drawn where they were found, over the values they were found in, with the curves
+beside."""
 
 import numpy as np
 import pytest
@@ -12,7 +13,14 @@ X = np.log1p(STEPS)
 
 
 def curve(value, error=np.nan) -> Curve:
-    return Curve(model="toy", steps=STEPS, value=value, low=value - error, high=value + error, rests_on="± error")
+    return Curve(
+        model="toy",
+        steps=STEPS,
+        value=value,
+        low=value - error,
+        high=value + error,
+        rests_on="± error",
+    )
 
 
 @pytest.fixture
@@ -21,7 +29,11 @@ def llc() -> Curve:
 
 
 def upright(ax) -> list[float]:
-    return [line.get_xdata()[0] for line in ax.lines if len(line.get_xdata()) == 2 and np.ptp(line.get_xdata()) == 0]
+    return [
+        line.get_xdata()[0]
+        for line in ax.lines
+        if len(line.get_xdata()) == 2 and np.ptp(line.get_xdata()) == 0
+    ]
 
 
 def test_every_panel_marks_every_boundary(llc):
@@ -42,7 +54,9 @@ def test_points_are_the_values_and_the_line_the_smooth_curve(llc):
     (points,) = [line for line in above.lines if line.get_marker() == "o"]
     np.testing.assert_array_equal(points.get_ydata(), llc.value)
     (smooth,) = [line for line in above.lines if len(line.get_xdata()) > len(STEPS)]
-    np.testing.assert_allclose(np.interp(X, np.log1p(smooth.get_xdata()), smooth.get_ydata()), llc.value, atol=0.1)
+    np.testing.assert_allclose(
+        np.interp(X, np.log1p(smooth.get_xdata()), smooth.get_ydata()), llc.value, atol=0.1
+    )
     (slope,) = [line for line in below.lines if len(line.get_xdata()) > len(STEPS)]
     at_ramp = np.interp(7, np.log1p(slope.get_xdata()), slope.get_ydata())
     assert at_ramp == pytest.approx(1, abs=0.15)
@@ -60,7 +74,15 @@ def test_curves_with_gaps_and_without_boundaries(llc):
 
 
 @pytest.mark.parametrize(
-    ("step", "text"), [(740.2, "740"), (1000, "1k"), (1124, "1.1k"), (31_699, "32k"), (999_600, "1M"), (1.25e6, "1.2M")]
+    ("step", "text"),
+    [
+        (740.2, "740"),
+        (1000, "1k"),
+        (1124, "1.1k"),
+        (31_699, "32k"),
+        (999_600, "1M"),
+        (1.25e6, "1.2M"),
+    ],
 )
 def test_steps_are_written_short(step, text):
     assert stages.short(step) == text

@@ -37,7 +37,9 @@ def drawn(seed: int = 0, dtype=np.float32):
 def exact(fn, *given):
     """fn of whole logits on the same numbers in float64."""
     with jax.enable_x64(True):
-        wide = jax.tree.map(lambda x: np.asarray(x, np.float64 if x.dtype.kind == "f" else x.dtype), given)
+        wide = jax.tree.map(
+            lambda x: np.asarray(x, np.float64 if x.dtype.kind == "f" else x.dtype), given
+        )
         return jax.tree.map(np.asarray, jax.jit(fn)(*jax.tree.map(jnp.asarray, wide)))
 
 
@@ -59,7 +61,12 @@ def test_value_and_gradients(chunk, weighted):
 
     over = (0, 1, 2) if weighted else (0, 1)
     found = jax.jit(jax.value_and_grad(chunked, over))(h, kernel, weights)
-    close(found, exact(jax.value_and_grad(lambda h, k, w: plain(h, k, targets, w), over), h, kernel, weights))
+    close(
+        found,
+        exact(
+            jax.value_and_grad(lambda h, k, w: plain(h, k, targets, w), over), h, kernel, weights
+        ),
+    )
     assert chunked(h, kernel, weights) == pytest.approx(float(found[0]), rel=1e-6)
 
 
@@ -84,8 +91,17 @@ def test_confident_tokens_lose_no_digits():
 def test_forward_mode(chunk):
     h, kernel, targets, weights = drawn()
     along = drawn(1)[:2]
-    found = jax.jvp(lambda h, k: cross_entropy(h, k, targets, weights, chunk=chunk), (h, kernel), along)
-    close(found, exact(lambda x, v: jax.jvp(lambda h, k: plain(h, k, targets, weights), x, v), (h, kernel), along))
+    found = jax.jvp(
+        lambda h, k: cross_entropy(h, k, targets, weights, chunk=chunk), (h, kernel), along
+    )
+    close(
+        found,
+        exact(
+            lambda x, v: jax.jvp(lambda h, k: plain(h, k, targets, weights), x, v),
+            (h, kernel),
+            along,
+        ),
+    )
 
 
 def product(loss, order: str):
@@ -97,7 +113,9 @@ def product(loss, order: str):
     return lambda x, v: jax.vjp(lambda *x: jax.grad(loss, (0, 1))(*x), *x)[1](v)
 
 
-@pytest.mark.parametrize("order", ["forward over reverse", "reverse over forward", "reverse over reverse"])
+@pytest.mark.parametrize(
+    "order", ["forward over reverse", "reverse over forward", "reverse over reverse"]
+)
 @pytest.mark.parametrize("chunk", [4])
 def test_hessian_products(order, chunk):
     h, kernel, targets, weights = drawn()
@@ -108,9 +126,12 @@ def test_hessian_products(order, chunk):
 
 
 def test_hessian_in_the_logits_is_diag_p_minus_pp():
-    """With W the identity, h are the logits, and the Hessian of a token's loss is diag(p) - p p^T."""
+    """With W the identity, h are the logits, and the Hessian of a token's loss is diag(p) - p
+    p^T."""
     logits, targets = drawn()[0][:1], drawn()[2][:1]
-    found = jax.hessian(lambda h: cross_entropy(h, jnp.eye(D), targets % D, chunk=4))(logits)[0, :, 0]
+    found = jax.hessian(lambda h: cross_entropy(h, jnp.eye(D), targets % D, chunk=4))(logits)[
+        0, :, 0
+    ]
     p = np.asarray(jax.nn.softmax(logits[0]))
     np.testing.assert_allclose(found, np.diag(p) - np.outer(p, p), atol=1e-6)
 
@@ -126,7 +147,9 @@ def test_chains_are_vmapped(chunk):
 
 def test_half_precision_keeps_logits_in_float32():
     h, kernel, targets, weights = drawn(dtype=jnp.bfloat16)
-    found, slopes = jax.value_and_grad(functools.partial(cross_entropy, chunk=4), (0, 1))(h, kernel, targets, weights)
+    found, slopes = jax.value_and_grad(functools.partial(cross_entropy, chunk=4), (0, 1))(
+        h, kernel, targets, weights
+    )
     assert found.dtype == jnp.float32
     assert {slope.dtype for slope in slopes} == {jnp.dtype(jnp.bfloat16)}
     wide = [x.astype(jnp.float32) for x in (h, kernel, weights)]
@@ -145,7 +168,10 @@ def test_memory_does_not_hold_logits():
         return jax.jvp(lambda h, k: slope(h, k, targets), (h, kernel), (h, kernel))[1]
 
     for fn in (slope, twice):
-        assert jax.jit(fn).lower(*shapes, targets).compile().memory_analysis().temp_size_in_bytes < 25e6
+        assert (
+            jax.jit(fn).lower(*shapes, targets).compile().memory_analysis().temp_size_in_bytes
+            < 25e6
+        )
 
 
 def test_no_token_is_refused():

@@ -31,28 +31,49 @@ def test_residual_bound_holds_before_convergence():
     found = curvature.extreme_eigenvalues(quadratic, jnp.ones(60), matrix, KEY, k=2, num_matvecs=8)
     exact = np.linalg.eigvalsh(matrix.astype(np.float64))
     assert found.smallest_error.max() > 0.1  # not converged, or there is nothing to test
-    for values, errors in ((found.largest, found.largest_error), (found.smallest, found.smallest_error)):
-        assert (np.abs(values[:, None] - exact[None]).min(axis=1) <= errors + 1e-5 * exact[-1]).all()
+    for values, errors in (
+        (found.largest, found.largest_error),
+        (found.smallest, found.smallest_error),
+    ):
+        assert (
+            np.abs(values[:, None] - exact[None]).min(axis=1) <= errors + 1e-5 * exact[-1]
+        ).all()
 
 
 @pytest.mark.parametrize("whole_leaf", [True, False])
 def test_mask_restricts_to_a_block(whole_leaf):
     matrix, params = symmetric(17), {"a": jnp.ones(5), "b": jnp.ones((3, 4))}
-    mask = {"a": np.zeros(1), "b": np.ones((1, 1)) if whole_leaf else np.array([[True], [False], [True]])}
-    inside = np.asarray(ravel_pytree(jax.tree.map(lambda p, m: jnp.broadcast_to(m, p.shape), params, mask))[0], bool)
+    mask = {
+        "a": np.zeros(1),
+        "b": np.ones((1, 1)) if whole_leaf else np.array([[True], [False], [True]]),
+    }
+    inside = np.asarray(
+        ravel_pytree(jax.tree.map(lambda p, m: jnp.broadcast_to(m, p.shape), params, mask))[0], bool
+    )
     block = matrix[np.ix_(inside, inside)].astype(np.float64)
-    mean, sem = curvature.hessian_trace(quadratic, params, matrix, KEY, num_samples=2000, at_once=16, mask=mask)
+    mean, sem = curvature.hessian_trace(
+        quadratic, params, matrix, KEY, num_samples=2000, at_once=16, mask=mask
+    )
     assert abs(mean - np.trace(block)) < 4 * sem
     found = curvature.extreme_eigenvalues(quadratic, params, matrix, KEY, k=3, mask=mask)
     exact = np.linalg.eigvalsh(block)
     np.testing.assert_allclose(found.smallest, exact[:3], rtol=1e-4, atol=1e-5)
     np.testing.assert_allclose(found.largest, exact[::-1][:3], rtol=1e-4, atol=1e-5)
     with pytest.raises(InputError, match=f"with {inside.sum()} parameters"):
-        curvature.extreme_eigenvalues(quadratic, params, matrix, KEY, num_matvecs=int(inside.sum()) + 1, mask=mask)
+        curvature.extreme_eigenvalues(
+            quadratic, params, matrix, KEY, num_matvecs=int(inside.sum()) + 1, mask=mask
+        )
 
 
 @pytest.mark.parametrize(
-    "measure", [curvature.trace, curvature.probe, curvature.sketched_trace, curvature.ends, curvature.quadrature]
+    "measure",
+    [
+        curvature.trace,
+        curvature.probe,
+        curvature.sketched_trace,
+        curvature.ends,
+        curvature.quadrature,
+    ],
 )
 def test_a_mask_of_nothing_is_refused(measure):
     with pytest.raises(InputError, match="none of the parameters"):
@@ -62,7 +83,10 @@ def test_a_mask_of_nothing_is_refused(measure):
 def test_diagonal_quadratic_is_exact():
     curvatures = np.array([-3.0, -0.5, 0.25, 1.0, 2.0, 8.0], np.float32)
     params = {"a": jnp.ones(2), "b": jnp.ones((2, 2))}
-    assert curvature.hessian_trace(quadratic, params, np.diag(curvatures), KEY) == (curvatures.sum(), 0.0)
+    assert curvature.hessian_trace(quadratic, params, np.diag(curvatures), KEY) == (
+        curvatures.sum(),
+        0.0,
+    )
     found = curvature.extreme_eigenvalues(quadratic, params, np.diag(curvatures), KEY, k=6)
     np.testing.assert_allclose(found.smallest, curvatures, rtol=2e-5, atol=1e-6)
     np.testing.assert_allclose(found.largest, curvatures[::-1], rtol=2e-5, atol=1e-6)
@@ -78,7 +102,9 @@ def test_signs_survive_where_power_iteration_loses_them():
 
 @pytest.mark.parametrize("scale", [0.0, 2.0, 3.3, 1e-20])
 def test_repeated_eigenvalue_ends_the_recurrence_early(scale):
-    found = curvature.extreme_eigenvalues(quadratic, jnp.ones(5), scale * np.eye(5, dtype=np.float32), KEY)
+    found = curvature.extreme_eigenvalues(
+        quadratic, jnp.ones(5), scale * np.eye(5, dtype=np.float32), KEY
+    )
     np.testing.assert_allclose([found.largest[0], found.smallest[0]], scale, rtol=1e-5)
 
 
@@ -91,11 +117,14 @@ def test_low_rank_gives_its_eigenvalues_and_zero():
 
 def test_more_eigenvalues_than_distinct_ones_are_refused():
     with pytest.raises(InputError, match="1 distinct"):
-        curvature.extreme_eigenvalues(quadratic, jnp.ones(5), np.zeros((5, 5), np.float32), KEY, k=2)
+        curvature.extreme_eigenvalues(
+            quadratic, jnp.ones(5), np.zeros((5, 5), np.float32), KEY, k=2
+        )
 
 
 def _covered(loss_fn, params, batch, exact: float, **choice) -> float:
-    """The share of 2,000 keys whose interval, by t on 39 degrees of freedom, holds the exact trace."""
+    """The share of 2,000 keys whose interval, by t on 39 degrees of freedom, holds the exact
+    trace."""
     inside = 0
     for key in jax.random.split(KEY, 2000):
         mean, sem = curvature.hessian_trace(loss_fn, params, batch, key, at_once=16, **choice)
@@ -128,9 +157,9 @@ def test_longer_run_repeats_the_probes_and_grouping_changes_nothing():
     matrix = symmetric(12)
 
     def trace(num_samples, at_once=1):
-        return curvature.hessian_trace(quadratic, jnp.ones(12), matrix, KEY, num_samples=num_samples, at_once=at_once)[
-            0
-        ]
+        return curvature.hessian_trace(
+            quadratic, jnp.ones(12), matrix, KEY, num_samples=num_samples, at_once=at_once
+        )[0]
 
     values = np.diff([n * trace(n) for n in range(2, 20)])
     np.testing.assert_allclose(values[-1], 19 * trace(19, 5) - 18 * trace(18, 3), rtol=1e-3)
@@ -156,10 +185,14 @@ def test_a_sweep_over_checkpoints_compiles_once():
 @pytest.mark.parametrize(("k", "num_matvecs"), [(5, None), (1, 5), (3, 2), (0, None)])
 def test_too_many_eigenvalues_are_refused(k, num_matvecs):
     with pytest.raises(InputError, match="4 parameters"):
-        curvature.extreme_eigenvalues(quadratic, jnp.ones(4), symmetric(4), KEY, k=k, num_matvecs=num_matvecs)
+        curvature.extreme_eigenvalues(
+            quadratic, jnp.ones(4), symmetric(4), KEY, k=k, num_matvecs=num_matvecs
+        )
 
 
-@pytest.mark.parametrize("choice", [{"num_samples": 1}, {"min_samples": 8, "max_samples": 4}, {"at_once": 0}])
+@pytest.mark.parametrize(
+    "choice", [{"num_samples": 1}, {"min_samples": 8, "max_samples": 4}, {"at_once": 0}]
+)
 def test_too_few_probes_are_refused(choice):
     with pytest.raises(InputError, match="at least 2"):
         curvature.hessian_trace(quadratic, jnp.ones(4), symmetric(4), KEY, **choice)
@@ -180,8 +213,12 @@ def test_non_finite_curvature_names_the_leaf(measure):
 
 def test_half_precision_params_are_widened():
     params = {"a": jnp.ones(4, jnp.bfloat16)}
-    mean, _ = curvature.hessian_trace(quadratic, params, symmetric(4), KEY, num_samples=4096, at_once=16)
-    exact, _ = curvature.hessian_trace(quadratic, {"a": jnp.ones(4)}, symmetric(4), KEY, num_samples=4096, at_once=16)
+    mean, _ = curvature.hessian_trace(
+        quadratic, params, symmetric(4), KEY, num_samples=4096, at_once=16
+    )
+    exact, _ = curvature.hessian_trace(
+        quadratic, {"a": jnp.ones(4)}, symmetric(4), KEY, num_samples=4096, at_once=16
+    )
     assert mean == pytest.approx(exact, rel=1e-6)
 
 
@@ -189,7 +226,9 @@ def _mlp(seed: int):
     """(params, batch) of a network with 38 parameters."""
     rng = np.random.default_rng(seed)
     shapes = {"w1": (6, 3), "b1": (6,), "w2": (2, 6), "b2": (2,)}
-    params = {name: jnp.asarray(rng.normal(size=shape), jnp.float32) for name, shape in shapes.items()}
+    params = {
+        name: jnp.asarray(rng.normal(size=shape), jnp.float32) for name, shape in shapes.items()
+    }
     return params, tuple(jnp.asarray(rng.normal(size=(40, n)), jnp.float32) for n in (3, 2))
 
 
@@ -200,7 +239,9 @@ def _mlp_loss(params, batch):
 
 
 @pytest.mark.long
-@pytest.mark.filterwarnings("ignore")  # torch warns of the cycle that PyHessian's create_graph makes
+@pytest.mark.filterwarnings(
+    "ignore"
+)  # torch warns of the cycle that PyHessian's create_graph makes
 def test_pyhessian_agrees_on_an_mlp():
     torch, pyhessian = pytest.importorskip("torch"), pytest.importorskip("pyhessian")
     torch.manual_seed(0)
@@ -209,9 +250,13 @@ def test_pyhessian_agrees_on_an_mlp():
     theirs = pyhessian.hessian(net, torch.nn.MSELoss(), data=(x, y), cuda=False)
     their_top = theirs.eigenvalues(maxIter=1000, tol=1e-7, top_n=1)[0][0]
     their_trace = np.asarray(theirs.trace(maxIter=2000, tol=0))
-    params = dict(zip(("w1", "b1", "w2", "b2"), (p.detach().numpy() for p in net.parameters()), strict=True))
+    params = dict(
+        zip(("w1", "b1", "w2", "b2"), (p.detach().numpy() for p in net.parameters()), strict=True)
+    )
     batch = (x.numpy(), y.numpy())
     top = curvature.extreme_eigenvalues(_mlp_loss, params, batch, KEY).largest[0]
     mean, sem = curvature.hessian_trace(_mlp_loss, params, batch, KEY, num_samples=2000, at_once=16)
     assert top == pytest.approx(their_top, rel=1e-3)
-    assert abs(mean - their_trace.mean()) < 4 * np.hypot(sem, their_trace.std() / len(their_trace) ** 0.5)
+    assert abs(mean - their_trace.mean()) < 4 * np.hypot(
+        sem, their_trace.std() / len(their_trace) ** 0.5
+    )

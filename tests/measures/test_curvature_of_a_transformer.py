@@ -1,4 +1,5 @@
-"""Curvature of a GPT-NeoX against its dense float64 Hessian and Gauss-Newton matrix, whole and by part.
+"""Curvature of a GPT-NeoX against its dense float64 Hessian and Gauss-Newton matrix, whole and by
+part.
 
 Axes: P parameters, B batch, T tokens, O outputs.
 """
@@ -16,7 +17,13 @@ from dynamics.models import gpt_neox
 pytestmark = pytest.mark.long
 KEY = jax.random.key(0)
 CONFIG = gpt_neox.Config(
-    hidden_size=8, num_layers=2, num_heads=2, intermediate_size=8, vocab_size=17, max_positions=16, rotary_fraction=0.5
+    hidden_size=8,
+    num_layers=2,
+    num_heads=2,
+    intermediate_size=8,
+    vocab_size=17,
+    max_positions=16,
+    rotary_fraction=0.5,
 )
 LOSS = surprisal.loss_fn(CONFIG)
 LAYERS = restrict.groups(CONFIG, "layers")
@@ -24,7 +31,9 @@ LAYERS = restrict.groups(CONFIG, "layers")
 
 def random_like(params, seed: int, scale: float = 0.5):
     rng = np.random.default_rng(seed)
-    return jax.tree.map(lambda p: jnp.asarray(scale * rng.normal(size=p.shape), jnp.float32), params)
+    return jax.tree.map(
+        lambda p: jnp.asarray(scale * rng.normal(size=p.shape), jnp.float32), params
+    )
 
 
 def logits(params, tokens):
@@ -32,7 +41,9 @@ def logits(params, tokens):
 
 
 def cross_entropy(outputs, tokens):
-    return -jnp.take_along_axis(jax.nn.log_softmax(outputs), tokens[:, 1:].reshape(-1, 1), axis=1).mean()
+    return -jnp.take_along_axis(
+        jax.nn.log_softmax(outputs), tokens[:, 1:].reshape(-1, 1), axis=1
+    ).mean()
 
 
 GAUSS_NEWTON = curvature.gauss_newton(logits, cross_entropy)
@@ -40,7 +51,8 @@ GAUSS_NEWTON = curvature.gauss_newton(logits, cross_entropy)
 
 @pytest.fixture(scope="module")
 def transformer():
-    """Every parameter random, norms and biases too, so that no part of the Hessian is zero by symmetry."""
+    """Every parameter random, norms and biases too, so that no part of the Hessian is zero by
+    symmetry."""
     params = random_like(gpt_neox.init(KEY, CONFIG), 1)
     tokens = np.random.default_rng(2).integers(0, CONFIG.vocab_size, (8, 9))
     return params, jnp.asarray(tokens, jnp.int32)
@@ -51,7 +63,9 @@ def dense(transformer):
     """(Hessian [P,P], Gauss-Newton matrix [P,P]), float64."""
     params, tokens = transformer
     with jax.enable_x64(True):
-        flat, unravel = ravel_pytree(jax.tree.map(lambda p: jnp.asarray(np.asarray(p, np.float64)), params))
+        flat, unravel = ravel_pytree(
+            jax.tree.map(lambda p: jnp.asarray(np.asarray(p, np.float64)), params)
+        )
         hessian = jax.jit(jax.hessian(lambda w: LOSS(unravel(w), tokens)))(flat)
         outputs = logits(unravel(flat), tokens)  # [O,V]
         jacobian = jax.jit(jax.jacrev(lambda w: logits(unravel(w), tokens).reshape(-1)))(flat)
@@ -71,7 +85,9 @@ def case(request, dense):
 
 def inside(params, mask) -> np.ndarray:
     """bool [P]"""
-    return np.asarray(ravel_pytree(jax.tree.map(lambda p, m: jnp.broadcast_to(m, p.shape), params, mask))[0], bool)
+    return np.asarray(
+        ravel_pytree(jax.tree.map(lambda p, m: jnp.broadcast_to(m, p.shape), params, mask))[0], bool
+    )
 
 
 def test_has_a_size_worth_the_name(dense):
@@ -83,7 +99,9 @@ def test_product(transformer, case):
     vector = random_like(params, 3)
     product = jax.jit(case[0].apply)(params, tokens, vector)
     expected = case[1] @ np.asarray(ravel_pytree(vector)[0], np.float64)
-    np.testing.assert_allclose(ravel_pytree(product)[0], expected, atol=1e-5 * np.abs(expected).max())
+    np.testing.assert_allclose(
+        ravel_pytree(product)[0], expected, atol=1e-5 * np.abs(expected).max()
+    )
 
 
 @pytest.mark.parametrize("method", ["full", "recurrence"])
@@ -105,7 +123,9 @@ def test_vectors(transformer, case):
     params, tokens = transformer
     values, exact = np.linalg.eigh(case[1])
     for method in ("full", "recurrence"):
-        found = curvature.ends(case[0], params, tokens, KEY, k=2, num_matvecs=80, method=method, vectors=True)
+        found = curvature.ends(
+            case[0], params, tokens, KEY, k=2, num_matvecs=80, method=method, vectors=True
+        )
         for number in range(2):
             vector = jax.tree.map(lambda leaf, n=number: leaf[n], found.largest_vectors)
             overlap = abs(np.asarray(ravel_pytree(vector)[0]) @ exact[:, -1 - number])
@@ -114,8 +134,11 @@ def test_vectors(transformer, case):
 
 
 def test_density_moments(transformer, case):
-    """Within 2 %: the far eigenvalues are taken out, or the second moment of 100 probes scatters by a tenth."""
-    found = curvature.quadrature(case[0], *transformer, KEY, num_probes=100, num_matvecs=10, deflate=12)
+    """Within 2 %: the far eigenvalues are taken out, or the second moment of 100 probes scatters by
+    a tenth."""
+    found = curvature.quadrature(
+        case[0], *transformer, KEY, num_probes=100, num_matvecs=10, deflate=12
+    )
     np.testing.assert_allclose(found.weights.sum(1), 1, rtol=1e-4)
     for order in (2, 3, 4) if case[0].name == "Gauss-Newton" else (2, 4):
         exact = np.trace(np.linalg.matrix_power(case[1], order)) / len(case[1])
@@ -145,7 +168,8 @@ def test_traces_of_layers_sum_to_the_whole(transformer, case):
 
 
 def test_traces_of_layers_by_a_sketch_of_their_whole_range(transformer, dense):
-    """With a product per parameter a sketch leaves nothing over: each layer's trace to 1 %, and their sum."""
+    """With a product per parameter a sketch leaves nothing over: each layer's trace to 1 %, and
+    their sum."""
     params, tokens = transformer
     total = 0.0
     for mask in LAYERS.values():
@@ -164,7 +188,9 @@ def test_moments(transformer, case):
     square = (case[1] ** 2).sum()
     assert abs(found.trace - np.trace(case[1])) < 4 * found.trace_sem
     assert abs(found.frobenius - square**0.5) < 4 * found.frobenius_sem
-    assert abs(found.effective_rank - np.trace(case[1]) ** 2 / square) < 4 * found.effective_rank_sem
+    assert (
+        abs(found.effective_rank - np.trace(case[1]) ** 2 / square) < 4 * found.effective_rank_sem
+    )
 
 
 def test_a_sketch_pays_where_few_eigenvalues_dominate(transformer, dense):

@@ -12,7 +12,13 @@ from dynamics.measures import in_context, surprisal
 from dynamics.models import gpt_neox
 
 CONFIG = gpt_neox.Config(
-    hidden_size=8, num_layers=1, num_heads=2, intermediate_size=8, vocab_size=31, max_positions=32, rotary_fraction=0.5
+    hidden_size=8,
+    num_layers=1,
+    num_heads=2,
+    intermediate_size=8,
+    vocab_size=31,
+    max_positions=32,
+    rotary_fraction=0.5,
 )
 TOKENS = np.random.default_rng(0).integers(0, 31, (7, 13)).astype(np.int32)
 
@@ -36,8 +42,12 @@ def test_it_is_that_of_the_cut_window(seeds):
 
 def test_blocks_change_nothing(seeds, monkeypatch):
     whole = in_context.surprisal_by_context(CONFIG, seeds, TOKENS, (6,))
-    monkeypatch.setattr(in_context, "_BLOCK_TOKENS", {"cpu": 21})  # three windows at once, the last block padded
-    np.testing.assert_allclose(in_context.surprisal_by_context(CONFIG, seeds, TOKENS, (6,)), whole, rtol=1e-6)
+    monkeypatch.setattr(
+        in_context, "_BLOCK_TOKENS", {"cpu": 21}
+    )  # three windows at once, the last block padded
+    np.testing.assert_allclose(
+        in_context.surprisal_by_context(CONFIG, seeds, TOKENS, (6,)), whole, rtol=1e-6
+    )
 
 
 def test_a_text_of_one_repeated_token_needs_no_more_context(seeds):

@@ -35,7 +35,9 @@ def params_of(seed: int):
     """Every leaf random, the output bias too."""
     drawn = jax.jit(models.init, static_argnums=1)(jax.random.key(seed), CONFIG)
     draw = np.random.default_rng(seed)
-    return jax.tree.map(lambda leaf: np.asarray(leaf) + draw.normal(0, 0.1, leaf.shape).astype(np.float32), drawn)
+    return jax.tree.map(
+        lambda leaf: np.asarray(leaf) + draw.normal(0, 0.1, leaf.shape).astype(np.float32), drawn
+    )
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +49,14 @@ def stacked():
 def found(stacked):
     log_unigram = np.log(np.arange(1, V + 1) / (V * (V + 1) / 2))
     return masked.seed_divergence(
-        CONFIG, stacked, TOKENS, POSITIONS, MASK, documents=DOCUMENTS, log_unigram=log_unigram, full=True
+        CONFIG,
+        stacked,
+        TOKENS,
+        POSITIONS,
+        MASK,
+        documents=DOCUMENTS,
+        log_unigram=log_unigram,
+        full=True,
     )
 
 
@@ -76,7 +85,9 @@ def test_numbers_equal_brute_force(found, brute):
     lost = -np.take_along_axis(brute, targets[None, :, :, None], axis=-1)[..., 0]
     assert kl.mean() > 0.1
     np.testing.assert_allclose(found["kl_pairs"], kl, rtol=1e-4, atol=1e-6)
-    np.testing.assert_allclose(found["js_pairs"], (to_mixed + to_mixed.swapaxes(0, 1)) / 2, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(
+        found["js_pairs"], (to_mixed + to_mixed.swapaxes(0, 1)) / 2, rtol=1e-4, atol=1e-6
+    )
     np.testing.assert_allclose(found["kl"], kl.sum((0, 1)) / (S * (S - 1)), rtol=1e-4)
     np.testing.assert_allclose(found["surprisal"], lost, rtol=1e-4)
 
@@ -145,7 +156,9 @@ def test_positions_are_one_of_every_stretch():
         stretch, counts = np.unique(column, return_counts=True)
         np.testing.assert_array_equal(stretch, 2 + 6 * k + np.arange(6))
         np.testing.assert_allclose(counts / 4000, 1 / 6, atol=5 * (5 / 36 / 4000) ** 0.5)
-    np.testing.assert_array_equal(found[:7], masked.choose_positions(7, places, 5))  # of any number of windows
+    np.testing.assert_array_equal(
+        found[:7], masked.choose_positions(7, places, 5)
+    )  # of any number of windows
 
 
 def test_uneven_stretches_leave_no_place_out():
@@ -156,7 +169,9 @@ def test_uneven_stretches_leave_no_place_out():
 
 @pytest.mark.parametrize("count", [0, 30, 99])
 def test_all_positions(count):
-    np.testing.assert_array_equal(masked.choose_positions(2, range(2, 32), count), [np.arange(2, 32)] * 2)
+    np.testing.assert_array_equal(
+        masked.choose_positions(2, range(2, 32), count), [np.arange(2, 32)] * 2
+    )
 
 
 def test_training_loss_is_the_mean_surprisal_of_what_was_hidden():
@@ -171,10 +186,14 @@ def test_training_loss_is_the_mean_surprisal_of_what_was_hidden():
     loss, gradient = jax.jit(jax.value_and_grad(masked.loss_fn(CONFIG, chunk=7)))(params, batch)
     expected, slope = jax.jit(jax.value_and_grad(plain))(params)
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), gradient, slope)
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), gradient, slope
+    )
 
 
-@pytest.mark.parametrize("make", [surprisal.surprisal_fn, surprisal.loss_fn, surprisal.gauss_newton])
+@pytest.mark.parametrize(
+    "make", [surprisal.surprisal_fn, surprisal.loss_fn, surprisal.gauss_newton]
+)
 def test_no_next_token_is_asked_of_a_masked_model(make):
     with pytest.raises(InputError, match=r"a bert asked for its next token"):
         make(CONFIG)
@@ -184,7 +203,9 @@ def test_bad_input_is_refused(stacked):
     one = jax.tree.map(lambda leaf: leaf[:1], stacked)
     with pytest.raises(InputError, match="1 seed; expected two or more"):
         masked.seed_divergence(CONFIG, one, TOKENS, POSITIONS, MASK)
-    with pytest.raises(InputError, match=f"mask token {V}; expected an id of the model's vocabulary, below {V}"):
+    with pytest.raises(
+        InputError, match=f"mask token {V}; expected an id of the model's vocabulary, below {V}"
+    ):
         masked.seed_divergence(CONFIG, stacked, TOKENS, POSITIONS, V)
     with pytest.raises(InputError, match=r"positions from 1 to 11; expected 0 to 10"):
         masked.seed_divergence(CONFIG, stacked, TOKENS, np.array([[1, 11]] * B), MASK)
@@ -194,4 +215,6 @@ def test_bad_input_is_refused(stacked):
 
 def test_other_configs_give_other_programs():
     assert masked.loss_fn(CONFIG) is masked.loss_fn(CONFIG)
-    assert masked.loss_fn(CONFIG) is not masked.loss_fn(dataclasses.replace(CONFIG, layer_norm_eps=1e-3))
+    assert masked.loss_fn(CONFIG) is not masked.loss_fn(
+        dataclasses.replace(CONFIG, layer_norm_eps=1e-3)
+    )

@@ -1,4 +1,5 @@
-"""Preferences between two sentences against whole log-probabilities, and the KL of a pair against extended precision.
+"""Preferences between two sentences against whole log-probabilities, and the KL of a pair against
+extended precision.
 
 Axes: S seeds, N pairs.
 """
@@ -13,7 +14,13 @@ from dynamics.measures import minimal_pairs
 from dynamics.models import gpt_neox
 
 CONFIG = gpt_neox.Config(
-    hidden_size=8, num_layers=1, num_heads=2, intermediate_size=8, vocab_size=23, max_positions=32, rotary_fraction=0.5
+    hidden_size=8,
+    num_layers=1,
+    num_heads=2,
+    intermediate_size=8,
+    vocab_size=23,
+    max_positions=32,
+    rotary_fraction=0.5,
 )
 APPLY = jax.jit(models.apply_fn(CONFIG))
 LONGEST = 16  # tokens, at least as many as the longest sentence
@@ -35,7 +42,8 @@ def sentences():
 
 
 def log_prob(params, ids) -> float:
-    """Sum over the tokens after the first, from whole logits; one length, as a causal model sees no padding."""
+    """Sum over the tokens after the first, from whole logits; one length, as a causal model sees no
+    padding."""
     padded = np.pad(ids, (0, LONGEST - len(ids)))
     logits = np.asarray(APPLY(params, padded[None])[0, : len(ids) - 1], np.float64)
     log_p = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)
@@ -48,7 +56,9 @@ def test_preference_is_the_difference_of_whole_sentences(seeds, sentences, lengt
     found = minimal_pairs.preferences(CONFIG, seeds, minimal_pairs.plan(good, bad, lengths))
     for s in range(2):
         params = jax.tree.map(lambda leaf, s=s: leaf[s], seeds)
-        expected = [log_prob(params, a) - log_prob(params, b) for a, b in zip(good, bad, strict=True)]
+        expected = [
+            log_prob(params, a) - log_prob(params, b) for a, b in zip(good, bad, strict=True)
+        ]
         np.testing.assert_allclose(found[s], expected, atol=1e-4)
 
 
@@ -66,7 +76,10 @@ def test_kl_is_that_of_two_sentence_distributions():
     base = rng.normal(0, 8, 400)
     x = np.stack([base, base + rng.normal(size=400) * np.geomspace(1e-7, 300, 400)])
     wide = x.astype(np.longdouble)
-    log_p, log_q = -np.logaddexp(0, -wide), -np.logaddexp(0, wide)  # of the good sentence, of the bad one
+    log_p, log_q = (
+        -np.logaddexp(0, -wide),
+        -np.logaddexp(0, wide),
+    )  # of the good sentence, of the bad one
     expected = np.exp(log_p[0]) * (log_p[0] - log_p[1]) + np.exp(log_q[0]) * (log_q[0] - log_q[1])
     found = minimal_pairs.pair_kl(x)
     sound = expected > 1e-13 * np.abs(wide).max(0)  # below that the reference itself has cancelled
@@ -80,7 +93,9 @@ def test_close_seeds_follow_the_second_order():
     """KL = p q d^2 / 2 + O(d^3), where every digit of the direct form is lost."""
     a = np.linspace(-5, 5, 11)
     p = 1 / (1 + np.exp(-a))
-    np.testing.assert_allclose(minimal_pairs.bernoulli_kl(a, a + 1e-6), p * (1 - p) * 1e-12 / 2, rtol=1e-4)
+    np.testing.assert_allclose(
+        minimal_pairs.bernoulli_kl(a, a + 1e-6), p * (1 - p) * 1e-12 / 2, rtol=1e-4
+    )
 
 
 def test_one_seed_is_refused():

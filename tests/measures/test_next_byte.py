@@ -1,4 +1,5 @@
-"""Next-byte distributions against enumeration, and against the token distribution where every token is one byte."""
+"""Next-byte distributions against enumeration, and against the token distribution where every token
+is one byte."""
 
 import functools
 import itertools
@@ -16,7 +17,8 @@ from dynamics.errors import InputError
 from dynamics.measures import byte_plan, divergence, next_byte
 from dynamics.models import gpt_neox
 
-# Nested tokens, two that spell the same, one that is all bytes of a text, one that spells nothing: id 0, the separator.
+# Nested tokens, two that spell the same, one that is all bytes of a text, one that spells nothing:
+# id 0, the separator.
 WORDS = [None, b"a", b"b", b"c", b"ab", b"abc", b"bc", b"ca", b"cab", b"ab", b"abcab"]
 LETTERS = b"abc"
 PYTHIA = Path(__file__).parents[3] / "shared" / "data" / "pythia_tokenizer.json"
@@ -40,7 +42,12 @@ def toy_plan(texts=TEXTS) -> byte_plan.Plan:
 
 def tiny(vocab_size: int = len(WORDS), width: int = 16) -> gpt_neox.Config:
     return gpt_neox.Config(
-        hidden_size=width, num_layers=1, num_heads=2, intermediate_size=32, vocab_size=vocab_size, max_positions=256
+        hidden_size=width,
+        num_layers=1,
+        num_heads=2,
+        intermediate_size=32,
+        vocab_size=vocab_size,
+        max_positions=256,
     )
 
 
@@ -62,7 +69,8 @@ def conditional(config, params):
 
 
 def enumerated(p, text: bytes, canonical: bool) -> float:
-    """P(text is a prefix) by walking every sequence of tokens that covers it; 1 for the empty text."""
+    """P(text is a prefix) by walking every sequence of tokens that covers it; 1 for the empty
+    text."""
     total, open_ends = 0.0, [(b"", [], 1.0)]
     if not text:
         return 1.0
@@ -90,7 +98,9 @@ def test_equals_enumeration_of_every_cover(canonical):
     for g, text in enumerate(TEXTS):
         for n in range(len(text)):
             prefix = text[:n]
-            assert math.exp(found.log_prefix[g, n]) == pytest.approx(enumerated(p, prefix, canonical), rel=2e-5)
+            assert math.exp(found.log_prefix[g, n]) == pytest.approx(
+                enumerated(p, prefix, canonical), rel=2e-5
+            )
             mass = np.array([enumerated(p, prefix + bytes([b]), canonical) for b in LETTERS])
             if canonical:
                 reached = math.exp(found.log_boundary[g, n])
@@ -108,13 +118,17 @@ def _of_ids(p, ids) -> float:
 
 
 def test_a_model_that_never_leaves_the_tokenizers_path_has_both_distributions():
-    """Where tokens off the path have no probability, dropping them and keeping them are one thing."""
+    """Where tokens off the path have no probability, dropping them and keeping them are one
+    thing."""
     plan = toy_plan()
     contexts = {(g, m): TEXTS[g][:m] for g in range(3) for m in range(len(TEXTS[g]))}
     table = np.full((*plan.valid.shape, len(WORDS)), 1 / len(WORDS), np.float32)
     rng = np.random.default_rng(2)
     for place, read in contexts.items():
-        kept = [t == 0 or [*greedy(read), t] == greedy(read + (WORDS[t] or b"")) for t in range(len(WORDS))]
+        kept = [
+            t == 0 or [*greedy(read), t] == greedy(read + (WORDS[t] or b""))
+            for t in range(len(WORDS))
+        ]
         weights = rng.exponential(size=len(WORDS)) * kept
         table[place] = weights / weights.sum()
     flat = jnp.asarray(table.reshape(-1, len(WORDS)))
@@ -130,7 +144,9 @@ def test_next_bytes_multiply_to_the_string_and_sum_to_one():
     np.testing.assert_allclose(np.exp(found.log_probs)[toy_plan().valid].sum(-1), 1, rtol=1e-6)
     for g, text in enumerate(TEXTS):
         steps = [float(found.log_probs[g, n, byte]) for n, byte in enumerate(text)]
-        np.testing.assert_allclose(found.log_prefix[g, 1 : len(text)], np.cumsum(steps)[:-1], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(
+            found.log_prefix[g, 1 : len(text)], np.cumsum(steps)[:-1], rtol=1e-5, atol=1e-6
+        )
 
 
 def test_no_byte_is_lost_at_boundaries():
@@ -146,7 +162,9 @@ def test_no_byte_is_lost_at_boundaries():
     ended = {}
     for g, text in enumerate(texts):
         for n in range(3):
-            ended[text[:n]] = math.exp(found.log_prefix[g, n] + found.log_probs[g, n, next_byte.END])
+            ended[text[:n]] = math.exp(
+                found.log_prefix[g, n] + found.log_probs[g, n, next_byte.END]
+            )
     assert total + sum(ended.values()) == pytest.approx(1, rel=1e-5)
 
 
@@ -157,7 +175,9 @@ def test_is_the_token_divergence_where_every_token_is_a_byte():
     encodings = [[[1 + byte for byte in text[:end]] for end in range(len(text) + 1)]]
     plan = byte_plan.plan([text], encodings, words, before=[0])
     seeds = [params_of(config, seed) for seed in (5, 6, 7)]
-    kl, js = next_byte.compare([next_byte.next_byte_fn(config)(params, plan).log_probs for params in seeds])
+    kl, js = next_byte.compare(
+        [next_byte.next_byte_fn(config)(params, plan).log_probs for params in seeds]
+    )
     ids = jnp.asarray([[0, *encodings[0][-1]]], jnp.int32)
     logits = jnp.stack([models.apply_fn(config)(params, ids)[:, :-1] for params in seeds])
     np.testing.assert_allclose(kl, divergence.pairwise_kl(logits), rtol=1e-4, atol=1e-6)
@@ -170,7 +190,8 @@ def test_is_the_token_divergence_where_every_token_is_a_byte():
 
 
 def test_bytes_do_not_depend_on_how_ids_are_numbered():
-    """The same model with its ids renamed: the same bytes, though every array of the plan differs."""
+    """The same model with its ids renamed: the same bytes, though every array of the plan
+    differs."""
     config = tiny()
     params = params_of(config, 8)
     order = np.array([0, 4, 3, 2, 1, 10, 9, 8, 7, 6, 5])
@@ -181,7 +202,10 @@ def test_bytes_do_not_depend_on_how_ids_are_numbered():
         "embed": {"embedding": params["embed"]["embedding"][order]},
         "unembed": {"kernel": params["unembed"]["kernel"][:, order]},
     }
-    encodings = [[[int(new[t]) for t in greedy(text[:end])] for end in range(len(text) + 1)] for text in TEXTS]
+    encodings = [
+        [[int(new[t]) for t in greedy(text[:end])] for end in range(len(text) + 1)]
+        for text in TEXTS
+    ]
     plan = byte_plan.plan(TEXTS, encodings, renamed, before=[0])
     one = next_byte.next_byte_fn(config)(params, toy_plan()).log_probs
     other = next_byte.next_byte_fn(config)(moved, plan).log_probs
@@ -208,13 +232,19 @@ def test_pythias_tokenizer_spells_every_prefix():
 
     own = tokenizers.Tokenizer.from_file(str(PYTHIA))
     words = spelling.spelled(own, 50304)
-    assert sum(word is None for word in words) == 2 + 50304 - 50277  # two special ids, and the padded rows
+    assert (
+        sum(word is None for word in words) == 2 + 50304 - 50277
+    )  # two special ids, and the padded rows
     assert words[50276] == b"  "  # added as it is, beside the alphabet of bytes
     text = "if x:\n        return “naïve” 'string'  # 中 😀".encode()
     found = spelling.encode_prefixes(own, text, words)
-    assert all(b"".join(words[index] or b"" for index in ids) == text[:end] for end, ids in enumerate(found))
+    assert all(
+        b"".join(words[index] or b"" for index in ids) == text[:end]
+        for end, ids in enumerate(found)
+    )
     made = byte_plan.plan([text], [found], words, before=[0])
-    # From a context that ends within a character its own token goes on: E2 80 before 9C in the quotation mark.
+    # From a context that ends within a character its own token goes on: E2 80 before 9C in the
+    # quotation mark.
     start = text.index("“".encode())
     assert any(found[start + 2][:-1] == found[m] for m in range(start - 1, start + 2))
     assert made.ahead.shape[:2] == (1, len(text))
@@ -223,7 +253,9 @@ def test_pythias_tokenizer_spells_every_prefix():
 def test_what_spells_no_bytes_is_told():
     import tokenizers
 
-    pieces = tokenizers.Tokenizer(tokenizers.models.WordPiece({"[UNK]": 0, "a": 1}, unk_token="[UNK]"))
+    pieces = tokenizers.Tokenizer(
+        tokenizers.models.WordPiece({"[UNK]": 0, "a": 1}, unk_token="[UNK]")
+    )
     with pytest.raises(InputError, match="byte-level BPE"):
         spelling.spelled(pieces, 10)
     bpe = tokenizer.train(["some text here"], 260)

@@ -12,7 +12,9 @@ from dynamics.errors import InputError
 from dynamics.measures.ngram import add_one_unigram, fit
 
 V = 7
-DOCUMENTS = st.lists(st.lists(st.integers(0, V - 1), max_size=12), min_size=1, max_size=6).filter(any)
+DOCUMENTS = st.lists(st.lists(st.integers(0, V - 1), max_size=12), min_size=1, max_size=6).filter(
+    any
+)
 ORDER = st.integers(1, 5)
 
 
@@ -21,7 +23,8 @@ def arrays(documents: list[list[int]]) -> list[np.ndarray]:
 
 
 class BruteForce:
-    """Interpolated Kneser-Ney in dictionaries of tuples, from the formula; a begin symbol opens each document."""
+    """Interpolated Kneser-Ney in dictionaries of tuples, from the formula; a begin symbol opens
+    each document."""
 
     def __init__(self, documents, vocab_size: int, order: int):
         self.vocab_size, self.order = vocab_size, order
@@ -72,15 +75,21 @@ def test_log_probs_are_entries_of_the_distributions(documents, order, tokens):
 
 def test_unseen_contexts_back_off_to_the_unigram():
     model = fit(arrays([[0, 1, 2, 0, 1]]), V, 3)
-    np.testing.assert_array_equal(model.distribution(np.array([5, 6])), model.distribution(np.array([], int)))
-    np.testing.assert_array_equal(model.distribution(np.array([5, 0])), model.distribution(np.array([0])))
+    np.testing.assert_array_equal(
+        model.distribution(np.array([5, 6])), model.distribution(np.array([], int))
+    )
+    np.testing.assert_array_equal(
+        model.distribution(np.array([5, 0])), model.distribution(np.array([0]))
+    )
     assert np.isfinite(model.distribution(np.array([0, 1]))).all()
 
 
 def test_ngrams_never_cross_documents():
     apart, joined = fit(arrays([[0, 1], [2, 3]]), V, 2), fit(arrays([[0, 1, 2, 3]]), V, 2)
     after_one = np.array([1])
-    np.testing.assert_array_equal(apart.distribution(after_one), apart.distribution(np.array([], int)))
+    np.testing.assert_array_equal(
+        apart.distribution(after_one), apart.distribution(np.array([], int))
+    )
     assert joined.distribution(after_one)[2] > apart.distribution(after_one)[2]
 
 
@@ -91,7 +100,9 @@ def test_lower_orders_count_contexts_not_occurrences():
     assert unigram[3] > unigram[1]
 
 
-def sample_chain(rng: np.random.Generator, rows: np.ndarray, documents: int, length: int) -> list[np.ndarray]:
+def sample_chain(
+    rng: np.random.Generator, rows: np.ndarray, documents: int, length: int
+) -> list[np.ndarray]:
     cumulative, state = rows.cumsum(1), rng.integers(0, len(rows), documents)
     steps = [state]
     for _ in range(length - 1):
@@ -118,7 +129,10 @@ def test_bigrams_approach_the_entropy_rate_of_a_chain_and_unigrams_do_not():
 
 
 def test_cross_entropy_leaves_out_first_tokens_and_clusters_by_document():
-    train, held_out = arrays([[0, 1, 2, 0, 1, 3], [4, 0, 1]]), arrays([[0, 1, 2], [5], [4, 0, 1, 6], []])
+    train, held_out = (
+        arrays([[0, 1, 2, 0, 1, 3], [4, 0, 1]]),
+        arrays([[0, 1, 2], [5], [4, 0, 1, 6], []]),
+    )
     model = fit(train, V, 3)
     nats = [-model.log_probs(d) for d in held_out]
     mean, sem = model.cross_entropy(held_out)
@@ -126,7 +140,9 @@ def test_cross_entropy_leaves_out_first_tokens_and_clusters_by_document():
     assert mean == pytest.approx(np.concatenate(scored).mean())
     sums = np.array([(n - mean).sum() for n in scored])
     assert sem == pytest.approx(np.sqrt(2 * (sums**2).sum()) / 5)
-    assert model.cross_entropy(held_out, skip_first=False)[0] == pytest.approx(np.concatenate(nats).mean())
+    assert model.cross_entropy(held_out, skip_first=False)[0] == pytest.approx(
+        np.concatenate(nats).mean()
+    )
 
 
 def test_add_one_unigram():
@@ -138,13 +154,20 @@ def test_a_vocabulary_whose_fifth_power_overflows():
     vocab_size = 50304
     assert vocab_size**5 > 2**63
     rng = np.random.default_rng(1)
-    documents = [rng.integers(vocab_size - 40, vocab_size, 300).astype(np.uint16) for _ in range(10)]
-    model, brute = fit(documents, vocab_size, 5), BruteForce([d.tolist() for d in documents], vocab_size, 5)
+    documents = [
+        rng.integers(vocab_size - 40, vocab_size, 300).astype(np.uint16) for _ in range(10)
+    ]
+    model, brute = (
+        fit(documents, vocab_size, 5),
+        BruteForce([d.tolist() for d in documents], vocab_size, 5),
+    )
     context = documents[3][100:104]
     found = model.distribution(context)
     assert np.exp(found).sum() == pytest.approx(1, rel=1e-12)
     for token in (0, int(documents[3][104]), vocab_size - 1):
-        assert found[token] == pytest.approx(np.log(brute.probability(token, tuple(context.tolist()))), rel=1e-10)
+        assert found[token] == pytest.approx(
+            np.log(brute.probability(token, tuple(context.tolist()))), rel=1e-10
+        )
 
 
 def test_a_million_tokens_in_seconds():
@@ -155,7 +178,9 @@ def test_a_million_tokens_in_seconds():
     assert time.process_time() - start < 10
 
 
-@pytest.mark.parametrize("tokens", [np.array([0, V]), np.array([-1, 0]), np.array([0.5]), np.zeros((2, 2), int)])
+@pytest.mark.parametrize(
+    "tokens", [np.array([0, V]), np.array([-1, 0]), np.array([0.5]), np.zeros((2, 2), int)]
+)
 def test_tokens_that_are_no_ids_are_refused(tokens):
     model = fit(arrays([[0, 1]]), V, 2)
     for call in (

@@ -1,4 +1,5 @@
-"""The likelihood of windows cut at a position: its parts are the usual surprisals, its mean the usual loss."""
+"""The likelihood of windows cut at a position: its parts are the usual surprisals, its mean the
+usual loss."""
 
 import jax
 import numpy as np
@@ -7,7 +8,9 @@ from dynamics import models
 from dynamics.measures import prefix, surprisal
 from dynamics.models import gpt_neox
 
-CONFIG = gpt_neox.Config(hidden_size=16, num_layers=2, num_heads=2, intermediate_size=32, vocab_size=61)
+CONFIG = gpt_neox.Config(
+    hidden_size=16, num_layers=2, num_heads=2, intermediate_size=32, vocab_size=61
+)
 
 
 def test_is_the_surprisal_at_the_position():
@@ -17,7 +20,9 @@ def test_is_the_surprisal_at_the_position():
     for row in range(5):
         for position in (1, 7, 11):
             one = prefix.Prefixes(tokens[row : row + 1], np.array([position]))
-            np.testing.assert_allclose(prefix.loss_fn(CONFIG)(params, one), every[row, position - 1], rtol=1e-5)
+            np.testing.assert_allclose(
+                prefix.loss_fn(CONFIG)(params, one), every[row, position - 1], rtol=1e-5
+            )
 
 
 def test_averages_to_the_usual_loss():

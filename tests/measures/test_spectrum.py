@@ -27,7 +27,8 @@ def with_spectrum(values, seed: int = 0) -> np.ndarray:
 
 
 def test_ghosts_are_not_taken_for_eigenvalues():
-    """One eigenvalue far out converges at once; without orthogonalisation it comes back again and again."""
+    """One eigenvalue far out converges at once; without orthogonalisation it comes back again and
+    again."""
     values = np.append(np.linspace(-1, 1, 99), 50.0)
     matrix, params = with_spectrum(values), jnp.ones(100)
     raw = lanczos.run(MATRIX, params, matrix, KEY, 60, "recurrence")
@@ -46,21 +47,28 @@ def test_recurrence_keeps_true_eigenvalues_of_a_million_parameters(steps):
     """A true eigenvalue's part of the start is a millionth then: little, and still no ghost's."""
     values = np.append(np.linspace(-1, 1, 10**6 - 3), [20.0, 30.0, 50.0]).astype(np.float32)
     diagonal = curvature.Product("diagonal", lambda params, batch, vector: batch * vector)
-    found = curvature.ends(diagonal, jnp.ones(10**6), values, KEY, k=4, num_matvecs=steps, method="recurrence")
+    found = curvature.ends(
+        diagonal, jnp.ones(10**6), values, KEY, k=4, num_matvecs=steps, method="recurrence"
+    )
     np.testing.assert_allclose(found.largest[:3], [50, 30, 20], rtol=1e-4)
     assert found.largest[3] < 1.01
 
 
 def test_density_is_a_semicircle():
-    """Wigner (1958): of a random symmetric matrix with entries of variance 1/P, sqrt(4 - x^2) / 2 pi."""
+    """Wigner (1958): of a random symmetric matrix with entries of variance 1/P, sqrt(4 - x^2) / 2
+    pi."""
     half = np.random.default_rng(1).normal(size=(600, 600))
     matrix = ((half + half.T) / 1200**0.5).astype(np.float32)
     for method in lanczos.METHODS:
-        found = curvature.quadrature(MATRIX, jnp.ones(600), matrix, KEY, num_probes=20, num_matvecs=40, method=method)
+        found = curvature.quadrature(
+            MATRIX, jnp.ones(600), matrix, KEY, num_probes=20, num_matvecs=40, method=method
+        )
         points = np.linspace(-1.8, 1.8, 25)
         expected = np.sqrt(4 - points**2) / (2 * np.pi)
         away = found.smoothed(points, 0.1) - expected
-        assert np.square(away).mean() ** 0.5 < 0.02  # some 45 eigenvalues in a width, 20 probes: 0.014
+        assert (
+            np.square(away).mean() ** 0.5 < 0.02
+        )  # some 45 eigenvalues in a width, 20 probes: 0.014
         assert found.moment(2)[0] == pytest.approx(1, rel=0.05)
         assert found.moment(4)[0] == pytest.approx(2, rel=0.1)  # the Catalan numbers
         assert found.share_within(-3, 3)[0] == pytest.approx(1, abs=1e-5)
@@ -81,7 +89,8 @@ def test_what_is_deflated_leaves_the_density_as_it_is():
     values = np.append(np.linalg.eigvalsh((half + half.T) / 400**0.5), [10.0, 20.0, -15.0])
     matrix, params = with_spectrum(values), jnp.ones(203)
     plain, apart = (
-        curvature.quadrature(MATRIX, params, matrix, KEY, num_probes=40, num_matvecs=12, deflate=d) for d in (0, 2)
+        curvature.quadrature(MATRIX, params, matrix, KEY, num_probes=40, num_matvecs=12, deflate=d)
+        for d in (0, 2)
     )
     for order in (1, 2, 4):
         exact = (values**order).mean()
@@ -95,7 +104,9 @@ def test_what_is_deflated_leaves_the_density_as_it_is():
 def test_what_both_ends_find_is_deflated_once():
     """Of three distinct eigenvalues the two largest and the two smallest share one."""
     matrix = with_spectrum([5.0] * 10 + [0.0] * 70 + [-2.0] * 20)
-    found = curvature.quadrature(MATRIX, jnp.ones(100), matrix, KEY, num_probes=100, num_matvecs=4, deflate=2)
+    found = curvature.quadrature(
+        MATRIX, jnp.ones(100), matrix, KEY, num_probes=100, num_matvecs=4, deflate=2
+    )
     np.testing.assert_allclose(found.nodes[0, :-4], [-2, 0, 5], atol=1e-5)
     np.testing.assert_allclose(found.weights[0, :-4], 0.01)
     np.testing.assert_allclose(found.weights.sum(1), 1, rtol=1e-5)
@@ -104,7 +115,9 @@ def test_what_both_ends_find_is_deflated_once():
 def test_recurrence_finds_the_same_vectors():
     matrix = with_spectrum(np.append(np.linspace(0, 1, 40), [3.0, 6.0]))
     for method in lanczos.METHODS:
-        found = curvature.ends(MATRIX, jnp.ones(42), matrix, KEY, k=2, num_matvecs=30, method=method, vectors=True)
+        found = curvature.ends(
+            MATRIX, jnp.ones(42), matrix, KEY, k=2, num_matvecs=30, method=method, vectors=True
+        )
         for value, vector in zip(found.largest, found.largest_vectors, strict=True):
             np.testing.assert_allclose(matrix @ vector, value * vector, atol=2e-3)
             np.testing.assert_allclose(np.linalg.norm(vector), 1, rtol=1e-5)
@@ -118,7 +131,8 @@ def test_a_sketch_that_holds_the_whole_range_is_exact():
 
 
 def test_a_sketch_of_a_block_does_not_reach_outside():
-    """A block of rank 2 with a large coupling to the rest: of 8 directions of the sketch, 6 are arbitrary."""
+    """A block of rank 2 with a large coupling to the rest: of 8 directions of the sketch, 6 are
+    arbitrary."""
     rng = np.random.default_rng(0)
     matrix, half = rng.normal(size=(30, 30)), rng.normal(size=(20, 2))
     matrix = matrix + matrix.T
@@ -132,11 +146,16 @@ def test_a_sketch_of_a_block_does_not_reach_outside():
 
 
 def test_a_sketch_beats_as_many_probes_on_a_decaying_spectrum():
-    """Hutch++ has the error of the tail; over many keys its mean square error is what its own standard error says."""
+    """Hutch++ has the error of the tail; over many keys its mean square error is what its own
+    standard error says."""
     matrix, params = with_spectrum(100.0 / np.arange(1, 81) ** 1.5), jnp.ones(80)
     exact, keys = np.trace(matrix), jax.random.split(KEY, 200)
-    sketched = np.array([curvature.sketched_trace(MATRIX, params, matrix, key, num_matvecs=48) for key in keys])
-    plain = np.array([curvature.trace(MATRIX, params, matrix, key, num_samples=48, at_once=16) for key in keys])
+    sketched = np.array(
+        [curvature.sketched_trace(MATRIX, params, matrix, key, num_matvecs=48) for key in keys]
+    )
+    plain = np.array(
+        [curvature.trace(MATRIX, params, matrix, key, num_samples=48, at_once=16) for key in keys]
+    )
     error = ((sketched[:, 0] - exact) ** 2).mean() ** 0.5
     assert error < 0.3 * ((plain[:, 0] - exact) ** 2).mean() ** 0.5
     assert error == pytest.approx((sketched[:, 1] ** 2).mean() ** 0.5, rel=0.2)
@@ -146,18 +165,23 @@ def test_effective_rank_counts_equal_eigenvalues():
     """And its standard error covers: of 12 equal eigenvalues among 40."""
     matrix, inside = with_spectrum([3.0] * 12 + [0.0] * 28), 0
     for key in jax.random.split(KEY, 300):
-        found = curvature.probe(MATRIX, jnp.ones(40), matrix, key, num_samples=64, at_once=16).moments()
+        found = curvature.probe(
+            MATRIX, jnp.ones(40), matrix, key, num_samples=64, at_once=16
+        ).moments()
         inside += abs(found.effective_rank - 12) < 2 * found.effective_rank_sem
     assert found.frobenius == pytest.approx(3 * 12**0.5, rel=0.2)
     assert inside / 300 > 0.9
 
 
 def test_error_of_the_effective_rank_covers_where_the_trace_is_lost_in_its_own():
-    """A trace of 1.5 standard errors: its square, of the second order, is most of what is not known."""
+    """A trace of 1.5 standard errors: its square, of the second order, is most of what is not
+    known."""
     matrix, inside = symmetric_of_trace(1.5), 0
     exact = np.trace(matrix) ** 2 / (matrix**2).sum()
     for key in jax.random.split(KEY, 300):
-        found = curvature.probe(MATRIX, jnp.ones(40), matrix, key, num_samples=16, at_once=16).moments()
+        found = curvature.probe(
+            MATRIX, jnp.ones(40), matrix, key, num_samples=16, at_once=16
+        ).moments()
         inside += abs(found.effective_rank - exact) < 2 * found.effective_rank_sem
     assert inside / 300 > 0.93
 
@@ -167,7 +191,9 @@ def symmetric_of_trace(sems: float) -> np.ndarray:
     half = np.random.default_rng(0).normal(size=(40, 40))
     matrix = half + half.T
     np.fill_diagonal(matrix, 0)
-    return (matrix + sems * (2 * (matrix**2).sum() / 16) ** 0.5 / 40 * np.eye(40)).astype(np.float32)
+    return (matrix + sems * (2 * (matrix**2).sum() / 16) ** 0.5 / 40 * np.eye(40)).astype(
+        np.float32
+    )
 
 
 def test_a_basis_beyond_memory_is_refused(monkeypatch):
@@ -175,17 +201,25 @@ def test_a_basis_beyond_memory_is_refused(monkeypatch):
     with pytest.raises(InputError, match='recurrence"'):
         curvature.ends(MATRIX, jnp.ones(100), with_spectrum(np.ones(100)), KEY, num_matvecs=20)
     found = curvature.ends(
-        MATRIX, jnp.ones(100), with_spectrum(np.arange(100.0)), KEY, num_matvecs=20, method="recurrence"
+        MATRIX,
+        jnp.ones(100),
+        with_spectrum(np.arange(100.0)),
+        KEY,
+        num_matvecs=20,
+        method="recurrence",
     )
     assert found.largest[0] == pytest.approx(99, rel=0.05)
 
 
 def test_gauss_newton_of_squares_is_twice_the_gram_matrix():
-    """Mean of (x w - y)^2: J'HJ = 2 x'x / B, and the Hessian is the same, the model being linear."""
+    """Mean of (x w - y)^2: J'HJ = 2 x'x / B, and the Hessian is the same, the model being
+    linear."""
     x = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
     product = curvature.gauss_newton(lambda w, x: x @ w, lambda out, x: ((out - 1) ** 2).mean())
     vector = jnp.arange(6.0)
-    np.testing.assert_allclose(product.apply(jnp.ones(6), x, vector), 2 * x.T @ (x @ vector) / 20, rtol=1e-4)
+    np.testing.assert_allclose(
+        product.apply(jnp.ones(6), x, vector), 2 * x.T @ (x @ vector) / 20, rtol=1e-4
+    )
 
 
 def test_microbatches_are_the_whole_batch():

@@ -8,7 +8,9 @@ from dynamics import models
 from dynamics.measures import chunks, surprisal
 from dynamics.models import gpt_neox
 
-CONFIG = gpt_neox.Config(hidden_size=24, num_layers=2, num_heads=3, intermediate_size=29, vocab_size=101)
+CONFIG = gpt_neox.Config(
+    hidden_size=24, num_layers=2, num_heads=3, intermediate_size=29, vocab_size=101
+)
 PARAMS = gpt_neox.init(jax.random.key(0), CONFIG)
 TOKENS = np.random.default_rng(0).integers(0, 101, (3, 12)).astype(np.int32)
 
@@ -30,8 +32,11 @@ def test_gradient_does_not_depend_on_chunks():
 
 
 def test_memory_of_gradient_does_not_hold_logits():
-    """With V = 50304, 1,024 tokens' logits are 206 MB; the compiled gradient's temporaries are a fraction of that."""
-    config = gpt_neox.Config(hidden_size=8, num_layers=1, num_heads=1, intermediate_size=8, rotary_fraction=0.25)
+    """With V = 50304, 1,024 tokens' logits are 206 MB; the compiled gradient's temporaries are a
+    fraction of that."""
+    config = gpt_neox.Config(
+        hidden_size=8, num_layers=1, num_heads=1, intermediate_size=8, rotary_fraction=0.25
+    )
     shapes = jax.eval_shape(lambda key: gpt_neox.init(key, config), jax.random.key(0))
     tokens = jax.ShapeDtypeStruct((8, 129), np.int32)
     compiled = jax.jit(jax.grad(surprisal.loss_fn(config))).lower(shapes, tokens).compile()

@@ -10,7 +10,13 @@ from dynamics.measures import chunks, top_tokens
 from dynamics.models import gpt_neox
 
 CONFIG = gpt_neox.Config(
-    hidden_size=8, num_layers=1, num_heads=2, intermediate_size=8, vocab_size=31, max_positions=32, rotary_fraction=0.5
+    hidden_size=8,
+    num_layers=1,
+    num_heads=2,
+    intermediate_size=8,
+    vocab_size=31,
+    max_positions=32,
+    rotary_fraction=0.5,
 )
 
 

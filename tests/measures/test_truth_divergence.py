@@ -40,22 +40,37 @@ def test_equals_float64_of_whole_distributions(measured, found):
     log_p -= np.log(np.exp(log_p).sum(-1, keepdims=True))
     log_q = np.asarray(log_truth, np.float64)
     log_q -= np.log(np.exp(log_q).sum(-1, keepdims=True))
-    np.testing.assert_allclose(found["truth_model"], (np.exp(log_q) * (log_q - log_p)).sum(-1), rtol=2e-4)
-    np.testing.assert_allclose(found["model_truth"], (np.exp(log_p) * (log_p - log_q)).sum(-1), rtol=2e-4)
+    np.testing.assert_allclose(
+        found["truth_model"], (np.exp(log_q) * (log_q - log_p)).sum(-1), rtol=2e-4
+    )
+    np.testing.assert_allclose(
+        found["model_truth"], (np.exp(log_p) * (log_p - log_q)).sum(-1), rtol=2e-4
+    )
     np.testing.assert_allclose(found["kl"], divergence.pairwise_kl(logits), rtol=1e-3, atol=1e-6)
 
 
 def test_divergences_are_never_negative(found):
-    for name in ("truth_model", "model_truth", "unigram_model", "model_unigram", "truth_unigram", "common", "kl"):
+    for name in (
+        "truth_model",
+        "model_truth",
+        "unigram_model",
+        "model_unigram",
+        "truth_unigram",
+        "common",
+        "kl",
+    ):
         assert (found[name] >= 0).all(), name
 
 
 def test_common_and_own_parts_sum_to_the_mean(found):
-    np.testing.assert_allclose(found["common"] + found["variance"], found["truth_model"].mean(0), rtol=1e-4)
+    np.testing.assert_allclose(
+        found["common"] + found["variance"], found["truth_model"].mean(0), rtol=1e-4
+    )
 
 
 def test_own_part_is_a_quarter_of_the_divergence_of_two_close_models():
-    """Either lies half as far from the middle as from the other, and KL goes with the square of the distance."""
+    """Either lies half as far from the middle as from the other, and KL goes with the square of the
+    distance."""
     rng = np.random.default_rng(1)
     base, step = rng.normal(size=(1, 5, 64)), 1e-2 * rng.normal(size=(1, 5, 64))
     logits = jnp.asarray(np.concatenate([base - step, base + step]), jnp.float32)
@@ -67,14 +82,19 @@ def test_own_part_is_a_quarter_of_the_divergence_of_two_close_models():
 def test_a_model_that_is_the_truth_has_none(measured):
     _, _, log_truth, log_unigram = measured
     exact = jnp.asarray(log_truth).reshape(-1, 64)[:50]
-    numbers = truth.numbers(jnp.stack([exact, exact + 3.0]), jnp.zeros(50, jnp.int32), exact, jnp.asarray(log_unigram))
+    numbers = truth.numbers(
+        jnp.stack([exact, exact + 3.0]), jnp.zeros(50, jnp.int32), exact, jnp.asarray(log_unigram)
+    )
     for name in ("truth_model", "model_truth", "kl", "common", "variance"):
         np.testing.assert_allclose(numbers[name], 0, atol=2e-6)
 
 
 def test_excess_loss_is_the_divergence_in_expectation(found):
-    """E[surprisal] - entropy = KL(truth || model) where targets are drawn from the truth; windows are independent."""
-    excess = (found["surprisal"] - found["true_surprisal"] - found["truth_model"]).mean((0, 2), dtype=np.float64)
+    """E[surprisal] - entropy = KL(truth || model) where targets are drawn from the truth; windows
+    are independent."""
+    excess = (found["surprisal"] - found["true_surprisal"] - found["truth_model"]).mean(
+        (0, 2), dtype=np.float64
+    )
     assert abs(excess.mean()) < 4 * excess.std(ddof=1) / np.sqrt(len(excess))
     assert found["truth_model"].mean() > 1  # so that it is no identity of zeros
 

@@ -1,4 +1,5 @@
-"""Histograms against NumPy's, closed forms of normal and uniform weights, and the unembedding's gauge freedom.
+"""Histograms against NumPy's, closed forms of normal and uniform weights, and the unembedding's
+gauge freedom.
 
 Axes: N values, D width, V vocabulary.
 """
@@ -17,9 +18,22 @@ from dynamics.measures import weights
 from dynamics.models import bert, gpt_neox, unembed_fn
 
 CONFIG = gpt_neox.Config(
-    hidden_size=16, num_layers=3, num_heads=2, intermediate_size=32, vocab_size=101, max_positions=16
+    hidden_size=16,
+    num_layers=3,
+    num_heads=2,
+    intermediate_size=32,
+    vocab_size=101,
+    max_positions=16,
 )
-NAMES = {"unembed", "unembed_centred", "embed", "attention_qkv", "attention_out", "mlp_up", "mlp_down"}
+NAMES = {
+    "unembed",
+    "unembed_centred",
+    "embed",
+    "attention_qkv",
+    "attention_out",
+    "mlp_up",
+    "mlp_down",
+}
 
 
 def normal(size, sd: float, seed: int = 0) -> np.ndarray:
@@ -47,13 +61,18 @@ def params():
 def test_counts_are_numpys(half_width, num_bins, size, seed):
     grid = weights.edges(half_width, num_bins)
     # The edges and their float neighbours are where arithmetic alone goes wrong.
-    near = np.concatenate([grid, np.nextafter(grid, np.float32(-np.inf)), np.nextafter(grid, np.float32(np.inf))])
+    near = np.concatenate(
+        [grid, np.nextafter(grid, np.float32(-np.inf)), np.nextafter(grid, np.float32(np.inf))]
+    )
     near = near[(near == 0) | (np.abs(near) > 1e-37)]
     values = np.concatenate([normal(size, half_width / 2, seed), near])
     found = weights.density(values, grid, chunk=4096)
     np.testing.assert_array_equal(found.counts, np.histogram(values, grid)[0])
     assert int(found.counts.sum()) + int(found.below) + int(found.above) == values.size
-    assert (int(found.below), int(found.above)) == ((values < grid[0]).sum(), (values > grid[-1]).sum())
+    assert (int(found.below), int(found.above)) == (
+        (values < grid[0]).sum(),
+        (values > grid[-1]).sum(),
+    )
 
 
 def test_last_edge_is_closed_and_the_others_are_not():
@@ -77,7 +96,8 @@ def test_uniform_weights_have_kurtosis_minus_six_fifths():
     size = 300_000
     values = np.random.default_rng(1).uniform(-1, 1, size).astype(np.float32)
     found = weights.density(values, weights.edges(1.5, 10))
-    # Delta method: the moments of a uniform on (-1, 1), EX^2n = 1/(2n+1), give var(kurtosis) = 0.366 / N.
+    # Delta method: the moments of a uniform on (-1, 1), EX^2n = 1/(2n+1), give var(kurtosis) =
+    # 0.366 / N.
     second, fourth, sixth, eighth = 1 / 3, 1 / 5, 1 / 7, 1 / 9
     gradient = np.array([1 / second**2, -2 * fourth / second**3])
     covariance = np.array(
@@ -93,7 +113,12 @@ def test_uniform_weights_have_kurtosis_minus_six_fifths():
 @pytest.mark.parametrize("chunk", [1, 7, 1000, 4096, 10**9])
 def test_chunked_is_whole(chunk):
     values, grid = normal(5000, 0.1) + np.float32(0.05), weights.edges(0.2, 33)
-    same(weights.density(values, grid, chunk=chunk), weights.density(values, grid, chunk=5000), rtol=1e-5, atol=1e-5)
+    same(
+        weights.density(values, grid, chunk=chunk),
+        weights.density(values, grid, chunk=5000),
+        rtol=1e-5,
+        atol=1e-5,
+    )
 
 
 @pytest.mark.parametrize("scale", [1e-15, 1.0, 1e15])
@@ -104,7 +129,9 @@ def test_moments_keep_their_digits_at_any_scale(scale):
     found = weights.density(values, weights.edges(4 * scale, 100))
     assert float(found.mean) == pytest.approx(exact.mean(), rel=1e-6)
     assert float(found.sd) == pytest.approx(exact.std(), rel=1e-5)
-    assert float(found.excess_kurtosis) == pytest.approx((off**4).mean() / exact.var() ** 2 - 3, abs=1e-4)
+    assert float(found.excess_kurtosis) == pytest.approx(
+        (off**4).mean() / exact.var() ** 2 - 3, abs=1e-4
+    )
 
 
 def test_every_matrix_is_counted_whole(params):
@@ -122,26 +149,36 @@ def test_initial_spreads_are_the_initialisers(params):
     found, width = weights.model_density(CONFIG)(params), CONFIG.hidden_size
     for name in ("embed", "unembed", "attention_qkv", "mlp_up"):
         size = weights.matrices(CONFIG, params)[name].size
-        assert float(found[name].sd) == pytest.approx((2 / (5 * width)) ** 0.5, rel=4 / (2 * size) ** 0.5)
+        assert float(found[name].sd) == pytest.approx(
+            (2 / (5 * width)) ** 0.5, rel=4 / (2 * size) ** 0.5
+        )
     for name in ("attention_out", "mlp_down"):
         size = weights.matrices(CONFIG, params)[name].size
-        assert float(found[name].sd) == pytest.approx(2 / (3 * width**0.5), rel=4 / (2 * size) ** 0.5)
+        assert float(found[name].sd) == pytest.approx(
+            2 / (3 * width**0.5), rel=4 / (2 * size) ** 0.5
+        )
 
 
 def test_only_the_centred_density_ignores_a_drift_that_no_softmax_sees(params):
-    # Multiples of 2^-10, so that the addition is exact and the densities can be compared bin by bin.
+    # Multiples of 2^-10, so that the addition is exact and the densities can be compared bin by
+    # bin.
     rounded = jnp.round(params["unembed"]["kernel"] * 1024) / 1024
     drift = jnp.round(jax.random.normal(jax.random.key(1), (CONFIG.hidden_size, 1)) * 256) / 1024
     before, after = ({**params, "unembed": {"kernel": k}} for k in (rounded, rounded + drift))
     h, unembed = jax.random.normal(jax.random.key(2), (5, CONFIG.hidden_size)), unembed_fn(CONFIG)
     np.testing.assert_allclose(
-        jax.nn.log_softmax(unembed(before, h)), jax.nn.log_softmax(unembed(after, h)), rtol=1e-4, atol=1e-5
+        jax.nn.log_softmax(unembed(before, h)),
+        jax.nn.log_softmax(unembed(after, h)),
+        rtol=1e-4,
+        atol=1e-5,
     )
     measure = weights.model_density(CONFIG)
     found, drifted = measure(before), measure(after)
     moved = int(jnp.abs(found["unembed_centred"].counts - drifted["unembed_centred"].counts).sum())
     assert moved <= 0.005 * rounded.size  # values within rounding of an edge
-    np.testing.assert_allclose(found["unembed_centred"][3:], drifted["unembed_centred"][3:], atol=1e-5)
+    np.testing.assert_allclose(
+        found["unembed_centred"][3:], drifted["unembed_centred"][3:], atol=1e-5
+    )
     assert float(drifted["unembed"].sd) > 1.2 * float(found["unembed"].sd)
 
 
@@ -169,7 +206,9 @@ def test_non_finite_weights_are_refused_by_name(params, bad):
     with pytest.raises(InputError, match="non-finite"):
         weights.density(np.array([0.0, bad, 1.0], np.float32), weights.edges(1.0, 4))
     broken = jax.tree.map(lambda p: p, params)
-    broken["layers"]["mlp"]["up"]["kernel"] = broken["layers"]["mlp"]["up"]["kernel"].at[0, 0, 0].set(bad)
+    broken["layers"]["mlp"]["up"]["kernel"] = (
+        broken["layers"]["mlp"]["up"]["kernel"].at[0, 0, 0].set(bad)
+    )
     with pytest.raises(InputError, match="mlp_up"):
         weights.model_density(CONFIG)(broken)
 
@@ -188,14 +227,21 @@ def test_bad_edges_sizes_and_configs_are_refused(params):
 
 def test_matrices_of_a_bert_are_those_of_its_heads_and_its_tied_embedding():
     config = bert.Config(
-        hidden_size=14, num_layers=3, num_heads=2, intermediate_size=5, vocab_size=11, initializer_range=0.1
+        hidden_size=14,
+        num_layers=3,
+        num_heads=2,
+        intermediate_size=5,
+        vocab_size=11,
+        initializer_range=0.1,
     )
     params = jax.jit(models.init, static_argnums=1)(jax.random.key(0), config)
     found = weights.matrices(config, params)
     np.testing.assert_array_equal(found["unembed"], params["embed"]["token"]["embedding"].T)
     assert found["attention_qkv"].shape == (3, 14, 2, 3, 7)
     for k, name in enumerate(("query", "key", "value")):
-        np.testing.assert_array_equal(found["attention_qkv"][:, :, :, k], params["layers"]["attention"][name]["kernel"])
+        np.testing.assert_array_equal(
+            found["attention_qkv"][:, :, :, k], params["layers"]["attention"][name]["kernel"]
+        )
     densities = weights.model_density(config, num_bins=16)(params)
     for name, density in densities.items():
         assert int(density.below + density.above) == 0, name

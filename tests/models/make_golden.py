@@ -1,11 +1,13 @@
-"""Writes tests/models/golden: small GPT-NeoX checkpoints, tokens, and the logits that transformers gives for them.
+"""Writes tests/models/golden: small GPT-NeoX checkpoints, tokens, and the logits that transformers
+gives for them.
 
     python tests/models/make_golden.py        (CPU, seconds; needs torch and transformers)
 
-Axes: B batch, T tokens, V vocabulary. Shapes are prime where the architecture lets them be (3 layers, 5 heads,
-vocabulary 101, MLP 67, 11 tokens), so that a swapped axis cannot hide. Every parameter is drawn at random, biases and
-norms included. Between them the three cases hold both residual forms, three rotary fractions, config.json of either
-age, either name of the output matrix, the buffers of old files, three dtypes, and shards.
+Axes: B batch, T tokens, V vocabulary. Shapes are prime where the architecture lets them be (3
+layers, 5 heads, vocabulary 101, MLP 67, 11 tokens), so that a swapped axis cannot hide. Every
+parameter is drawn at random, biases and norms included. Between them the three cases hold both
+residual forms, three rotary fractions, config.json of either age, either name of the output matrix,
+the buffers of old files, three dtypes, and shards.
 """
 
 import json
@@ -30,7 +32,12 @@ SHARED = {
 }
 CASES = {
     "parallel_quarter": {
-        "config": {"hidden_size": 40, "use_parallel_residual": True, "rotary_pct": 0.25, "rotary_emb_base": 10000},
+        "config": {
+            "hidden_size": 40,
+            "use_parallel_residual": True,
+            "rotary_pct": 0.25,
+            "rotary_emb_base": 10000,
+        },
         "dtype": "float16",
         "old_buffers": True,
         "unembed": "embed_out.weight",
@@ -40,7 +47,11 @@ CASES = {
         "config": {
             "hidden_size": 40,
             "use_parallel_residual": False,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 10007.0, "partial_rotary_factor": 0.5},
+            "rope_parameters": {
+                "rope_type": "default",
+                "rope_theta": 10007.0,
+                "partial_rotary_factor": 0.5,
+            },
         },
         "dtype": "bfloat16",
         "old_buffers": False,
@@ -48,7 +59,12 @@ CASES = {
         "shards": 2,
     },
     "parallel_full": {
-        "config": {"hidden_size": 20, "use_parallel_residual": True, "rotary_pct": 1.0, "rotary_emb_base": 101},
+        "config": {
+            "hidden_size": 20,
+            "use_parallel_residual": True,
+            "rotary_pct": 1.0,
+            "rotary_emb_base": 101,
+        },
         "dtype": "float32",
         "old_buffers": False,
         "unembed": "embed_out.weight",
@@ -58,7 +74,8 @@ CASES = {
 
 
 def random_model(config: dict, dtype: str, seed: int):
-    """A transformers model whose every parameter is random and representable in `dtype`, and the generator used."""
+    """A transformers model whose every parameter is random and representable in `dtype`, and the
+    generator used."""
     import torch
     import transformers
 
@@ -68,7 +85,8 @@ def random_model(config: dict, dtype: str, seed: int):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in model.named_parameters():
-            # Gain 1.5 makes attention far from uniform and the logits' SD above 1, so that no fault can hide as small.
+            # Gain 1.5 makes attention far from uniform and the logits' SD above 1, so that no fault
+            # can hide as small.
             std = 1.5 / p.shape[-1] ** 0.5 if p.ndim == 2 else 0.3
             centre = 1.0 if "norm" in name and name.endswith("weight") else 0.0
             draw = centre + std * torch.randn(p.shape, generator=generator)
@@ -77,7 +95,8 @@ def random_model(config: dict, dtype: str, seed: int):
 
 
 def write_case(folder: Path, case: dict, seed: int):
-    """One checkpoint folder in the hub's layout, and expected.npz with tokens [B,T] and logits float32 [B,T,V]."""
+    """One checkpoint folder in the hub's layout, and expected.npz with tokens [B,T] and logits
+    float32 [B,T,V]."""
     import torch
     from safetensors.torch import save_file
 
@@ -89,7 +108,9 @@ def write_case(folder: Path, case: dict, seed: int):
     assert logits.std() >= 1, f"logits of SD {logits.std():.2f}"
 
     tensors = {
-        name.replace("lm_head.weight", case["unembed"]): p.detach().to(getattr(torch, case["dtype"]))
+        name.replace("lm_head.weight", case["unembed"]): p.detach().to(
+            getattr(torch, case["dtype"])
+        )
         for name, p in model.named_parameters()
     }
     if case["old_buffers"]:
@@ -102,10 +123,18 @@ def write_case(folder: Path, case: dict, seed: int):
     if len(parts) > 1:
         files = [f"model-{k + 1:05}-of-{len(parts):05}.safetensors" for k in range(len(parts))]
         where = {name: file for part, file in zip(parts, files, strict=True) for name in part}
-        (folder / "model.safetensors.index.json").write_text(json.dumps({"metadata": {}, "weight_map": where}) + "\n")
+        (folder / "model.safetensors.index.json").write_text(
+            json.dumps({"metadata": {}, "weight_map": where}) + "\n"
+        )
     for part, file in zip(parts, files, strict=True):
-        save_file({name: tensors[name].contiguous() for name in part}, folder / file, metadata={"format": "pt"})
-    np.savez_compressed(folder / "expected.npz", tokens=tokens.numpy().astype(np.int32), logits=logits.numpy())
+        save_file(
+            {name: tensors[name].contiguous() for name in part},
+            folder / file,
+            metadata={"format": "pt"},
+        )
+    np.savez_compressed(
+        folder / "expected.npz", tokens=tokens.numpy().astype(np.int32), logits=logits.numpy()
+    )
 
 
 def old_buffers(config: dict) -> dict:

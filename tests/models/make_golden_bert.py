@@ -1,11 +1,12 @@
-"""Writes tests/models/golden_bert: small BERT checkpoints, tokens, and the logits that transformers gives for them.
+"""Writes tests/models/golden_bert: small BERT checkpoints, tokens, and the logits that transformers
+gives for them.
 
     python tests/models/make_golden_bert.py        (CPU, seconds; needs torch and transformers)
 
-Axes: B batch, T tokens, V vocabulary. Shapes are prime where the architecture lets them be (3 layers, 5 heads of 7,
-vocabulary 101, MLP 67, 11 tokens). Every parameter is drawn at random, biases and norms included. One case is stored as
-MultiBERTs are (a torch .bin of BertForPreTraining, whose tied matrix stands under both names), the other as BERTs of
-2018 were (gamma and beta).
+Axes: B batch, T tokens, V vocabulary. Shapes are prime where the architecture lets them be (3
+layers, 5 heads of 7, vocabulary 101, MLP 67, 11 tokens). Every parameter is drawn at random, biases
+and norms included. One case is stored as MultiBERTs are (a torch .bin of BertForPreTraining, whose
+tied matrix stands under both names), the other as BERTs of 2018 were (gamma and beta).
 """
 
 import json
@@ -35,7 +36,8 @@ CASES = {"multibert": {}, "old_names": {"layer_norm_eps": 1e-5, "type_vocab_size
 
 
 def random_model(config: dict, seed: int):
-    """A transformers model whose every parameter is random and representable in float16, and the generator used."""
+    """A transformers model whose every parameter is random and representable in float16, and the
+    generator used."""
     import torch
     import transformers
 
@@ -45,7 +47,8 @@ def random_model(config: dict, seed: int):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for name, p in model.named_parameters():
-            # Gain 1.5 makes attention far from uniform and the logits' SD above 1, so that no fault can hide as small.
+            # Gain 1.5 makes attention far from uniform and the logits' SD above 1, so that no fault
+            # can hide as small.
             std = 1.5 / p.shape[-1] ** 0.5 if p.ndim == 2 else 0.3
             centre = 1.0 if "LayerNorm" in name and name.endswith("weight") else 0.0
             p.copy_((centre + std * torch.randn(p.shape, generator=generator)).half())
@@ -53,7 +56,8 @@ def random_model(config: dict, seed: int):
 
 
 def write_case(name: str, folder: Path, seed: int):
-    """One checkpoint folder in the hub's layout, and expected.npz with tokens [B,T] and logits float32 [B,T,V]."""
+    """One checkpoint folder in the hub's layout, and expected.npz with tokens [B,T] and logits
+    float32 [B,T,V]."""
     import torch
     from safetensors.torch import save_file
 
@@ -69,16 +73,22 @@ def write_case(name: str, folder: Path, seed: int):
     tensors = {name: p.detach().half() for name, p in model.state_dict(keep_vars=True).items()}
     tensors["bert.embeddings.position_ids"] = torch.arange(config["max_position_embeddings"])[None]
     if name == "multibert":
-        tensors["cls.predictions.decoder.weight"] = tensors["bert.embeddings.word_embeddings.weight"]
+        tensors["cls.predictions.decoder.weight"] = tensors[
+            "bert.embeddings.word_embeddings.weight"
+        ]
         tensors["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"]
         torch.save(tensors, folder / "pytorch_model.bin")
     else:
         greek = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
         for old, new in greek.items():
             tensors = {name.replace(old, new): tensor for name, tensor in tensors.items()}
-        kept = {name: tensor.contiguous() for name, tensor in tensors.items() if "decoder" not in name}
+        kept = {
+            name: tensor.contiguous() for name, tensor in tensors.items() if "decoder" not in name
+        }
         save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
-    np.savez_compressed(folder / "expected.npz", tokens=tokens.numpy().astype(np.int32), logits=logits.numpy())
+    np.savez_compressed(
+        folder / "expected.npz", tokens=tokens.numpy().astype(np.int32), logits=logits.numpy()
+    )
 
 
 def main():

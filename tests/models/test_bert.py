@@ -1,4 +1,5 @@
-"""BERT against transformers' logits on file, the published size, and the physics of a bidirectional transformer.
+"""BERT against transformers' logits on file, the published size, and the physics of a bidirectional
+transformer.
 
 Axes: B batch, T (and S) tokens, D width, H heads, K head dim, F MLP width, L layers, V vocabulary.
 """
@@ -51,7 +52,9 @@ def hidden(config, params, tokens, capture=(), intervene=None, seen=None):
 
 def test_golden_cases_are_all_there():
     assert [path.name for path in GOLDEN] == ["multibert", "old_names"]
-    assert {path.parent.name for path in (GOLDEN[0].parent).glob("*/pytorch_model.bin")} == {"multibert"}
+    assert {path.parent.name for path in (GOLDEN[0].parent).glob("*/pytorch_model.bin")} == {
+        "multibert"
+    }
     assert sum(file.stat().st_size for path in GOLDEN for file in path.iterdir()) < 250_000
 
 
@@ -73,7 +76,10 @@ def test_every_golden_leaf_is_random(golden):
 def swapped(params, path: tuple[str, ...], change):
     """The params with one leaf changed."""
     head, *rest = path
-    return {**params, head: swapped(params[head], tuple(rest), change) if rest else change(params[head])}
+    return {
+        **params,
+        head: swapped(params[head], tuple(rest), change) if rest else change(params[head]),
+    }
 
 
 @pytest.mark.parametrize(
@@ -98,22 +104,31 @@ def test_key_biases_do_not_matter(golden):
     # They shift all scores of a query alike, which no softmax sees.
     checkpoint, tokens, expected = golden
     params = swapped(checkpoint.params, ("layers", "attention", "key", "bias"), np.zeros_like)
-    np.testing.assert_allclose(apply(checkpoint.config, params, tokens), expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(
+        apply(checkpoint.config, params, tokens), expected, rtol=0, atol=1e-4
+    )
 
 
 def test_parameter_count_is_the_published_one():
     c = bert.Config()
     tree = jax.eval_shape(lambda key: models.init(key, c), jax.random.key(0))
     count = sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
-    encoder, pooler = 109_482_240, 768 * 769  # BertModel's count, and the part of it that no masked LM uses
+    encoder, pooler = (
+        109_482_240,
+        768 * 769,
+    )  # BertModel's count, and the part of it that no masked LM uses
     head = 768 * 769 + 2 * 768 + 30522
     assert count == encoder - pooler + head
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(tree))
 
 
 def test_init_is_a_cut_normal_and_repeats():
-    config = bert.Config(hidden_size=64, num_layers=L, num_heads=4, intermediate_size=128, vocab_size=1009)
-    params, again = (jax.jit(models.init, static_argnums=1)(jax.random.key(3), config) for _ in range(2))
+    config = bert.Config(
+        hidden_size=64, num_layers=L, num_heads=4, intermediate_size=128, vocab_size=1009
+    )
+    params, again = (
+        jax.jit(models.init, static_argnums=1)(jax.random.key(3), config) for _ in range(2)
+    )
     jax.tree.map(np.testing.assert_array_equal, params, again)
     kernel = params["layers"]["mlp"]["up"]["kernel"]
     assert float(jnp.abs(kernel).max()) <= 0.04
@@ -139,7 +154,12 @@ def test_gradients_reach_the_tied_embedding_from_both_ends(case):
         params = swapped(checkpoint.params, ("embed", "token", "embedding"), lambda _: embedding)
         h, _ = models.hidden_fn(config)(params, tokens)
         return jnp.sum(
-            jnp.sin(h @ models.unembedding(config, swapped(params, ("embed", "token", "embedding"), output)))
+            jnp.sin(
+                h
+                @ models.unembedding(
+                    config, swapped(params, ("embed", "token", "embedding"), output)
+                )
+            )
         )
 
     embedding = jnp.asarray(checkpoint.params["embed"]["token"]["embedding"])
@@ -180,7 +200,9 @@ def test_an_unseen_token_changes_no_other_prediction(case):
     seen[:, -3:] = False
     other = tokens.copy()
     other[:, -3:] = (other[:, -3:] + 1) % V
-    one, two = (hidden(checkpoint.config, checkpoint.params, text, seen=seen)[0] for text in (tokens, other))
+    one, two = (
+        hidden(checkpoint.config, checkpoint.params, text, seen=seen)[0] for text in (tokens, other)
+    )
     np.testing.assert_array_equal(one[:, :-3], two[:, :-3])
     short, _ = hidden(checkpoint.config, checkpoint.params, tokens[:, :-3])
     np.testing.assert_allclose(one[:, :-3], short, atol=1e-5)
@@ -194,7 +216,9 @@ def test_zeroed_heads_are_a_zero_out_kernel(case):
         return jnp.where(layer == 1, 0, value) if site == "heads" else value
 
     ablated, captured = hidden(config, checkpoint.params, tokens, ("heads",), zero_heads)
-    without = swapped(checkpoint.params, ("layers", "attention", "out", "kernel"), lambda leaf: cut(leaf, 1))
+    without = swapped(
+        checkpoint.params, ("layers", "attention", "out", "kernel"), lambda leaf: cut(leaf, 1)
+    )
     np.testing.assert_allclose(ablated, hidden(config, without, tokens)[0], atol=1e-5)
     assert not captured["heads"][1].any()
     assert np.abs(ablated - hidden(config, checkpoint.params, tokens)[0]).max() > 0.1
@@ -207,10 +231,20 @@ def cut(leaf, layer: int):
 
 
 def test_parts_cover_every_weight_once():
-    config = bert.Config(hidden_size=35, num_layers=L, num_heads=H, intermediate_size=F, vocab_size=V, max_positions=23)
+    config = bert.Config(
+        hidden_size=35,
+        num_layers=L,
+        num_heads=H,
+        intermediate_size=F,
+        vocab_size=V,
+        max_positions=23,
+    )
     whole = restrict.size(config, restrict.select(config, "all"))
     for by in ("layers", "modules"):
-        assert sum(restrict.size(config, mask) for mask in restrict.groups(config, by).values()) == whole
+        assert (
+            sum(restrict.size(config, mask) for mask in restrict.groups(config, by).values())
+            == whole
+        )
     head = restrict.size(config, restrict.select(config, "layers.1.attention.heads.2"))
     assert head == 3 * (35 * 7 + 7) + 7 * 35
 

@@ -1,4 +1,5 @@
-"""GPT-NeoX against transformers' logits on file, the published sizes, and the physics of a causal rotary transformer.
+"""GPT-NeoX against transformers' logits on file, the published sizes, and the physics of a causal
+rotary transformer.
 
 Axes: B batch, T (and S) tokens, D width, H heads, K head dim, F MLP width, L layers, V vocabulary.
 """
@@ -66,7 +67,11 @@ def init(seed: int, config):
 
 
 def test_golden_cases_are_all_there():
-    assert [path.name for path in GOLDEN] == ["parallel_full", "parallel_quarter", "sequential_half"]
+    assert [path.name for path in GOLDEN] == [
+        "parallel_full",
+        "parallel_quarter",
+        "sequential_half",
+    ]
     assert sum(file.stat().st_size for path in GOLDEN for file in path.iterdir()) < 300_000
 
 
@@ -89,7 +94,9 @@ def test_every_golden_leaf_is_random(golden):
     "change",
     [
         lambda c: {"parallel_residual": not c.parallel_residual},
-        lambda c: {"rotary_base": 2 * c.rotary_base} if c.rotary_dims > 2 else {"rotary_fraction": 0.0},
+        lambda c: (
+            {"rotary_base": 2 * c.rotary_base} if c.rotary_dims > 2 else {"rotary_fraction": 0.0}
+        ),
         lambda c: {"rotary_fraction": 0.5 if c.rotary_fraction != 0.5 else 0.25},
         lambda c: {"layer_norm_eps": 1e-2},
     ],
@@ -130,7 +137,11 @@ def test_parameter_counts_are_the_published_ones(size):
     d, f = c.hidden_size, c.intermediate_size
     norms, attention, mlp = 4 * d, 3 * d * (d + 1) + d * (d + 1), f * (d + 1) + d * (f + 1)
     by_formula = 2 * c.vocab_size * d + 2 * d + c.num_layers * (norms + attention + mlp)
-    assert sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree)) == by_formula == PUBLISHED[size]
+    assert (
+        sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(tree))
+        == by_formula
+        == PUBLISHED[size]
+    )
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(tree))
 
 
@@ -139,12 +150,17 @@ def test_all_ten_pythias_are_built_in():
     assert gpt_neox.PYTHIA["14m"] == gpt_neox.Config()
     assert gpt_neox.PYTHIA["14m"].num_heads == 4
     assert {c.rotary_fraction for c in gpt_neox.PYTHIA.values()} == {0.25}
-    assert {size for size, c in gpt_neox.PYTHIA.items() if c.initializer == "normal"} == {"6.9b", "12b"}
+    assert {size for size, c in gpt_neox.PYTHIA.items() if c.initializer == "normal"} == {
+        "6.9b",
+        "12b",
+    }
 
 
 @pytest.mark.parametrize("width", [64, 128])
 def test_untrained_logits_have_variance_two_fifths(width):
-    config = gpt_neox.Config(hidden_size=width, num_layers=2, num_heads=4, intermediate_size=67, vocab_size=10_007)
+    config = gpt_neox.Config(
+        hidden_size=width, num_layers=2, num_heads=4, intermediate_size=67, vocab_size=10_007
+    )
     params = init(width, config)
     logits = apply(config, params, jnp.arange(0, 44, 4)[None])
     assert float(logits.var()) == pytest.approx(0.4, rel=0.02)
@@ -154,20 +170,31 @@ def test_untrained_logits_have_variance_two_fifths(width):
 def test_untrained_logits_of_the_two_largest_grow_with_width():
     width = 128
     config = gpt_neox.Config(
-        hidden_size=width, num_layers=2, num_heads=4, intermediate_size=67, vocab_size=10_007, initializer="normal"
+        hidden_size=width,
+        num_layers=2,
+        num_heads=4,
+        intermediate_size=67,
+        vocab_size=10_007,
+        initializer="normal",
     )
     logits = apply(config, init(1, config), jnp.arange(0, 44, 4)[None])
-    assert float(logits.var()) == pytest.approx(0.0004 * width, rel=0.04)  # eps is a part of so small a stream
+    assert float(logits.var()) == pytest.approx(
+        0.0004 * width, rel=0.04
+    )  # eps is a part of so small a stream
 
 
 def test_init_draws_every_layer_apart_and_repeats():
-    config = gpt_neox.Config(hidden_size=40, num_layers=L, num_heads=H, intermediate_size=67, vocab_size=V)
+    config = gpt_neox.Config(
+        hidden_size=40, num_layers=L, num_heads=H, intermediate_size=67, vocab_size=V
+    )
     params, again, other = (init(seed, config) for seed in (7, 7, 8))
     jax.tree.map(np.testing.assert_array_equal, params, again)
     kernel = params["layers"]["mlp"]["up"]["kernel"]
     assert not np.array_equal(kernel[0], kernel[1])
     assert not np.array_equal(kernel, other["layers"]["mlp"]["up"]["kernel"])
-    assert models.num_params(params) == 2 * V * 40 + 80 + L * (160 + 4 * 40 * 41 + 67 * 41 + 40 * 68)
+    assert models.num_params(params) == 2 * V * 40 + 80 + L * (
+        160 + 4 * 40 * 41 + 67 * 41 + 40 * 68
+    )
 
 
 def test_captures_have_their_shapes(golden):
@@ -191,7 +218,9 @@ def test_attention_rows_sum_to_one_and_see_no_future(golden):
     assert (np.triu(attention, 1) == 0).all()
     assert (np.tril(attention).sum(-1) > 0).all()
     entropy = -np.sum(attention * np.log(np.maximum(attention, 1e-30)), axis=-1)[..., -1]
-    assert entropy.mean() < 0.9 * math.log(tokens.shape[1])  # far from uniform, so that parity tests the scores
+    assert entropy.mean() < 0.9 * math.log(
+        tokens.shape[1]
+    )  # far from uniform, so that parity tests the scores
 
 
 def test_heads_and_mlp_reproduce_the_stream(golden):
@@ -199,8 +228,12 @@ def test_heads_and_mlp_reproduce_the_stream(golden):
     config, layers = checkpoint.config, checkpoint.params["layers"]
     _, captured = hidden(config, checkpoint.params, tokens, capture=("residual", "heads", "mlp"))
     out, down = layers["attention"]["out"], layers["mlp"]["down"]
-    attended = np.einsum("lbthk,lhkd->lbtd", captured["heads"], out["kernel"]) + out["bias"][:, None, None]
-    processed = np.einsum("lbtf,lfd->lbtd", captured["mlp"], down["kernel"]) + down["bias"][:, None, None]
+    attended = (
+        np.einsum("lbthk,lhkd->lbtd", captured["heads"], out["kernel"]) + out["bias"][:, None, None]
+    )
+    processed = (
+        np.einsum("lbtf,lfd->lbtd", captured["mlp"], down["kernel"]) + down["bias"][:, None, None]
+    )
     stream = captured["residual"]
     # Both residual forms add the same two terms; they differ in what the MLP reads.
     np.testing.assert_allclose(stream[1:], (stream + attended + processed)[:-1], atol=2e-5)
@@ -209,14 +242,18 @@ def test_heads_and_mlp_reproduce_the_stream(golden):
 def test_residual_starts_at_the_embedding(golden):
     checkpoint, tokens, _ = golden
     _, captured = hidden(checkpoint.config, checkpoint.params, tokens, capture=("residual",))
-    np.testing.assert_array_equal(captured["residual"][0], checkpoint.params["embed"]["embedding"][tokens])
+    np.testing.assert_array_equal(
+        captured["residual"][0], checkpoint.params["embed"]["embedding"][tokens]
+    )
 
 
 def test_identity_intervention_changes_nothing(golden):
     checkpoint, tokens, _ = golden
     config = checkpoint.config
     plain, unchanged = hidden(config, checkpoint.params, tokens, ("heads",))
-    touched, captured = hidden(config, checkpoint.params, tokens, ("heads",), lambda site, value, layer: value)
+    touched, captured = hidden(
+        config, checkpoint.params, tokens, ("heads",), lambda site, value, layer: value
+    )
     np.testing.assert_array_equal(plain, touched)
     np.testing.assert_array_equal(captured["heads"], unchanged["heads"])
 
@@ -230,7 +267,9 @@ def test_zeroed_heads_are_a_zero_out_kernel(golden):
 
     ablated, captured = hidden(config, checkpoint.params, tokens, ("heads",), zero_heads)
     kernel = checkpoint.params["layers"]["attention"]["out"]["kernel"]
-    without = jax.tree.map(lambda leaf: np.zeros_like(leaf) if leaf is kernel else leaf, checkpoint.params)
+    without = jax.tree.map(
+        lambda leaf: np.zeros_like(leaf) if leaf is kernel else leaf, checkpoint.params
+    )
     np.testing.assert_allclose(ablated, hidden(config, without, tokens)[0], atol=1e-6)
     assert not captured["heads"].any()  # what is captured is what took its place
     assert np.abs(ablated - hidden(config, checkpoint.params, tokens)[0]).max() > 0.1
@@ -241,7 +280,11 @@ def test_intervention_reaches_its_layer_alone(golden):
     config, params = checkpoint.config, checkpoint.params
 
     def zero_one_head(site, value, layer):
-        return value.at[:, :, 2].multiply(jnp.where(layer == target, 0.0, 1.0)) if site == "heads" else value
+        return (
+            value.at[:, :, 2].multiply(jnp.where(layer == target, 0.0, 1.0))
+            if site == "heads"
+            else value
+        )
 
     kernel = params["layers"]["attention"]["out"]["kernel"]
     cut = kernel.copy()
@@ -291,7 +334,9 @@ def test_rotary_turns_pairs_by_position():
     turned = gpt_neox.rotary(x, 10_000.0, 4)
     np.testing.assert_array_equal(turned[:, :, 0], x[:, :, 0])  # position 0 is the identity
     np.testing.assert_array_equal(turned[..., 4:], x[..., 4:])  # the rest of the head is left alone
-    np.testing.assert_allclose(jnp.linalg.norm(turned, axis=-1), jnp.linalg.norm(x, axis=-1), rtol=1e-5)
+    np.testing.assert_allclose(
+        jnp.linalg.norm(turned, axis=-1), jnp.linalg.norm(x, axis=-1), rtol=1e-5
+    )
     # Dim r pairs with r + R/2, as one complex number turned by t * base^(-2r/R).
     angles = np.arange(11)[:, None] * np.array([1.0, 10_000.0**-0.5])
     before, after = (np.asarray(z[..., :2]) + 1j * np.asarray(z[..., 2:4]) for z in (x, turned))
@@ -303,7 +348,9 @@ def test_half_precision_params_give_float32_logits_nearby(golden):
     half = jax.tree.map(lambda leaf: jnp.asarray(leaf, jnp.bfloat16), checkpoint.params)
     logits = apply(checkpoint.config, half, tokens)
     assert logits.dtype == jnp.float32
-    assert np.std(logits - expected) < 0.05 * expected.std()  # a few of bfloat16's spacings of 1/128
+    assert (
+        np.std(logits - expected) < 0.05 * expected.std()
+    )  # a few of bfloat16's spacings of 1/128
 
 
 def test_sequences_longer_than_the_positions_are_refused(golden):
@@ -314,7 +361,10 @@ def test_sequences_longer_than_the_positions_are_refused(golden):
 
 def test_unknown_capture_site_lists_the_known_ones(golden):
     checkpoint, tokens, _ = golden
-    with pytest.raises(InputError, match=r"unknown site 'head'.*residual, attention, heads, mlp.*Did you mean heads"):
+    with pytest.raises(
+        InputError,
+        match=r"unknown site 'head'.*residual, attention, heads, mlp.*Did you mean heads",
+    ):
         hidden(checkpoint.config, checkpoint.params, tokens, capture=("head",))
 
 

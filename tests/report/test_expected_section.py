@@ -1,4 +1,5 @@
-"""The section on expected convergence draws and tells what the store holds, and says what it does not."""
+"""The section on expected convergence draws and tells what the store holds, and says what it does
+not."""
 
 import json
 import re
@@ -23,19 +24,30 @@ def dataset(one, at: int, *, beside: bool) -> xr.Dataset:
     seeds, documents = one.kl.shape[-2:]
     flat = (("seed", "document"), np.full((seeds, documents), 2.0) + np.arange(seeds)[:, None])
     data = dict.fromkeys(("surprisal", "entropy", "kl_uniform", "kl_unigram"), flat)
-    data |= {"kl": (("seed", "other", "document"), one.kl[at]), "max_logit": ("seed", np.ones(seeds))}
+    data |= {
+        "kl": (("seed", "other", "document"), one.kl[at]),
+        "max_logit": ("seed", np.ones(seeds)),
+    }
     data["kl_token"] = (("window", "position"), one.truth[at] * np.array([[0.5, 1.0], [1.0, 1.5]]))
     if beside:
-        data |= {"js": (("seed", "other", "document"), one.kl[at] / 8), "learning_rate": 1e-3, "parameters": 8_000}
+        data |= {
+            "js": (("seed", "other", "document"), one.kl[at] / 8),
+            "learning_rate": 1e-3,
+            "parameters": 8_000,
+        }
     return xr.Dataset(data, {"tokens": ("document", one.weights)})
 
 
-def committed(bends: int = 3, seeds: int = 5, steps: slice = slice(None), *, beside: bool = True) -> dict:
+def committed(
+    bends: int = 3, seeds: int = 5, steps: slice = slice(None), *, beside: bool = True
+) -> dict:
     found = []
     for number, model in enumerate(MODELS):
         one = planted(number, bends, seeds)
         for at in range(len(STEPS))[steps]:
-            unit = Unit(measure="convergence", model=model, seeds=tuple(range(seeds)), step=int(STEPS[at]))
+            unit = Unit(
+                measure="convergence", model=model, seeds=tuple(range(seeds)), step=int(STEPS[at])
+            )
             found.append((unit, dataset(one, at, beside=beside)))
     return {"convergence": found}
 
@@ -47,7 +59,9 @@ def icl(steps=(0, 8, 64)) -> list:
             values = np.stack([np.full((5, 7), 3.0), 3.0 - 0.01 * step * np.ones((5, 7))], axis=-1)
             data = {"surprisal": (("seed", "window", "context"), values)}
             attributes = {"positions": "token 80 given 64 and 8 before it", "scaled": 1}
-            data = xr.Dataset(data, {"context": [8, 64], "document": ("window", np.arange(7))}, attributes)
+            data = xr.Dataset(
+                data, {"context": [8, 64], "document": ("window", np.arange(7))}, attributes
+            )
             found.append((Unit(measure="icl", model=model, seeds=tuple(range(5)), step=step), data))
     return found
 
@@ -67,7 +81,15 @@ def panels(found, look) -> dict:
 
 
 def test_every_panel_is_there(found, look):
-    names = {"overview", "seed-kl", "intervals", "late-slope", "contexts", "seed-js", "cross-entropy"}
+    names = {
+        "overview",
+        "seed-kl",
+        "intervals",
+        "late-slope",
+        "contexts",
+        "seed-js",
+        "cross-entropy",
+    }
     names |= {f"phases-{model}" for model in MODELS}
     assert names <= set(panels(found, look))
 
@@ -75,9 +97,10 @@ def test_every_panel_is_there(found, look):
 def test_overview_has_a_row_per_measure_and_a_line_per_boundary(found, look):
     figure = figures.overview(found.expected, found.in_context, look)
     labels = [ax.get_ylabel() for ax in figure.axes]
-    assert [any(word in label for label in labels) for word in ("seeds", "unigram", "ICL", "entropy", "rate")] == [
-        True
-    ] * 5
+    assert [
+        any(word in label for label in labels)
+        for word in ("seeds", "unigram", "ICL", "entropy", "rate")
+    ] == [True] * 5
     assert figure.axes[-1].get_xlabel() == "training step"
     bounds = [phase.begin.value for phase in found.expected[-1].phases.phases if phase.begin]
     dotted = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_linestyle() == ":"]
@@ -142,10 +165,14 @@ def test_sizes_come_from_the_store_or_the_name(found):
 
 def test_a_row_per_seed_leaves_it_out(found):
     rows = convergence.rows(found)
-    assert [(row["model"], row["seed"]) for row in rows] == [(model, str(s)) for model in MODELS for s in range(5)]
+    assert [(row["model"], row["seed"]) for row in rows] == [
+        (model, str(s)) for model in MODELS for s in range(5)
+    ]
     one = found.divergence[0]
     without = jackknife.without_each_seed(one.kl[-1], one.tokens)
-    assert [row["KL without it"] for row in rows[:5]] == [told.words.number(value) for value in without]
+    assert [row["KL without it"] for row in rows[:5]] == [
+        told.words.number(value) for value in without
+    ]
     assert all("steps" in row["lies apart (no coverage promised)"] for row in rows)
 
 
@@ -165,7 +192,9 @@ def test_few_steps_and_two_seeds_are_told(look):
     assert "late-slope" not in shown
     assert "no phases (" in shown["intervals"].caption
     assert "none for other seeds, these documents" in shown["intervals"].caption
-    assert {row["lies apart (no coverage promised)"] for row in convergence.rows(few)} == {"needs 4 seeds"}
+    assert {row["lies apart (no coverage promised)"] for row in convergence.rows(few)} == {
+        "needs 4 seeds"
+    }
     for panel in shown.values():
         panel.draw()
 

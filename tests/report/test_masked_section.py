@@ -1,4 +1,5 @@
-"""The section on masked models: its sentences follow the numbers, its bands are cut where they would hide the rest."""
+"""The section on masked models: its sentences follow the numbers, its bands are cut where they
+would hide the rest."""
 
 import re
 
@@ -22,11 +23,22 @@ def units(num_seeds: int, spread: float = 0.02):
         for step, level in zip(STEPS, LEVELS, strict=True):
             kl = scale * level * np.exp(spread * rng.standard_normal((num_seeds, num_seeds, 4)))
             kl[np.eye(num_seeds, dtype=bool)] = 0
-            flat = {name: (("seed", "document"), np.full((num_seeds, 4), 5 - scale * step / 512)) for name in NAMES}
-            data = {**flat, "kl": (("seed", "other", "document"), kl), "max_logit": ("seed", np.ones(num_seeds))}
+            flat = {
+                name: (("seed", "document"), np.full((num_seeds, 4), 5 - scale * step / 512))
+                for name in NAMES
+            }
+            data = {
+                **flat,
+                "kl": (("seed", "other", "document"), kl),
+                "max_logit": ("seed", np.ones(num_seeds)),
+            }
             data |= {"js": (("seed", "other", "document"), kl / 8)}
-            data |= {name: (("window", "position"), np.ones((4, 3))) for name in ("kl_token", "js_token")}
-            unit = results.Unit(measure="masked", model=model, seeds=tuple(range(num_seeds)), step=step)
+            data |= {
+                name: (("window", "position"), np.ones((4, 3))) for name in ("kl_token", "js_token")
+            }
+            unit = results.Unit(
+                measure="masked", model=model, seeds=tuple(range(num_seeds)), step=step
+            )
             yield unit, xr.Dataset(data, {"tokens": ("document", np.full(4, 3.0))})
 
 
@@ -41,14 +53,18 @@ def made(num_seeds: int, **kwargs):
 def test_captions_follow_the_numbers():
     section, _ = made(4)
     kl, loss, _ = (panel.caption for panel in section.panels)
-    assert re.search(r"small-8 starts at 0\.\d+, falls to 0\.1\d* at step 8, and rises to 0\.\d+ by step 512", kl)
+    assert re.search(
+        r"small-8 starts at 0\.\d+, falls to 0\.1\d* at step 8, and rises to 0\.\d+ by step 512", kl
+    )
     assert "mean over 12 hidden tokens of 4 documents and the ordered pairs of 4 seeds" in kl
     assert "large-16 starts at 5.00 and ends at 3.00 at step 512" in loss
 
 
 def test_two_seeds_have_no_band_and_say_so():
     section, _ = made(2)
-    assert "No band: an interval over seeds needs three, and there are 2." in section.panels[0].caption
+    assert (
+        "No band: an interval over seeds needs three, and there are 2." in section.panels[0].caption
+    )
 
 
 def test_bands_do_not_press_the_curves_to_the_floor():
@@ -69,7 +85,9 @@ def test_panels_hold_every_model_and_step(draw):
     assert ax.get_ylabel().endswith("(nats)")
     assert ax.get_xlabel() == "training step"
     assert [line.get_xdata().tolist() for line in ax.lines] == [list(STEPS)] * 2
-    assert [text.get_text() for text in ax.figure.legends[0].get_texts()] == [one.model for one in found]
+    assert [text.get_text() for text in ax.figure.legends[0].get_texts()] == [
+        one.model for one in found
+    ]
 
 
 def test_the_page_has_the_section_where_there_are_masked_models(tmp_path):

@@ -31,7 +31,9 @@ def convergence(step: int, scale: float, num_seeds: int) -> xr.Dataset:
     kl = scale * level * rng.uniform(0.9, 1.1, (num_seeds, num_seeds, 6))
     kl[np.eye(num_seeds, dtype=bool)] = 0
     scalar = rng.uniform(2, 3, (num_seeds, 6))
-    data = dict.fromkeys(("surprisal", "entropy", "kl_uniform", "kl_unigram"), (("seed", "document"), scalar))
+    data = dict.fromkeys(
+        ("surprisal", "entropy", "kl_uniform", "kl_unigram"), (("seed", "document"), scalar)
+    )
     data |= {"kl": (("seed", "other", "document"), kl), "max_logit": ("seed", np.ones(num_seeds))}
     data["kl_token"] = (("window", "position"), rng.exponential(level, (4, 9)))
     return xr.Dataset(data, {"tokens": ("document", np.arange(1.0, 7.0))})
@@ -39,24 +41,55 @@ def convergence(step: int, scale: float, num_seeds: int) -> xr.Dataset:
 
 def llc(step: int, verdict: str) -> xr.Dataset:
     trace = 3 + np.random.default_rng(step).normal(0, 0.01, (4, 20)) + 0.05
-    names = ("rhat", "ess", "eps_a", "relative_distance", "localization_share", "chain_loss_sem", "init_loss_sem")
-    data = {"llc": 50.0 + step, "sem": 2.0, "init_loss": 3.0, "chain_loss": 3.05, "trivial_loss": 6.0}
-    data |= {"nbeta": 1000.0, "localization": 3000.0, "step_size": 1e-5, **dict.fromkeys(names, 0.1)}
+    names = (
+        "rhat",
+        "ess",
+        "eps_a",
+        "relative_distance",
+        "localization_share",
+        "chain_loss_sem",
+        "init_loss_sem",
+    )
+    data = {
+        "llc": 50.0 + step,
+        "sem": 2.0,
+        "init_loss": 3.0,
+        "chain_loss": 3.05,
+        "trivial_loss": 6.0,
+    }
+    data |= {
+        "nbeta": 1000.0,
+        "localization": 3000.0,
+        "step_size": 1e-5,
+        **dict.fromkeys(names, 0.1),
+    }
     data |= {"loss_trace": (("chain", "draw"), trace), "per_chain": ("chain", np.full(4, 50.0))}
-    return xr.Dataset(data, attrs={"verdict": verdict, "sentence": "A sentence.", "warnings": "biased, negative"})
+    return xr.Dataset(
+        data, attrs={"verdict": verdict, "sentence": "A sentence.", "warnings": "biased, negative"}
+    )
 
 
 def audit() -> xr.Dataset:
     states = [1, 3, *[1] * (len(STEPS) - 3), 2]
-    told = [[STEPS[1], "duplicate", "the weights of step <9>", True], [STEPS[-1], "remark", "an outlier", False]]
-    attributes = {"findings": json.dumps(told), "fate": "left out of every figure below", "weights_read": "false"}
+    told = [
+        [STEPS[1], "duplicate", "the weights of step <9>", True],
+        [STEPS[-1], "remark", "an outlier", False],
+    ]
+    attributes = {
+        "findings": json.dumps(told),
+        "fate": "left out of every figure below",
+        "weights_read": "false",
+    }
     return xr.Dataset({"state": ("step", states)}, {"step": list(STEPS)}, attributes)
 
 
 def weights(step: int) -> xr.Dataset:
     center = np.linspace(-1, 1, 21)
     counts = np.tile((1000 * np.exp(-8 * center**2)).astype(int), (len(MATRICES), 1))
-    flat = {name: ("matrix", np.full(len(MATRICES), value + step)) for name, value in (("sd", 0.1), ("mean", 0.0))}
+    flat = {
+        name: ("matrix", np.full(len(MATRICES), value + step))
+        for name, value in (("sd", 0.1), ("mean", 0.0))
+    }
     data = {"counts": (("matrix", "bin"), counts), **flat, "excess_kurtosis": flat["mean"]}
     data |= {name: ("matrix", np.zeros(len(MATRICES), int)) for name in ("below", "above")}
     return xr.Dataset(data, {"matrix": list(MATRICES), "center": ("bin", center)})
@@ -71,7 +104,9 @@ def fill(root: Path, measures=page.MEASURES, num_seeds: int = 3) -> results.Stor
 
     ngram = xr.Dataset({"cross_entropy": ("order", [5.0, 2.6, 1.0])}, {"order": [1, 2, 3]})
     ends = {"trace": 5.0, "trace_sem": 1.0, "largest": 3.0, "largest_error": 0.1, "smallest": -2.0}
-    ends |= dict.fromkeys(("gauss_newton_trace", "effective_rank", "learning_rate", "smallest_error", "loss"), 1.5)
+    ends |= dict.fromkeys(
+        ("gauss_newton_trace", "effective_rank", "learning_rate", "smallest_error", "loss"), 1.5
+    )
     ends |= {"part_trace": ("part", [6.0, -1.0]), "part_trace_sem": ("part", [0.2, 0.1])}
     ends |= dict.fromkeys(("gauss_newton_trace_sem", "effective_rank_sem"), 0.1)
     hessian = xr.Dataset(ends, {"part": ["embed", "layers.0"]})
@@ -148,7 +183,9 @@ def test_is_well_formed_with_unique_ids_and_no_dangling_reference(text):
     ids = [attributes["id"] for _, attributes in elements.found if "id" in attributes]
     assert len(ids) == len(set(ids))
     assert set(re.findall(r"url\(#([^)]*)\)", text)) <= set(ids)
-    assert {a["href"][1:] for _, a in elements.found if (a.get("href") or "").startswith("#")} <= set(ids)
+    assert {
+        a["href"][1:] for _, a in elements.found if (a.get("href") or "").startswith("#")
+    } <= set(ids)
 
 
 def test_every_figure_has_a_picture_with_a_name_and_a_caption(text):
@@ -157,7 +194,9 @@ def test_every_figure_has_a_picture_with_a_name_and_a_caption(text):
     for figure in figures:
         assert re.search(r'<svg role="img" aria-label="[^"]+"', figure)
         assert len(re.search(r"<figcaption>(.*?)</figcaption>", figure, re.S)[1]) > 30
-        assert not re.search(r"\b(nan|inf|None)\b", re.sub(r"<svg.*?</svg>", "", figure, flags=re.S))
+        assert not re.search(
+            r"\b(nan|inf|None)\b", re.sub(r"<svg.*?</svg>", "", figure, flags=re.S)
+        )
 
 
 def test_theme_decides_every_ink(text):
@@ -175,7 +214,9 @@ def test_numbers_are_those_of_the_store(text, written):
         drawn = shown["seed_kl"][unit.model]
         at = drawn["steps"].index(unit.step)
         np.testing.assert_allclose(
-            [drawn[name][at] for name in ("value", "low", "high")], [found.mean, found.low, found.high], rtol=1e-12
+            [drawn[name][at] for name in ("value", "low", "high")],
+            [found.mean, found.low, found.high],
+            rtol=1e-12,
         )
     for unit, data in store.committed("llc"):
         drawn = shown["llc"][unit.model]
@@ -198,7 +239,10 @@ def test_table_and_verdict_counts(text):
 
 def test_tells_what_the_audit_found(text):
     total = len(MODELS) * len(STEPS)
-    assert f"{len(MODELS)} of {total} checkpoints are convicted (×): left out of every figure below" in text
+    assert (
+        f"{len(MODELS)} of {total} checkpoints are convicted (×): left out of every figure below"
+        in text
+    )
     assert "the weights of step &lt;9&gt;" in text
     assert text.index("an outlier") > text.rindex("duplicate")  # faults before remarks
 
@@ -209,7 +253,9 @@ def test_counts_the_warnings_of_estimates(text):
 
 
 def test_says_how_sure_the_rise_is(text):
-    assert re.search(r"rises to [\d.]+ by step 32; from minimum to end the rise is \d+ standard errors", text)
+    assert re.search(
+        r"rises to [\d.]+ by step 32; from minimum to end the rise is \d+ standard errors", text
+    )
 
 
 def test_absent_measures_are_named_with_the_command_that_makes_them(tmp_path):

@@ -1,4 +1,5 @@
-"""The page to read: its numbers are the committed ones, its words cannot break it, and its slider moves colours."""
+"""The page to read: its numbers are the committed ones, its words cannot break it, and its slider
+moves colours."""
 
 import json
 import re
@@ -25,11 +26,23 @@ def committed(models=("toy-8", "toy-32")):
         for step in STEPS:
             shape, token = (WINDOWS, TOKENS - 1), ("window", "position")
             data = {
-                "token": (("window", "place"), np.arange(WINDOWS * TOKENS).reshape(WINDOWS, TOKENS) % len(PIECES) + 10),
+                "token": (
+                    ("window", "place"),
+                    np.arange(WINDOWS * TOKENS).reshape(WINDOWS, TOKENS) % len(PIECES) + 10,
+                ),
                 "kl": (token, (step + 1) * rng.exponential(0.01, shape).astype(np.float32)),
-                "surprisal": (("seed", *token), rng.exponential(4, (SEEDS, *shape)).astype(np.float32)),
-                "top_id": (("seed", *token, "rank"), rng.integers(10, 10 + len(PIECES), (SEEDS, *shape, RANKS))),
-                "top_probability": (("seed", *token, "rank"), rng.random((SEEDS, *shape, RANKS)).astype(np.float32)),
+                "surprisal": (
+                    ("seed", *token),
+                    rng.exponential(4, (SEEDS, *shape)).astype(np.float32),
+                ),
+                "top_id": (
+                    ("seed", *token, "rank"),
+                    rng.integers(10, 10 + len(PIECES), (SEEDS, *shape, RANKS)),
+                ),
+                "top_probability": (
+                    ("seed", *token, "rank"),
+                    rng.random((SEEDS, *shape, RANKS)).astype(np.float32),
+                ),
             }
             places = {
                 "id": np.arange(10, 10 + len(PIECES)),
@@ -43,7 +56,9 @@ def committed(models=("toy-8", "toy-32")):
 
 def embedded(html: str) -> dict:
     """What the page's own script reads."""
-    (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL)
+    (text,) = re.findall(
+        r'<script type="application/json" id="data">(.*?)</script>', html, re.DOTALL
+    )
     return json.loads(text)
 
 
@@ -54,19 +69,30 @@ def test_numbers_are_the_committed_ones_to_their_rounding():
     for unit, data in pairs:
         (model,) = (one for one in shown["models"] if one["name"] == unit.model)
         k = model["steps"].index(unit.step)
-        for name, variable in {"kl": "kl", "surprisal": "surprisal", "probability": "top_probability"}.items():
+        for name, variable in {
+            "kl": "kl",
+            "surprisal": "surprisal",
+            "probability": "top_probability",
+        }.items():
             value = np.array(model[name][k]) * shown["units"][name]
             assert np.abs(value - data[variable].values).max() <= shown["units"][name] / 2 + 1e-6
         words = np.array(shown["words"], object)
-        assert (words[np.array(model["top"][k])] == np.array(PIECES, object)[data["top_id"].values - 10]).all()
+        assert (
+            words[np.array(model["top"][k])] == np.array(PIECES, object)[data["top_id"].values - 10]
+        ).all()
     tokens = [shown["words"][word] for word in shown["passages"][1]["tokens"]]
     assert tokens == [PIECES[(TOKENS + t) % len(PIECES)] for t in range(TOKENS)]
 
 
 def test_the_largest_set_of_seeds_is_read():
     pairs = committed(("toy-8",))
-    single = [(Unit(measure="reading", model="toy-8", seeds=(0,), step=u.step), d.isel(seed=[0])) for u, d in pairs]
-    assert reading.payload(sorted([*single, *pairs], key=lambda pair: pair[0])) == reading.payload(pairs)
+    single = [
+        (Unit(measure="reading", model="toy-8", seeds=(0,), step=u.step), d.isel(seed=[0]))
+        for u, d in pairs
+    ]
+    assert reading.payload(sorted([*single, *pairs], key=lambda pair: pair[0])) == reading.payload(
+        pairs
+    )
 
 
 def test_one_scale_for_all_models_whatever_is_not_finite():
@@ -88,11 +114,16 @@ def brightness(colour: str) -> float:
 
 def test_ink_is_legible_on_the_strongest_shade_and_shades_run_one_way():
     style = Path(reading.__file__).with_name("reading.html").read_text(encoding="utf-8")
-    themes = [dict(re.findall(r"--(\w+): (#\w{6})", block)) for block in re.findall(r":root \{(.*?)\}", style, re.S)]
+    themes = [
+        dict(re.findall(r"--(\w+): (#\w{6})", block))
+        for block in re.findall(r":root \{(.*?)\}", style, re.S)
+    ]
     assert len(themes) == 2  # light and dark
     for theme in themes:
         ink, card, hot = (brightness(theme[name]) for name in ("ink", "card", "hot"))
-        assert min(ink, card) < hot < max(ink, card)  # from the ground towards the ink: no shade lies beyond it
+        assert (
+            min(ink, card) < hot < max(ink, card)
+        )  # from the ground towards the ink: no shade lies beyond it
         assert (max(ink, hot) + 0.05) / (min(ink, hot) + 0.05) >= 4.5
 
 
@@ -137,7 +168,9 @@ def test_a_browser_moves_through_training(tmp_path):
 
     target = tmp_path / "reading.html"
     target.write_text(reading.render(committed(), "toy"), encoding="utf-8")
-    assert screenshots.capture(target, tmp_path / "pictures") == []  # no sideways scroll, request or error
+    assert (
+        screenshots.capture(target, tmp_path / "pictures") == []
+    )  # no sideways scroll, request or error
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 4
     driver = screenshots.browser()
     try:

@@ -1,4 +1,5 @@
-"""The page tells where every run's curves pause, and in plain words where there are too few checkpoints to say."""
+"""The page tells where every run's curves pause, and in plain words where there are too few
+checkpoints to say."""
 
 import json
 import re
@@ -37,7 +38,13 @@ def llc(x: float, seed: int) -> xr.Dataset:
 
 def curvature(x: float) -> xr.Dataset:
     value = 100 * (np.clip(x, 6, 8) + np.clip(x, 9, 20))
-    ends = {"trace": value, "trace_sem": 1.0, "largest": value / 50, "largest_error": 1e-9, "smallest": -2.0}
+    ends = {
+        "trace": value,
+        "trace_sem": 1.0,
+        "largest": value / 50,
+        "largest_error": 1e-9,
+        "smallest": -2.0,
+    }
     return xr.Dataset({**ends, "smallest_error": 0.1, "loss": 3.0})
 
 
@@ -82,7 +89,12 @@ def test_numbers_hold_the_boundaries_that_captions_tell(text):
 
 def test_pauses_of_estimates_that_are_not_local_are_doubted(text):
     local = sum(np.log1p(step) > 7 for step in STEPS)
-    assert text.count(f"Only {local} of {len(STEPS)} estimates are local: elsewhere a pause is one of the loss.") == 2
+    assert (
+        text.count(
+            f"Only {local} of {len(STEPS)} estimates are local: elsewhere a pause is one of the loss."
+        )
+        == 2
+    )
 
 
 def test_too_few_checkpoints_are_told_and_the_page_is_whole(tmp_path):
@@ -97,7 +109,8 @@ def test_too_few_checkpoints_are_told_and_the_page_is_whole(tmp_path):
 
 def test_checkpoints_without_a_number_are_left_out():
     units = [
-        (results.Unit(measure="llc", model="toy", seeds=(0,), step=step), llc(np.log1p(step), 0)) for step in STEPS
+        (results.Unit(measure="llc", model="toy", seeds=(0,), step=step), llc(np.log1p(step), 0))
+        for step in STEPS
     ]
     units[20][1]["llc"] = np.nan
     (one,) = run_stages.all_runs({"llc": units})

@@ -27,7 +27,9 @@ def square(values: np.ndarray, seeds: int) -> np.ndarray:
 
 def truth_data(k: int, seeds: int) -> xr.Dataset:
     rng = np.random.default_rng(k)
-    noise = 1 + 0.05 * np.random.default_rng(0).standard_normal(WINDOWS)  # of windows, the same at every step
+    noise = 1 + 0.05 * np.random.default_rng(0).standard_normal(
+        WINDOWS
+    )  # of windows, the same at every step
     drawn = rng.normal(0, 0.2, WINDOWS)
     each = 1 + 0.02 * np.arange(seeds)[:, None]
     to_truth, own = each * TO_TRUTH[k] * noise, ("seed", "document")
@@ -43,12 +45,16 @@ def truth_data(k: int, seeds: int) -> xr.Dataset:
         "variance": ("document", 0.25 * to_truth.mean(0)),
     }
     tokens = ("document", np.full(WINDOWS, 63))
-    return xr.Dataset(data, {"seed": np.arange(seeds), "document": np.arange(WINDOWS), "tokens": tokens})
+    return xr.Dataset(
+        data, {"seed": np.arange(seeds), "document": np.arange(WINDOWS), "tokens": tokens}
+    )
 
 
 def byte_data(k: int, seeds: int) -> xr.Dataset:
     size = np.arange(10.0, 50.0)
-    per_byte = np.full(WINDOWS, 0.1 + 0.1 * k) * (1 + 0.1 * np.random.default_rng(1).standard_normal(WINDOWS))
+    per_byte = np.full(WINDOWS, 0.1 + 0.1 * k) * (
+        1 + 0.1 * np.random.default_rng(1).standard_normal(WINDOWS)
+    )
     bits = np.log(2) * (1 + np.arange(seeds))[:, None] * np.ones(WINDOWS)
     own, pairs = ("seed", "document"), ("seed", "other", "document")
     data = {
@@ -59,7 +65,11 @@ def byte_data(k: int, seeds: int) -> xr.Dataset:
         "surprisal_gap": (pairs, np.abs(bits[:, None] - bits[None])),
         "entropy": (own, bits),
     }
-    coordinates = {"seed": np.arange(seeds), "document": np.arange(WINDOWS), "bytes": ("document", size)}
+    coordinates = {
+        "seed": np.arange(seeds),
+        "document": np.arange(WINDOWS),
+        "bytes": ("document", size),
+    }
     return xr.Dataset(data, {**coordinates, "vocabulary": ("seed", 300 + 212 * np.arange(seeds))})
 
 
@@ -88,19 +98,25 @@ def test_the_course_to_the_truth_is_told_with_its_stages(truth_page):
     text, numbers = truth_page
     assert "toy-8 starts at 1.53 and ends at 0.102 at step 640" in text
     assert (
-        "toy-8 is nearest to the frequencies at step 16 and comes nearer to the truth than they are at step 64" in text
+        "toy-8 is nearest to the frequencies at step 16 and comes nearer to the truth than they are at step 64"
+        in text
     )
     noise = 1 + 0.05 * np.random.default_rng(0).standard_normal(WINDOWS)
-    np.testing.assert_allclose(numbers["kl_to_truth"]["toy-8"]["value"], 1.02 * noise.mean() * np.array(TO_TRUTH))
+    np.testing.assert_allclose(
+        numbers["kl_to_truth"]["toy-8"]["value"], 1.02 * noise.mean() * np.array(TO_TRUTH)
+    )
     for name in ("kl_to_truth", "kl_between_seeds"):
         curve = numbers[name]["toy-8"]
         assert all(
-            low < value < high for low, value, high in zip(curve["low"], curve["value"], curve["high"], strict=True)
+            low < value < high
+            for low, value, high in zip(curve["low"], curve["value"], curve["high"], strict=True)
         )
 
 
 def test_seeds_that_draw_apart_on_the_way_to_the_truth_are_told(truth_page):
-    assert "seeds drew apart, while they came nearer to the truth: toy-8 at step 256." in truth_page[0]
+    assert (
+        "seeds drew apart, while they came nearer to the truth: toy-8 at step 256." in truth_page[0]
+    )
 
 
 def test_shares_and_the_identity_are_told(truth_page):

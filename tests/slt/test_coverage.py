@@ -1,4 +1,5 @@
-"""Intervals between chains cover what chains of their length estimate on average; shorter ones are told apart."""
+"""Intervals between chains cover what chains of their length estimate on average; shorter ones are
+told apart."""
 
 import dataclasses
 
@@ -23,13 +24,19 @@ def quadratic(w, batch):
 
 def sampled(draws: int, chains: int, seed: int = 0):
     plan = slt.SGLD(**SETTINGS, num_chains=chains, num_draws=draws, burn_in=20)
-    return slt.estimate_llc(quadratic, jnp.zeros(2), np.zeros((2, 1), np.float32), jax.random.key(seed), plan)
+    return slt.estimate_llc(
+        quadratic, jnp.zeros(2), np.zeros((2, 1), np.float32), jax.random.key(seed), plan
+    )
 
 
 @pytest.mark.long
 def test_intervals_cover():
-    parts = [sampled(20 + WANTED, 20 * RUNS // 8, seed) for seed in range(8)]  # one of all would fill the memory
-    exact = truths.quadratic_chain(np.asarray(H), **SETTINGS, num_draws=20 + WANTED, burn_in=20).mean
+    parts = [
+        sampled(20 + WANTED, 20 * RUNS // 8, seed) for seed in range(8)
+    ]  # one of all would fill the memory
+    exact = truths.quadratic_chain(
+        np.asarray(H), **SETTINGS, num_draws=20 + WANTED, burn_in=20
+    ).mean
     runs = np.concatenate([part.per_chain for part in parts]).reshape(RUNS, 20)
     for chains in (4, 8, 20):
         covered = 0
@@ -42,9 +49,12 @@ def test_intervals_cover():
 
 @pytest.mark.long
 def test_short_chains_are_said_to_be():
-    """Most at an eighth of the length, all at a sixteenth: what a chain has not yet seen it cannot count."""
+    """Most at an eighth of the length, all at a sixteenth: what a chain has not yet seen it cannot
+    count."""
     told = {
-        draws: sum("too few draws" in sampled(20 + draws, 4, seed).verdict.warnings for seed in range(40))
+        draws: sum(
+            "too few draws" in sampled(20 + draws, 4, seed).verdict.warnings for seed in range(40)
+        )
         for draws in (WANTED // 16, WANTED // 8, 2 * WANTED)
     }
     assert told[WANTED // 16] >= 39

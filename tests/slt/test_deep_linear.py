@@ -1,4 +1,5 @@
-"""Deep linear networks: Aoyagi's formula against older formulas and direct integrals, and chains against both.
+"""Deep linear networks: Aoyagi's formula against older formulas and direct integrals, and chains
+against both.
 
 Axes: C chains, k singular values.
 """
@@ -17,7 +18,9 @@ from scipy.stats import spearmanr
 from dynamics.errors import InputError
 from dynamics.slt import deep_linear, truths
 
-example = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "docs" / "deep_linear.py")))
+example = SimpleNamespace(
+    **runpy.run_path(str(Path(__file__).parents[2] / "docs" / "deep_linear.py"))
+)
 
 
 def reduced_rank_regression(inputs: int, hidden: int, outputs: int, r: int) -> tuple[float, int]:
@@ -44,7 +47,9 @@ def test_values_on_record(widths, rank, llc):
 def test_two_layers_are_reduced_rank_regression():
     for widths in itertools.product(range(1, 8), repeat=3):
         for rank in range(min(widths) + 1):
-            assert deep_linear.learning_coefficient(widths, rank) == reduced_rank_regression(*widths, rank)
+            assert deep_linear.learning_coefficient(widths, rank) == reduced_rank_regression(
+                *widths, rank
+            )
 
 
 def test_one_layer_is_regular():
@@ -55,7 +60,8 @@ def test_one_layer_is_regular():
 @pytest.mark.parametrize("ends", [(1, 1), (1, 3), (2, 1), (2, 4)])
 @pytest.mark.parametrize("depth", [2, 3, 4])
 def test_waists_of_width_one_are_monomials(ends, depth):
-    """l = |v|^2 w_1^2 ... |u|^2: lambda of each factor is half its dimension, the smallest wins, and m counts it."""
+    """l = |v|^2 w_1^2 ... |u|^2: lambda of each factor is half its dimension, the smallest wins,
+    and m counts it."""
     dimensions = [ends[0], *[1] * (depth - 2), ends[1]]
     smallest = min(dimensions)
     expected = (smallest / 2, dimensions.count(smallest))
@@ -63,12 +69,15 @@ def test_waists_of_width_one_are_monomials(ends, depth):
 
 
 def test_full_rank_is_regular_and_order_does_not_matter():
-    """Where the product has all the rank it can, the minima are a manifold; at rank 0 the layers' order drops out."""
+    """Where the product has all the rank it can, the minima are a manifold; at rank 0 the layers'
+    order drops out."""
     for widths in [(3, 3, 3), (4, 2, 2, 5), (2, 6, 3), (5, 3, 3, 4)]:
         waist = min(widths)
         rank_manifold = waist * (widths[0] + widths[-1] - waist)
         assert deep_linear.learning_coefficient(widths, waist) == (rank_manifold / 2, 1)
-        found = {deep_linear.learning_coefficient(order, 0) for order in itertools.permutations(widths)}
+        found = {
+            deep_linear.learning_coefficient(order, 0) for order in itertools.permutations(widths)
+        }
         assert len(found) == 1
 
 
@@ -93,22 +102,37 @@ def test_the_point_has_the_target_as_its_product():
 
 @pytest.mark.parametrize(
     ("widths", "nbeta", "exact"),
-    [((2, 2, 2), 144.76, 1.3756), ((2, 2, 2), 1e3, 1.4418), ((3, 2, 3), 144.76, 2.3247), ((3, 2, 3), 1e3, 2.4178)],
+    [
+        ((2, 2, 2), 144.76, 1.3756),
+        ((2, 2, 2), 1e3, 1.4418),
+        ((3, 2, 3), 144.76, 2.3247),
+        ((3, 2, 3), 1e3, 2.4178),
+    ],
 )
 def test_two_layer_posterior_on_record(widths, nbeta, exact):
-    assert deep_linear.two_layer_posterior(widths, nbeta=nbeta, localization=1) == pytest.approx(exact, abs=5e-5)
+    assert deep_linear.two_layer_posterior(widths, nbeta=nbeta, localization=1) == pytest.approx(
+        exact, abs=5e-5
+    )
 
 
 def test_one_hidden_and_outer_weight_is_the_crossing():
-    half = truths.crossing_posterior(nbeta=50, localization=1)  # (w_1 w_2)^2 at n beta is its half at 2 n beta
-    assert deep_linear.two_layer_posterior((1, 1, 1), nbeta=100, localization=1) == pytest.approx(half, rel=1e-9)
+    half = truths.crossing_posterior(
+        nbeta=50, localization=1
+    )  # (w_1 w_2)^2 at n beta is its half at 2 n beta
+    assert deep_linear.two_layer_posterior((1, 1, 1), nbeta=100, localization=1) == pytest.approx(
+        half, rel=1e-9
+    )
 
 
 def test_two_singular_values_by_nested_quadrature():
     nbeta, shape = 30.0, (2, 3, 2)
 
     def weight(x):
-        return np.exp(-x / 2) * (1 + nbeta * x) ** (-shape[2] / 2) * x ** ((shape[1] - shape[0] - 1) / 2)
+        return (
+            np.exp(-x / 2)
+            * (1 + nbeta * x) ** (-shape[2] / 2)
+            * x ** ((shape[1] - shape[0] - 1) / 2)
+        )
 
     def inner(y, value):
         return integrate.quad(lambda x: weight(x) * (y - x) * value(x, y), 0, y)[0]
@@ -120,7 +144,9 @@ def test_two_singular_values_by_nested_quadrature():
         return integrate.quad(lambda y: weight(y) * inner(y, value), 0, 60, limit=200)[0]
 
     exact = outer(loss) / outer(lambda x, y: 1)
-    assert deep_linear.two_layer_posterior(shape, nbeta=nbeta, localization=1) == pytest.approx(exact, rel=1e-6)
+    assert deep_linear.two_layer_posterior(shape, nbeta=nbeta, localization=1) == pytest.approx(
+        exact, rel=1e-6
+    )
 
 
 @pytest.mark.parametrize("widths", [(2, 3, 5), (4, 3, 1), (6, 3, 5), (8, 7, 6)])
@@ -139,7 +165,9 @@ def test_two_layer_posterior_is_an_average_over_the_prior():
     mean = np.sum(weight * height) / weight.sum()
     sem = np.sqrt(np.sum((weight * (height - mean)) ** 2)) / weight.sum()
     assert sem < 0.01 * mean
-    assert abs(deep_linear.two_layer_posterior(widths, nbeta=nbeta, localization=1) - mean) < 4 * sem
+    assert (
+        abs(deep_linear.two_layer_posterior(widths, nbeta=nbeta, localization=1) - mean) < 4 * sem
+    )
 
 
 def test_two_layer_posterior_tends_to_the_coefficient():
@@ -147,12 +175,15 @@ def test_two_layer_posterior_tends_to_the_coefficient():
         llc, multiplicity = deep_linear.learning_coefficient(widths, 0)
         assert multiplicity == 1
         gaps = [
-            llc - deep_linear.two_layer_posterior(widths, nbeta=nbeta, localization=1) for nbeta in (1e4, 1e6, 1e10)
+            llc - deep_linear.two_layer_posterior(widths, nbeta=nbeta, localization=1)
+            for nbeta in (1e4, 1e6, 1e10)
         ]
         assert gaps[0] > 5 * gaps[1] > 5 * gaps[2] > 0
 
 
-@pytest.mark.parametrize(("widths", "rank"), [((3,), 0), ((3, 2, 3), 3), ((3, 0, 3), 0), ((3, 2), -1)])
+@pytest.mark.parametrize(
+    ("widths", "rank"), [((3,), 0), ((3, 2, 3), 3), ((3, 0, 3), 0), ((3, 2), -1)]
+)
 def test_bad_shapes_are_told(widths, rank):
     with pytest.raises(InputError, match="widths"):
         deep_linear.learning_coefficient(widths, rank)
@@ -166,9 +197,14 @@ def test_padded_networks_are_the_networks():
     assert example.loss(jnp.asarray(center), described) == 0
     rng = np.random.default_rng(0)
     moved = center + rng.normal(size=center.shape).astype(np.float32)
-    layers = [m[:after, :before] for m, before, after in zip(moved, shape.widths, shape.widths[1:], strict=False)]
+    layers = [
+        m[:after, :before]
+        for m, before, after in zip(moved, shape.widths, shape.widths[1:], strict=False)
+    ]
     error = np.linalg.multi_dot(layers[::-1]) - deep_linear.target(*shape)
-    assert example.loss(jnp.asarray(moved), described) == pytest.approx(np.sum(error**2) / 2, rel=1e-5)
+    assert example.loss(jnp.asarray(moved), described) == pytest.approx(
+        np.sum(error**2) / 2, rel=1e-5
+    )
 
 
 @pytest.mark.long

@@ -25,27 +25,44 @@ def problem():
     x = rng.normal(size=(256, 3))
     y = x @ np.ones(3) / 3**0.5 + rng.normal(size=256)
     best = np.linalg.lstsq(x, y, rcond=None)[0]
-    return {"seen": best.astype(np.float32), "unseen": np.ones(40, np.float32)}, (x.astype("f4"), y.astype("f4"))
+    return {"seen": best.astype(np.float32), "unseen": np.ones(40, np.float32)}, (
+        x.astype("f4"),
+        y.astype("f4"),
+    )
 
 
 HEALTHY = slt.SGLD(
-    step_size=4e-4, nbeta=100.0, localization=50.0, num_chains=4, num_draws=3000, burn_in=500, batch_size=64
+    step_size=4e-4,
+    nbeta=100.0,
+    localization=50.0,
+    num_chains=4,
+    num_draws=3000,
+    burn_in=500,
+    batch_size=64,
 )
 
 
 def estimate(seed=0, loss=mean_square, params=None, data=None, **changes):
     start, items = problem()
-    given = {name: changes.pop(name) for name in ("top_eigenvalue", "on_unstable") if name in changes}
+    given = {
+        name: changes.pop(name) for name in ("top_eigenvalue", "on_unstable") if name in changes
+    }
     options = {"trivial_loss": TRIVIAL, "top_eigenvalue": "measure", **given}
-    sampler = slt.SGLD(**{**{f: getattr(HEALTHY, f) for f in HEALTHY.__dataclass_fields__}, **changes})
-    return slt.estimate_llc(loss, params or start, data or items, jax.random.key(seed), sampler, **options)
+    sampler = slt.SGLD(
+        **{**{f: getattr(HEALTHY, f) for f in HEALTHY.__dataclass_fields__}, **changes}
+    )
+    return slt.estimate_llc(
+        loss, params or start, data or items, jax.random.key(seed), sampler, **options
+    )
 
 
 @pytest.mark.long
 def test_healthy_chains_pass():
     verdicts = [estimate(seed).verdict for seed in range(100)]
     passed = [found.state == "local" and not found.warnings for found in verdicts]
-    assert sum(passed) >= 95, [found.sentence for found, good in zip(verdicts, passed, strict=True) if not good]
+    assert sum(passed) >= 95, [
+        found.sentence for found, good in zip(verdicts, passed, strict=True) if not good
+    ]
 
 
 @pytest.mark.long

@@ -17,13 +17,19 @@ EXAMPLE = SimpleNamespace(**runpy.run_path(str(DOCS / "deep_linear.py")))
 
 def rows(columns: int) -> list[list[str]]:
     """Cells of the page's tables with so many columns, their heads left out."""
-    found = [[cell.strip() for cell in line.strip("| ").split(" | ")] for line in PAGE.splitlines() if line[:1] == "|"]
+    found = [
+        [cell.strip() for cell in line.strip("| ").split(" | ")]
+        for line in PAGE.splitlines()
+        if line[:1] == "|"
+    ]
     return [row for row in found if len(row) == columns and row[2][:1].isdigit()]
 
 
 def test_networks_of_the_table_have_the_exact_coefficient_and_estimates_are_near():
     found = [row for row in rows(8) if "," in row[0]]
-    assert {(tuple(map(int, row[0].split(","))), int(row[1])) for row in found} == set(EXAMPLE.random_shapes())
+    assert {(tuple(map(int, row[0].split(","))), int(row[1])) for row in found} == set(
+        EXAMPLE.random_shapes()
+    )
     for widths, rank, llc, multiplicity, estimate, *_ in found:
         exact = deep_linear.learning_coefficient(tuple(map(int, widths.split(","))), int(rank))
         assert exact == (float(llc), int(multiplicity))
@@ -35,7 +41,9 @@ def test_landscapes_of_the_table_agree_with_their_exact_values():
     assert len(found) == 5
     for _, llc, multiplicity, slope, _, exact, estimate, sem in found:
         assert abs(float(estimate) - float(exact)) < 4 * float(sem)
-        assert float(slope) == pytest.approx(float(Fraction(llc)), abs=0.001 + 0.03 * (int(multiplicity) - 1))
+        assert float(slope) == pytest.approx(
+            float(Fraction(llc)), abs=0.001 + 0.03 * (int(multiplicity) - 1)
+        )
 
 
 def test_pictures_of_the_page_exist():

@@ -1,7 +1,7 @@
 """Where chains run must not matter: devices, chain batching, meshes, segments.
 
-Axes: C chains. Over layouts the first 20 steps agree to 1e-5 and estimates to 0.1 standard error; on one layout, cut
-into segments or not, every bit agrees.
+Axes: C chains. Over layouts the first 20 steps agree to 1e-5 and estimates to 0.1 standard error;
+on one layout, cut into segments or not, every bit agrees.
 """
 
 import os
@@ -32,7 +32,10 @@ def loss(params, batch):
 def make_problem():
     rng = np.random.default_rng(1)
     data = tuple(rng.normal(size=shape).astype(np.float32) for shape in ((64, 3), (64,)))
-    params = {"hidden": rng.normal(size=(3, 8)).astype(np.float32), "out": rng.normal(size=8).astype(np.float32)}
+    params = {
+        "hidden": rng.normal(size=(3, 8)).astype(np.float32),
+        "out": rng.normal(size=8).astype(np.float32),
+    }
     return params, data
 
 
@@ -42,7 +45,13 @@ def problem():
 
 
 def sampler(**changes):
-    settings = {"step_size": 1e-3, "localization": 5.0, "num_chains": CHAINS, "num_draws": DRAWS, "batch_size": 16}
+    settings = {
+        "step_size": 1e-3,
+        "localization": 5.0,
+        "num_chains": CHAINS,
+        "num_draws": DRAWS,
+        "batch_size": 16,
+    }
     return slt.SGLD(**{**settings, **changes})
 
 
@@ -57,8 +66,12 @@ def reference(problem):
 
 
 def agrees(got, reference):
-    np.testing.assert_allclose(got.loss_trace[:, :20], reference.loss_trace[:, :20], rtol=1e-5, atol=1e-5)
-    np.testing.assert_allclose(got.distance[:, :20], reference.distance[:, :20], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        got.loss_trace[:, :20], reference.loss_trace[:, :20], rtol=1e-5, atol=1e-5
+    )
+    np.testing.assert_allclose(
+        got.distance[:, :20], reference.distance[:, :20], rtol=1e-5, atol=1e-5
+    )
     assert abs(got.llc - reference.llc) < 0.1 * reference.sem
 
 
@@ -74,22 +87,36 @@ def test_one_device(problem, reference, monkeypatch):
 
 @pytest.mark.parametrize("chain_batch", [1, 2, 4])
 def test_chain_batching(problem, reference, chain_batch):
-    agrees(slt.estimate_llc(loss, *problem, jax.random.key(3), sampler(chain_batch=chain_batch)), reference)
+    agrees(
+        slt.estimate_llc(loss, *problem, jax.random.key(3), sampler(chain_batch=chain_batch)),
+        reference,
+    )
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (2, 1), (1, 2)])
 def test_mesh(problem, reference, shape):
-    agrees(slt.estimate_llc(loss, *problem, jax.random.key(3), sampler(), mesh=grid(*shape)), reference)
+    agrees(
+        slt.estimate_llc(loss, *problem, jax.random.key(3), sampler(), mesh=grid(*shape)), reference
+    )
 
 
 def test_mesh_with_explicit_axes_and_batches(problem, reference):
     mesh = grid(1, 2, AxisType.Explicit)
-    agrees(slt.estimate_llc(loss, *problem, jax.random.key(3), sampler(chain_batch=2), mesh=mesh), reference)
+    agrees(
+        slt.estimate_llc(loss, *problem, jax.random.key(3), sampler(chain_batch=2), mesh=mesh),
+        reference,
+    )
 
 
 def test_mesh_of_other_axes_is_told(problem):
     with pytest.raises(InputError, match="chain"):
-        slt.estimate_llc(loss, *problem, jax.random.key(3), sampler(), mesh=Mesh(np.array(jax.devices()), ("data",)))
+        slt.estimate_llc(
+            loss,
+            *problem,
+            jax.random.key(3),
+            sampler(),
+            mesh=Mesh(np.array(jax.devices()), ("data",)),
+        )
 
 
 def test_plain_loop(problem, reference):
@@ -101,11 +128,20 @@ def test_plain_loop(problem, reference):
         key, w = jax.random.fold_in(jax.random.key(3), chain), params
         for step in range(DRAWS):
             at = jax.random.fold_in(key, step)
-            batch = batches.draw_batch(batches.fold_name(at, "batch"), jax.tree.map(jnp.asarray, data), 16)
+            batch = batches.draw_batch(
+                batches.fold_name(at, "batch"), jax.tree.map(jnp.asarray, data), 16
+            )
             losses[chain, step], below[chain, step] = loss(w, batch), loss(params, batch)
-            pull = jax.tree.map(lambda g, x, o: scales.nbeta * g + 5.0 * (x - o), jax.grad(loss)(w, batch), w, params)
+            pull = jax.tree.map(
+                lambda g, x, o: scales.nbeta * g + 5.0 * (x - o),
+                jax.grad(loss)(w, batch),
+                w,
+                params,
+            )
             eta = noise.noise(at, w)
-            w = jax.tree.map(lambda x, d, n: x - 5e-4 * d + np.float32(1e-3) ** 0.5 * n, w, pull, eta)
+            w = jax.tree.map(
+                lambda x, d, n: x - 5e-4 * d + np.float32(1e-3) ** 0.5 * n, w, pull, eta
+            )
     np.testing.assert_allclose(reference.loss_trace[:, :20], losses[:, :20], rtol=1e-5, atol=1e-5)
     assert abs(scales.nbeta * (losses - below).mean() - reference.llc) < 0.1 * reference.sem
 
@@ -134,20 +170,33 @@ def test_a_saved_run_goes_on_bit_for_bit(problem):
     *_, resumed = slt.segments(loss, settings, *problem, jax.random.key(3), run=saved)
     np.testing.assert_array_equal(resumed.traces.loss, runs[-1].traces.loss)
     straight = slt.estimate_llc(loss, *problem, jax.random.key(3), settings)
-    assert slt.summarise(loss, *problem, jax.random.key(3), settings, resumed.traces).llc == straight.llc
+    assert (
+        slt.summarise(loss, *problem, jax.random.key(3), settings, resumed.traces).llc
+        == straight.llc
+    )
 
 
 @pytest.mark.parametrize("segment", [None, 7])
 def test_a_saved_run_goes_on_whatever_the_segments_are(problem, segment):
     first, *_, straight = slt.segments(loss, sampler(segment=20), *problem, jax.random.key(3))
-    *_, resumed = slt.segments(loss, sampler(segment=segment), *problem, jax.random.key(3), run=first)
+    *_, resumed = slt.segments(
+        loss, sampler(segment=segment), *problem, jax.random.key(3), run=first
+    )
     np.testing.assert_array_equal(resumed.traces.distance, straight.traces.distance)
 
 
 def test_a_run_that_cannot_go_on_is_told(problem):
     *_, whole = slt.segments(loss, sampler(), *problem, jax.random.key(3))
     with pytest.raises(InputError, match="without its state"):
-        next(slt.segments(loss, sampler(num_draws=2 * DRAWS, segment=20), *problem, jax.random.key(3), run=whole))
+        next(
+            slt.segments(
+                loss,
+                sampler(num_draws=2 * DRAWS, segment=20),
+                *problem,
+                jax.random.key(3),
+                run=whole,
+            )
+        )
     with pytest.raises(InputError, match="5 chains"):
         next(slt.segments(loss, sampler(num_chains=4), *problem, jax.random.key(3), run=whole))
 
@@ -161,27 +210,38 @@ def test_an_unfinished_run_is_no_estimate(problem):
 def test_progress_after_each_segment(problem):
     seen = []
     slt.estimate_llc(
-        loss, *problem, jax.random.key(3), sampler(segment=20), progress=lambda done, total: seen.append((done, total))
+        loss,
+        *problem,
+        jax.random.key(3),
+        sampler(segment=20),
+        progress=lambda done, total: seen.append((done, total)),
     )
     assert seen == [(20, 60), (40, 60), (60, 60)]
 
 
 def test_noise_and_batches_repeat_at_every_checkpoint(problem):
-    """On a loss linear in w the displacement is noise, pull and batch gradients alone: the same from any checkpoint."""
+    """On a loss linear in w the displacement is noise, pull and batch gradients alone: the same
+    from any checkpoint."""
 
     def linear(params, batch):
         return jnp.mean(batch[0] @ params["hidden"]) + jnp.sum(params["out"])
 
     params, data = problem
-    moved = jax.tree.map(lambda x: np.round(x * 8) / 4, params)  # short binary fractions keep rounding small
-    runs = [slt.estimate_llc(linear, p, data, jax.random.key(3), sampler()) for p in (params, moved)]
+    moved = jax.tree.map(
+        lambda x: np.round(x * 8) / 4, params
+    )  # short binary fractions keep rounding small
+    runs = [
+        slt.estimate_llc(linear, p, data, jax.random.key(3), sampler()) for p in (params, moved)
+    ]
     np.testing.assert_allclose(runs[0].distance, runs[1].distance, rtol=1e-5, atol=1e-6)
     np.testing.assert_array_equal(runs[0].grad_norm, runs[1].grad_norm)
 
 
 def test_chains_do_not_depend_on_how_many_there_are(problem, reference):
     more = slt.estimate_llc(loss, *problem, jax.random.key(3), sampler(num_chains=CHAINS + 2))
-    np.testing.assert_allclose(more.loss_trace[:CHAINS, :20], reference.loss_trace[:, :20], rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(
+        more.loss_trace[:CHAINS, :20], reference.loss_trace[:, :20], rtol=1e-5, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(("count", "chain_batch"), [(1, None), (2, None), (5, None), (7, 2)])
@@ -218,11 +278,19 @@ def test_two_processes_share_the_chains(reference, layout):
     with socket.socket() as free:
         free.bind(("localhost", 0))
         address = f"localhost:{free.getsockname()[1]}"
-    here = os.environ | {"XLA_FLAGS": "", "JAX_PLATFORMS": "cpu", "PYTHONPATH": str(pathlib.Path(__file__).parent)}
+    here = os.environ | {
+        "XLA_FLAGS": "",
+        "JAX_PLATFORMS": "cpu",
+        "PYTHONPATH": str(pathlib.Path(__file__).parent),
+    }
     command = [sys.executable, "-c", _PROCESS, address]
     pair = [
         subprocess.Popen(
-            [*command, str(i), layout], env=here, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+            [*command, str(i), layout],
+            env=here,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
         )
         for i in range(2)
     ]

@@ -1,7 +1,7 @@
 """Estimates against closed forms: what SGLD must give on landscapes whose answer is known.
 
-Axes: C chains, d weights, N data items. The exact values are those of the chain itself where it is linear, and of the
-posterior where it is not; SGLD's bias is linear in epsilon.
+Axes: C chains, d weights, N data items. The exact values are those of the chain itself where it is
+linear, and of the posterior where it is not; SGLD's bias is linear in epsilon.
 """
 
 import functools
@@ -36,7 +36,8 @@ def least_squares(w, batch):
 
 
 def finite_chain(h, *, nbeta, gamma, eps, start, draws):
-    """Mean and standard error (one chain) of the estimate on a quadratic from draws start .. start + draws - 1."""
+    """Mean and standard error (one chain) of the estimate on a quadratic from draws start .. start
+    + draws - 1."""
     h = np.asarray(h)
     a = nbeta * h + gamma
     rho, v = 1 - eps * a / 2, 1 / (a * (1 - eps * a / 4))
@@ -47,7 +48,11 @@ def finite_chain(h, *, nbeta, gamma, eps, start, draws):
 
 
 def estimate(loss_fn, start, seed=0, data=NO_DATA, **settings):
-    given = {name: settings.pop(name) for name in ("trivial_loss", "top_eigenvalue", "on_unstable") if name in settings}
+    given = {
+        name: settings.pop(name)
+        for name in ("trivial_loss", "top_eigenvalue", "on_unstable")
+        if name in settings
+    }
     sampler = slt.SGLD(**{"localization": 1.0, "num_chains": 20, "num_draws": 1000, **settings})
     return slt.estimate_llc(loss_fn, start, data, jax.random.key(seed), sampler, **given)
 
@@ -57,7 +62,13 @@ def test_quadratic_is_the_finite_chain(eps, exact):
     mean, one_chain = finite_chain(CURVATURE, nbeta=100, gamma=1, eps=eps, start=500, draws=2000)
     assert mean == pytest.approx(exact, abs=1e-4)
     got = estimate(
-        quadratic(CURVATURE), jnp.zeros(3), step_size=eps, nbeta=100, num_chains=64, num_draws=2500, burn_in=500
+        quadratic(CURVATURE),
+        jnp.zeros(3),
+        step_size=eps,
+        nbeta=100,
+        num_chains=64,
+        num_draws=2500,
+        burn_in=500,
     )
     assert abs(got.llc - exact) < 4 * got.sem
     assert got.sem == pytest.approx(one_chain / 8, rel=0.35)  # the SD of 64 values is known to 9 %
@@ -67,15 +78,25 @@ def test_quadratic_is_the_finite_chain(eps, exact):
 
 def test_short_chain_starts_at_the_checkpoint():
     mean, _ = finite_chain((1.0,), nbeta=100, gamma=1, eps=1e-3, start=0, draws=20)
-    got = estimate(quadratic((1.0,)), jnp.zeros(1), step_size=1e-3, nbeta=100, num_chains=4000, num_draws=20)
+    got = estimate(
+        quadratic((1.0,)), jnp.zeros(1), step_size=1e-3, nbeta=100, num_chains=4000, num_draws=20
+    )
     assert abs(got.llc - mean) < 4 * got.sem
     assert (got.loss_trace[:, 0] == 0).all()
     assert (got.distance[:, 0] == 0).all()
 
 
 def test_off_a_minimum_is_negative_and_says_so():
-    settings = {"step_size": 1e-3, "nbeta": 100, "localization": 10.0, "num_draws": 3000, "burn_in": 500}
-    got = estimate(quadratic((1.0,), 0.3), jnp.zeros(1), trivial_loss=1.0, num_chains=64, **settings)
+    settings = {
+        "step_size": 1e-3,
+        "nbeta": 100,
+        "localization": 10.0,
+        "num_draws": 3000,
+        "burn_in": 500,
+    }
+    got = estimate(
+        quadratic((1.0,), 0.3), jnp.zeros(1), trivial_loss=1.0, num_chains=64, **settings
+    )
     assert abs(got.llc + 3.9954) < 4 * got.sem
     assert got.verdict.state == "off a minimum"
     assert "negative" in got.verdict.warnings
@@ -85,7 +106,9 @@ def test_escape_from_a_saddle_is_no_gradient():
     def double_well(w, batch):
         return jnp.sum((w**2 - 1) ** 2)
 
-    got = estimate(double_well, jnp.zeros(1), step_size=1e-3, nbeta=30, trivial_loss=5.0, num_draws=1500)
+    got = estimate(
+        double_well, jnp.zeros(1), step_size=1e-3, nbeta=30, trivial_loss=5.0, num_draws=1500
+    )
     assert got.llc < -10
     assert got.verdict.state == "escaped"
 
@@ -95,7 +118,13 @@ def test_step_size_bias_is_linear():
     posterior = 100 / (2 * 101)
     biases, errors = [], []
     for eps in (1e-3, 2e-3, 4e-3):
-        settings = {"step_size": eps, "nbeta": 100, "num_chains": 2000, "num_draws": 2200, "burn_in": 200}
+        settings = {
+            "step_size": eps,
+            "nbeta": 100,
+            "num_chains": 2000,
+            "num_draws": 2200,
+            "burn_in": 200,
+        }
         got = estimate(quadratic((1.0,)), jnp.zeros(1), **settings)
         biases.append(got.llc - posterior)
         errors.append(got.sem)
@@ -106,20 +135,28 @@ def test_step_size_bias_is_linear():
 
 
 def test_standard_error_is_of_the_mean_over_chains():
-    got = estimate(quadratic(CURVATURE), jnp.zeros(3), step_size=1e-3, nbeta=100, num_chains=7, num_draws=50)
+    got = estimate(
+        quadratic(CURVATURE), jnp.zeros(3), step_size=1e-3, nbeta=100, num_chains=7, num_draws=50
+    )
     assert got.llc == pytest.approx(got.per_chain.mean())
     assert got.sem == pytest.approx(got.per_chain.std(ddof=1) / 7**0.5)
-    one = estimate(quadratic(CURVATURE), jnp.zeros(3), step_size=1e-3, nbeta=100, num_chains=1, num_draws=50)
+    one = estimate(
+        quadratic(CURVATURE), jnp.zeros(3), step_size=1e-3, nbeta=100, num_chains=1, num_draws=50
+    )
     assert np.isnan(one.sem)
     assert "convergence unknown" in one.verdict.warnings
 
 
 def test_running_trace_ends_at_the_estimate():
-    got = estimate(quadratic(CURVATURE), jnp.zeros(3), step_size=1e-3, nbeta=100, num_draws=50, burn_in=10)
+    got = estimate(
+        quadratic(CURVATURE), jnp.zeros(3), step_size=1e-3, nbeta=100, num_draws=50, burn_in=10
+    )
     assert got.llc_trace.shape == (20, 40)
     np.testing.assert_allclose(got.llc_trace[:, -1], got.per_chain, rtol=1e-12)
     step = np.diff(got.llc_trace * np.arange(1, 41)[None], axis=1)  # eq. 12
-    np.testing.assert_allclose(step, 100 * (got.loss_trace[:, 11:].astype(float) - got.init_loss), rtol=1e-6, atol=1e-9)
+    np.testing.assert_allclose(
+        step, 100 * (got.loss_trace[:, 11:].astype(float) - got.init_loss), rtol=1e-6, atol=1e-9
+    )
 
 
 @pytest.fixture(scope="module")
@@ -134,16 +171,26 @@ def regression():
 
 def test_same_batch_baseline_is_unbiased_and_quieter(regression):
     data, w = regression
-    settings = {"step_size": 2e-4, "nbeta": 100, "num_chains": 40, "num_draws": 1500, "burn_in": 300, "batch_size": 128}
+    settings = {
+        "step_size": 2e-4,
+        "nbeta": 100,
+        "num_chains": 40,
+        "num_draws": 1500,
+        "burn_in": 300,
+        "batch_size": 128,
+    }
     hessian = np.linalg.eigvalsh(data[0].T @ data[0] / 512)
     exact, _ = finite_chain(hessian, nbeta=100, gamma=1, eps=2e-4, start=300, draws=1200)
     got = {
-        b: estimate(least_squares, w, data=data, baseline=b, **settings) for b in ("same_batch", "fixed", "recycled")
+        b: estimate(least_squares, w, data=data, baseline=b, **settings)
+        for b in ("same_batch", "fixed", "recycled")
     }
     # Gradient noise widens the stiffest direction: its variance is that of 1/m of the residuals.
     noise = 2e-4 / 4 * 100**2 / 128
     for name in ("same_batch", "fixed"):
-        widened = exact + np.sum(100 * hessian**2 * noise / 2 / (100 * hessian + 1) / (1 - 2e-4 * 100 * hessian / 4))
+        widened = exact + np.sum(
+            100 * hessian**2 * noise / 2 / (100 * hessian + 1) / (1 - 2e-4 * 100 * hessian / 4)
+        )
         assert abs(got[name].llc - widened) < 4 * got[name].sem + 0.02
     assert got["same_batch"].sem < got["fixed"].sem
     assert abs(got["recycled"].llc - got["fixed"].llc) < 4 * 100 * got["recycled"].init_loss_sem
@@ -153,29 +200,54 @@ def test_same_batch_baseline_is_unbiased_and_quieter(regression):
 
 
 def test_a_noisy_shared_baseline_is_no_escape(regression):
-    """Two batches at w* can read far above l(w*); chains that hardly move then agree on a negative value."""
+    """Two batches at w* can read far above l(w*); chains that hardly move then agree on a negative
+    value."""
     data, w = regression
     settings = {"step_size": 1e-7, "nbeta": 100, "num_chains": 2, "num_draws": 400, "batch_size": 8}
-    found = [estimate(least_squares, w, seed, data=data, baseline="recycled", **settings) for seed in range(8)]
+    found = [
+        estimate(least_squares, w, seed, data=data, baseline="recycled", **settings)
+        for seed in range(8)
+    ]
     assert any(got.llc < -3 * got.sem for got in found)
     assert not any(got.verdict.state in ("escaped", "off a minimum") for got in found)
 
 
 def test_error_of_a_recycled_baseline_is_that_of_drawing_it(regression):
-    """Over keys, estimates scatter by what they say: the data's own error as a sample is in chain and l(w*) alike."""
+    """Over keys, estimates scatter by what they say: the data's own error as a sample is in chain
+    and l(w*) alike."""
     data, w = regression
-    settings = {"num_draws": 200, "burn_in": 100, "batch_size": 128, "baseline": "recycled", "nbeta": 50}
-    runs = [estimate(least_squares, w, seed, data=data, step_size=1e-5, **settings) for seed in range(40)]
+    settings = {
+        "num_draws": 200,
+        "burn_in": 100,
+        "batch_size": 128,
+        "baseline": "recycled",
+        "nbeta": 50,
+    }
+    runs = [
+        estimate(least_squares, w, seed, data=data, step_size=1e-5, **settings)
+        for seed in range(40)
+    ]
     stated = np.mean([np.hypot(one.sem, one.shared_sem) for one in runs])
-    assert np.std([one.llc for one in runs], ddof=1) == pytest.approx(stated, rel=0.35)  # 3 SD of a spread of 40
+    assert np.std([one.llc for one in runs], ddof=1) == pytest.approx(
+        stated, rel=0.35
+    )  # 3 SD of a spread of 40
 
 
 def test_error_of_a_difference_knows_the_shared_baseline(regression):
     data, w = regression
-    settings = {"num_draws": 100, "burn_in": 50, "batch_size": 128, "baseline": "recycled", "nbeta": 50}
+    settings = {
+        "num_draws": 100,
+        "burn_in": 50,
+        "batch_size": 128,
+        "baseline": "recycled",
+        "nbeta": 50,
+    }
 
     def difference(seed):
-        pair = (estimate(least_squares, at, seed, data=data, step_size=1e-5, **settings) for at in (w, w + 0.3))
+        pair = (
+            estimate(least_squares, at, seed, data=data, step_size=1e-5, **settings)
+            for at in (w, w + 0.3)
+        )
         return slt.difference(*pair)
 
     found = [difference(seed) for seed in range(40)]
@@ -187,22 +259,35 @@ def test_noise_of_one_chain_is_no_escape(regression):
     """At a low temperature the minibatches' noise makes half of all estimates negative."""
     data, w = regression
     settings = {"num_chains": 1, "num_draws": 200, "batch_size": 8, "baseline": "fixed", "nbeta": 1}
-    runs = [estimate(least_squares, w, seed, data=data, step_size=1e-9, **settings) for seed in range(8)]
+    runs = [
+        estimate(least_squares, w, seed, data=data, step_size=1e-9, **settings) for seed in range(8)
+    ]
     assert min(one.llc for one in runs) < 0
     assert {one.verdict.state for one in runs} == {"unchecked"}
 
 
 def test_a_run_of_hardly_any_draws_says_so():
     for draws in (1, 2, 4):
-        got = estimate(quadratic(CURVATURE), jnp.zeros(3), step_size=1e-3, nbeta=100, num_chains=4, num_draws=draws)
+        got = estimate(
+            quadratic(CURVATURE),
+            jnp.zeros(3),
+            step_size=1e-3,
+            nbeta=100,
+            num_chains=4,
+            num_draws=draws,
+        )
         assert "too few draws" in got.verdict.warnings
 
 
 def test_default_temperature_and_batch(regression):
     data, w = regression
-    got = estimate(least_squares, w, data=data, step_size=1e-4, num_draws=8, batch_size=100, num_chains=2)
+    got = estimate(
+        least_squares, w, data=data, step_size=1e-4, num_draws=8, batch_size=100, num_chains=2
+    )
     assert got.nbeta == pytest.approx(21.7147, abs=1e-4)
-    whole = estimate(least_squares, w, data=data, step_size=1e-4, num_draws=8, batch_size=512, num_chains=2)
+    whole = estimate(
+        least_squares, w, data=data, step_size=1e-4, num_draws=8, batch_size=512, num_chains=2
+    )
     assert whole.loss_trace[:, 0] == pytest.approx(float(least_squares(w, data)), rel=1e-6)
 
 
@@ -219,7 +304,9 @@ def test_one_compilation_across_checkpoints_and_settings():
     estimate(loss, minimum, data=data, step_size=1e-3, **settings)
     first = len(traced)
     for checkpoint in range(1, 4):
-        estimate(loss, minimum + 0.01 * checkpoint, data=data, step_size=1e-3 / checkpoint, **settings)
+        estimate(
+            loss, minimum + 0.01 * checkpoint, data=data, step_size=1e-3 / checkpoint, **settings
+        )
     assert 0 < first == len(traced)
 
 
@@ -234,16 +321,28 @@ def test_diverging_chains_are_refused():
 def test_stability_bound_refuses_and_reports():
     settings = {"nbeta": 100, "num_chains": 4, "num_draws": 20}  # a = 1001
     with pytest.raises(ChainError, match="diverge"):
-        estimate(quadratic(CURVATURE), jnp.zeros(3), step_size=4 / 1001, top_eigenvalue=10.0, **settings)
+        estimate(
+            quadratic(CURVATURE), jnp.zeros(3), step_size=4 / 1001, top_eigenvalue=10.0, **settings
+        )
     reported = estimate(
-        quadratic(CURVATURE), jnp.zeros(3), step_size=5e-3, top_eigenvalue=10.0, on_unstable="report", **settings
+        quadratic(CURVATURE),
+        jnp.zeros(3),
+        step_size=5e-3,
+        top_eigenvalue=10.0,
+        on_unstable="report",
+        **settings,
     )
     assert reported.stability.state == "unstable"
     assert "unstable" in reported.verdict.warnings
-    biased = estimate(quadratic(CURVATURE), jnp.zeros(3), step_size=1e-3, top_eigenvalue=10.0, **settings)
+    biased = estimate(
+        quadratic(CURVATURE), jnp.zeros(3), step_size=1e-3, top_eigenvalue=10.0, **settings
+    )
     assert biased.stability.state == "biased"
     assert biased.stability.bias_factor == pytest.approx(1.334, abs=1e-3)
-    assert estimate(quadratic(CURVATURE), jnp.zeros(3), step_size=1e-3, **settings).stability.state == "unknown"
+    assert (
+        estimate(quadratic(CURVATURE), jnp.zeros(3), step_size=1e-3, **settings).stability.state
+        == "unknown"
+    )
 
 
 @pytest.mark.parametrize(
@@ -278,7 +377,11 @@ def test_what_is_no_weight_is_told(params, named):
         estimate(lambda params, batch: jnp.float32(0), params, step_size=1e-3)
     sampler = slt.SGLD(step_size=1e-3, localization=1.0, num_chains=2, num_draws=4)
     with pytest.raises(InputError, match=named):
-        next(slt.estimate_llc_curve(lambda p, b: jnp.float32(0), [params], NO_DATA, jax.random.key(0), sampler))
+        next(
+            slt.estimate_llc_curve(
+                lambda p, b: jnp.float32(0), [params], NO_DATA, jax.random.key(0), sampler
+            )
+        )
 
 
 def test_bad_inputs_are_told():
@@ -287,10 +390,17 @@ def test_bad_inputs_are_told():
         slt.estimate_llc(crossing, jnp.zeros(2), NO_DATA, jax.random.PRNGKey(0), sampler)
     for key in (7, jax.random.split(jax.random.key(0), 2)):
         with pytest.raises(InputError, match="one typed key"):
-            slt.estimate_llc(crossing, jnp.zeros(2), NO_DATA, key, sampler, top_eigenvalue="measure")
+            slt.estimate_llc(
+                crossing, jnp.zeros(2), NO_DATA, key, sampler, top_eigenvalue="measure"
+            )
     with pytest.raises(InputError, match="measure"):
-        slt.estimate_llc(crossing, jnp.zeros(2), NO_DATA, jax.random.key(0), sampler, top_eigenvalue="mesure")
-    given = {"probes": {"one": NO_DATA, "none": NO_DATA[:0]}, "per_item_fn": lambda w, items: items.sum(1)}
+        slt.estimate_llc(
+            crossing, jnp.zeros(2), NO_DATA, jax.random.key(0), sampler, top_eigenvalue="mesure"
+        )
+    given = {
+        "probes": {"one": NO_DATA, "none": NO_DATA[:0]},
+        "per_item_fn": lambda w, items: items.sum(1),
+    }
     with pytest.raises(InputError, match="probes without items: none"):
         slt.estimate_llc(crossing, jnp.zeros(2), NO_DATA, jax.random.key(0), sampler, **given)
     with pytest.raises(InputError, match="leading axes"):

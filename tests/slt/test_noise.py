@@ -1,4 +1,5 @@
-"""The noise of a step is Threefry's, normal to the tails, and the same wherever and with whatever it is drawn.
+"""The noise of a step is Threefry's, normal to the tails, and the same wherever and with whatever
+it is drawn.
 
 Axes: M numbers, K streams (chains, steps or leaves).
 """
@@ -17,7 +18,9 @@ M = 2_000_000
 
 @pytest.fixture(scope="module")
 def drawn() -> np.ndarray:
-    return np.asarray(jax.jit(noise)(jax.random.key(0), {"w": jnp.zeros((M // 8, 8))})["w"], np.float64).ravel()
+    return np.asarray(
+        jax.jit(noise)(jax.random.key(0), {"w": jnp.zeros((M // 8, 8))})["w"], np.float64
+    ).ravel()
 
 
 def test_words_are_those_of_threefry():
@@ -78,22 +81,30 @@ def streams(which: str) -> np.ndarray:
 
 @pytest.mark.parametrize("which", ["chains", "steps", "leaves", "places"])
 def test_streams_are_independent(which):
-    """Neither numbers nor their squares correlate between streams, in place or at the next place."""
+    """Neither numbers nor their squares correlate between streams, in place or at the next
+    place."""
     found = streams(which).astype(np.float64)
     for values in (found, (found**2 - 1) / np.sqrt(2)):
         for other in (values, np.roll(values, 1, axis=1)):
             correlation = values @ other.T / values.shape[1]
             off = correlation[~np.eye(8, dtype=bool)]
-            assert np.abs(off).max() < 4.5 / np.sqrt(values.shape[1])  # 4.5: 224 pairs are looked at
+            assert np.abs(off).max() < 4.5 / np.sqrt(
+                values.shape[1]
+            )  # 4.5: 224 pairs are looked at
 
 
 def test_numbers_depend_on_key_leaf_and_place_alone():
-    key, tree = jax.random.key(7), {"a": jnp.zeros((5, 3)), "b": {"c": jnp.zeros(()), "d": jnp.zeros(4)}}
+    key, tree = (
+        jax.random.key(7),
+        {"a": jnp.zeros((5, 3)), "b": {"c": jnp.zeros(()), "d": jnp.zeros(4)}},
+    )
     alone = noise(key, tree)
     keys = jnp.stack([key, jax.random.key(8)])
     together = jax.jit(jax.vmap(lambda k: noise(k, tree)))(keys)
     jax.tree.map(lambda x, y: np.testing.assert_array_equal(x, y[0]), alone, together)
-    np.testing.assert_array_equal(noise(key, {"b": {"d": tree["b"]["d"]}})["b"]["d"], alone["b"]["d"])
+    np.testing.assert_array_equal(
+        noise(key, {"b": {"d": tree["b"]["d"]}})["b"]["d"], alone["b"]["d"]
+    )
     values = np.concatenate([np.ravel(x) for x in jax.tree.leaves(together)])
     assert len(set(values)) == len(values)
 

@@ -1,4 +1,5 @@
-"""Refined estimates: parts of the weights, units, microbatches, probe sets, curves, comparisons. Identities only."""
+"""Refined estimates: parts of the weights, units, microbatches, probe sets, curves, comparisons.
+Identities only."""
 
 import dataclasses
 import math
@@ -15,8 +16,12 @@ from dynamics.models import gpt_neox
 from dynamics.slt import language_model
 from dynamics.slt.plan import Plan
 
-CONFIG = gpt_neox.Config(hidden_size=16, num_layers=2, num_heads=2, intermediate_size=32, vocab_size=61)
-PLAN = slt.SGLD(step_size=1e-5, nbeta=100.0, localization=10.0, num_chains=2, num_draws=12, batch_size=4)
+CONFIG = gpt_neox.Config(
+    hidden_size=16, num_layers=2, num_heads=2, intermediate_size=32, vocab_size=61
+)
+PLAN = slt.SGLD(
+    step_size=1e-5, nbeta=100.0, localization=10.0, num_chains=2, num_draws=12, batch_size=4
+)
 
 
 def net_loss(params, batch):
@@ -37,7 +42,10 @@ def item_losses(params, batch):
 def problem():
     rng = np.random.default_rng(1)
     data = (rng.normal(size=(64, 3)).astype(np.float32), rng.normal(size=64).astype(np.float32))
-    return {"hidden": rng.normal(size=(3, 8)).astype("f4"), "out": rng.normal(size=8).astype("f4")}, data
+    return {
+        "hidden": rng.normal(size=(3, 8)).astype("f4"),
+        "out": rng.normal(size=8).astype("f4"),
+    }, data
 
 
 def estimate(problem, sampler=PLAN, loss=net_loss, **options):
@@ -73,12 +81,15 @@ def test_language_model_wrapper_is_the_plain_call():
     for wrong in (tokens[0], tokens[:, :1], tokens.astype(np.float32)):
         with pytest.raises(InputError, match=r"integers \[N,T\]"):
             slt.estimate_language_model_llc(CONFIG, params, wrong, jax.random.key(3), PLAN)
-    one, listed = (language_model.known_options(CONFIG, parts)["mask"] for parts in ("embed", ["embed"]))
+    one, listed = (
+        language_model.known_options(CONFIG, parts)["mask"] for parts in ("embed", ["embed"])
+    )
     jax.tree.map(np.testing.assert_array_equal, one, listed)
 
 
 def test_restricted_chain_is_the_smaller_problem(problem):
-    """Masking a leaf gives the estimate of a model that has it built in; the noise of the others is the same."""
+    """Masking a leaf gives the estimate of a model that has it built in; the noise of the others is
+    the same."""
     params, data = problem
     mask = {"hidden": np.zeros((1, 1)), "out": np.ones(1)}
 
@@ -127,9 +138,14 @@ def test_units_of_a_leaf_are_a_change_of_variables(problem):
     np.testing.assert_allclose(scaled.offset, plain.distance, rtol=2e-5, atol=1e-6)
     by_weight = estimate(problem, dataclasses.replace(PLAN, scale_by="weight"))
     assert not np.allclose(by_weight.loss_trace, scaled.loss_trace)
-    zeros = {"hidden": params["hidden"], "out": 0 * params["out"]}  # a leaf of zeros takes the model's typical size
+    zeros = {
+        "hidden": params["hidden"],
+        "out": 0 * params["out"],
+    }  # a leaf of zeros takes the model's typical size
     assert (
-        slt.estimate_llc(net_loss, zeros, data, jax.random.key(3), dataclasses.replace(PLAN, scale_by="leaf"))
+        slt.estimate_llc(
+            net_loss, zeros, data, jax.random.key(3), dataclasses.replace(PLAN, scale_by="leaf")
+        )
         .distance[:, -1]
         .min()
         > 0
@@ -138,12 +154,20 @@ def test_units_of_a_leaf_are_a_change_of_variables(problem):
 
 def test_fresh_batches_agree_with_the_steps_own(problem):
     """Fig. A.2, bottom row: the batch that a loss is read from need not be the gradient's."""
-    settings = {"num_chains": 16, "num_draws": 600, "burn_in": 200, "step_size": 2e-4, "localization": 100.0}
+    settings = {
+        "num_chains": 16,
+        "num_draws": 600,
+        "burn_in": 200,
+        "step_size": 2e-4,
+        "localization": 100.0,
+    }
     same = estimate(problem, dataclasses.replace(PLAN, **settings))
     fresh = estimate(problem, dataclasses.replace(PLAN, **settings, baseline="fresh_batch"))
     assert not np.array_equal(same.loss_trace, fresh.loss_trace)
     assert abs(same.llc - fresh.llc) < 4 * math.hypot(same.sem, fresh.sem)
-    assert fresh.loss_trace[:, 0] == pytest.approx(fresh.baseline_trace[:, 0], rel=1e-6)  # draw 0 is w*
+    assert fresh.loss_trace[:, 0] == pytest.approx(
+        fresh.baseline_trace[:, 0], rel=1e-6
+    )  # draw 0 is w*
 
 
 def test_probe_sets_along_one_chain(problem):
@@ -155,7 +179,9 @@ def test_probe_sets_along_one_chain(problem):
     together = np.concatenate([found.probes["first"], found.probes["rest"]], axis=2)
     np.testing.assert_allclose(together.mean(2), found.loss_trace, rtol=1e-5)
     plain = estimate(problem, whole)
-    np.testing.assert_array_equal(plain.loss_trace, found.loss_trace)  # being watched changes no chain
+    np.testing.assert_array_equal(
+        plain.loss_trace, found.loss_trace
+    )  # being watched changes no chain
     default = estimate(problem, whole, per_item_fn=item_losses)
     np.testing.assert_allclose(default.probes["data"], together, rtol=1e-5)
     with pytest.raises(InputError, match="per_item_fn"):
@@ -163,7 +189,8 @@ def test_probe_sets_along_one_chain(problem):
 
 
 def test_covariance_and_susceptibility_are_those_of_the_posterior():
-    """On l_i = (w - x_i)^2/2 the posterior is Gaussian: Cov(l_i, l_j) = v^2/2 + (m - x_i)(m - x_j) v."""
+    """On l_i = (w - x_i)^2/2 the posterior is Gaussian: Cov(l_i, l_j) = v^2/2 + (m - x_i)(m - x_j)
+    v."""
     x = np.asarray([-0.5, 0.2, 0.3], np.float32)
 
     def mean_square(w, batch):
@@ -173,7 +200,13 @@ def test_covariance_and_susceptibility_are_those_of_the_posterior():
         return (w[0] - batch) ** 2 / 2
 
     plan = slt.MALA(
-        step_size=5e-3, nbeta=100.0, localization=1e-3, num_chains=64, num_draws=900, burn_in=100, thinning=4
+        step_size=5e-3,
+        nbeta=100.0,
+        localization=1e-3,
+        num_chains=64,
+        num_draws=900,
+        burn_in=100,
+        thinning=4,
     )
     center = jnp.zeros(1)  # the mean of x
     found = slt.estimate_llc(mean_square, center, x, jax.random.key(0), plan, per_item_fn=squares)
@@ -182,8 +215,13 @@ def test_covariance_and_susceptibility_are_those_of_the_posterior():
     covariance = slt.loss_covariance(found, "data")
     assert (np.abs(covariance.value - exact) < 5 * covariance.sem + 1e-6).all()
     response = slt.susceptibility(found, "data", "data")
-    assert (np.abs(response.value - -(exact - exact.mean(1, keepdims=True)).mean(0)) < 5 * response.sem + 1e-6).all()
-    assert response.value.sum() == pytest.approx(0, abs=1e-7)  # answers to items that make up the whole cancel
+    assert (
+        np.abs(response.value - -(exact - exact.mean(1, keepdims=True)).mean(0))
+        < 5 * response.sem + 1e-6
+    ).all()
+    assert response.value.sum() == pytest.approx(
+        0, abs=1e-7
+    )  # answers to items that make up the whole cancel
     itself = slt.susceptibility(found, "data", "data", full=found)
     np.testing.assert_allclose(itself.value, response.value, atol=2e-5)
     with pytest.raises(InputError, match="probe set"):
@@ -195,10 +233,18 @@ def test_curve_in_groups_is_the_curve_one_by_one(problem):
     checkpoints = [jax.tree.map(lambda leaf, k=k: leaf * (1 + 0.1 * k), params) for k in range(3)]
     single = [estimate((one, data)) for one in checkpoints]
     for at_once in (1, 2, 3):
-        grouped = list(slt.estimate_llc_curve(net_loss, checkpoints, data, jax.random.key(3), PLAN, at_once=at_once))
+        grouped = list(
+            slt.estimate_llc_curve(
+                net_loss, checkpoints, data, jax.random.key(3), PLAN, at_once=at_once
+            )
+        )
         for one, other in zip(single, grouped, strict=True):
             np.testing.assert_allclose(other.loss_trace, one.loss_trace, rtol=1e-5)
-    own = list(slt.estimate_llc_curve(net_loss, checkpoints, data, jax.random.key(3), PLAN, common_noise=False))
+    own = list(
+        slt.estimate_llc_curve(
+            net_loss, checkpoints, data, jax.random.key(3), PLAN, common_noise=False
+        )
+    )
     assert not np.allclose(own[0].loss_trace, single[0].loss_trace)
 
 
@@ -215,9 +261,17 @@ def test_a_curve_is_of_one_model(problem):
     params, data = problem
     for other in ({**params, "out": params["out"][:5]}, {**params, "bias": params["out"]}):
         with pytest.raises(InputError, match="one model throughout"):
-            list(slt.estimate_llc_curve(net_loss_of_any, [params, other], data, jax.random.key(3), PLAN, at_once=2))
+            list(
+                slt.estimate_llc_curve(
+                    net_loss_of_any, [params, other], data, jax.random.key(3), PLAN, at_once=2
+                )
+            )
     with pytest.raises(InputError, match="on_unstable"):
-        next(slt.estimate_llc_curve(net_loss, [params], data, jax.random.key(3), PLAN, on_unstable="warn"))  # type: ignore
+        next(
+            slt.estimate_llc_curve(
+                net_loss, [params], data, jax.random.key(3), PLAN, on_unstable="warn"
+            )
+        )  # type: ignore
 
 
 def test_only_like_is_compared(problem):
@@ -227,7 +281,12 @@ def test_only_like_is_compared(problem):
     found = slt.difference(one, two)
     assert found.llc == pytest.approx(two.llc - one.llc)
     assert found.sem < math.hypot(one.sem, two.sem)  # common noise cancels
-    for change in ({"nbeta": 50.0}, {"localization": 1.0}, {"step_size": 2e-5}, {"scale_by": "leaf"}):
+    for change in (
+        {"nbeta": 50.0},
+        {"localization": 1.0},
+        {"step_size": 2e-5},
+        {"scale_by": "leaf"},
+    ):
         with pytest.raises(InputError, match=next(iter(change))):
             slt.difference(one, estimate(problem, dataclasses.replace(PLAN, **change)))
     shared = {field.name: getattr(PLAN, field.name) for field in dataclasses.fields(Plan)}
@@ -237,13 +296,18 @@ def test_only_like_is_compared(problem):
 
 
 def test_sensitivity_sees_the_steps_bias_and_the_pull():
-    """On a quadratic half the step takes about half of the bias away, and the pull's share is known."""
+    """On a quadratic half the step takes about half of the bias away, and the pull's share is
+    known."""
 
     def quadratic(w, batch):
         return 0.5 * jnp.sum(w**2)
 
-    plan = slt.SGLD(step_size=0.01, nbeta=100.0, localization=20.0, num_chains=400, num_draws=300, burn_in=60)
-    found = slt.sensitivity(quadratic, jnp.zeros(4), np.zeros((2, 1), np.float32), jax.random.key(0), plan)
+    plan = slt.SGLD(
+        step_size=0.01, nbeta=100.0, localization=20.0, num_chains=400, num_draws=300, burn_in=60
+    )
+    found = slt.sensitivity(
+        quadratic, jnp.zeros(4), np.zeros((2, 1), np.float32), jax.random.key(0), plan
+    )
     a = 120.0
     step = (1 / (1 - 0.005 * a / 4)) / (1 / (1 - 0.01 * a / 4)) - 1
     pull = (1 / (140 * (1 - 0.01 * 140 / 4))) / (1 / (a * (1 - 0.01 * a / 4))) - 1
@@ -255,9 +319,20 @@ def test_sensitivity_sees_the_steps_bias_and_the_pull():
 def test_wbic_is_the_free_energy_to_first_order():
     """Of n items of l = |w|^2/2 at beta 1/log n: n E l = n l(w*) + lambda log n."""
     n, d = 1000, 6
-    plan = slt.MALA(step_size=2e-3, nbeta=n / math.log(n), localization=0.0, num_chains=200, num_draws=400, burn_in=100)
+    plan = slt.MALA(
+        step_size=2e-3,
+        nbeta=n / math.log(n),
+        localization=0.0,
+        num_chains=200,
+        num_draws=400,
+        burn_in=100,
+    )
     found = slt.estimate_llc(
-        lambda w, b: 0.5 * jnp.sum(w**2) + 0.7, jnp.zeros(d), np.zeros((2, 1), "f4"), jax.random.key(0), plan
+        lambda w, b: 0.5 * jnp.sum(w**2) + 0.7,
+        jnp.zeros(d),
+        np.zeros((2, 1), "f4"),
+        jax.random.key(0),
+        plan,
     )
     spread = found.sem * math.log(n)
     assert abs(found.wbic(n) - (n * 0.7 + d / 2 * math.log(n))) < 4 * spread + 1e-3 * n
@@ -287,13 +362,19 @@ def test_measured_ends_of_the_spectrum():
     def quadratic(w, batch):
         return 0.5 * jnp.sum(h * w**2)
 
-    plan = slt.SGLD(step_size=1e-3, nbeta=100.0, localization=0.0, num_chains=2, num_draws=4, burn_in=1)
+    plan = slt.SGLD(
+        step_size=1e-3, nbeta=100.0, localization=0.0, num_chains=2, num_draws=4, burn_in=1
+    )
     given = (quadratic, jnp.full(3, 2.0), np.zeros((2, 1), np.float32), jax.random.key(0))
     assert slt.estimate_llc(
         *given, plan, top_eigenvalue="measure", on_unstable="report"
     ).stability.step_curvature == pytest.approx(4.0, rel=1e-3)
-    masked = slt.estimate_llc(*given, plan, top_eigenvalue="measure", mask=jnp.asarray([True, True, False]))
+    masked = slt.estimate_llc(
+        *given, plan, top_eigenvalue="measure", mask=jnp.asarray([True, True, False])
+    )
     assert masked.stability.step_curvature == pytest.approx(0.5, rel=1e-3)
     scaled = dataclasses.replace(plan, scale_by="leaf")  # units of 2: curvature times 4
-    found = slt.estimate_llc(*given, scaled, top_eigenvalue="measure", mask=jnp.asarray([True, True, False]))
+    found = slt.estimate_llc(
+        *given, scaled, top_eigenvalue="measure", mask=jnp.asarray([True, True, False])
+    )
     assert found.stability.step_curvature == pytest.approx(2.0, rel=1e-3)

@@ -1,7 +1,9 @@
 """Every sampler on every landscape whose answer is known: one contract.
 
-Axes: C chains, d weights. `posterior` values are exact for MALA, and for the others up to a bias that is linear in
-epsilon: SGLD and its preconditioned kin are held to 2 % at small steps, and SGLD's bias is seen to shrink linearly.
+Axes: C chains, d weights. `posterior` values are exact for MALA, and for the others up to a bias
+that is linear in
+epsilon: SGLD and its preconditioned kin are held to 2 % at small steps, and SGLD's bias is seen to
+shrink linearly.
 """
 
 import functools
@@ -33,7 +35,9 @@ class Landscape(NamedTuple):
 
 @functools.cache
 def quadratic(slope=0.0):
-    return lambda w, batch: slope * w.sum() + 0.5 * jnp.sum(jnp.asarray((0.1, 1.0, 10.0))[: len(w)] * w**2)
+    return lambda w, batch: (
+        slope * w.sum() + 0.5 * jnp.sum(jnp.asarray((0.1, 1.0, 10.0))[: len(w)] * w**2)
+    )
 
 
 @functools.cache
@@ -66,7 +70,15 @@ def net(widths, nbeta):
 
 def crossing(nbeta, **changes):
     exact = truths.crossing_posterior(nbeta=nbeta, localization=1.0)
-    return Landscape(monomial(2, 2), jnp.zeros(2), nbeta, 1.0, exact, precision=0.05, **{"chains": 200, **changes})
+    return Landscape(
+        monomial(2, 2),
+        jnp.zeros(2),
+        nbeta,
+        1.0,
+        exact,
+        precision=0.05,
+        **{"chains": 200, **changes},
+    )
 
 
 def quartic(nbeta):
@@ -83,7 +95,9 @@ LANDSCAPES = {
     "w^4 at 1000": quartic(1000.0),
     "crossing at 145": crossing(144.76),
     "crossing at 1000": crossing(1000.0, stiff=4.0),
-    "w1^2 w2^4": Landscape(monomial(2, 4), jnp.zeros(2), 144.76, 1.0, 0.20953, stiff=2.0, chains=400),
+    "w1^2 w2^4": Landscape(
+        monomial(2, 4), jnp.zeros(2), 144.76, 1.0, 0.20953, stiff=2.0, chains=400
+    ),
     "(2,2,2)": net((2, 2, 2), 144.76),
     "(2,2,2) at 1000": net((2, 2, 2), 1000.0)._replace(stiff=4.0),
     "(3,2,3)": net((3, 2, 3), 144.76),
@@ -111,7 +125,12 @@ def test_closed_forms_agree_with_independent_numbers(name):
 SAMPLERS = {
     slt.SGLD: (2.5e-4, 80, 160, 300),
     slt.MALA: (2e-3, 40, 120, 100),
-    slt.SGNHT: (2.5e-4, 40, 120, 100),  # at 1e-3 a few chains in a thousand fling themselves out of w1^2 w2^4
+    slt.SGNHT: (
+        2.5e-4,
+        40,
+        120,
+        100,
+    ),  # at 1e-3 a few chains in a thousand fling themselves out of w1^2 w2^4
     slt.RMSpropSGLD: (2e-5, 60, 120, 300),
     slt.AdamSGLD: (2e-5, 60, 120, 300),
 }
@@ -130,7 +149,9 @@ def estimate(kind, landscape: Landscape, **changes):
         "thinning": thinning,
         **changes,
     }
-    return slt.estimate_llc(landscape.loss, landscape.start, NO_DATA, jax.random.key(0), kind(**settings))
+    return slt.estimate_llc(
+        landscape.loss, landscape.start, NO_DATA, jax.random.key(0), kind(**settings)
+    )
 
 
 def holds(kind, name):
@@ -160,7 +181,13 @@ def test_step_size_bias_shrinks_linearly_on_a_singular_minimum():
     landscape, biases = LANDSCAPES["crossing at 145"], []
     for step_size in (1e-3, 2e-3):
         per_draw = round(0.05 / step_size)  # the same time between draws
-        settings = {"step_size": step_size, "burn_in": 120, "num_draws": 520, "thinning": per_draw, "num_chains": 2000}
+        settings = {
+            "step_size": step_size,
+            "burn_in": 120,
+            "num_draws": 520,
+            "thinning": per_draw,
+            "num_chains": 2000,
+        }
         found = estimate(slt.SGLD, landscape, **settings)
         biases.append((found.llc - landscape.posterior, found.sem))
     (small, small_sem), (large, large_sem) = biases
@@ -170,10 +197,17 @@ def test_step_size_bias_shrinks_linearly_on_a_singular_minimum():
 
 @pytest.mark.long
 def test_crossing_at_a_low_temperature():
-    """At n beta 1e6 the valley is a thousandth as wide as long: momenta run along it where Langevin steps crawl."""
+    """At n beta 1e6 the valley is a thousandth as wide as long: momenta run along it where Langevin
+    steps crawl."""
     exact = truths.crossing_posterior(nbeta=1e6, localization=1.0)
     assert exact == pytest.approx(0.43754, abs=1e-5)
-    settings = {"step_size": 1e-7, "diffusion": 1e-3, "thinning": 1000, "burn_in": 60, "num_draws": 160}
+    settings = {
+        "step_size": 1e-7,
+        "diffusion": 1e-3,
+        "thinning": 1000,
+        "burn_in": 60,
+        "num_draws": 160,
+    }
     found = estimate(slt.SGNHT, crossing(1e6), num_chains=200, **settings)
     assert found.sem <= 0.05 * exact
     assert abs(found.llc - exact) < 4 * found.sem
@@ -183,39 +217,68 @@ def test_crossing_at_a_low_temperature():
 def test_a_box_truncates_the_posterior(kind):
     """A flat loss in a box: uniform, so E u^2 = half-width^2 / 3; a linear one leans on the wall.
 
-    A step that is cut short at a wall biases SGLD by the order of sqrt(epsilon) times the slope there.
+    A step that is cut short at a wall biases SGLD by the order of sqrt(epsilon) times the slope
+    there.
     """
-    settings = {"nbeta": 1.0, "localization": 0.0, "num_chains": 200, "num_draws": 300, "burn_in": 60, "thinning": 4}
+    settings = {
+        "nbeta": 1.0,
+        "localization": 0.0,
+        "num_chains": 200,
+        "num_draws": 300,
+        "burn_in": 60,
+        "thinning": 4,
+    }
     sampler = kind(step_size=0.02, box=0.5, **settings)
-    flat = slt.estimate_llc(lambda w, b: 0.0 * w.sum(), jnp.ones(3), NO_DATA, jax.random.key(0), sampler)
+    flat = slt.estimate_llc(
+        lambda w, b: 0.0 * w.sum(), jnp.ones(3), NO_DATA, jax.random.key(0), sampler
+    )
     assert (flat.distance.max(), (flat.distance**2)[:, 60:].mean()) == (
         pytest.approx(0.5 * 3**0.5, rel=0.1),
         pytest.approx(3 * 0.25 / 3, rel=0.02),
     )
     slope = 4.0  # exp(-slope u) on [-b, b] has mean 1/slope - b coth(slope b)
-    tilted = slt.estimate_llc(lambda w, b: slope * w.sum(), jnp.zeros(1), NO_DATA, jax.random.key(0), sampler)
+    tilted = slt.estimate_llc(
+        lambda w, b: slope * w.sum(), jnp.zeros(1), NO_DATA, jax.random.key(0), sampler
+    )
     mean = slope * (1 / slope - 0.5 / np.tanh(slope * 0.5))
     assert abs(tilted.llc - mean) < 4 * tilted.sem + (0.12 if kind is slt.SGLD else 0.02)
 
 
 def test_acceptance_of_small_and_large_steps():
-    """MALA's own probability, asked of SGLD's moves: near 1 for small steps, and the same quantity as MALA's."""
-    settings = {"nbeta": 100.0, "localization": 1.0, "num_chains": 64, "num_draws": 300, "burn_in": 100}
+    """MALA's own probability, asked of SGLD's moves: near 1 for small steps, and the same quantity
+    as MALA's."""
+    settings = {
+        "nbeta": 100.0,
+        "localization": 1.0,
+        "num_chains": 64,
+        "num_draws": 300,
+        "burn_in": 100,
+    }
     asked = {
-        eps: estimate(slt.SGLD, LANDSCAPES["quadratic"], step_size=eps, acceptance=True, **settings).acceptance
+        eps: estimate(
+            slt.SGLD, LANDSCAPES["quadratic"], step_size=eps, acceptance=True, **settings
+        ).acceptance
         for eps in (1e-5, 3e-3)
     }
     assert asked[1e-5] > 0.999
     assert asked[3e-3] < 0.8
     own = estimate(slt.MALA, LANDSCAPES["quadratic"], step_size=1e-3, **settings).acceptance
-    other = estimate(slt.SGLD, LANDSCAPES["quadratic"], step_size=1e-3, acceptance=True, **settings).acceptance
+    other = estimate(
+        slt.SGLD, LANDSCAPES["quadratic"], step_size=1e-3, acceptance=True, **settings
+    ).acceptance
     assert own == pytest.approx(other, abs=0.06)  # the two sample posteriors a step's bias apart
 
 
 def test_each_sampler_knows_its_own_bias():
     """On a quadratic at epsilon a = 2, where SGLD's stiffest direction is twice too wide."""
     loss, start = LANDSCAPES["quadratic"].loss, jnp.zeros(3)  # curvature up to 10
-    settings = {"nbeta": 100.0, "localization": 1.0, "num_chains": 20, "num_draws": 3000, "burn_in": 100}
+    settings = {
+        "nbeta": 100.0,
+        "localization": 1.0,
+        "num_chains": 20,
+        "num_draws": 3000,
+        "burn_in": 100,
+    }
     given = (loss, start, NO_DATA, jax.random.key(0))
     exact = truths.quadratic_posterior([0.1, 1.0, 10.0], nbeta=100.0, localization=1.0)
     for kind in (slt.MALA, slt.SGNHT):
@@ -230,14 +293,28 @@ def test_each_sampler_knows_its_own_bias():
 
 
 def test_mala_wants_the_whole_data_and_preconditioners_a_burn_in():
-    settings = {"step_size": 1e-3, "localization": 1.0, "num_chains": 2, "num_draws": 4, "nbeta": 1.0}
+    settings = {
+        "step_size": 1e-3,
+        "localization": 1.0,
+        "num_chains": 2,
+        "num_draws": 4,
+        "nbeta": 1.0,
+    }
     data = np.zeros((8, 1), np.float32)
     with pytest.raises(InputError, match="whole data"):
-        slt.estimate_llc(off_minimum, jnp.zeros(1), data, jax.random.key(0), slt.MALA(batch_size=4, **settings))
+        slt.estimate_llc(
+            off_minimum, jnp.zeros(1), data, jax.random.key(0), slt.MALA(batch_size=4, **settings)
+        )
     with pytest.raises(InputError, match="burn-in"):
-        slt.estimate_llc(off_minimum, jnp.zeros(1), data, jax.random.key(0), slt.RMSpropSGLD(**settings))
+        slt.estimate_llc(
+            off_minimum, jnp.zeros(1), data, jax.random.key(0), slt.RMSpropSGLD(**settings)
+        )
     free = slt.estimate_llc(
-        off_minimum, jnp.zeros(1), data, jax.random.key(0), slt.RMSpropSGLD(adapt="always", **settings)
+        off_minimum,
+        jnp.zeros(1),
+        data,
+        jax.random.key(0),
+        slt.RMSpropSGLD(adapt="always", **settings),
     )
     assert np.isfinite(free.llc)
     with pytest.raises(InputError, match="decay"):
@@ -246,7 +323,14 @@ def test_mala_wants_the_whole_data_and_preconditioners_a_burn_in():
 
 @pytest.mark.parametrize("kind", SAMPLERS, ids=lambda kind: kind.__name__)
 def test_every_sampler_resumes_bit_for_bit(kind):
-    settings = {"step_size": 1e-3, "localization": 1.0, "num_chains": 3, "num_draws": 12, "nbeta": 10.0, "burn_in": 5}
+    settings = {
+        "step_size": 1e-3,
+        "localization": 1.0,
+        "num_chains": 3,
+        "num_draws": 12,
+        "nbeta": 10.0,
+        "burn_in": 5,
+    }
     given = (LANDSCAPES["quadratic"].loss, jnp.zeros(3), NO_DATA, jax.random.key(2))
     whole = slt.estimate_llc(*given, kind(**settings))
     cut = kind(segment=5, **settings)
@@ -259,12 +343,25 @@ def test_every_sampler_resumes_bit_for_bit(kind):
 
 @pytest.mark.parametrize("kind", SAMPLERS, ids=lambda kind: kind.__name__)
 def test_frozen_weights_stay(kind):
-    """With a mask the others' posterior is that of the smaller problem, and the frozen do not move at all."""
-    settings = {"step_size": 1e-3, "localization": 1.0, "num_chains": 2, "num_draws": 40, "nbeta": 50.0, "burn_in": 5}
+    """With a mask the others' posterior is that of the smaller problem, and the frozen do not move
+    at all."""
+    settings = {
+        "step_size": 1e-3,
+        "localization": 1.0,
+        "num_chains": 2,
+        "num_draws": 40,
+        "nbeta": 50.0,
+        "burn_in": 5,
+    }
     given = {"mask": jnp.asarray([True, True, False])}
     start = jnp.asarray([0.1, 0.2, 0.3])
     frozen = slt.estimate_llc(
-        lambda w, b: w[2] + 0.5 * jnp.sum(w[:2] ** 2), start, NO_DATA, jax.random.key(0), kind(**settings), **given
+        lambda w, b: w[2] + 0.5 * jnp.sum(w[:2] ** 2),
+        start,
+        NO_DATA,
+        jax.random.key(0),
+        kind(**settings),
+        **given,
     )
     assert frozen.num_free == 2
     assert frozen.init_loss == pytest.approx(0.3 + 0.025)

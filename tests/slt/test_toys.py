@@ -29,7 +29,9 @@ def test_volume_of_a_cross_is_a_line_integral(threshold):
         return y * min(threshold**0.5 / y**2, math.sqrt(toys.RADIUS**2 - y**2))
 
     top = math.log(toys.RADIUS)
-    exact = 4 * sum(integrate.quad(reach, a, b, limit=400)[0] for a, b in ((top - 30, top - 2), (top - 2, top)))
+    exact = 4 * sum(
+        integrate.quad(reach, a, b, limit=400)[0] for a, b in ((top - 30, top - 2), (top - 2, top))
+    )
     assert toys.volume(SINGULAR.loss, threshold) == pytest.approx(exact, rel=1e-4)
 
 
@@ -66,12 +68,16 @@ def test_basins_are_minima_of_the_stated_order(basin):
     rise = [toys.two_minima(basin.at + s * reach) - basin.loss for s in (-1, 1, -2, 2)]
     assert toys.two_minima(basin.at) == pytest.approx(basin.loss, abs=1e-12)
     assert min(rise) > 0
-    assert math.log2((rise[2] + rise[3]) / (rise[0] + rise[1])) == pytest.approx(1 / basin.llc, rel=1e-2)
+    assert math.log2((rise[2] + rise[3]) / (rise[0] + rise[1])) == pytest.approx(
+        1 / basin.llc, rel=1e-2
+    )
 
 
 @pytest.mark.parametrize("basin", [toys.QUARTIC, toys.QUADRATIC], ids=["quartic", "quadratic"])
 def test_free_energies_tend_to_the_formula(basin):
-    gaps = [abs(toys.free_energy(basin, n) - toys.asymptotic_free_energy(basin, n)) for n in (1e2, 1e4)]
+    gaps = [
+        abs(toys.free_energy(basin, n) - toys.asymptotic_free_energy(basin, n)) for n in (1e2, 1e4)
+    ]
     assert gaps[1] < 0.2 * gaps[0] < 0.002
 
 
@@ -80,5 +86,8 @@ def test_the_posterior_crosses_where_the_formula_says():
     assert exact == pytest.approx(1441, abs=1)
     assert toys.critical_n(toys.asymptotic_free_energy) == pytest.approx(exact, rel=2e-3)
     w, step = np.linspace(-2, 2, 400_001, retstep=True)
-    left, right = (np.exp(-exact * toys.two_minima(w))[side].sum() * step for side in (w < toys.TOP, w >= toys.TOP))
+    left, right = (
+        np.exp(-exact * toys.two_minima(w))[side].sum() * step
+        for side in (w < toys.TOP, w >= toys.TOP)
+    )
     assert left == pytest.approx(right, rel=1e-3)

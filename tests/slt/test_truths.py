@@ -1,4 +1,5 @@
-"""The closed forms against brute force: nested quadrature, linear recursions run many times, other derivations.
+"""The closed forms against brute force: nested quadrature, linear recursions run many times, other
+derivations.
 
 Axes: C chains, T draws.
 """
@@ -21,7 +22,8 @@ def on_a_line(loss, *, nbeta, localization):
         return np.exp(-nbeta * loss(w) - localization / 2 * w**2)
 
     over, norm = (
-        integrate.quad(f, 0, np.inf, epsabs=1e-13)[0] for f in (lambda w: nbeta * loss(w) * weight(w), weight)
+        integrate.quad(f, 0, np.inf, epsabs=1e-13)[0]
+        for f in (lambda w: nbeta * loss(w) * weight(w), weight)
     )
     return over / norm
 
@@ -29,15 +31,21 @@ def on_a_line(loss, *, nbeta, localization):
 def test_quadratic_values_on_record():
     assert truths.quadratic_posterior(CURVATURE, **SCALES) == pytest.approx(1.4491, abs=5e-5)
     for eps, stationary, finite in ((1e-3, 1.6299, 1.6298), (2e-3, 1.9784, 1.9784)):
-        assert truths.quadratic_sgld(CURVATURE, step_size=eps, **SCALES) == pytest.approx(stationary, abs=5e-5)
-        got = truths.quadratic_chain(CURVATURE, step_size=eps, num_draws=2500, burn_in=500, **SCALES)
+        assert truths.quadratic_sgld(CURVATURE, step_size=eps, **SCALES) == pytest.approx(
+            stationary, abs=5e-5
+        )
+        got = truths.quadratic_chain(
+            CURVATURE, step_size=eps, num_draws=2500, burn_in=500, **SCALES
+        )
         assert got.mean == pytest.approx(finite, abs=5e-5)
 
 
 def test_off_a_minimum_values_on_record():
     one = {"nbeta": 100, "localization": 10}
     assert truths.quadratic_posterior([1], 0.3, **one) == pytest.approx(-4.00826, abs=5e-6)
-    assert truths.quadratic_sgld([1], 0.3, step_size=1e-3, **one) == pytest.approx(-3.9954, abs=5e-5)
+    assert truths.quadratic_sgld([1], 0.3, step_size=1e-3, **one) == pytest.approx(
+        -3.9954, abs=5e-5
+    )
 
 
 def test_quadratic_posterior_is_an_integral():
@@ -49,10 +57,14 @@ def test_quadratic_posterior_is_an_integral():
 
     over = integrate.quad(lambda w: 20 * loss(w) * weight(w), -np.inf, np.inf)[0]
     exact = over / integrate.quad(weight, -np.inf, np.inf)[0]
-    assert truths.quadratic_posterior([1.0], 0.3, nbeta=20, localization=3) == pytest.approx(exact, rel=1e-9)
+    assert truths.quadratic_posterior([1.0], 0.3, nbeta=20, localization=3) == pytest.approx(
+        exact, rel=1e-9
+    )
 
 
-@pytest.mark.parametrize(("slope", "burn_in", "thinning"), [(0.0, 0, 1), (0.0, 7, 3), (0.4, 0, 1), (-0.4, 5, 2)])
+@pytest.mark.parametrize(
+    ("slope", "burn_in", "thinning"), [(0.0, 0, 1), (0.0, 7, 3), (0.4, 0, 1), (-0.4, 5, 2)]
+)
 def test_finite_chains_are_the_recursion_run_many_times(slope, burn_in, thinning):
     h, eps, chains, draws = np.array([0.2, 3.0]), 4e-3, 100_000, 25
     rng, w, means = np.random.default_rng(0), np.zeros((chains, 2)), np.zeros(chains)
@@ -61,17 +73,27 @@ def test_finite_chains_are_the_recursion_run_many_times(slope, burn_in, thinning
             means += SCALES["nbeta"] * (slope * w + h / 2 * w**2).sum(axis=1) / (draws - burn_in)
         for _ in range(thinning):
             w = w - eps / 2 * (100 * (slope + h * w) + w) + eps**0.5 * rng.normal(size=w.shape)
-    settings = {"step_size": eps, "num_draws": draws, "burn_in": burn_in, "thinning": thinning, **SCALES}
+    settings = {
+        "step_size": eps,
+        "num_draws": draws,
+        "burn_in": burn_in,
+        "thinning": thinning,
+        **SCALES,
+    }
     got = truths.quadratic_chain(h, slope, **settings)
     assert abs(got.mean - means.mean()) < 4 * got.sem / chains**0.5
     assert got.sem == pytest.approx(means.std(), rel=0.015)  # near-Gaussian: known to 0.3 %
-    assert truths.quadratic_chain(h, slope, num_chains=9, **settings).sem == pytest.approx(got.sem / 3)
+    assert truths.quadratic_chain(h, slope, num_chains=9, **settings).sem == pytest.approx(
+        got.sem / 3
+    )
 
 
 def test_long_chains_reach_the_stationary_value_and_error():
     step, count = 1e-3, 400_000
     got = truths.quadratic_chain(CURVATURE, step_size=step, num_draws=count, **SCALES)
-    assert got.mean == pytest.approx(truths.quadratic_sgld(CURVATURE, step_size=step, **SCALES), rel=1e-3)
+    assert got.mean == pytest.approx(
+        truths.quadratic_sgld(CURVATURE, step_size=step, **SCALES), rel=1e-3
+    )
     h = np.array(CURVATURE)
     a = 100 * h + 1
     rho, v = 1 - step * a / 2, 1 / (a * (1 - step * a / 4))
@@ -81,7 +103,10 @@ def test_long_chains_reach_the_stationary_value_and_error():
 
 def test_small_steps_reach_the_posterior():
     posterior = truths.quadratic_posterior(CURVATURE, 0.1, **SCALES)
-    biases = [truths.quadratic_sgld(CURVATURE, 0.1, step_size=e, **SCALES) - posterior for e in (1e-5, 1e-6)]
+    biases = [
+        truths.quadratic_sgld(CURVATURE, 0.1, step_size=e, **SCALES) - posterior
+        for e in (1e-5, 1e-6)
+    ]
     assert biases[0] / biases[1] == pytest.approx(10, rel=5e-3)
 
 
@@ -95,18 +120,24 @@ def test_quartic(nbeta, recorded):
 @pytest.mark.parametrize("nbeta", [0.1, 1.0, 1e6])
 def test_free_powers_are_their_coefficient_at_every_temperature(nbeta):
     assert truths.powers_posterior([2, 3, 4], nbeta=nbeta) == pytest.approx(13 / 12, rel=1e-12)
-    assert truths.powers_posterior([7.5, 20], nbeta=nbeta) == pytest.approx(1 / 7.5 + 1 / 20, rel=1e-8)
+    assert truths.powers_posterior([7.5, 20], nbeta=nbeta) == pytest.approx(
+        1 / 7.5 + 1 / 20, rel=1e-8
+    )
 
 
 @pytest.mark.parametrize(("nbeta", "recorded"), [(144.76, 0.36140), (1e3, 0.39027), (1e6, 0.43754)])
 def test_crossing(nbeta, recorded):
     got = truths.crossing_posterior(nbeta=nbeta, localization=1)
     assert got == pytest.approx(recorded, abs=5e-6)
-    assert got == pytest.approx(truths.monomial_posterior([2, 2], nbeta=nbeta, localization=1), rel=1e-10)
+    assert got == pytest.approx(
+        truths.monomial_posterior([2, 2], nbeta=nbeta, localization=1), rel=1e-10
+    )
 
 
 def test_crossing_tends_to_one_half_logarithmically():
-    gap = [0.5 - truths.crossing_posterior(nbeta=nbeta, localization=1) for nbeta in (1e6, 1e12, 1e24)]
+    gap = [
+        0.5 - truths.crossing_posterior(nbeta=nbeta, localization=1) for nbeta in (1e6, 1e12, 1e24)
+    ]
     assert gap[0] > 1.5 * gap[1] > 2.2 * gap[2] > 0.02
     z = 1 / 8e24
     assert gap[2] == pytest.approx(1 / (np.log(2 / z) - np.euler_gamma), rel=1e-3)
@@ -122,13 +153,18 @@ def test_monomial_against_one_coordinate_integrated_by_hand():
     over = integrate.quad(lambda y: weight(y) * nbeta * y**4 / (2 * nbeta * y**4 + 1), 0, np.inf)[0]
     exact = over / integrate.quad(weight, 0, np.inf)[0]
     assert exact == pytest.approx(0.20953, abs=5e-6)
-    assert truths.monomial_posterior([2, 4], nbeta=nbeta, localization=1) == pytest.approx(exact, rel=1e-8)
+    assert truths.monomial_posterior([2, 4], nbeta=nbeta, localization=1) == pytest.approx(
+        exact, rel=1e-8
+    )
 
 
 def test_scaling_of_weights_leaves_values():
-    """w = s u turns (n beta, gamma) into (n beta s^p, gamma s^2), p the degree: nothing else may matter."""
+    """w = s u turns (n beta, gamma) into (n beta s^p, gamma s^2), p the degree: nothing else may
+    matter."""
     one = truths.monomial_posterior([2, 4], nbeta=100, localization=1)
-    assert truths.monomial_posterior([2, 4], nbeta=100 * 4**6, localization=16) == pytest.approx(one, rel=1e-10)
+    assert truths.monomial_posterior([2, 4], nbeta=100 * 4**6, localization=16) == pytest.approx(
+        one, rel=1e-10
+    )
 
 
 @pytest.mark.parametrize(

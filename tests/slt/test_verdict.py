@@ -18,7 +18,16 @@ def bound(product: float, smallest: float = 0.0):
 
 
 def mixed(**changes):
-    return Mixing(**{"rhat": 1.0, "ess": 1000.0, "per_chain": 100.0, "growth": 1.0, "spreading": False, **changes})
+    return Mixing(
+        **{
+            "rhat": 1.0,
+            "ess": 1000.0,
+            "per_chain": 100.0,
+            "growth": 1.0,
+            "spreading": False,
+            **changes,
+        }
+    )
 
 
 def judged(**changes):
@@ -54,7 +63,8 @@ def test_locality(chain_loss, init_loss, init_sem, trivial_loss, expected):
 
 
 def test_a_chain_that_leaves_a_bounded_basin_is_caught():
-    """A narrow well in a plateau above the trivial loss: noise finds the plateau, and the estimate is its height."""
+    """A narrow well in a plateau above the trivial loss: noise finds the plateau, and the estimate
+    is its height."""
 
     def well(w, batch):
         return 4.43 - 3.0 * jnp.exp(-0.5 * jnp.sum(w**2) / 0.05**2)
@@ -68,7 +78,9 @@ def test_a_chain_that_leaves_a_bounded_basin_is_caught():
         "burn_in": 100,
     }
     data = np.zeros((2, 1), np.float32)
-    got = slt.estimate_llc(well, jnp.ones(8) * 0, data, jax.random.key(0), slt.SGLD(**settings), trivial_loss=4.125)
+    got = slt.estimate_llc(
+        well, jnp.ones(8) * 0, data, jax.random.key(0), slt.SGLD(**settings), trivial_loss=4.125
+    )
     assert got.verdict.state == "left the basin"
     assert got.llc == pytest.approx(10 * (4.43 - 1.43), rel=0.02)
     assert "left the model" in got.verdict.sentence
@@ -90,9 +102,14 @@ def test_warnings_are_named_in_the_sentence():
     assert judged(mixing=mixed(rhat=float("nan"))).warnings == ("convergence unknown",)
     assert judged(mixing=mixed(per_chain=49.0)).warnings == ("too few draws",)
     assert judged(mixing=mixed(spreading=True)).warnings == ("still spreading",)
-    assert judged(below="escaped", stability=bound(0.1, smallest=-2.0)).warnings == ("negative",)  # a saddle
+    assert judged(below="escaped", stability=bound(0.1, smallest=-2.0)).warnings == (
+        "negative",
+    )  # a saddle
     assert judged(acceptance=0.02).warnings == ("stuck",)
-    assert judged(below="escaped", stability=bound(0.1, smallest=-5.0)).warnings == ("negative", "wrong sign")
+    assert judged(below="escaped", stability=bound(0.1, smallest=-5.0)).warnings == (
+        "negative",
+        "wrong sign",
+    )
     assert judged(below="escaped", init_loss=-1.0).warnings == ("negative", "wrong sign")
 
 
@@ -100,7 +117,13 @@ def test_chains_that_drift_have_not_converged():
     def plane(w, batch):
         return jnp.sum(w)
 
-    settings = {"step_size": 1e-4, "nbeta": 100.0, "localization": 1.0, "num_chains": 8, "num_draws": 200}
+    settings = {
+        "step_size": 1e-4,
+        "nbeta": 100.0,
+        "localization": 1.0,
+        "num_chains": 8,
+        "num_draws": 200,
+    }
     data = np.zeros((2, 1), np.float32)
     got = slt.estimate_llc(plane, jnp.zeros(2), data, jax.random.key(0), slt.SGLD(**settings))
     assert got.rhat > 1.1
@@ -151,7 +174,9 @@ def test_explained_by_loss():
         slt.explained_by_loss([1.0, 2.0], [1.0, 2.0], 1.0)
 
 
-@pytest.mark.parametrize(("eps_a", "state"), [(0.4, "stable"), (0.41, "biased"), (3.99, "biased"), (4.01, "unstable")])
+@pytest.mark.parametrize(
+    ("eps_a", "state"), [(0.4, "stable"), (0.41, "biased"), (3.99, "biased"), (4.01, "unstable")]
+)
 def test_stability_bands(eps_a, state):
     got = stability.assess(Scales(eps_a / 101, 100.0, 1.0), 1.0)
     assert got.state == state

@@ -1,4 +1,5 @@
-"""What masked models are trained on: how many tokens are hidden, behind what, and that causal ones see the text."""
+"""What masked models are trained on: how many tokens are hidden, behind what, and that causal ones
+see the text."""
 
 import jax
 import jax.numpy as jnp
@@ -22,7 +23,9 @@ def batch():
 def test_every_row_hides_fifteen_percent_and_keeps_what_stood_there(batch):
     assert batch.positions.shape == (300, round(0.15 * 64))
     assert all(len(set(row)) == len(row) for row in batch.positions.tolist())
-    np.testing.assert_array_equal(batch.targets, np.take_along_axis(TOKENS, batch.positions, axis=1))
+    np.testing.assert_array_equal(
+        batch.targets, np.take_along_axis(TOKENS, batch.positions, axis=1)
+    )
     untouched = np.ones(TOKENS.shape, bool)
     np.put_along_axis(untouched, batch.positions, False, axis=1)
     np.testing.assert_array_equal(batch.tokens[untouched], TOKENS[untouched])
@@ -46,8 +49,13 @@ def test_every_place_is_hidden_as_often(batch):
 
 
 def test_the_architecture_decides_what_is_predicted():
-    kinds = {name: {recipe.objective for recipe in recipes} for name, recipes in nano.RECIPES.items()}
-    assert {name for name, found in kinds.items() if found != {"causal"}} == {"nano-masked", "smoke-masked"}
+    kinds = {
+        name: {recipe.objective for recipe in recipes} for name, recipes in nano.RECIPES.items()
+    }
+    assert {name for name, found in kinds.items() if found != {"causal"}} == {
+        "nano-masked",
+        "smoke-masked",
+    }
     assert kinds["nano-masked"] == kinds["smoke-masked"] == {"masked"}
 
 
@@ -69,7 +77,10 @@ def test_what_is_hidden_depends_on_seed_and_step_alone():
     together, alone = start(jnp.arange(3)), start(jnp.array([1]))
     losses = []
     for _ in range(3):
-        together, alone = advance(together, jnp.arange(3), stream), advance(alone, jnp.array([1]), stream)
+        together, alone = (
+            advance(together, jnp.arange(3), stream),
+            advance(alone, jnp.array([1]), stream),
+        )
         np.testing.assert_allclose(together.loss[1], alone.loss[0], rtol=1e-5)
         losses.append(np.asarray(together.loss))
     assert len(np.unique(losses)) == 9

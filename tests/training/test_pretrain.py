@@ -1,4 +1,5 @@
-"""Training: batches are functions of (seed, step), a seed is the same among others, the first step changes nothing."""
+"""Training: batches are functions of (seed, step), a seed is the same among others, the first step
+changes nothing."""
 
 import dataclasses
 
@@ -59,7 +60,13 @@ def test_the_stated_rate_is_the_optimisers():
     recipe = nano.RECIPES["nano"][1]
     stated = recipe.learning_rate()
     theirs = optax.warmup_cosine_decay_schedule(
-        0.0, recipe.peak_rate, recipe.warmup, recipe.num_steps, recipe.peak_rate * recipe.final_rate_share
+        0.0,
+        recipe.peak_rate,
+        recipe.warmup,
+        recipe.num_steps,
+        recipe.peak_rate * recipe.final_rate_share,
     )
     steps = range(0, recipe.num_steps + 20, 7)
-    np.testing.assert_allclose([stated(step) for step in steps], [float(theirs(step)) for step in steps], rtol=1e-5)
+    np.testing.assert_allclose(
+        [stated(step) for step in steps], [float(theirs(step)) for step in steps], rtol=1e-5
+    )

@@ -1,4 +1,5 @@
-"""Are checkpoints what they claim to be? From metadata where that suffices, from weights where it does not."""
+"""Are checkpoints what they claim to be? From metadata where that suffices, from weights where it
+does not."""
 
 from dynamics.checkpoints.audit.finding import Finding, convicted
 from dynamics.checkpoints.audit.inventory import Inventory, of_folder, of_listing

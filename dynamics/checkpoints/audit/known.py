@@ -1,7 +1,8 @@
-"""Faults of published checkpoints that are on public record, so that no study has to find them again.
+"""Faults of published checkpoints that are on public record, so that no study has to find them
+again.
 
-Each entry names its public issue and the day it was read; the hub may have been mended since, which an audit of the
-files themselves shows.
+Each entry names its public issue and the day it was read; the hub may have been mended since, which
+an audit of the files themselves shows.
 """
 
 import dataclasses
@@ -14,7 +15,8 @@ _TRACKER = "EleutherAI/pythia#"
 class KnownFault:
     """One reported fault.
 
-    `convicts`: the checkpoint is not what it claims; otherwise it is a remark. `steps` None means every step.
+    `convicts`: the checkpoint is not what it claims; otherwise it is a remark. `steps` None means
+    every step.
     """
 
     issue: str

@@ -8,7 +8,8 @@ from dynamics.checkpoints.audit.inventory import Inventory
 from dynamics.checkpoints.audit.known import known_faults
 from dynamics.suite import Cell, Source
 
-# A warm-up from rate 0 leaves the weights of step 1, and in half precision of step 2, as they were at step 0.
+# A warm-up from rate 0 leaves the weights of step 1, and in half precision of step 2, as they were
+# at step 0.
 _START = {0, 1, 2}
 
 
@@ -19,21 +20,35 @@ def check_metadata(
 
     Args:
         found: the inventory of every cell, None where its place does not exist.
-        last_step: the last step of a whole run. Of checkpoints that serve one file, the one of this step is believed:
-            faulty uploads serve the final weights.
+        last_step: the last step of a whole run. Of checkpoints that serve one file, the one of this
+            step is believed: faulty uploads serve the final weights.
         shared_start: do all seeds of a model start from one initialisation?
     """
     held = {cell: inventory for cell, inventory in found.items() if inventory is not None}
-    whole = {cell: inventory for cell, inventory in held.items() if inventory.weights and not inventory.absent}
-    names = {inventory.tokenizer_blob: inventory.tokenizer for inventory in held.values() if inventory.tokenizer_blob}
+    whole = {
+        cell: inventory
+        for cell, inventory in held.items()
+        if inventory.weights and not inventory.absent
+    }
+    names = {
+        inventory.tokenizer_blob: inventory.tokenizer
+        for inventory in held.values()
+        if inventory.tokenizer_blob
+    }
     return sorted(
         {
-            *(Finding(cell, "missing", "no such revision or folder") for cell in found.keys() - held.keys()),
+            *(
+                Finding(cell, "missing", "no such revision or folder")
+                for cell in found.keys() - held.keys()
+            ),
             *_partial(held),
             *_duplicates(whole, last_step, shared_start),
             *_borrowed(whole, last_step, shared_start),
             *_unlike({cell: (cell.model, inv.config) for cell, inv in held.items()}, "config"),
-            *_unlike({cell: ("", names.get(inv.tokenizer, inv.tokenizer)) for cell, inv in held.items()}, "tokenizer"),
+            *_unlike(
+                {cell: ("", names.get(inv.tokenizer, inv.tokenizer)) for cell, inv in held.items()},
+                "tokenizer",
+            ),
         }
     )
 
@@ -41,7 +56,11 @@ def check_metadata(
 def check_record(cells: Iterable[Cell], source: Callable[[str, int, int], Source]) -> list[Finding]:
     """What public records say of these checkpoints."""
     return sorted(
-        Finding(cell, "on record" if fault.convicts else "remark", f"{fault.what} ({fault.issue}, {fault.reported})")
+        Finding(
+            cell,
+            "on record" if fault.convicts else "remark",
+            f"{fault.what} ({fault.issue}, {fault.reported})",
+        )
         for cell in cells
         for fault in known_faults(source(*cell).location, cell.step)
     )
@@ -57,19 +76,26 @@ def _partial(held: Mapping[Cell, Inventory]) -> Iterable[Finding]:
             yield Finding(cell, "partial", "; ".join(faults))
 
 
-def _duplicates(whole: Mapping[Cell, Inventory], last_step: int, shared_start: bool) -> Iterable[Finding]:
+def _duplicates(
+    whole: Mapping[Cell, Inventory], last_step: int, shared_start: bool
+) -> Iterable[Finding]:
     groups = collections.defaultdict(list)
     for cell, inventory in whole.items():
         groups[frozenset(inventory.weights.values())].append(cell)
     for group in (sorted(group) for group in groups.values() if len(group) > 1):
         if _is_start(group, shared_start):
-            yield from (Finding(cell, "same start", f"the weights of {_others(cell, group)}") for cell in group[1:])
+            yield from (
+                Finding(cell, "same start", f"the weights of {_others(cell, group)}")
+                for cell in group[1:]
+            )
         else:
             for cell in _not_believed(group, last_step):
                 yield Finding(cell, "duplicate", f"the weights of {_others(cell, group)}")
 
 
-def _borrowed(whole: Mapping[Cell, Inventory], last_step: int, shared_start: bool) -> Iterable[Finding]:
+def _borrowed(
+    whole: Mapping[Cell, Inventory], last_step: int, shared_start: bool
+) -> Iterable[Finding]:
     owners = collections.defaultdict(set)
     sets = {cell: frozenset(inventory.weights.values()) for cell, inventory in whole.items()}
     for cell, inventory in whole.items():
@@ -103,14 +129,16 @@ def _unlike(values: Mapping[Cell, tuple[str, str]], kind: str) -> Iterable[Findi
 
 
 def _is_start(group: list[Cell], shared_start: bool) -> bool:
-    """May these be one initialisation? Models that differ in their data alone may share it, seeds where it is said."""
+    """May these be one initialisation? Models that differ in their data alone may share it, seeds
+    where it is said."""
     runs = {(cell.model, cell.seed) for cell in group}
     apart = len(runs) == len({model for model, _ in runs})
     return {cell.step for cell in group} <= _START and (apart or shared_start)
 
 
 def _not_believed(group: list[Cell], last_step: int) -> list[Cell]:
-    """All but the final checkpoint of a single run; where runs share a file nobody knows whose it is."""
+    """All but the final checkpoint of a single run; where runs share a file nobody knows whose it
+    is."""
     one_run = len({(cell.model, cell.seed) for cell in group}) == 1
     return [cell for cell in group if not (one_run and cell.step == last_step)]
 

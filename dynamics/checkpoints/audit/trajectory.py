@@ -1,8 +1,8 @@
 """Faults that only weights betray: a run's checkpoints as points on one path.
 
-d(a, b) is the Euclidean distance of two checkpoints' weight matrices. On the path of an optimiser d(t-1, t+1) is about
-the root of d(t-1, t)^2 + d(t, t+1)^2 (diffusion) or more (drift); around a checkpoint of another run or era it is far
-below either.
+d(a, b) is the Euclidean distance of two checkpoints' weight matrices. On the path of an optimiser
+d(t-1, t+1) is about the root of d(t-1, t)^2 + d(t, t+1)^2 (diffusion) or more (drift); around a
+checkpoint of another run or era it is far below either.
 """
 
 import itertools
@@ -39,7 +39,9 @@ def check_trajectory(cells: Sequence[Cell], read: Callable[[Cell], Tensors]) -> 
         if broken:
             findings.append(Finding(cell, "non-finite", ", ".join(broken[:3])))
         elif path and _shapes(path[0][1]) != _shapes(tensors):
-            findings.append(Finding(cell, "unreadable", "tensors of other names or sizes than at the start"))
+            findings.append(
+                Finding(cell, "unreadable", "tensors of other names or sizes than at the start")
+            )
         else:
             path, found = _extended(path, (cell, tensors))
             findings += found
@@ -47,7 +49,8 @@ def check_trajectory(cells: Sequence[Cell], read: Callable[[Cell], Tensors]) -> 
 
 
 def _extended(path: list, newest: tuple[Cell, Tensors]) -> tuple[list, list[Finding]]:
-    """The path with one more checkpoint, without one that now proves to be a stranger, and what was found."""
+    """The path with one more checkpoint, without one that now proves to be a stranger, and what was
+    found."""
     cell = newest[0]
     found = list(_foreign_start([*path, newest])) if len(path) == 2 and cell.step <= EARLY else []
     if found:
@@ -60,7 +63,9 @@ def _extended(path: list, newest: tuple[Cell, Tensors]) -> tuple[list, list[Find
     return [*path[:1], *path[1:][-1:], newest], found
 
 
-def _detour(before: tuple[Cell, Tensors], middle: tuple[Cell, Tensors], after: tuple[Cell, Tensors]):
+def _detour(
+    before: tuple[Cell, Tensors], middle: tuple[Cell, Tensors], after: tuple[Cell, Tensors]
+):
     legs = _distance(before[1], middle[1]), _distance(middle[1], after[1])
     across = _distance(before[1], after[1])
     if across < DETOUR * min(legs):
@@ -68,10 +73,14 @@ def _detour(before: tuple[Cell, Tensors], middle: tuple[Cell, Tensors], after: t
         yield Finding(middle[0], "detour", told)
 
 
-def _jump_back(start: tuple[Cell, Tensors], before: tuple[Cell, Tensors], newest: tuple[Cell, Tensors]):
+def _jump_back(
+    start: tuple[Cell, Tensors], before: tuple[Cell, Tensors], newest: tuple[Cell, Tensors]
+):
     far, near = _distance(before[1], start[1]), _distance(newest[1], start[1])
     if near < JUMP * far:
-        yield Finding(newest[0], "jump back", f"{near:.3g} from step {start[0].step}, after {far:.3g}")
+        yield Finding(
+            newest[0], "jump back", f"{near:.3g} from step {start[0].step}, after {far:.3g}"
+        )
 
 
 def _foreign_start(path: list):
@@ -85,8 +94,12 @@ def _foreign_start(path: list):
 
 
 def _flat(tensors: Tensors) -> dict[str, np.ndarray]:
-    with np.errstate(over="ignore"):  # a float64 that is too large becomes infinite, and is told as such
-        return {name: np.asarray(tensor, np.float32).ravel() for name, tensor in sorted(tensors.items())}
+    with np.errstate(
+        over="ignore"
+    ):  # a float64 that is too large becomes infinite, and is told as such
+        return {
+            name: np.asarray(tensor, np.float32).ravel() for name, tensor in sorted(tensors.items())
+        }
 
 
 def _shapes(tensors: Tensors) -> dict[str, int]:
@@ -105,10 +118,17 @@ def _cosine(a: Tensors, b: Tensors) -> float:
 
 
 def matrices(names: Iterable[str], sample: bool) -> list[str]:
-    """Which tensors to compare: every weight matrix, or from first and last layer those that move most."""
+    """Which tensors to compare: every weight matrix, or from first and last layer those that move
+    most."""
     kept = sorted(name for name in names if name.endswith(".weight") and "norm" not in name)
     if not sample:
         return kept
-    ends = [name for name in kept if name.endswith(("attention.dense.weight", "mlp.dense_4h_to_h.weight"))]
-    by_layer = sorted(ends, key=lambda name: [int(part) for part in name.split(".") if part.isdigit()])
+    ends = [
+        name
+        for name in kept
+        if name.endswith(("attention.dense.weight", "mlp.dense_4h_to_h.weight"))
+    ]
+    by_layer = sorted(
+        ends, key=lambda name: [int(part) for part in name.split(".") if part.isdigit()]
+    )
     return list(dict.fromkeys(itertools.chain(by_layer[:2], by_layer[-2:]))) or kept[:2]

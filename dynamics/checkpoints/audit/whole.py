@@ -34,12 +34,13 @@ def examine(
 
     Args:
         suite: the whole suite, whose last step is the one that faulty uploads serve.
-        read: "no" weight is read, a "sample" of matrices (by byte range where they are on the hub), or "all".
+        read: "no" weight is read, a "sample" of matrices (by byte range where they are on the hub),
+            or "all".
         weights: a folder tree REPO/REVISION that is looked in before the hub.
         progress: told how many cells were looked at.
 
-    Without a network only what lies on this machine is looked at; public record is always consulted. Raises InputError
-    where the hub cannot be spoken to though it should be.
+    Without a network only what lies on this machine is looked at; public record is always
+    consulted. Raises InputError where the hub cannot be spoken to though it should be.
     """
     cells = sorted(set(cells))
     found = inventories(suite, cells, weights, progress)
@@ -48,14 +49,21 @@ def examine(
     if read != "no":
         # A convict is none of the path that its neighbours are judged by.
         guilty = set(convicted(findings))
-        sound = [cell for cell, held in found.items() if held and held.weights and cell not in guilty]
+        sound = [
+            cell for cell, held in found.items() if held and held.weights and cell not in guilty
+        ]
         for _, run in itertools.groupby(sound, key=lambda cell: cell[:2]):
-            findings += check_trajectory(list(run), lambda cell: _matrices(suite.source(*cell), weights, read))
+            findings += check_trajectory(
+                list(run), lambda cell: _matrices(suite.source(*cell), weights, read)
+            )
     return sorted(set(findings)), set(found)
 
 
 def inventories(
-    suite: Suite, cells: Iterable[Cell], weights: str | None = None, progress: Callable[[int], None] = lambda done: None
+    suite: Suite,
+    cells: Iterable[Cell],
+    weights: str | None = None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> dict[Cell, Inventory | None]:
     """The inventory of every cell that can be looked at; None where its place does not exist."""
     cells = list(cells)
@@ -95,7 +103,8 @@ _asking = threading.Lock()
 
 
 def _content(repo: str, commit: str, name: str, blob: str) -> bytes:
-    # Branches of one repository nearly always share one configuration and one index: each costs one request in all.
+    # Branches of one repository nearly always share one configuration and one index: each costs one
+    # request in all.
     with _asking:
         if (repo, blob) not in _contents:
             _contents[repo, blob] = hub.content(repo, commit, name)
@@ -106,7 +115,9 @@ def _matrices(source: Source, weights: str | None, read: str) -> dict[str, np.nd
     folder = _folder(source, weights)
     try:
         tensors = (
-            tensor_file.TensorFolder(folder) if folder else remote.RemoteFolder(source.location, str(source.revision))
+            tensor_file.TensorFolder(folder)
+            if folder
+            else remote.RemoteFolder(source.location, str(source.revision))
         )
         return {name: tensors.read(name) for name in matrices(tensors.names(), read == "sample")}
     except InputError as error:

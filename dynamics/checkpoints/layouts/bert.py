@@ -1,4 +1,5 @@
-"""BERT with its masked-LM head on the hub: BertForPreTraining, as MultiBERTs are stored, or BertForMaskedLM.
+"""BERT with its masked-LM head on the hub: BertForPreTraining, as MultiBERTs are stored, or
+BertForMaskedLM.
 
 Axes as in models/bert.py.
 """
@@ -12,7 +13,8 @@ from dynamics.errors import InputError
 from dynamics.models.bert import Config
 
 NAME, MODEL_TYPE = "BERT", "bert"
-# The head of next-sentence prediction, the pooler that feeds it alone, and a buffer that counts positions.
+# The head of next-sentence prediction, the pooler that feeds it alone, and a buffer that counts
+# positions.
 SKIPPED = re.compile(
     r"bert\.embeddings\.position_ids|bert\.pooler\.dense\.(weight|bias)|cls\.seq_relationship\.(weight|bias)"
 )
@@ -35,7 +37,11 @@ def rules(config: Config) -> list[Rule]:
     d, h = config.hidden_size, config.num_heads
     attention = ("layers", "attention")
     return [
-        Rule(("embed", "token", "embedding"), _EMBED + "word_embeddings.weight", tied=(_HEAD + "decoder.weight",)),
+        Rule(
+            ("embed", "token", "embedding"),
+            _EMBED + "word_embeddings.weight",
+            tied=(_HEAD + "decoder.weight",),
+        ),
         Rule(("embed", "position", "embedding"), _EMBED + "position_embeddings.weight"),
         Rule(("embed", "segment", "embedding"), _EMBED + "token_type_embeddings.weight"),
         *norm(("embed", "norm"), _EMBED + "LayerNorm", greek=True),
@@ -56,7 +62,8 @@ def rules(config: Config) -> list[Rule]:
 
 
 def from_hub(fields: Mapping, where: str) -> Config:
-    """The Config of a BERT's fields; those that only dropout and classifiers need are ignored. Raises InputError."""
+    """The Config of a BERT's fields; those that only dropout and classifiers need are ignored.
+    Raises InputError."""
     check_fixed(fields, _FIXED, where, "as in every MultiBERT")
     check_sizes(fields, _SIZES, where)
     try:
@@ -72,7 +79,9 @@ def from_hub(fields: Mapping, where: str) -> Config:
             initializer_range=fields.get("initializer_range", 0.02),
         )
     except KeyError as error:
-        raise InputError(f"{where} without {error}", expected="a complete BERT configuration") from error
+        raise InputError(
+            f"{where} without {error}", expected="a complete BERT configuration"
+        ) from error
 
 
 def to_hub(config: Config) -> dict:

@@ -6,15 +6,21 @@ from dynamics.errors import InputError
 
 
 def check_fixed(fields: Mapping, fixed: Mapping, where: str, why: str):
-    """Raises InputError where a field asks for anything that the forward pass here does not compute."""
+    """Raises InputError where a field asks for anything that the forward pass here does not
+    compute."""
     for name, value in fixed.items():
         if fields.get(name, value) != value:
-            raise InputError(f"{where} with {name} = {fields[name]!r}", expected=f"{value!r}, {why}")
+            raise InputError(
+                f"{where} with {name} = {fields[name]!r}", expected=f"{value!r}, {why}"
+            )
 
 
 def check_sizes(fields: Mapping, names: Iterable[str], where: str):
-    """Raises InputError for a size that no array has; that it is a whole number at all, the Config checks."""
+    """Raises InputError for a size that no array has; that it is a whole number at all, the Config
+    checks."""
     for name in names:
         size = fields.get(name)
         if size is True or (isinstance(size, int) and size >= 1 << 31):
-            raise InputError(f"{where} with {name} {size!r:.60}", expected="a whole number below 2^31")
+            raise InputError(
+                f"{where} with {name} {size!r:.60}", expected="a whole number below 2^31"
+            )

@@ -1,7 +1,7 @@
 """GPT-NeoX on the hub. Axes as in models/gpt_neox.py.
 
-Query, key and value are fused per head, [H,3,K], not [3,H,K]: reading it the other way gives a model that runs and is
-wrong.
+Query, key and value are fused per head, [H,3,K], not [3,H,K]: reading it the other way gives a
+model that runs and is wrong.
 """
 
 import re
@@ -54,12 +54,19 @@ def rules(config: Config) -> list[Rule]:
         *dense(("layers", "mlp", "down"), _LAYER + "mlp.dense_4h_to_h"),
         *norm(("final_norm",), "gpt_neox.final_layer_norm"),
         # The second name is what transformers 5 writes.
-        Rule(("unembed", "kernel"), "embed_out.weight", np.transpose, np.transpose, others=("lm_head.weight",)),
+        Rule(
+            ("unembed", "kernel"),
+            "embed_out.weight",
+            np.transpose,
+            np.transpose,
+            others=("lm_head.weight",),
+        ),
     ]
 
 
 def from_hub(fields: Mapping, where: str) -> Config:
-    """Fields of older files (rotary_pct, rotary_emb_base) and of newer ones (rope_parameters). Raises InputError."""
+    """Fields of older files (rotary_pct, rotary_emb_base) and of newer ones (rope_parameters).
+    Raises InputError."""
     check_fixed(fields, _FIXED, where, "as in every Pythia")
     rope = fields.get("rope_parameters") or fields.get("rope_scaling") or {}
     if not isinstance(rope, dict):
@@ -83,7 +90,9 @@ def from_hub(fields: Mapping, where: str) -> Config:
             initializer=fields.get("initializer", "small"),
         )
     except KeyError as error:
-        raise InputError(f"{where} without {error}", expected="a complete GPT-NeoX configuration") from error
+        raise InputError(
+            f"{where} without {error}", expected="a complete GPT-NeoX configuration"
+        ) from error
 
 
 def to_hub(config: Config) -> dict:

@@ -1,4 +1,5 @@
-"""How one leaf of a params tree maps to the hub's tensors: names, and the array's form on either side.
+"""How one leaf of a params tree maps to the hub's tensors: names, and the array's form on either
+side.
 
 A torch Linear stores [out, in]; a flax kernel is [in, out].
 """
@@ -28,11 +29,14 @@ class Rule:
         """The rule with the name that a file with these `names` has for the tensor."""
         known = (self.hub_name, *self.others, *self.tied)
         found = next((name for name in known if name.format(layer=0) in names), self.hub_name)
-        return dataclasses.replace(self, hub_name=found, tied=tuple(n for n in known if n in self.tied and n != found))
+        return dataclasses.replace(
+            self, hub_name=found, tied=tuple(n for n in known if n in self.tied and n != found)
+        )
 
 
 def norm(path: tuple[str, ...], hub_name: str, *, greek: bool = False) -> list[Rule]:
-    """A LayerNorm's scale and bias; with `greek` they may also be called gamma and beta, as TensorFlow does."""
+    """A LayerNorm's scale and bias; with `greek` they may also be called gamma and beta, as
+    TensorFlow does."""
     gamma, beta = ((f"{hub_name}.gamma",), (f"{hub_name}.beta",)) if greek else ((), ())
     return [
         Rule((*path, "scale"), hub_name + ".weight", others=gamma),
@@ -42,7 +46,9 @@ def norm(path: tuple[str, ...], hub_name: str, *, greek: bool = False) -> list[R
 
 def dense(path: tuple[str, ...], hub_name: str) -> list[Rule]:
     """A Linear's matrix, transposed, and its bias."""
-    kernel = Rule((*path, "kernel"), hub_name + ".weight", to_flax=np.transpose, to_hub=np.transpose)
+    kernel = Rule(
+        (*path, "kernel"), hub_name + ".weight", to_flax=np.transpose, to_hub=np.transpose
+    )
     return [kernel, Rule((*path, "bias"), hub_name + ".bias")]
 
 

@@ -1,18 +1,27 @@
 """Curvature of a loss: Hessian and Gauss-Newton products, traces, eigenvalues, spectral densities.
 
-Everything is a statement about the loss of one batch. The Hessian of a batch is that of the whole data plus sampling
-noise, which biases the extreme eigenvalues outward: take the same batch at every checkpoint, and as large a one as a
-few products allow. loss_fn(params, batch) is a mean, a scalar; build it once and pass the same object at every
-checkpoint, because compiled programs are kept by its identity: a fresh lambda at each call compiles at each call.
+Everything is a statement about the loss of one batch. The Hessian of a batch is that of the whole
+data plus sampling noise, which biases the extreme eigenvalues outward: take the same batch at every
+checkpoint, and as large a one as a few products allow. loss_fn(params, batch) is a mean, a scalar;
+build it once and pass the same object at every checkpoint, because compiled programs are kept by
+its identity: a fresh lambda at each call compiles at each call.
 
-`mask`, where given, is a pytree like params of 0 and 1, each leaf of its parameter's rank and broadcastable to it, as
-`restrict.select` makes them; the statistics are then those of the block over the parameters at 1.
+`mask`, where given, is a pytree like params of 0 and 1, each leaf of its parameter's rank and
+broadcastable to it, as `restrict.select` makes them; the statistics are then those of the block
+over the parameters at 1.
 """
 
 from dynamics.measures.curvature.density import SpectralDensity, quadrature, spectral_density
 from dynamics.measures.curvature.eigenvalues import ExtremeEigenvalues, ends, extreme_eigenvalues
 from dynamics.measures.curvature.products import Product, accumulated, gauss_newton, hessian, hvp
-from dynamics.measures.curvature.trace import Forms, Moments, hessian_trace, probe, sketched_trace, trace
+from dynamics.measures.curvature.trace import (
+    Forms,
+    Moments,
+    hessian_trace,
+    probe,
+    sketched_trace,
+    trace,
+)
 
 __all__ = [
     "ExtremeEigenvalues",

@@ -1,10 +1,12 @@
-"""Lanczos tridiagonalisation of a symmetric matrix known by its products (Golub & Van Loan 2013, chapter 10).
+"""Lanczos tridiagonalisation of a symmetric matrix known by its products (Golub & Van Loan 2013,
+chapter 10).
 
 Axes: P parameters, M steps.
 
-In floating point the basis loses its orthogonality once an eigenvalue has converged, and copies of it, ghosts, appear.
-"full": every vector is orthogonalised against all before it, for 4 P M bytes. "recurrence": three vectors are held,
-whatever M, and ghosts are told from eigenvalues afterwards (`genuine`).
+In floating point the basis loses its orthogonality once an eigenvalue has converged, and copies of
+it, ghosts, appear. "full": every vector is orthogonalised against all before it, for 4 P M bytes.
+"recurrence": three vectors are held, whatever M, and ghosts are told from eigenvalues afterwards
+(`genuine`).
 """
 
 import functools
@@ -28,10 +30,13 @@ _SHARE = 0.8  # of memory that a basis may take
 
 
 class Tridiagonal(NamedTuple):
-    """The matrix seen from one start vector, float64; steps after the residual vanished are cut off."""
+    """The matrix seen from one start vector, float64; steps after the residual vanished are cut
+    off."""
 
     diagonal: np.ndarray  # [M]
-    residual: np.ndarray  # [M], norms after each step: the entries beside the diagonal, and the one left over
+    residual: (
+        np.ndarray
+    )  # [M], norms after each step: the entries beside the diagonal, and the one left over
     basis: Any  # [M,P], or None for the recurrence
 
 
@@ -48,7 +53,9 @@ def check(method: str, steps: int, dimension: int, num_params: int):
         )
 
 
-def run(product: Product, params, batch, key, steps: int, method: Method, mask=None, start=None) -> Tridiagonal:
+def run(
+    product: Product, params, batch, key, steps: int, method: Method, mask=None, start=None
+) -> Tridiagonal:
     """M steps from a random start, or from `start`, a pytree like params."""
     start = probes.draw(jax.random.normal, key, params) if start is None else start
     make = _full_fn if method == "full" else _recurrence_fn
@@ -58,7 +65,9 @@ def run(product: Product, params, batch, key, steps: int, method: Method, mask=N
         probes.refuse_nonfinite(product, params, batch, key, mask)
     count = _invariant(diagonal, residual)
     kept = None if basis is None else basis[:count]
-    return Tridiagonal(diagonal[:count].astype(np.float64), residual[:count].astype(np.float64), kept)
+    return Tridiagonal(
+        diagonal[:count].astype(np.float64), residual[:count].astype(np.float64), kept
+    )
 
 
 def matrix(found: Tridiagonal) -> np.ndarray:
@@ -68,12 +77,14 @@ def matrix(found: Tridiagonal) -> np.ndarray:
 
 
 def genuine(found: Tridiagonal, dimension: int) -> np.ndarray:
-    """bool [M]: which eigenvalues of the tridiagonal matrix, ascending, are neither ghosts nor spurious.
+    """bool [M]: which eigenvalues of the tridiagonal matrix, ascending, are neither ghosts nor
+    spurious.
 
-    Of several copies, which lie as near as sums over all P = `dimension` numbers are rounded, the first stands for all.
-    A copy on its way there is simple, has not converged, and its vector has next to nothing of the start: spurious.
-    A true one's has a square of 1/P, give or take, whence the scale. (Cullum & Willoughby, 1985, ask instead whether
-    the matrix without its first row and column has the eigenvalue too; at P above 1 / eps that holds of true ones.)
+    Of several copies, which lie as near as sums over all P = `dimension` numbers are rounded, the
+    first stands for all. A copy on its way there is simple, has not converged, and its vector has
+    next to nothing of the start: spurious. A true one's has a square of 1/P, give or take, whence
+    the scale. (Cullum & Willoughby, 1985, ask instead whether the matrix without its first row and
+    column has the eigenvalue too; at P above 1 / eps that holds of true ones.)
     """
     values, vectors = np.linalg.eigh(matrix(found))
     scale = np.abs(values).max()
@@ -85,8 +96,11 @@ def genuine(found: Tridiagonal, dimension: int) -> np.ndarray:
     return first & ~(alone & light & moving)
 
 
-def combine(product: Product, params, batch, key, found: Tridiagonal, weights: np.ndarray, mask=None):
-    """Rows of `weights` [k,M] times the basis: pytrees like params with a leading k. The recurrence runs once more."""
+def combine(
+    product: Product, params, batch, key, found: Tridiagonal, weights: np.ndarray, mask=None
+):
+    """Rows of `weights` [k,M] times the basis: pytrees like params with a leading k. The recurrence
+    runs once more."""
     flat, unravel = ravel_pytree(params)
     given = jnp.asarray(weights, flat.dtype)
     if found.basis is not None:
@@ -99,7 +113,8 @@ def combine(product: Product, params, batch, key, found: Tridiagonal, weights: n
 
 
 def _invariant(diagonal, residual) -> int:
-    """Steps before the residual vanished, if it did: they span an invariant subspace, and what follows is rounding."""
+    """Steps before the residual vanished, if it did: they span an invariant subspace, and what
+    follows is rounding."""
     finite = np.isfinite(diagonal)
     scale = max(np.abs(diagonal[finite]).max(), np.abs(residual[np.isfinite(residual)]).max())
     vanished = ~(residual > np.finfo(residual.dtype).eps * scale)
@@ -118,8 +133,9 @@ def _flat(product: Product, params, batch, mask):
 
 @functools.lru_cache(maxsize=_KEPT)
 def _full_fn(product: Product, steps: int):
-    # What matfree's tridiag_sym runs too; but that one averages the matrix with its transpose, and where a residual
-    # vanishes the entry above the diagonal is an inner product of nearly parallel vectors: 2 I then reads 3 and 1.
+    # What matfree's tridiag_sym runs too; but that one averages the matrix with its transpose, and
+    # where a residual vanishes the entry above the diagonal is an inner product of nearly parallel
+    # vectors: 2 I then reads 3 and 1.
     arnoldi = decomp.hessenberg(steps, reortho="full", custom_vjp=False)
 
     @jax.jit
@@ -128,13 +144,18 @@ def _full_fn(product: Product, steps: int):
         with jax.default_matmul_precision("highest"):
             result = arnoldi(_flat(product, params, batch, mask), start)
             last, small = jnp.linalg.norm(result.residual), jnp.asarray(result.J_small)
-        return jnp.diagonal(small), jnp.append(jnp.diagonal(small, -1), last), jnp.asarray(result.Q_tall)
+        return (
+            jnp.diagonal(small),
+            jnp.append(jnp.diagonal(small, -1), last),
+            jnp.asarray(result.Q_tall),
+        )
 
     return lanczos
 
 
 def _step(times, before, vector, beta):
-    """One step of the recurrence: (A v's part along v, the next vector, its length before it was made one)."""
+    """One step of the recurrence: (A v's part along v, the next vector, its length before it was
+    made one)."""
     image = times(vector) - beta * before
     alpha = image @ vector
     image = image - alpha * vector
@@ -155,7 +176,11 @@ def _recurrence_fn(product: Product, steps: int):
             return (vector, after, length), (alpha, length)
 
         with jax.default_matmul_precision("highest"):
-            begin = (jnp.zeros_like(vector), vector / jnp.linalg.norm(vector), jnp.zeros((), vector.dtype))
+            begin = (
+                jnp.zeros_like(vector),
+                vector / jnp.linalg.norm(vector),
+                jnp.zeros((), vector.dtype),
+            )
             diagonal, residual = jax.lax.scan(body, begin, length=steps)[1]
         return diagonal, residual, None
 

@@ -11,7 +11,8 @@ from dynamics.measures.curvature.products import Product
 
 
 def draw(sampler, key, params):
-    """A random vector like params, each leaf from a key folded from its path; sampler(key, shape, dtype)."""
+    """A random vector like params, each leaf from a key folded from its path; sampler(key, shape,
+    dtype)."""
 
     def of_leaf(path, leaf):
         name = zlib.crc32(jax.tree_util.keystr(path).encode())
@@ -22,7 +23,11 @@ def draw(sampler, key, params):
 
 def restrict(vector, mask):
     """`vector` with the parameters outside of `mask` at 0; the vector itself where mask is None."""
-    return vector if mask is None else jax.tree.map(lambda v, m: v * jnp.asarray(m, v.dtype), vector, mask)
+    return (
+        vector
+        if mask is None
+        else jax.tree.map(lambda v, m: v * jnp.asarray(m, v.dtype), vector, mask)
+    )
 
 
 def dot(one, other, mask=None):
@@ -38,17 +43,22 @@ def size(params, mask) -> int:
     counts = jax.tree.map(lambda p, m: p.size // np.size(m) * np.count_nonzero(m), params, mask)
     inside = sum(map(int, jax.tree.leaves(counts)))
     if not inside:
-        raise InputError("a mask that selects none of the parameters", expected="a mask with some of them at 1")
+        raise InputError(
+            "a mask that selects none of the parameters", expected="a mask with some of them at 1"
+        )
     return inside
 
 
 def as_float(params):
-    """Params on the device, half precision widened: second derivatives of rounded numbers are noise.
+    """Params on the device, half precision widened: second derivatives of rounded numbers are
+    noise.
 
-    Refuses non-finite ones here, where the leaf at fault is known: one of them taints the products of all the others,
-    or of none.
+    Refuses non-finite ones here, where the leaf at fault is known: one of them taints the products
+    of all the others, or of none.
     """
-    params = jax.tree.map(lambda p: jnp.asarray(p, jnp.promote_types(jnp.result_type(p), jnp.float32)), params)
+    params = jax.tree.map(
+        lambda p: jnp.asarray(p, jnp.promote_types(jnp.result_type(p), jnp.float32)), params
+    )
     _check_finite("params", params)
     return params
 
@@ -61,7 +71,11 @@ def refuse_nonfinite(product: Product, params, batch, key, mask):
 
 def _check_finite(kind: str, tree):
     leaves = jax.tree_util.tree_leaves_with_path(tree)
-    names = [jax.tree_util.keystr(p, simple=True, separator="/") for p, x in leaves if not jnp.isfinite(x).all()]
+    names = [
+        jax.tree_util.keystr(p, simple=True, separator="/")
+        for p, x in leaves
+        if not jnp.isfinite(x).all()
+    ]
     if names:
         listing = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise InputError(

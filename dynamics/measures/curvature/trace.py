@@ -1,6 +1,8 @@
-"""Traces by random probes, of a whole matrix and of its parts, and what the same probes tell of its square.
+"""Traces by random probes, of a whole matrix and of its parts, and what the same probes tell of its
+square.
 
-Axes: P parameters, N probes, M products of a sketch. Units: loss (nats for a language model) per squared parameter.
+Axes: P parameters, N probes, M products of a sketch. Units: loss (nats for a language model) per
+squared parameter.
 """
 
 import functools
@@ -21,7 +23,8 @@ _KEPT = 64  # compiled programs kept
 
 
 class Moments(NamedTuple):
-    """What one set of probes tells of a symmetric matrix A, each with its standard error over probes."""
+    """What one set of probes tells of a symmetric matrix A, each with its standard error over
+    probes."""
 
     trace: float
     trace_sem: float
@@ -44,8 +47,9 @@ class Forms(NamedTuple):
         if not total:
             return Moments(mean, sem, 0.0, 0.0, np.nan, np.nan)
         rank, norm = mean**2 / total, total**0.5
-        # To first order d rank = rank (2 dt / t - ds / s), over probes whose v'Av and |Av|^2 go together; where the
-        # trace is no more than its error, the second order of its square, of variance 2 sem^4, is all there is.
+        # To first order d rank = rank (2 dt / t - ds / s), over probes whose v'Av and |Av|^2 go
+        # together; where the trace is no more than its error, the second order of its square, of
+        # variance 2 sem^4, is all there is.
         slopes = 2 * mean / total * (self.trace - mean) - rank / total * (self.square - total)
         rank_sem = float(np.hypot(_mean(slopes)[1], 2**0.5 * sem**2 / total))
         return Moments(mean, sem, norm, total_sem / (2 * norm), rank, rank_sem)
@@ -73,17 +77,20 @@ def trace(
     at_once=1,
     mask=None,
 ) -> tuple[float, float]:
-    """The trace and its standard error, over the Rademacher probes alone (Hutchinson 1990): the batch is held fixed.
+    """The trace and its standard error, over the Rademacher probes alone (Hutchinson 1990): the
+    batch is held fixed.
 
-    The mean of v'Av over vectors v of random signs, variance 2 sum_{i != j} A_ij^2 each: exact for a diagonal matrix.
-    Probe n is drawn from (key, n, leaf), so a longer run repeats the shorter one's probes.
+    The mean of v'Av over vectors v of random signs, variance 2 sum_{i != j} A_ij^2 each: exact for
+    a diagonal matrix. Probe n is drawn from (key, n, leaf), so a longer run repeats the shorter
+    one's probes.
 
     Args:
         batch: a pytree of arrays.
         key: a typed PRNG key.
-        num_samples: take just so many probes. Otherwise they go on in blocks of 16 until there are `min_samples` and
-            the standard error is `relative_sem` of the mean, and no further than `max_samples`: a trace near zero by
-            cancellation never gets there, and its standard error says so.
+        num_samples: take just so many probes. Otherwise they go on in blocks of 16 until there are
+            `min_samples` and the standard error is `relative_sem` of the mean, and no further than
+            `max_samples`: a trace near zero by cancellation never gets there, and its standard
+            error says so.
         at_once: probes vmapped together; each holds a gradient's activations.
 
     Returns:
@@ -104,14 +111,24 @@ def trace(
 
 
 def probe(
-    product: Product, params, batch, key, *, num_samples: int = 64, at_once=1, mask=None, parts: Mapping | None = None
+    product: Product,
+    params,
+    batch,
+    key,
+    *,
+    num_samples: int = 64,
+    at_once=1,
+    mask=None,
+    parts: Mapping | None = None,
 ) -> Forms:
-    """The quadratic forms of `num_samples` Rademacher probes, of the whole and of each part: one product serves all.
+    """The quadratic forms of `num_samples` Rademacher probes, of the whole and of each part: one
+    product serves all.
 
-    With v over all parameters, v_m'(Av)_m has the mean tr A_mm, since signs of different parts do not correlate. So the
-    traces of parts that partition the parameters sum to the whole's exactly, probe by probe, at the price of what the
-    coupling to other parts adds to the variance: A_ij^2 for each i in m and j outside of it, beside the 2 A_ij^2 of
-    each pair i != j within. For one part alone, `trace` with its mask has less.
+    With v over all parameters, v_m'(Av)_m has the mean tr A_mm, since signs of different parts do
+    not correlate. So the traces of parts that partition the parameters sum to the whole's exactly,
+    probe by probe, at the price of what the coupling to other parts adds to the variance: A_ij^2
+    for each i in m and j outside of it, beside the 2 A_ij^2 of each pair i != j within. For one
+    part alone, `trace` with its mask has less.
 
     Args:
         parts: name -> mask, such as `restrict.groups(config, "layers")`.
@@ -127,14 +144,17 @@ def probe(
 def sketched_trace(
     product: Product, params, batch, key, *, num_matvecs: int = 48, at_once: int = 1, mask=None
 ) -> tuple[float, float]:
-    """Hutch++ (Meyer et al. 2021, algorithm 1): exactly on a random sketch's range, by probes on the rest.
+    """Hutch++ (Meyer et al. 2021, algorithm 1): exactly on a random sketch's range, by probes on
+    the rest.
 
-    A third of the products each go into the sketch A S, into its range Q, and into probes of (1 - QQ')A(1 - QQ'). It
-    pays where few large eigenvalues make up most of |A|_F, as in a trained network: the variance is then that of the
-    rest alone. It holds M/3 vectors like params. The standard error is that of the probes, the sketch given.
+    A third of the products each go into the sketch A S, into its range Q, and into probes of (1 -
+    QQ')A(1 - QQ'). It pays where few large eigenvalues make up most of |A|_F, as in a trained
+    network: the variance is then that of the rest alone. It holds M/3 vectors like params. The
+    standard error is that of the probes, the sketch given.
 
     Raises:
-        InputError: fewer products than 6, or a third of them over the parameters; a non-finite product, by leaf.
+        InputError: fewer products than 6, or a third of them over the parameters; a non-finite
+            product, by leaf.
     """
     params = probes.as_float(params)
     count, dimension = num_matvecs // 3, probes.size(params, mask)
@@ -160,7 +180,8 @@ def _blocks(product: Product, params, batch, key, most: int, least: int, at_once
     """Forms of blocks of probes, float64 [_BLOCK] each, until `most` are drawn."""
     if not 2 <= least <= most or at_once < 1:
         raise InputError(
-            f"{least} to {most} probes, {at_once} at once", expected="at least 2, or there is no standard error"
+            f"{least} to {most} probes, {at_once} at once",
+            expected="at least 2, or there is no standard error",
         )
     params = probes.as_float(params)
     for block in (mask, *masks.values()):
@@ -211,7 +232,9 @@ def _images(product: Product, params, batch, mask, at_once: int, rows):
     """A times each row [N,P] -> [N,P], in blocks of one shape."""
     times = _times_fn(product, min(at_once, _BLOCK))
     padded = jnp.pad(rows, ((0, -len(rows) % _BLOCK), (0, 0)))
-    blocks = [times(params, batch, mask, padded[n : n + _BLOCK]) for n in range(0, len(padded), _BLOCK)]
+    blocks = [
+        times(params, batch, mask, padded[n : n + _BLOCK]) for n in range(0, len(padded), _BLOCK)
+    ]
     return jnp.concatenate(blocks)[: len(rows)]
 
 
@@ -222,7 +245,9 @@ def _times_fn(product: Product, at_once: int):
         unravel = ravel_pytree(params)[1]
 
         def of_row(row):
-            inside = probes.restrict(unravel(row), mask)  # a basis of more than the range reaches outside
+            inside = probes.restrict(
+                unravel(row), mask
+            )  # a basis of more than the range reaches outside
             return ravel_pytree(probes.restrict(product.apply(params, batch, inside), mask))[0]
 
         return jax.lax.map(of_row, rows, batch_size=at_once)

@@ -1,8 +1,8 @@
 """The one form of every sampler: (init, step), blind to devices, chains, data and units.
 
-A kernel moves u, the offset from w* in units of each weight's scale: w = w* + s u, u = 0 at first. Its target is
-exp(-n beta l(w* + s u) - gamma/2 |u|^2). Kept apart from w*, a small offset from a large weight loses no digits.
-Frozen weights have no gradient and no noise, so their u stays 0.
+A kernel moves u, the offset from w* in units of each weight's scale: w = w* + s u, u = 0 at first.
+Its target is exp(-n beta l(w* + s u) - gamma/2 |u|^2). Kept apart from w*, a small offset from a
+large weight loses no digits. Frozen weights have no gradient and no noise, so their u stays 0.
 """
 
 from collections.abc import Callable
@@ -26,7 +26,8 @@ class Target(NamedTuple):
 
 
 class Info(NamedTuple):
-    """What a step says of itself, each a scalar: of the place before it moves, and of its own parts in length."""
+    """What a step says of itself, each a scalar: of the place before it moves, and of its own parts
+    in length."""
 
     loss: Any  # batch loss
     grad_norm: Any  # |gradient of the batch loss|
@@ -39,8 +40,8 @@ class Info(NamedTuple):
 class Kernel(NamedTuple):
     """A sampler: how a state begins, and how it moves.
 
-    init(key, offset, value_and_grad, target) -> state, whose field `offset` is u.
-    step(key, state, value_and_grad, target) -> (state, Info); `value_and_grad(u)` is (loss, gradient) on this step's
+    init(key, offset, value_and_grad, target) -> state, whose field `offset` is u. step(key, state,
+    value_and_grad, target) -> (state, Info); `value_and_grad(u)` is (loss, gradient) on this step's
     batch.
     """
 
@@ -55,7 +56,9 @@ def norm(tree):
 
 def dot(one, other):
     """Inner product over all leaves."""
-    return sum(jnp.sum(a * b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True))
+    return sum(
+        jnp.sum(a * b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
+    )
 
 
 def kick(key, offset, target: Target):
@@ -78,7 +81,8 @@ def potential_gradient(grad, offset, target: Target):
 
 
 def reflect(offset, target: Target):
-    """u folded back at the walls of the box, as often as it takes; what a step would leave comes back inside."""
+    """u folded back at the walls of the box, as often as it takes; what a step would leave comes
+    back inside."""
     if target.box is None:
         return offset
     return jax.tree.map(lambda u: _folded(u, target.box), offset)
@@ -93,7 +97,9 @@ def reflected_momentum(momentum, unfolded, target: Target):
     """Momentum turned round wherever the walls turned the move round."""
     if target.box is None:
         return momentum
-    turned = jax.tree.map(lambda u: jnp.mod(u + target.box, 4 * target.box) > 2 * target.box, unfolded)
+    turned = jax.tree.map(
+        lambda u: jnp.mod(u + target.box, 4 * target.box) > 2 * target.box, unfolded
+    )
     return jax.tree.map(lambda p, back: jnp.where(back, -p, p), momentum, turned)
 
 

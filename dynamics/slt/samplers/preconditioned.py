@@ -1,9 +1,11 @@
-"""Langevin dynamics with a diagonal preconditioner G learned from the loss gradient: RMSprop's and Adam's.
+"""Langevin dynamics with a diagonal preconditioner G learned from the loss gradient: RMSprop's and
+Adam's.
 
     u' = u - (epsilon/2) G [ n beta grad l_m + gamma u ] + sqrt(epsilon G) eta
 
-With a G that does not move this samples the same posterior as SGLD. While it moves it does not (Li et al. 2016 drop the
-term that would mend it), so by default G is learned in the burn-in and frozen before the first draw that counts.
+With a G that does not move this samples the same posterior as SGLD. While it moves it does not (Li
+et al. 2016 drop the term that would mend it), so by default G is learned in the burn-in and frozen
+before the first draw that counts.
 """
 
 import dataclasses
@@ -27,14 +29,17 @@ class State(NamedTuple):
 
 
 def _preconditioned_step(key, state: State, loss, grad, direction, scale, target: Target):
-    """One step along `direction` (in place of the loss gradient) with preconditioner `scale` (G), and its Info."""
+    """One step along `direction` (in place of the loss gradient) with preconditioner `scale` (G),
+    and its Info."""
     half, eta = target.step_size / 2, kernel.kick(key, state.offset, target)
     drift = jax.tree.map(lambda g, d: half * g * target.nbeta * d, scale, direction)
     pull = jax.tree.map(lambda g, u: half * g * target.localization * u, scale, state.offset)
     random = jax.tree.map(lambda g, n: jnp.sqrt(target.step_size * g) * n, scale, eta)
     moved = jax.tree.map(lambda u, d, p, n: u - d - p + n, state.offset, drift, pull, random)
     size, drifted, pulled, shaken = map(kernel.norm, (grad, drift, pull, random))
-    return kernel.reflect(moved, target), Info(loss, size, drifted, pulled, shaken, jnp.float32(jnp.nan))
+    return kernel.reflect(moved, target), Info(
+        loss, size, drifted, pulled, shaken, jnp.float32(jnp.nan)
+    )
 
 
 def _average(decay: float, old, new, adapting):
@@ -49,7 +54,8 @@ class _Preconditioned(plan.Plan):
     Attributes:
         decay: of the moving average of squared gradients.
         damping: lambda in G = 1 / (lambda + sqrt(V)), which bounds G.
-        adapt: "burn_in" freezes G after the burn-in; "always" lets it move, as peers do, and biases the estimate.
+        adapt: "burn_in" freezes G after the burn-in; "always" lets it move, as peers do, and biases
+            the estimate.
     """
 
     decay: float = 0.99
@@ -67,12 +73,14 @@ class _Preconditioned(plan.Plan):
         return math.inf if self.adapt == "always" else float(self.burn_in * self.thinning)
 
     def bias(self, product: float) -> float:
-        """At most Langevin's at `product` / damping, since G is at most 1 / damping; nan where that is not small."""
+        """At most Langevin's at `product` / damping, since G is at most 1 / damping; nan where that
+        is not small."""
         most = plan.langevin_bias(product / self.damping)
         return most if most < plan.BIASED else math.nan
 
     def scales(self, num_items: int) -> plan.Scales:
-        """As in `Plan`. Raises InputError also where there is no burn-in to learn the preconditioner in."""
+        """As in `Plan`. Raises InputError also where there is no burn-in to learn the
+        preconditioner in."""
         if self.adapt == "burn_in" and not self.burn_in:
             raise InputError(
                 f"{type(self).__name__} with burn_in=0 and adapt='burn_in'",
@@ -84,10 +92,11 @@ class _Preconditioned(plan.Plan):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class RMSpropSGLD(_Preconditioned):
-    """SGLD preconditioned by RMSprop (Li et al. 2016), V = decay V + (1 - decay) g^2 of the loss gradient alone.
+    """SGLD preconditioned by RMSprop (Li et al. 2016), V = decay V + (1 - decay) g^2 of the loss
+    gradient alone.
 
-    V starts at the first gradient's square, not at 0: from 0 the first steps would be up to 1/sqrt(1 - decay) times too
-    long. n beta, gamma and epsilon mean what they mean in SGLD.
+    V starts at the first gradient's square, not at 0: from 0 the first steps would be up to
+    1/sqrt(1 - decay) times too long. n beta, gamma and epsilon mean what they mean in SGLD.
     """
 
     def kernel(self) -> Kernel:
@@ -97,7 +106,9 @@ class RMSpropSGLD(_Preconditioned):
 
         def step(key, state: State, value_and_grad, target: Target):
             loss, grad = value_and_grad(state.offset)
-            square = _average(self.decay, state.square, jax.tree.map(jnp.square, grad), state.count < target.adapt)
+            square = _average(
+                self.decay, state.square, jax.tree.map(jnp.square, grad), state.count < target.adapt
+            )
             scale = jax.tree.map(lambda v: 1 / (self.damping + jnp.sqrt(v)), square)
             moved, info = _preconditioned_step(key, state, loss, grad, grad, scale, target)
             return State(moved, None, square, state.count + 1), info
@@ -107,10 +118,12 @@ class RMSpropSGLD(_Preconditioned):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AdamSGLD(_Preconditioned):
-    """SGLD preconditioned by Adam's bias-corrected second moment; its first moment steers while the chain adapts.
+    """SGLD preconditioned by Adam's bias-corrected second moment; its first moment steers while the
+    chain adapts.
 
-    Steering by a moving average of gradients (Kim et al. 2020) samples another distribution, so it ends with the
-    burn-in, like the preconditioner's learning; from there on the step is Langevin's with G fixed.
+    Steering by a moving average of gradients (Kim et al. 2020) samples another distribution, so it
+    ends with the burn-in, like the preconditioner's learning; from there on the step is Langevin's
+    with G fixed.
 
     Attributes:
         momentum: decay of the moving average of gradients.
@@ -132,7 +145,9 @@ class AdamSGLD(_Preconditioned):
             mean = _average(self.momentum, state.mean, grad, adapting)
             square = _average(self.decay, state.square, jax.tree.map(jnp.square, grad), adapting)
             taken = jnp.minimum(state.count + 1, target.adapt).astype(jnp.float32)
-            scale = jax.tree.map(lambda v: 1 / (self.damping + jnp.sqrt(v / (1 - self.decay**taken))), square)
+            scale = jax.tree.map(
+                lambda v: 1 / (self.damping + jnp.sqrt(v / (1 - self.decay**taken))), square
+            )
             steer = 1 / (1 - self.momentum**taken)
             direction = jax.tree.map(lambda m, g: jnp.where(adapting, m * steer, g), mean, grad)
             moved, info = _preconditioned_step(key, state, loss, grad, direction, scale, target)

@@ -1,4 +1,5 @@
-"""Stochastic gradient Nose-Hoover thermostat: momenta whose friction learns the gradient noise it must absorb.
+"""Stochastic gradient Nose-Hoover thermostat: momenta whose friction learns the gradient noise it
+must absorb.
 
 Per step of time h, U the potential, d weights, A the diffusion:
 
@@ -39,11 +40,13 @@ def _relax(momentum, eta, friction, diffusion, time):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SGNHT(plan.Plan):
-    """Stochastic gradient Nose-Hoover thermostat (Ding et al. 2014), split as BADODAB (Leimkuhler & Shang 2016).
+    """Stochastic gradient Nose-Hoover thermostat (Ding et al. 2014), split as BADODAB (Leimkuhler &
+    Shang 2016).
 
-    Time per step is h = sqrt(epsilon), so that epsilon means what it means in SGLD, whose step is this one with momenta
-    drawn anew; the bound epsilon (n beta h + gamma) < 4 is the same. The splitting's bias is of order epsilon, where
-    Ding's Euler steps have sqrt(epsilon). Its fields are those of `Plan`, and:
+    Time per step is h = sqrt(epsilon), so that epsilon means what it means in SGLD, whose step is
+    this one with momenta drawn anew; the bound epsilon (n beta h + gamma) < 4 is the same. The
+    splitting's bias is of order epsilon, where Ding's Euler steps have sqrt(epsilon). Its fields
+    are those of `Plan`, and:
 
     Attributes:
         diffusion: A, the friction wanted where gradients carry no noise, in units of 1 / h.
@@ -56,7 +59,8 @@ class SGNHT(plan.Plan):
         plan.require("diffusion", self.diffusion, self.diffusion > 0, "a positive number")
 
     def bias(self, product: float) -> float:
-        """On a quadratic the splitting's positions have the posterior's variance at any stable step."""
+        """On a quadratic the splitting's positions have the posterior's variance at any stable
+        step."""
         return 1.0 if product < 4 else math.inf
 
     def kernel(self) -> Kernel:
@@ -78,8 +82,13 @@ class SGNHT(plan.Plan):
             friction = friction + time / 2 * (kernel.dot(momentum, momentum) / size - 1)
             offset, momentum = _drift(offset, momentum, time / 2, target)
             grad_norm = kernel.norm(grad)
-            drift, pull = time**2 * target.nbeta * grad_norm, time**2 * target.localization * kernel.norm(state.offset)
-            info = Info(loss, grad_norm, drift, pull, time * spread * jnp.sqrt(size), jnp.float32(jnp.nan))
+            drift, pull = (
+                time**2 * target.nbeta * grad_norm,
+                time**2 * target.localization * kernel.norm(state.offset),
+            )
+            info = Info(
+                loss, grad_norm, drift, pull, time * spread * jnp.sqrt(size), jnp.float32(jnp.nan)
+            )
             return State(offset, momentum, friction), info
 
         return Kernel(init, step)

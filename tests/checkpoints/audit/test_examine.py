@@ -1,4 +1,5 @@
-"""A suite on a hub of this machine: its faults are found from listings, and what is read is counted."""
+"""A suite on a hub of this machine: its faults are found from listings, and what is read is
+counted."""
 
 import dataclasses
 import functools
@@ -22,7 +23,12 @@ from hub_server import serving
 
 STEPS = (0, 1, 2, 4, 8, 16)
 CONFIG = gpt_neox.Config(
-    hidden_size=16, num_layers=2, num_heads=2, intermediate_size=64, vocab_size=263, max_positions=32
+    hidden_size=16,
+    num_layers=2,
+    num_heads=2,
+    intermediate_size=64,
+    vocab_size=263,
+    max_positions=32,
 )
 SUITE = Suite(
     name="toy",
@@ -35,7 +41,9 @@ SUITE = Suite(
 
 def run(seed: int) -> dict[str, dict[str, bytes]]:
     """A run's branches: weights that diffuse from their start."""
-    return {step: dict(files) for step, files in _run(seed).items()}  # tests plant their faults in it
+    return {
+        step: dict(files) for step, files in _run(seed).items()
+    }  # tests plant their faults in it
 
 
 @functools.cache
@@ -46,7 +54,9 @@ def _run(seed: int) -> dict[str, dict[str, bytes]]:
     fixed = {"config.json": json.dumps(hub_config.to_hub(CONFIG)).encode(), "tokenizer.json": words}
     for previous, step in zip((0, *STEPS), STEPS, strict=False):
         scale = np.float32(2e-3 * (step - previous) ** 0.5)
-        params = jax.tree.map(lambda x, s=scale: (x + s * rng.normal(size=x.shape)).astype(np.float32), params)
+        params = jax.tree.map(
+            lambda x, s=scale: (x + s * rng.normal(size=x.shape)).astype(np.float32), params
+        )
         weights = safetensors.numpy.save(convert.from_params(CONFIG, params))
         branches[f"step{step}"] = {**fixed, "model.safetensors": weights}
     return branches
@@ -55,7 +65,9 @@ def _run(seed: int) -> dict[str, dict[str, bytes]]:
 @pytest.fixture
 def server(monkeypatch, tmp_path):
     monkeypatch.setattr("dynamics.checkpoints.audit.whole._contents", {})
-    with serving({f"me/toy-seed{seed}": run(seed) for seed in (0, 1)}, monkeypatch, tmp_path) as server:
+    with serving(
+        {f"me/toy-seed{seed}": run(seed) for seed in (0, 1)}, monkeypatch, tmp_path
+    ) as server:
         yield server
 
 
@@ -77,8 +89,16 @@ def test_metadata_suffices_for_what_is_not_in_the_weights(server):
     seed0["step4"]["README.md"] = b"a commit of its own, whose listing is asked for alone"
     seed0["step8"]["tokenizer.json"] = b"{1}"
     fields = json.loads(seed0["step0"]["config.json"])
-    server.repos["me/toy-seed1"]["step8"]["config.json"] = json.dumps({**fields, "rotary_pct": 0.5}).encode()
-    expected = {(0, 1): "missing", (0, 2): "partial", (0, 4): "duplicate", (0, 8): "tokenizer", (1, 8): "config"}
+    server.repos["me/toy-seed1"]["step8"]["config.json"] = json.dumps(
+        {**fields, "rotary_pct": 0.5}
+    ).encode()
+    expected = {
+        (0, 1): "missing",
+        (0, 2): "partial",
+        (0, 4): "duplicate",
+        (0, 8): "tokenizer",
+        (1, 8): "config",
+    }
     assert found() == expected
     assert server.count(".safetensors") == 0
     listings = 2 * len(STEPS) - 1
@@ -103,7 +123,8 @@ def test_a_sample_of_weights_is_read_by_range(server):
 
 
 def test_right_checkpoints_among_wrong_ones_are_not_convicted(server):
-    """Where many branches serve the final weights, a right one between two of them lies off no path."""
+    """Where many branches serve the final weights, a right one between two of them lies off no
+    path."""
     seed0 = server.repos["me/toy-seed0"]
     for step in (1, 4):
         seed0[f"step{step}"]["model.safetensors"] = seed0["step16"]["model.safetensors"]
@@ -125,7 +146,9 @@ def test_what_is_here_and_what_is_not_yet_are_alike(server):
 
 def test_a_commit_is_a_revision(server):
     commits = {(s, t): server.commit(f"me/toy-seed{s}", f"step{t}") for s in (0, 1) for t in STEPS}
-    pinned = dataclasses.replace(SUITE, source=lambda _, s, t: Source(f"me/toy-seed{s}", commits[s, t]))
+    pinned = dataclasses.replace(
+        SUITE, source=lambda _, s, t: Source(f"me/toy-seed{s}", commits[s, t])
+    )
     findings, seen = audit.examine(pinned, pinned.cells())
     assert not [f for f in findings if f.convicts]
     assert seen == set(SUITE.cells())

@@ -48,7 +48,9 @@ def _final_everywhere(found):
 
 
 def _final_first_shard(found):
-    _edit(weights={**found[CELL].weights, NAMES[0]: found[Cell("a", 1, 143_000)].weights[NAMES[0]]})(found)
+    _edit(
+        weights={**found[CELL].weights, NAMES[0]: found[Cell("a", 1, 143_000)].weights[NAMES[0]]}
+    )(found)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +97,9 @@ def test_sizes_that_start_alike_are_no_fault():
     """As a model and its deduplicated twin may."""
     found = clean()
     for step in (0, 1):
-        found[Cell("b", 0, step)] = found[Cell("b", 0, step)]._replace(weights=found[Cell("a", 0, 0)].weights)
+        found[Cell("b", 0, step)] = found[Cell("b", 0, step)]._replace(
+            weights=found[Cell("a", 0, 0)].weights
+        )
     findings = audit.check_metadata(found, last_step=143_000)
     assert not audit.convicted(findings)
     assert {f.kind for f in findings} == {"same start"}
@@ -117,7 +121,8 @@ def test_of_two_as_common_neither_is_right():
 
 
 def test_one_tokenizer_by_either_of_its_digests_is_one():
-    """The hub lists git's digest of a small file and the sha256 of a large one; a folder has both."""
+    """The hub lists git's digest of a small file and the sha256 of a large one; a folder has
+    both."""
     found = clean()
     cells = list(found)
     for k, cell in enumerate(cells):
@@ -163,7 +168,8 @@ def test_an_inventory_of_a_listing_asks_for_each_configuration_once():
     index = json.dumps({"weight_map": {"a": NAMES[0], "b": NAMES[1]}}).encode()
     contents = {"c0": b'{"hidden_size": 3, "torch_dtype": "float16"}', "i0": index}
     files = {
-        name: File(f"sha {name}", "x") for name in (*NAMES, "pytorch_model.bin", "model-00001-of-00003.safetensors")
+        name: File(f"sha {name}", "x")
+        for name in (*NAMES, "pytorch_model.bin", "model-00001-of-00003.safetensors")
     }
     files |= {"config.json": File(None, "c0"), "tokenizer.json": File(None, "t0")}
     files |= {"model.safetensors.index.json": File(None, "i0")}

@@ -13,14 +13,20 @@ from dynamics.suite import Cell
 STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1000)
 
 
-def path(seed: int = 0, drift: float = 1.0, noise: float = 1.0) -> dict[Cell, dict[str, np.ndarray]]:
+def path(
+    seed: int = 0, drift: float = 1.0, noise: float = 1.0
+) -> dict[Cell, dict[str, np.ndarray]]:
     """Weights that drift and diffuse from a random start, as an optimiser's do."""
     rng = np.random.default_rng(seed)
     start, direction = rng.normal(0, 0.1, (40, 50)), rng.normal(0, 1e-4, (40, 50))
     weights, found = start.copy(), {}
     for previous, step in zip((0, *STEPS), STEPS, strict=False):
         taken = step - previous
-        weights = weights + drift * direction * taken + noise * 1e-3 * taken**0.5 * rng.normal(size=start.shape)
+        weights = (
+            weights
+            + drift * direction * taken
+            + noise * 1e-3 * taken**0.5 * rng.normal(size=start.shape)
+        )
         found[Cell("m", 0, step)] = {"w": weights}
     return found
 
@@ -42,7 +48,13 @@ def test_uncorrelated_noise_around_a_mean_passes(seed):
     rng = np.random.default_rng(seed)
     mean = rng.normal(0, 0.1, 2000)
     assert (
-        kinds({Cell("m", 0, step): {"w": mean + rng.normal(0, 0.05, 2000)} for step in range(1000, 9000, 1000)}) == {}
+        kinds(
+            {
+                Cell("m", 0, step): {"w": mean + rng.normal(0, 0.05, 2000)}
+                for step in range(1000, 9000, 1000)
+            }
+        )
+        == {}
     )
 
 
