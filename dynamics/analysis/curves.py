@@ -15,10 +15,10 @@ import numpy as np
 import xarray as xr
 
 from dynamics.analysis import uncertainty
+from dynamics.analysis.loss_share import LossShare, explained_by_loss
+from dynamics.analysis.means import clustered_mean, mean_over_seeds
 from dynamics.errors import InputError
-from dynamics.measures.reduce import clustered_mean, mean_over_seeds
 from dynamics.results import Unit
-from dynamics.slt import verdict
 
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 Committed = Sequence[tuple[Unit, xr.Dataset]]
@@ -84,14 +84,10 @@ class Llc:
         return np.array([set(found) == {"local"} for found in self.verdicts])
 
     @property
-    def loss_share(self) -> verdict.LossShare | None:
+    def loss_share(self) -> LossShare | None:
         """How much of the curve is the loss curve again; None under three checkpoints."""
         llcs, losses = self.estimate.value, self.init_loss.value
-        return (
-            verdict.explained_by_loss(llcs, losses, self.settings["nbeta"])
-            if len(llcs) > 2
-            else None
-        )
+        return explained_by_loss(llcs, losses, self.settings["nbeta"]) if len(llcs) > 2 else None
 
 
 @dataclass(frozen=True, kw_only=True)

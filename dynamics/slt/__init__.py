@@ -8,7 +8,7 @@ from dynamics.slt.llc import LLCEstimate, estimate_llc, summarise
 from dynamics.slt.plan import Plan
 from dynamics.slt.response import loss_covariance, susceptibility
 from dynamics.slt.samplers import MALA, SGLD, SGNHT, AdamSGLD, RMSpropSGLD
-from dynamics.slt.verdict import Verdict, explained_by_loss
+from dynamics.slt.verdict import Verdict
 
 __all__ = [
     "MALA",
@@ -26,7 +26,6 @@ __all__ = [
     "estimate_language_model_llc",
     "estimate_llc",
     "estimate_llc_curve",
-    "explained_by_loss",
     "loss_covariance",
     "segments",
     "sensitivity",

@@ -8,7 +8,6 @@ curve upside down.
 
 import dataclasses
 import math
-from typing import NamedTuple
 
 import numpy as np
 
@@ -149,47 +148,3 @@ def judge(
     warnings = tuple(name for name, present in found.items() if present)
     told = f" Beware: {', '.join(warnings)}." if warnings else ""
     return Verdict(state=state, warnings=warnings, sentence=_SENTENCES[state] + told, **numbers)
-
-
-class LossShare(NamedTuple):
-    """How much of a curve of estimates over checkpoints is the loss curve again."""
-
-    correlation: float  # of the estimates with -n beta loss; 1 where the loss is all there is
-    implied_chain_loss: float  # K of llc = n beta (K - loss), the mean over checkpoints
-    residual: float  # largest |llc - n beta (K - loss)|
-    span: float  # largest estimate less the smallest
-
-    @property
-    def explained(self) -> bool:
-        """Whether the curve is the loss curve again: correlation .99, and nowhere off by a tenth of
-        its span."""
-        return self.correlation >= 0.99 and self.residual <= 0.1 * self.span
-
-
-def explained_by_loss(llcs, losses, nbeta) -> LossShare:
-    """Compares estimates [checkpoints] with n beta (K - loss), what chains that forgot the model
-    give.
-
-    A correlation near 1 with a residual that is small beside the estimates' range says that the
-    curve holds nothing the loss curve does not. `nbeta` is one number or one per checkpoint.
-
-    Raises:
-        InputError: fewer than three checkpoints, unequal lengths, values that are not finite.
-    """
-    llcs, losses = np.asarray(llcs, np.float64), np.asarray(losses, np.float64)
-    if (
-        llcs.shape != losses.shape
-        or llcs.ndim != 1
-        or len(llcs) < 3
-        or not np.isfinite([llcs, losses]).all()
-    ):
-        raise InputError(
-            f"estimates of shape {llcs.shape} and losses of shape {losses.shape}",
-            expected="two finite curves over the same checkpoints, at least three",
-        )
-    nbeta = np.broadcast_to(np.asarray(nbeta, np.float64), llcs.shape)
-    chain_loss = float((llcs / nbeta + losses).mean())
-    spread = np.ptp(llcs) > 0 and np.ptp(nbeta * losses) > 0
-    correlation = float(np.corrcoef(llcs, -nbeta * losses)[0, 1]) if spread else math.nan
-    residual = float(np.abs(llcs - nbeta * (chain_loss - losses)).max())
-    return LossShare(correlation, chain_loss, residual, float(np.ptp(llcs)))

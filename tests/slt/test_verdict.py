@@ -158,22 +158,6 @@ def test_minibatch_noise_is_no_gradient():
     assert off == pytest.approx(1.0, rel=0.1)
 
 
-def test_explained_by_loss():
-    losses = np.linspace(4.4, 1.75, 30)
-    forgot = 66.67 * (4.43 - losses)
-    share = slt.explained_by_loss(forgot, losses, 66.67)
-    assert share.correlation == pytest.approx(1)
-    assert share.implied_chain_loss == pytest.approx(4.43)
-    assert share.residual < 1e-9
-    assert share.explained
-    hump = 100 * np.sin(np.linspace(0, np.pi, 30))
-    other = slt.explained_by_loss(hump, losses, 66.67)
-    assert abs(other.correlation) < 0.1
-    assert not other.explained
-    with pytest.raises(InputError, match="at least three"):
-        slt.explained_by_loss([1.0, 2.0], [1.0, 2.0], 1.0)
-
-
 @pytest.mark.parametrize(
     ("eps_a", "state"), [(0.4, "stable"), (0.41, "biased"), (3.99, "biased"), (4.01, "unstable")]
 )
