@@ -17,8 +17,9 @@ import numpy as np
 import xarray as xr
 from absl import flags
 
+from dynamics.analysis import means
 from dynamics.errors import InputError
-from dynamics.measures import divergence, ngram, reduce
+from dynamics.measures import divergence, ngram
 from dynamics.results import Unit
 from experiments import alike, common, in_context, minimal_pairs, reading, text_features
 from experiments import bytes as per_byte
@@ -69,9 +70,9 @@ def kneser_ney(context: common.Context, unit: Unit):
     vocabulary = max(context.tokenizer.get_vocab_size(), int(context.token_range[1]) + 1)
     fits = [ngram.fit(context.train_documents, vocabulary, order) for order in _NGRAM_ORDERS]
     rows = [[-fit.log_probs(row)[1:].mean() for row in text.tokens] for fit in fits]
-    means, errors, _ = reduce.clustered_mean(np.asarray(rows), text.document)
+    cross_entropy, errors, _ = means.clustered_mean(np.asarray(rows), text.document)
     data = {
-        "cross_entropy": ("order", means),
+        "cross_entropy": ("order", cross_entropy),
         "cross_entropy_sem": ("order", errors),
     }
     return xr.Dataset(

@@ -17,9 +17,9 @@ import numpy as np
 
 from dynamics.analysis.contexts import Contexts, Text, last_context, predicted
 from dynamics.analysis.curves import Curve
+from dynamics.analysis.means import clustered_mean
 from dynamics.data import frequency
 from dynamics.errors import InputError
-from dynamics.measures.reduce import clustered_mean
 
 FEW = 5  # documents: a bin in fewer is flagged, since what it shows may be one author's
 EDGES = (0.0, 1.0, 2.0, 4.0, 8.0)  # of final surprisal; the last bin is open

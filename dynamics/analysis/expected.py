@@ -14,9 +14,9 @@ import xarray as xr
 from dynamics.analysis import curves, phases, slopes, uncertainty
 from dynamics.analysis.curves import Curve, Divergence
 from dynamics.analysis.leave_one_out import SeedEffect, seed_effects
+from dynamics.analysis.means import mean_over_seeds
 from dynamics.analysis.uncertainty import Interval
 from dynamics.errors import InputError
-from dynamics.measures.reduce import mean_over_seeds
 from dynamics.results import Unit
 
 # What an interval is about -> how it is found, shortest name first.

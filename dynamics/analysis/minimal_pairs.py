@@ -15,8 +15,8 @@ import numpy as np
 
 from dynamics.analysis import curves, uncertainty
 from dynamics.analysis.curves import Committed, Curve
+from dynamics.analysis.means import clustered_mean
 from dynamics.errors import InputError
-from dynamics.measures.reduce import clustered_mean
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,8 +11,8 @@ from scipy.special import stdtrit
 
 from dynamics.analysis import uncertainty
 from dynamics.analysis.curves import Curve
+from dynamics.analysis.means import clustered_mean
 from dynamics.errors import InputError
-from dynamics.measures.reduce import clustered_mean
 
 Over = Literal["seeds", "documents", "both"]
 _INTERVALS = {

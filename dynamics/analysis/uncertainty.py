@@ -18,8 +18,8 @@ import numpy as np
 
 from dynamics.analysis import jackknife
 from dynamics.analysis.jackknife import pair_mean
+from dynamics.analysis.means import clustered_mean
 from dynamics.errors import InputError
-from dynamics.measures.reduce import clustered_mean
 
 
 @dataclass(frozen=True)

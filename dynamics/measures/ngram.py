@@ -15,7 +15,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynamics.errors import InputError
-from dynamics.measures.reduce import clustered_mean
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,14 +96,15 @@ class KneserNey:
             p = level.interpolate(h, level.find(h, token, self.vocab_size), p)
         return np.log(p)
 
-    def cross_entropy(
+    def surprisal(
         self, documents: Sequence[np.ndarray], skip_first: bool = True
-    ) -> tuple[float, float]:
-        """Mean nats per token over all documents and its standard error, clustered by document.
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Surprisal of every scored token in nats [N], and the document it lies in [N].
 
         By default each document's first token is not scored, since a network makes no prediction
-        for it; it still serves as context. The standard error is NaN with a single scored document.
-        Raises InputError on tokens out of range and where no token is left to score.
+        for it; it still serves as context. The mean is the model's cross-entropy;
+        `analysis.means.clustered_mean` of the two arrays gives it with its standard error. Raises
+        InputError on tokens out of range and where no token is left to score.
         """
         tokens, position, document = _laid_end_to_end(documents, self.vocab_size)
         scored = position >= int(skip_first)
@@ -112,9 +112,7 @@ class KneserNey:
             raise InputError(
                 "documents without a token to score", expected="a document of two tokens or more"
             )
-        nats = -self._log_probs(tokens, position)
-        mean, sem, _ = clustered_mean(nats[scored], document[scored])
-        return float(mean), float(sem)
+        return -self._log_probs(tokens, position)[scored], document[scored]
 
     def _log_probs(self, tokens: np.ndarray, position: np.ndarray) -> np.ndarray:
         p = np.full(len(tokens), 1 / self.vocab_size)

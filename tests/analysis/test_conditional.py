@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from dynamics.analysis import conditional
+from dynamics.analysis.means import clustered_mean
 from dynamics.errors import InputError
-from dynamics.measures.reduce import clustered_mean
 
 KNOWN = made_contexts.text()
 FOUND = made_contexts.contexts(KNOWN)

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dynamics.analysis.means import clustered_mean
 from dynamics.errors import InputError
 from dynamics.measures.ngram import add_one_unigram, fit
 
@@ -119,30 +120,34 @@ def test_bigrams_approach_the_entropy_rate_of_a_chain_and_unigrams_do_not():
     held_out = sample_chain(rng, rows, 200, 500)
     excess = []
     for documents in (2, 20, 400):
-        nats, sem = fit(sample_chain(rng, rows, documents, 500), 20, 2).cross_entropy(held_out)
+        model = fit(sample_chain(rng, rows, documents, 500), 20, 2)
+        nats, sem, _ = clustered_mean(*model.surprisal(held_out))
         assert nats > rate - 4 * sem
         excess.append(nats - rate)
     assert excess[0] > excess[1] > excess[2] - 1e-3
     assert abs(excess[2]) < 0.01
-    unigram, _ = fit(sample_chain(rng, rows, 400, 500), 20, 1).cross_entropy(held_out)
-    assert unigram > rate + 0.3
+    unigram = fit(sample_chain(rng, rows, 400, 500), 20, 1)
+    nats, _ = unigram.surprisal(held_out)
+    assert nats.mean() > rate + 0.3
 
 
-def test_cross_entropy_leaves_out_first_tokens_and_clusters_by_document():
+def test_surprisal_leaves_out_first_tokens_and_names_each_document():
     train, held_out = (
         arrays([[0, 1, 2, 0, 1, 3], [4, 0, 1]]),
         arrays([[0, 1, 2], [5], [4, 0, 1, 6], []]),
     )
     model = fit(train, V, 3)
     nats = [-model.log_probs(d) for d in held_out]
-    mean, sem = model.cross_entropy(held_out)
-    scored = [n[1:] for n in nats if len(n) > 1]
-    assert mean == pytest.approx(np.concatenate(scored).mean())
-    sums = np.array([(n - mean).sum() for n in scored])
+    surprisal, document = model.surprisal(held_out)
+    np.testing.assert_array_equal(surprisal, np.concatenate([n[1:] for n in nats]))
+    np.testing.assert_array_equal(document, [0, 0, 2, 2, 2])
+    mean, sem, count = clustered_mean(surprisal, document)
+    assert count == 2
+    sums = np.array([(n[1:] - mean).sum() for n in nats if len(n) > 1])
     assert sem == pytest.approx(np.sqrt(2 * (sums**2).sum()) / 5)
-    assert model.cross_entropy(held_out, skip_first=False)[0] == pytest.approx(
-        np.concatenate(nats).mean()
-    )
+    with_first, document = model.surprisal(held_out, skip_first=False)
+    np.testing.assert_array_equal(with_first, np.concatenate(nats))
+    np.testing.assert_array_equal(document, [0, 0, 0, 1, 2, 2, 2, 2])
 
 
 def test_add_one_unigram():
@@ -188,7 +193,7 @@ def test_tokens_that_are_no_ids_are_refused(tokens):
         lambda: add_one_unigram([tokens], V),
         lambda: model.log_probs(tokens),
         lambda: model.distribution(tokens),
-        lambda: model.cross_entropy([tokens]),
+        lambda: model.surprisal([tokens]),
     ):
         with pytest.raises(InputError, match="token"):
             call()
@@ -200,4 +205,4 @@ def test_nothing_to_count_or_score_is_refused():
     with pytest.raises(InputError, match="at least one token"):
         fit(arrays([[]]), V, 2)
     with pytest.raises(InputError, match="two tokens"):
-        fit(arrays([[0, 1]]), V, 2).cross_entropy(arrays([[0]]))
+        fit(arrays([[0, 1]]), V, 2).surprisal(arrays([[0]]))
