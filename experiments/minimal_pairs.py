@@ -10,13 +10,12 @@ trained on code alone.
 import functools
 from collections.abc import Callable
 
-import numpy as np
-import xarray as xr
 from absl import flags
 
 from dynamics.data import minimal_pairs as pair_data
 from dynamics.errors import InputError
 from dynamics.measures import minimal_pairs
+from dynamics.questions.minimal_pairs import record
 from dynamics.results import Unit
 from experiments import alike, common
 
@@ -48,14 +47,14 @@ def experiments(context: common.Context) -> list[common.Experiment]:
             expected="two or more, to have a pair",
             mend="Select more --seeds.",
         )
-    pairs = _chosen(FLAGS.blimp, FLAGS.blimp_per_task)
+    pairs = _pairs(FLAGS.blimp, FLAGS.blimp_per_task)
     config = {
         "suite": context.suite.name,
         "pairs_sha256": pairs.fingerprint(),
         "start": FLAGS.blimp_start,
     }
     units = [
-        Unit(measure="minimal_pairs", model=model, seeds=seeds, step=step)
+        Unit(measure=record.MEASURE, model=model, seeds=seeds, step=step)
         for model in context.suite.models
         for step in context.suite.steps
         if context.suite.whole(model, step, seeds)
@@ -63,19 +62,19 @@ def experiments(context: common.Context) -> list[common.Experiment]:
 
     @functools.cache
     def plan() -> (
-        minimal_pairs.Plan
+        minimal_pairs.PairBatches
     ):  # at the first unit, when its checkpoint and tokenizer are here; all share it
         ids = pair_data.encode(context.tokenizer, (*pairs.good, *pairs.bad), FLAGS.blimp_start)
-        return minimal_pairs.plan(ids[: len(pairs)], ids[len(pairs) :])
+        return minimal_pairs.batch_pairs(ids[: len(pairs)], ids[len(pairs) :])
 
     return [
-        common.Experiment("minimal_pairs", config, units, functools.partial(_judge, pairs, plan))
+        common.Experiment(record.MEASURE, config, units, functools.partial(_judge, pairs, plan))
     ]
 
 
 def _judge(
     pairs: pair_data.MinimalPairs,
-    plan: Callable[[], minimal_pairs.Plan],
+    plan: Callable[[], minimal_pairs.PairBatches],
     context: common.Context,
     unit: Unit,
 ):
@@ -85,25 +84,22 @@ def _judge(
     alike.check(unit, loaded)
     params = alike.stack([checkpoint.params for checkpoint in loaded])
     preference = minimal_pairs.preferences(loaded[0].config, params, plan())
-    data = {
-        "kl": (("seed", "other", "pair"), minimal_pairs.pair_kl(preference).astype(np.float32)),
-        "preference": (("seed", "pair"), preference.astype(np.float32)),
-    }
-    coordinates = {
-        "seed": list(unit.seeds),
-        "task": ("pair", pairs.task),
-        "task_name": list(pairs.tasks),
-        "term": ("task_name", list(pairs.terms)),
-    }
-    start = (
-        "the document separator" if FLAGS.blimp_start else "nothing; the first token is not scored"
+    start = "the document separator"
+    judgement = record.Record(
+        seeds=unit.seeds,
+        kl=minimal_pairs.pair_kl(preference),
+        preference=preference,
+        task=pairs.task,
+        task_names=pairs.tasks,
+        terms=pairs.terms,
+        source=pairs.name,
+        start=start if FLAGS.blimp_start else "nothing; the first token is not scored",
     )
-    told = {"units": "nats", "rests_on": "seeds and tasks", "pairs": pairs.name, "start": start}
-    return xr.Dataset(data, coordinates, told), [checkpoint.provenance for checkpoint in loaded]
+    return record.to_dataset(judgement), [checkpoint.provenance for checkpoint in loaded]
 
 
 @functools.cache
-def _chosen(path: str, per_task: int | None) -> pair_data.MinimalPairs:
+def _pairs(path: str, per_task: int | None) -> pair_data.MinimalPairs:
     pairs = pair_data.read(path)
     return pairs if per_task is None else pairs.first(per_task)
 

@@ -10,7 +10,7 @@ import xarray as xr
 
 from dynamics.analysis import curves
 from dynamics.analysis.curves import Curve
-from dynamics.analysis.pair_curves import pair_curve, seed_curve
+from dynamics.analysis.pairs import pair_curve, seed_curve
 
 BITS = 1 / np.log(2)
 

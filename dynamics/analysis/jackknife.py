@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import stdtrit
 
+from dynamics.analysis.means import pair_mean
 from dynamics.errors import InputError
 
 
@@ -26,12 +27,6 @@ class Source(NamedTuple):
     def scaled(self, ratio: float) -> "Source":
         """The source with `ratio` times the variance and the same skewness."""
         return Source(self.variance * ratio, self.third * ratio**1.5, self.df)
-
-
-def pair_mean(kl: np.ndarray) -> np.ndarray:
-    """Mean over ordered pairs, [..., S, S, G] -> [..., G]."""
-    seeds = kl.shape[-2]
-    return kl.sum((-3, -2)) / (seeds * (seeds - 1))
 
 
 def theta(kl: np.ndarray, weights: np.ndarray) -> np.ndarray:

@@ -10,7 +10,7 @@ import numpy as np
 
 from dynamics.analysis import curves, uncertainty
 from dynamics.analysis.curves import Curve
-from dynamics.analysis.pair_curves import pair_curve, seed_curve
+from dynamics.analysis.pairs import pair_curve, seed_curve
 from dynamics.errors import InputError
 
 

@@ -74,3 +74,14 @@ def mean_over_seeds(values: npt.ArrayLike) -> tuple[float, float]:
         raise InputError(f"values of shape {values.shape}", expected="one value per seed, [S]")
     sem = values.std(ddof=1) / np.sqrt(len(values)) if len(values) > 1 else np.nan
     return float(values.mean()), float(sem)
+
+
+def pair_mean(values: np.ndarray) -> np.ndarray:
+    """Mean over ordered pairs of different seeds, [..., S, S, G] -> [..., G]; no diagonal in it.
+
+    Example:
+        >>> pair_mean(np.array([[[9.0], [1.0]], [[3.0], [9.0]]])).tolist()
+        [2.0]
+    """
+    different = ~np.eye(values.shape[-2], dtype=bool)
+    return values[..., different, :].mean(-2)

@@ -17,8 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynamics.analysis import jackknife
-from dynamics.analysis.jackknife import pair_mean
-from dynamics.analysis.means import clustered_mean
+from dynamics.analysis.means import clustered_mean, pair_mean
 from dynamics.errors import InputError
 
 

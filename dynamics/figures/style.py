@@ -40,9 +40,9 @@ class Look(dict):
         )
 
 
-def axes(ylabel: str, xlabel: str = "training step"):
+def axes(ylabel: str, xlabel: str = "training step", size: tuple[float, float] = SIZE):
     """An empty panel: (Figure, Axes), no frame but the two axes, a faint grid, transparent."""
-    figure = sheet(SIZE)
+    figure = sheet(size)
     ax = figure.add_subplot()
     dress(ax, ylabel, xlabel)
     return figure, ax
@@ -95,6 +95,30 @@ def step_ticks(steps: Sequence[int], most: int = 7) -> list[int]:
         marks = np.geomspace(positive[0], positive[-1], room)
         positive = sorted({min(positive, key=lambda s, m=m: abs(np.log(s / m))) for m in marks})
     return [step for step in steps if step == 0] + positive
+
+
+def over_steps(figure, ax, steps: Sequence[int], columns: int = 3):
+    """Finishes a panel over training: its axis of steps and its legend. Returns the figure."""
+    step_axis(ax, np.asarray(steps).tolist())
+    legend(figure, ax, columns)
+    return figure
+
+
+def step_columns(ax, steps: Sequence[int], most: int = 6):
+    """Names the columns of a heat map, one for each step, `most` of them at most."""
+    places = np.unique(np.linspace(0, len(steps) - 1, min(most, len(steps))).round().astype(int))
+    ax.set_xticks(places, [step_label(int(steps[k])) for k in places])
+
+
+def colour_bar(figure, ax, image, label: str):
+    """The bar beside a heat map that says what its colours mean. Returns the bar."""
+    bar = figure.colorbar(image, ax=ax, pad=0.02)
+    if bar.solids is not None:
+        bar.solids.set_rasterized(True)
+    bar.set_label(label, fontsize=9.5, color=INK)
+    bar.ax.tick_params(labelsize=9, labelcolor=INK, color=QUIET)
+    bar.outline.set_visible(False)
+    return bar
 
 
 def step_label(step: int) -> str:

@@ -1,82 +1,123 @@
-"""What a page is made of: findings as curves, panels with their words, sections of panels."""
+"""What a page is made of. A question's findings become a `Section`; the page knows no question.
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+Axes: none; a table's columns have one length.
+"""
 
-from dynamics.analysis import curves
-from dynamics.analysis.audits import Audit
-from dynamics.analysis.byte_divergence import ByteDivergence
-from dynamics.analysis.calibration import Calibration
-from dynamics.analysis.curves import Curve, Divergence, Llc, Weights
-from dynamics.analysis.expected import Expected
-from dynamics.analysis.hessians import Hessians
-from dynamics.analysis.known_truth import KnownTruth
-from dynamics.analysis.minimal_pairs import Judgements
-from dynamics.analysis.properties import Properties
-from dynamics.analysis.run_stages import RunStages
-from dynamics.analysis.sweeps import Sweeps
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from dynamics.analysis.curve import Curve
+
+Grade = Literal["sure", "unsure", "open"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Findings:
-    """All that a store holds, as curves; empty where a measure is absent."""
+class Table:
+    """The numbers behind a figure: header, with its unit -> cells, all columns of one length.
 
-    divergence: list[Divergence]
-    ngrams: dict[int, float]
-    llc: list[Llc]
-    trace: list[Curve]
-    largest: list[Curve]
-    smallest: list[Curve]
-    weights: list[Weights]
-    audit: Audit | None = None
-    calibration: tuple[Calibration, ...] = ()
-    sweeps: tuple[Sweeps, ...] = ()
-    stages: tuple[RunStages, ...] = ()
-    hessians: tuple[Hessians, ...] = ()
-    masked: tuple[Divergence, ...] = ()
-    per_byte: tuple[ByteDivergence, ...] = ()
-    truth: tuple[KnownTruth, ...] = ()
-    pairs: tuple[Judgements, ...] = ()
-    properties: Properties | None = None
-    expected: tuple[Expected, ...] = ()
-    in_context: tuple[Curve, ...] = ()
-    in_context_positions: str = ""
+    Numbers stay numbers: the page shortens them, the CSV does not.
+    """
+
+    columns: Mapping[str, Sequence[object]]
+
+    @classmethod
+    def of_curves(cls, curves: Sequence[Curve], quantity: str) -> "Table":
+        """A row for every model and step: the value of `quantity` and the ends of its error bar."""
+        columns: dict[str, list[object]] = {"model": [], "step": [], quantity: []}
+        columns |= {"low": [], "high": []}
+        for curve in curves:
+            columns["model"] += [curve.model] * len(curve.steps)
+            columns["step"] += curve.steps.tolist()
+            columns[quantity] += curve.value.tolist()
+            columns["low"] += curve.low.tolist()
+            columns["high"] += curve.high.tolist()
+        return cls(columns=columns)
 
     @property
-    def models(self) -> list[str]:
-        """Every model of any measure, by size."""
-        names = {
-            one.model
-            for one in (
-                *self.divergence,
-                *self.trace,
-                *self.weights,
-                *self.calibration,
-                *self.sweeps,
-            )
-        }
-        names |= {one.model for one in (*self.masked, *self.pairs, *self.per_byte, *self.truth)}
-        return sorted(names | {one.estimate.model for one in self.llc}, key=curves.natural)
+    def rows(self) -> list[tuple[object, ...]]:
+        """The cells, row by row."""
+        return list(zip(*self.columns.values(), strict=True))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Panel:
-    """A picture with its words."""
+    """A figure with its words and its numbers.
+
+    Attributes:
+        name: unique on the site; names the downloads.
+        title: what is drawn.
+        caption: what to see and what the bars mean, once; it does not read numbers aloud.
+        draw: makes the matplotlib figure.
+        table: the numbers behind it.
+        group: heading that the panel folds away under; the first panel of a section is its answer
+            and never folds.
+    """
 
     name: str
     title: str
     caption: str
     draw: Callable[[], Any]
+    table: Table
+    group: str = "Details"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """One sentence of the overview, and how far it can be trusted.
+
+    Attributes:
+        sentence: a whole sentence, with its unit.
+        rests_on: what it rests on ("3 seeds, 40 documents"), in words.
+        grade: "sure" where its own error allows the sentence, "unsure" where it does not, "open"
+            where nothing measured says so.
+    """
+
+    sentence: str
+    rests_on: str
+    grade: Grade
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """A step at which a curve changes: `low` to `high` is its interval, NaN where none is known."""
+
+    model: str
+    step: float
+    low: float
+    high: float
+    name: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Track:
+    """One row of the overview's time axis: a quantity, a curve for each model, its changes."""
+
+    label: str
+    curves: Sequence[Curve]
+    changes: Sequence[Change] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """Panels of one measure; `missing` says how to get them where there are none."""
+    """What the page of one question shows.
 
-    name: str
-    title: str
-    question: str
-    panels: list[Panel]
-    missing: str = ""
-    rows: tuple[dict[str, str], ...] = ()  # a table below the panels: column -> text
+    Attributes:
+        introduction: what is asked and how it is measured, in two or three sentences.
+        panels: the answer first, then its details.
+        findings: the sentences of the overview.
+        tracks: its rows of the overview's time axis.
+        tables: heading -> table, beyond those behind the figures.
+        absent: why there is no panel; "" where there is one.
+        numbers: name -> curves by model, or plain data: what the JSON of the site holds.
+        document: a whole HTML document in place of the page, for a question that has its own form.
+    """
+
+    introduction: str
+    panels: Sequence[Panel]
+    findings: Sequence[Finding] = ()
+    tracks: Sequence[Track] = ()
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    absent: str = ""
+    numbers: Mapping[str, Any] = field(default_factory=dict)
+    document: str = ""

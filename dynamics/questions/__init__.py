@@ -1,0 +1,14 @@
+"""What is asked of a suite of checkpoints: a room for each question.
+
+A room reads its results (`record`), says what they show (`findings`), draws it (`figures`) and puts
+it on a page (`section`). It may use the toolkit, and of another room its findings alone. To add a
+question: a folder, a script in `experiments/`, and a line in `ALL`.
+"""
+
+from dynamics.questions import minimal_pairs
+from dynamics.questions.committed import Committed
+from dynamics.questions.question import Question
+
+__all__ = ["ALL", "Committed", "Question"]
+
+ALL: tuple[Question, ...] = (minimal_pairs.QUESTION,)
