@@ -33,7 +33,7 @@ from absl import flags
 from dynamics import checkpoints
 from dynamics.data import byte_windows, spelling, tokenizer
 from dynamics.errors import InputError
-from dynamics.measures import byte_plan, next_byte, surprisal
+from dynamics.measures import byte_lookup, next_byte, surprisal
 from dynamics.results import Unit
 from experiments import common
 
@@ -121,7 +121,7 @@ def _plan(tokenizer_json: str, texts: tuple[bytes, ...], vocab_size: int):
         row[: len(ids)] = ids
     known = np.arange(1, encoded.shape[1])[None] < np.array([len(ids) for ids in whole])[:, None]
     return (
-        jax.device_put(byte_plan.plan(texts, encodings, words, before=[separator])),
+        jax.device_put(byte_lookup.build(texts, encodings, words, before=[separator])),
         encoded,
         known,
     )

@@ -19,7 +19,7 @@ import numpy as np
 
 from dynamics import models
 from dynamics.errors import InputError
-from dynamics.measures import blocks, chunks, pairwise
+from dynamics.measures import pairwise, token_chunks, window_blocks
 
 # Floats of one chunk's logits of all seeds. Fewer tokens read the unembeddings, which no cache
 # holds, more often.
@@ -121,7 +121,7 @@ def seed_divergence(
         return _fused(config, js)(params, tokens[rows], reference)
 
     size = max(1, most // tokens.shape[1])
-    return blocks.collect(numbers, size, tokens[:, 1:].shape, documents, full)
+    return window_blocks.collect(numbers, size, tokens[:, 1:].shape, documents, full)
 
 
 @functools.cache
@@ -147,8 +147,8 @@ def _fused(config, js: bool):
                     lambda x: jnp.moveaxis(x, -1, 0), statistics(logits, target, log_unigram, js)
                 )
 
-            size = chunks.chunk_tokens(config.vocab_size, num_seeds, _CHUNK_FLOATS)
-            numbers = chunks.map_tokens(of_chunk, flat, size)
+            size = token_chunks.tokens_per_chunk(config.vocab_size, num_seeds, _CHUNK_FLOATS)
+            numbers = token_chunks.map_chunks(of_chunk, flat, size)
             return jax.tree.map(
                 lambda x: jnp.moveaxis(x, 0, -1).reshape(*x.shape[1:], *shape), numbers
             )

@@ -18,7 +18,7 @@ import numpy as np
 
 from dynamics import models
 from dynamics.errors import InputError
-from dynamics.measures import chunks
+from dynamics.measures import token_chunks
 
 _BLOCK_TOKENS = {
     "cpu": 2**12,
@@ -44,8 +44,8 @@ def last_surprisal_fn(config):
                 - jnp.take_along_axis(logits, target[:, None], axis=-1)[:, 0]
             )
 
-        return chunks.map_tokens(
-            of_chunk, (h[:, -1], tokens[:, -1]), chunks.chunk_tokens(config.vocab_size)
+        return token_chunks.map_chunks(
+            of_chunk, (h[:, -1], tokens[:, -1]), token_chunks.tokens_per_chunk(config.vocab_size)
         )
 
     return last

@@ -19,7 +19,7 @@ import numpy as np
 
 from dynamics import models
 from dynamics.errors import InputError
-from dynamics.measures import blocks, chunks, cross_entropy, divergence
+from dynamics.measures import cross_entropy, divergence, token_chunks, window_blocks
 
 _BLOCK_MASKS = 2048  # in one call of the compiled pass
 # Floats of the widest activations of one chunk of forward passes, by backend.
@@ -63,7 +63,9 @@ def loss_fn(config, chunk: int | None = None):
     """loss(params, batch: Batch) -> mean surprisal of what was hidden, a scalar; logits are made
     for those alone."""
     hidden = models.hidden_fn(config)
-    size = chunk or chunks.chunk_tokens(config.vocab_size, floats=chunks.GRADIENT_FLOATS)
+    size = chunk or token_chunks.tokens_per_chunk(
+        config.vocab_size, floats=token_chunks.GRADIENT_FLOATS
+    )
 
     def loss(params, batch: Batch):
         h, _ = hidden(params, batch.tokens)
@@ -129,7 +131,7 @@ def seed_divergence(
         return _fused(config, js)(params, tokens[rows], positions[rows], jnp.int32(mask), reference)
 
     size = max(1, _BLOCK_MASKS // positions.shape[1])
-    return blocks.collect(numbers, size, positions.shape, documents, full)
+    return window_blocks.collect(numbers, size, positions.shape, documents, full)
 
 
 @functools.cache
@@ -155,7 +157,7 @@ def _fused(config, js: bool):
 
         with jax.default_matmul_precision("highest"):
             size = _chunk(config, num_seeds, tokens.shape[1])
-            mapped = chunks.map_tokens(of_chunk, (windows, positions.reshape(-1)), size)
+            mapped = token_chunks.map_chunks(of_chunk, (windows, positions.reshape(-1)), size)
             return jax.tree.map(
                 lambda x: jnp.moveaxis(x, 0, -1).reshape(*x.shape[1:], *shape), mapped
             )
@@ -168,5 +170,9 @@ def _chunk(config, num_seeds: int, length: int) -> int:
     widest = length * max(config.intermediate_size, config.num_heads * length)
     most = _FORWARD_FLOATS.get(jax.default_backend(), _FORWARD_FLOATS["cpu"])
     return max(
-        1, min(most // (num_seeds * widest), chunks.chunk_tokens(config.vocab_size, num_seeds))
+        1,
+        min(
+            most // (num_seeds * widest),
+            token_chunks.tokens_per_chunk(config.vocab_size, num_seeds),
+        ),
     )

@@ -22,14 +22,14 @@ import numpy as np
 from dynamics import models
 from dynamics.data import windows
 from dynamics.errors import InputError
-from dynamics.measures import chunks
+from dynamics.measures import token_chunks
 
 _SERIES_BELOW = 0.01  # |d| under which e^d - 1 - d is summed as a series
 _FAR = 30.0  # difference of logits beyond which the direct form loses nothing
 _BATCH_TOKENS = {"cpu": 4096, "gpu": 2**16, "tpu": 2**16}
 
 
-class Batches(NamedTuple):
+class LengthGroup(NamedTuple):
     """Sentences of about one length, in batches of one shape: one compiled program serves them
     all."""
 
@@ -40,15 +40,17 @@ class Batches(NamedTuple):
     sign: np.ndarray  # [C,M] int32: 1 of the good sentence, -1 of the bad one, 0 padding
 
 
-class Plan(NamedTuple):
+class PairBatches(NamedTuple):
     """What to run for all pairs."""
 
-    batches: tuple[Batches, ...]
+    batches: tuple[LengthGroup, ...]
     num_pairs: int
 
 
-def plan(good: Sequence[np.ndarray], bad: Sequence[np.ndarray], lengths: int = 4) -> Plan:
-    """Batches for sentences of token ids [N], the good beside the bad, padded to at most `lengths`
+def batch_pairs(
+    good: Sequence[np.ndarray], bad: Sequence[np.ndarray], lengths: int = 4
+) -> PairBatches:
+    """LengthGroup for sentences of token ids [N], the good beside the bad, padded to at most `lengths`
     lengths.
 
     Only tokens after a pair's common beginning count: before it both sentences have the same
@@ -64,10 +66,12 @@ def plan(good: Sequence[np.ndarray], bad: Sequence[np.ndarray], lengths: int = 4
     order = np.argsort(sizes, kind="stable")
     groups = np.split(order, _cuts(sizes[order], lengths))
     budget = _BATCH_TOKENS.get(jax.default_backend(), _BATCH_TOKENS["cpu"])
-    return Plan(tuple(_batches(rows, sentences, shared, budget) for rows in groups), len(good))
+    return PairBatches(
+        tuple(_batches(rows, sentences, shared, budget) for rows in groups), len(good)
+    )
 
 
-def preferences(config, stacked_params, todo: Plan) -> np.ndarray:
+def preferences(config, stacked_params, todo: PairBatches) -> np.ndarray:
     """x = log p(good) - log p(bad) of every seed and pair: float64 [S,N], nats.
 
     `stacked_params` has a leading S on every leaf. Logits are made and dropped chunk by chunk.
@@ -145,8 +149,8 @@ def _log_probs(config):
                 return chosen - jax.nn.logsumexp(logits, axis=-1)
 
             counted = h.reshape(-1, h.shape[-1])[at]
-            return chunks.map_tokens(
-                of_chunk, (counted, target), chunks.chunk_tokens(config.vocab_size)
+            return token_chunks.map_chunks(
+                of_chunk, (counted, target), token_chunks.tokens_per_chunk(config.vocab_size)
             )
 
         with jax.default_matmul_precision("highest"):
@@ -187,7 +191,7 @@ def _cuts(sizes: np.ndarray, most: int) -> list[int]:
     return [int(ends[j]) for j in best[-1][1]]
 
 
-def _batches(rows: np.ndarray, sentences: list, shared: np.ndarray, budget: int) -> Batches:
+def _batches(rows: np.ndarray, sentences: list, shared: np.ndarray, budget: int) -> LengthGroup:
     """One group's batches: rows index `sentences`, whose second half are the bad ones of `shared`'s
     pairs."""
     length = max(len(sentences[row]) for row in rows)
@@ -220,4 +224,4 @@ def _batches(rows: np.ndarray, sentences: list, shared: np.ndarray, budget: int)
         [np.pad(part, ((0, 0), (0, most - part.shape[1]))) for part in joined]
     )  # [C,4,M]
     at, target, pair, sign = np.moveaxis(columns, 1, 0).astype(np.int32)
-    return Batches(tokens, at, target, pair, sign)
+    return LengthGroup(tokens, at, target, pair, sign)

@@ -23,7 +23,7 @@ ends nothing. Since what is dropped differs from prefix to prefix, next bytes ar
 their sum, and no longer multiply to the probability of the string.
 
 Axes: S models, G texts, N bytes (predictions 0 .. N-1, each of one byte given those before), V
-vocabulary, D width, C contexts, K and U of `byte_plan`; O = 257 outcomes, the bytes and the end.
+vocabulary, D width, C contexts, K and U of `byte_lookup`; O = 257 outcomes, the bytes and the end.
 Units: nats.
 """
 
@@ -36,8 +36,8 @@ import numpy as np
 
 from dynamics import models
 from dynamics.errors import InputError
-from dynamics.measures import chunks, divergence
-from dynamics.measures.byte_plan import Plan
+from dynamics.measures import divergence, token_chunks
+from dynamics.measures.byte_lookup import ByteLookup
 
 END = 256
 _LEAST = 1e-37  # what a token can be that float32 rounds to nothing
@@ -53,45 +53,45 @@ class NextByte(NamedTuple):
 
 @functools.cache
 def next_byte_fn(config, canonical: bool = False):
-    """next_byte(params, plan) -> NextByte, jitted; the plan is `byte_plan.plan` of the model's own
+    """next_byte(params, lookup) -> NextByte, jitted; the lookup is `byte_lookup.build` of the model's own
     tokenizer."""
     hidden, unembed = models.hidden_fn(config), models.unembed_fn(config)
 
     @jax.jit
-    def next_byte(params, plan: Plan) -> NextByte:
+    def next_byte(params, lookup: ByteLookup) -> NextByte:
         with jax.default_matmul_precision("highest"):
-            h, _ = hidden(params, plan.rows)
-            contexts = h[plan.row.reshape(-1), plan.place.reshape(-1)]  # [C,D]
+            h, _ = hidden(params, lookup.rows)
+            contexts = h[lookup.row.reshape(-1), lookup.place.reshape(-1)]  # [C,D]
             return from_contexts(
-                lambda h: jax.nn.softmax(unembed(params, h), axis=-1), contexts, plan, canonical
+                lambda h: jax.nn.softmax(unembed(params, h), axis=-1), contexts, lookup, canonical
             )
 
     return next_byte
 
 
-def from_contexts(probabilities, contexts, plan: Plan, canonical: bool = False) -> NextByte:
+def from_contexts(probabilities, contexts, lookup: ByteLookup, canonical: bool = False) -> NextByte:
     """The distribution from `contexts` [C, ...] and `probabilities`, which maps some of them to
     [n,V], C = G N."""
-    texts, most, depth = plan.ahead.shape
-    nodes = plan.child.shape[0]
+    texts, most, depth = lookup.ahead.shape
+    nodes = lookup.child.shape[0]
 
     def of_chunk(inputs):
         context, ahead, own = inputs
         p = jnp.maximum(probabilities(context), _LEAST).T  # [V,n]
-        through = _by_node(p, plan.through, nodes)  # [U,n]
+        through = _by_node(p, lookup.through, nodes)  # [U,n]
         row = jnp.arange(ahead.shape[0])[:, None]
         drawn = (
             jnp.where(own >= 0, p[own, row], 0.0)
             if canonical
-            else _by_node(p, plan.ending, nodes)[ahead, row]
+            else _by_node(p, lookup.ending, nodes)[ahead, row]
         )
-        further = through[plan.child[ahead], row[..., None]]  # [n,K,256]
-        return further, through[ahead, row], drawn, p[plan.silent].sum(0)
+        further = through[lookup.child[ahead], row[..., None]]  # [n,K,256]
+        return further, through[ahead, row], drawn, p[lookup.silent].sum(0)
 
     vocab = jax.eval_shape(probabilities, contexts[:1]).shape[-1]
-    size = chunks.chunk_tokens(vocab + 2 * nodes + 256 * depth)
-    flat = (contexts, plan.ahead.reshape(-1, depth), plan.canonical.reshape(-1, depth))
-    found = chunks.map_tokens(of_chunk, flat, size)
+    size = token_chunks.tokens_per_chunk(vocab + 2 * nodes + 256 * depth)
+    flat = (contexts, lookup.ahead.reshape(-1, depth), lookup.canonical.reshape(-1, depth))
+    found = token_chunks.map_chunks(of_chunk, flat, size)
     further, through, ending, silent = (x.reshape(texts, most, *x.shape[1:]) for x in found)
     log_a = _boundaries(jnp.log(_arriving(ending)))  # [G,N]
     # Boundaries k bytes before each place, beside the likeliest: what lies 87 nats below it is
@@ -103,11 +103,13 @@ def from_contexts(probabilities, contexts, plan: Plan, canonical: bool = False) 
     weight = jnp.exp(back - largest)
     byte = jnp.einsum("gnk,gnkb->gnb", weight, _arriving(further))
     # A byte that some token spells is possible, however unlikely.
-    spelled = plan.child[plan.ahead] < nodes - 1  # [G,N,K,256]
+    spelled = lookup.child[lookup.ahead] < nodes - 1  # [G,N,K,256]
     possible = jnp.any(_arriving(spelled, fill=False) & (back > -jnp.inf)[..., None], axis=2)
     byte = jnp.where(possible, jnp.maximum(byte, _LEAST), 0.0)
     end = (
-        jnp.maximum(weight[..., 0] * silent, _LEAST) if len(plan.silent) else jnp.zeros_like(silent)
+        jnp.maximum(weight[..., 0] * silent, _LEAST)
+        if len(lookup.silent)
+        else jnp.zeros_like(silent)
     )
     outcomes = jnp.concatenate([byte, end[..., None]], axis=-1)
     covers = (

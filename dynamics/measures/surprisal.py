@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 
 from dynamics import models
-from dynamics.measures import chunks, cross_entropy
+from dynamics.measures import cross_entropy, token_chunks
 from dynamics.measures.curvature.products import Product
 
 
@@ -23,7 +23,7 @@ def surprisal_fn(config, chunk: int | None = None):
     """
     models.check_causal(config)
     hidden, unembed = models.hidden_fn(config), models.unembed_fn(config)
-    size = chunk or chunks.chunk_tokens(config.vocab_size)
+    size = chunk or token_chunks.tokens_per_chunk(config.vocab_size)
 
     def surprisal(params, tokens):
         h, _ = hidden(params, tokens[:, :-1])
@@ -38,7 +38,7 @@ def surprisal_fn(config, chunk: int | None = None):
             )
 
         flat = (h.reshape(-1, h.shape[-1]), targets.reshape(-1))
-        return chunks.map_tokens(of_chunk, flat, size, remat=True).reshape(targets.shape)
+        return token_chunks.map_chunks(of_chunk, flat, size, remat=True).reshape(targets.shape)
 
     return surprisal
 
@@ -53,7 +53,9 @@ def loss_fn(config, chunk: int | None = None):
     """
     models.check_causal(config)
     hidden = models.hidden_fn(config)
-    size = chunk or chunks.chunk_tokens(config.vocab_size, floats=chunks.GRADIENT_FLOATS)
+    size = chunk or token_chunks.tokens_per_chunk(
+        config.vocab_size, floats=token_chunks.GRADIENT_FLOATS
+    )
 
     def loss(params, tokens):
         h, _ = hidden(params, tokens[:, :-1])
@@ -78,7 +80,9 @@ def gauss_newton(config, chunk: int | None = None) -> Product:
     """
     models.check_causal(config)
     hidden = models.hidden_fn(config)
-    size = chunk or chunks.chunk_tokens(config.vocab_size, floats=chunks.GRADIENT_FLOATS)
+    size = chunk or token_chunks.tokens_per_chunk(
+        config.vocab_size, floats=token_chunks.GRADIENT_FLOATS
+    )
 
     def apply(params, tokens, vector):
         def halves(params):

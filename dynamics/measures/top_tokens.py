@@ -11,7 +11,7 @@ import jax.numpy as jnp
 
 from dynamics import models
 from dynamics.errors import InputError
-from dynamics.measures import chunks
+from dynamics.measures import token_chunks
 
 
 class TopTokens(NamedTuple):
@@ -46,7 +46,9 @@ def top_tokens_fn(config, k: int):
                 return ids, jnp.exp(value - jax.nn.logsumexp(logits, axis=-1, keepdims=True))
 
             flat = h.reshape(-1, h.shape[-1])
-            found = chunks.map_tokens(of_chunk, flat, chunks.chunk_tokens(config.vocab_size))
+            found = token_chunks.map_chunks(
+                of_chunk, flat, token_chunks.tokens_per_chunk(config.vocab_size)
+            )
             return TopTokens(*(x.reshape(*tokens[:, 1:].shape, k) for x in found))
 
     return top

@@ -22,7 +22,7 @@ import numpy as np
 
 from dynamics import models
 from dynamics.errors import InputError
-from dynamics.measures import chunks, divergence
+from dynamics.measures import divergence, token_chunks
 
 _BLOCK = 64  # windows whose hidden states are held at once
 
@@ -96,8 +96,8 @@ def _block(config):
                     lambda x: jnp.moveaxis(x, -1, 0), numbers(logits, target, truth, log_unigram)
                 )
 
-            size = chunks.chunk_tokens(config.vocab_size, count + 2)
-            found = chunks.map_tokens(
+            size = token_chunks.tokens_per_chunk(config.vocab_size, count + 2)
+            found = token_chunks.map_chunks(
                 of_chunk, (*flat, log_truth.reshape(-1, log_truth.shape[-1])), size
             )
             return jax.tree.map(

@@ -53,7 +53,7 @@ def log_prob(params, ids) -> float:
 @pytest.mark.parametrize("lengths", [1, 4])
 def test_preference_is_the_difference_of_whole_sentences(seeds, sentences, lengths):
     good, bad = sentences
-    found = minimal_pairs.preferences(CONFIG, seeds, minimal_pairs.plan(good, bad, lengths))
+    found = minimal_pairs.preferences(CONFIG, seeds, minimal_pairs.batch_pairs(good, bad, lengths))
     for s in range(2):
         params = jax.tree.map(lambda leaf, s=s: leaf[s], seeds)
         expected = [
@@ -63,10 +63,12 @@ def test_preference_is_the_difference_of_whole_sentences(seeds, sentences, lengt
 
 
 def test_batching_changes_nothing(seeds, sentences, monkeypatch):
-    whole = minimal_pairs.preferences(CONFIG, seeds, minimal_pairs.plan(*sentences))
+    whole = minimal_pairs.preferences(CONFIG, seeds, minimal_pairs.batch_pairs(*sentences))
     monkeypatch.setattr(minimal_pairs, "_BATCH_TOKENS", {"cpu": 60})
     np.testing.assert_allclose(
-        minimal_pairs.preferences(CONFIG, seeds, minimal_pairs.plan(*sentences)), whole, atol=1e-4
+        minimal_pairs.preferences(CONFIG, seeds, minimal_pairs.batch_pairs(*sentences)),
+        whole,
+        atol=1e-4,
     )
 
 
@@ -104,6 +106,6 @@ def test_one_seed_is_refused():
 
 
 def test_words_beyond_the_vocabulary_are_refused(seeds):
-    todo = minimal_pairs.plan([np.array([1, 2, 99])], [np.array([1, 2, 3])])
+    batches = minimal_pairs.batch_pairs([np.array([1, 2, 99])], [np.array([1, 2, 3])])
     with pytest.raises(InputError, match="99"):
-        minimal_pairs.preferences(CONFIG, seeds, todo)
+        minimal_pairs.preferences(CONFIG, seeds, batches)

@@ -14,7 +14,7 @@ import pytest
 from dynamics import models
 from dynamics.data import spelling, tokenizer
 from dynamics.errors import InputError
-from dynamics.measures import byte_plan, divergence, next_byte
+from dynamics.measures import byte_lookup, divergence, next_byte
 from dynamics.models import gpt_neox
 
 # Nested tokens, two that spell the same, one that is all bytes of a text, one that spells nothing:
@@ -35,9 +35,9 @@ def greedy(text: bytes) -> list[int]:
     return ids
 
 
-def toy_plan(texts=TEXTS) -> byte_plan.Plan:
+def toy_lookup(texts=TEXTS) -> byte_lookup.ByteLookup:
     encodings = [[greedy(text[:end]) for end in range(len(text) + 1)] for text in texts]
-    return byte_plan.plan(texts, encodings, WORDS, before=[0])
+    return byte_lookup.build(texts, encodings, WORDS, before=[0])
 
 
 def tiny(vocab_size: int = len(WORDS), width: int = 16) -> gpt_neox.Config:
@@ -93,7 +93,7 @@ def enumerated(p, text: bytes, canonical: bool) -> float:
 def test_equals_enumeration_of_every_cover(canonical):
     config = tiny()
     params = params_of(config, 1)
-    found = next_byte.next_byte_fn(config, canonical)(params, toy_plan())
+    found = next_byte.next_byte_fn(config, canonical)(params, toy_lookup())
     p = conditional(config, params)
     for g, text in enumerate(TEXTS):
         for n in range(len(text)):
@@ -120,9 +120,9 @@ def _of_ids(p, ids) -> float:
 def test_a_model_that_never_leaves_the_tokenizers_path_has_both_distributions():
     """Where tokens off the path have no probability, dropping them and keeping them are one
     thing."""
-    plan = toy_plan()
+    lookup = toy_lookup()
     contexts = {(g, m): TEXTS[g][:m] for g in range(3) for m in range(len(TEXTS[g]))}
-    table = np.full((*plan.valid.shape, len(WORDS)), 1 / len(WORDS), np.float32)
+    table = np.full((*lookup.valid.shape, len(WORDS)), 1 / len(WORDS), np.float32)
     rng = np.random.default_rng(2)
     for place, read in contexts.items():
         kept = [
@@ -133,15 +133,15 @@ def test_a_model_that_never_leaves_the_tokenizers_path_has_both_distributions():
         table[place] = weights / weights.sum()
     flat = jnp.asarray(table.reshape(-1, len(WORDS)))
     read = jax.jit(functools.partial(next_byte.from_contexts, lambda p: p), static_argnums=2)
-    both = [read(flat, plan, canonical) for canonical in (False, True)]
+    both = [read(flat, lookup, canonical) for canonical in (False, True)]
     for one, other in zip(*both, strict=True):
-        np.testing.assert_allclose(one[plan.valid], other[plan.valid], rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(one[lookup.valid], other[lookup.valid], rtol=1e-5, atol=1e-6)
 
 
 def test_next_bytes_multiply_to_the_string_and_sum_to_one():
     config = tiny()
-    found = next_byte.next_byte_fn(config)(params_of(config, 3), toy_plan())
-    np.testing.assert_allclose(np.exp(found.log_probs)[toy_plan().valid].sum(-1), 1, rtol=1e-6)
+    found = next_byte.next_byte_fn(config)(params_of(config, 3), toy_lookup())
+    np.testing.assert_allclose(np.exp(found.log_probs)[toy_lookup().valid].sum(-1), 1, rtol=1e-6)
     for g, text in enumerate(TEXTS):
         steps = [float(found.log_probs[g, n, byte]) for n, byte in enumerate(text)]
         np.testing.assert_allclose(
@@ -154,7 +154,7 @@ def test_no_byte_is_lost_at_boundaries():
     config = tiny()
     params = params_of(config, 4)
     texts = [bytes(letters) for letters in itertools.product(LETTERS, repeat=3)]
-    found = next_byte.next_byte_fn(config)(params, toy_plan(texts))
+    found = next_byte.next_byte_fn(config)(params, toy_lookup(texts))
     total = 0.0
     for g, text in enumerate(texts):
         logs = np.asarray(found.log_probs[g], np.float64)
@@ -173,10 +173,10 @@ def test_is_the_token_divergence_where_every_token_is_a_byte():
     words = [None, *(bytes([byte]) for byte in range(256))]
     text = b"naive \xc3\xa9"
     encodings = [[[1 + byte for byte in text[:end]] for end in range(len(text) + 1)]]
-    plan = byte_plan.plan([text], encodings, words, before=[0])
+    lookup = byte_lookup.build([text], encodings, words, before=[0])
     seeds = [params_of(config, seed) for seed in (5, 6, 7)]
     kl, js = next_byte.compare(
-        [next_byte.next_byte_fn(config)(params, plan).log_probs for params in seeds]
+        [next_byte.next_byte_fn(config)(params, lookup).log_probs for params in seeds]
     )
     ids = jnp.asarray([[0, *encodings[0][-1]]], jnp.int32)
     logits = jnp.stack([models.apply_fn(config)(params, ids)[:, :-1] for params in seeds])
@@ -190,7 +190,7 @@ def test_is_the_token_divergence_where_every_token_is_a_byte():
 
 
 def test_bytes_do_not_depend_on_how_ids_are_numbered():
-    """The same model with its ids renamed: the same bytes, though every array of the plan
+    """The same model with its ids renamed: the same bytes, though every array of the lookup
     differs."""
     config = tiny()
     params = params_of(config, 8)
@@ -206,9 +206,9 @@ def test_bytes_do_not_depend_on_how_ids_are_numbered():
         [[int(new[t]) for t in greedy(text[:end])] for end in range(len(text) + 1)]
         for text in TEXTS
     ]
-    plan = byte_plan.plan(TEXTS, encodings, renamed, before=[0])
-    one = next_byte.next_byte_fn(config)(params, toy_plan()).log_probs
-    other = next_byte.next_byte_fn(config)(moved, plan).log_probs
+    lookup = byte_lookup.build(TEXTS, encodings, renamed, before=[0])
+    one = next_byte.next_byte_fn(config)(params, toy_lookup()).log_probs
+    other = next_byte.next_byte_fn(config)(moved, lookup).log_probs
     np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
 
 
@@ -242,7 +242,7 @@ def test_pythias_tokenizer_spells_every_prefix():
         b"".join(words[index] or b"" for index in ids) == text[:end]
         for end, ids in enumerate(found)
     )
-    made = byte_plan.plan([text], [found], words, before=[0])
+    made = byte_lookup.build([text], [found], words, before=[0])
     # From a context that ends within a character its own token goes on: E2 80 before 9C in the
     # quotation mark.
     start = text.index("“".encode())
@@ -262,6 +262,6 @@ def test_what_spells_no_bytes_is_told():
     with pytest.raises(InputError, match="ids below 200"):
         spelling.spelled(bpe, 200)
     with pytest.raises(InputError, match="separator"):
-        byte_plan.plan([b"a"], [[[], [1]]], WORDS, before=[])
+        byte_lookup.build([b"a"], [[[], [1]]], WORDS, before=[])
     with pytest.raises(InputError, match="two or more"):
         next_byte.compare([np.zeros((1, 2, 257))])

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from dynamics import models
-from dynamics.measures import chunks, surprisal
+from dynamics.measures import surprisal, token_chunks
 from dynamics.models import gpt_neox
 
 CONFIG = gpt_neox.Config(
@@ -43,6 +43,6 @@ def test_memory_of_gradient_does_not_hold_logits():
     assert compiled.memory_analysis().temp_size_in_bytes < 50e6
 
 
-def test_map_tokens_pads_and_cuts():
+def test_map_chunks_pads_and_cuts():
     xs = np.arange(10.0)
-    np.testing.assert_array_equal(chunks.map_tokens(lambda x: x * 2, xs, 4), xs * 2)
+    np.testing.assert_array_equal(token_chunks.map_chunks(lambda x: x * 2, xs, 4), xs * 2)

@@ -6,7 +6,7 @@ import pytest
 
 from dynamics import models
 from dynamics.errors import InputError
-from dynamics.measures import chunks, top_tokens
+from dynamics.measures import token_chunks, top_tokens
 from dynamics.models import gpt_neox
 
 CONFIG = gpt_neox.Config(
@@ -21,7 +21,7 @@ CONFIG = gpt_neox.Config(
 
 
 def test_they_are_those_of_the_whole_distribution(monkeypatch):
-    monkeypatch.setitem(chunks._CHUNK_FLOATS, "cpu", 31 * 8)  # several chunks
+    monkeypatch.setitem(token_chunks._CHUNK_FLOATS, "cpu", 31 * 8)  # several chunks
     params = gpt_neox.init(jax.random.key(0), CONFIG)
     tokens = np.random.default_rng(0).integers(0, 31, (3, 11)).astype(np.int32)
     found = top_tokens.top_tokens_fn(CONFIG, 4)(params, tokens)

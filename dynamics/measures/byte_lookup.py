@@ -19,7 +19,7 @@ import numpy as np
 from dynamics.errors import InputError
 
 
-class Plan(NamedTuple):
+class ByteLookup(NamedTuple):
     """Arrays for `next_byte`. Context m of a text is what the model reads after its first m bytes,
     m = 0 .. N-1."""
 
@@ -78,12 +78,12 @@ def _trie(words: Sequence[bytes | None]) -> _Trie:
     return trie
 
 
-def plan(
+def build(
     texts: Sequence[bytes],
     encodings: Sequence[Sequence[Sequence[int]]],
     words: Sequence[bytes | None],
     before: Sequence[int],
-) -> Plan:
+) -> ByteLookup:
     """The plan of `texts`.
 
     Args:
@@ -127,7 +127,7 @@ def plan(
         for byte, following in trie.children[node].items():
             child[new, byte] = index.get(following, none)
     rows, row, place = _rows(encodings, list(before), [len(text) for text in texts], most)
-    return Plan(
+    return ByteLookup(
         rows=rows,
         row=row,
         place=place,

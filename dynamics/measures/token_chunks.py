@@ -16,7 +16,7 @@ _CHUNK_FLOATS = {"cpu": 2**19, "gpu": 2**25, "tpu": 2**25}
 GRADIENT_FLOATS = {"cpu": 2**22, "gpu": 2**25, "tpu": 2**25}
 
 
-def chunk_tokens(
+def tokens_per_chunk(
     vocab_size: int, models: int = 1, floats: Mapping[str, int] = _CHUNK_FLOATS
 ) -> int:
     """How many tokens to take at once when `models` logit vectors of `vocab_size` stand side by
@@ -28,7 +28,7 @@ def chunk_tokens(
     return max(8, most // (vocab_size * models))
 
 
-def map_tokens(fn, xs, chunk: int, remat: bool = False):
+def map_chunks(fn, xs, chunk: int, remat: bool = False):
     """fn over chunks of the leading axis N of every leaf of `xs`, results joined: leaves [N, ...].
 
     N is padded with zeros to a multiple of `chunk` and cut again. With `remat` the backward pass
