@@ -125,6 +125,19 @@ def step_label(step: int) -> str:
     return f"{step // 1000}k" if step >= 1000 and step % 1000 == 0 else str(step)
 
 
+def short_step(step: float) -> str:
+    """A step to two or three digits.
+
+    Example:
+        >>> [short_step(step) for step in (740.2, 1124, 31_699, 1.25e6)]
+        ['740', '1.1k', '32k', '1.2M']
+    """
+    for size, unit in ((1e6, "M"), (1e3, "k")):
+        if step >= 0.9995 * size:
+            return f"{step / size:.{int(step < 9.95 * size)}f}".removesuffix(".0") + unit
+    return f"{step:.0f}"
+
+
 def lines(ax, curves, look: Look, band: bool = False, **kwargs):
     """One line per curve in its model's colour and marker; errors as a band or as bars, where there
     are any."""
