@@ -1,0 +1,225 @@
+"""A suite opened for measuring: its checkpoints, the text it is measured on, its results.
+
+Axes: S seeds, N windows, T tokens. It needs no flags: scripts make one of theirs, other code of its
+own arguments.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+
+from dynamics import checkpoints, models, results
+from dynamics.data import corpus, tokenizer, windows
+from dynamics.errors import InputError
+from dynamics.results import Unit
+from dynamics.suite import Source, Suite
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SeedSet:
+    """Seeds of one model at one step, side by side.
+
+    Attributes:
+        config: of every seed.
+        params: stacked, each leaf [S,...].
+        provenance: [S] where each seed's weights came from.
+    """
+
+    config: models.Config
+    params: Any
+    provenance: tuple[dict, ...]
+
+    @property
+    def num_parameters(self) -> int:
+        """Numbers in one seed's model."""
+        return sum(leaf[0].size for leaf in jax.tree.leaves(self.params))
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Study:
+    """A suite with the text and the folder of results that go with it.
+
+    Attributes:
+        suite: the grid of checkpoints to measure.
+        store: where results go.
+        read_corpus: gives the text; called once, when it is first needed.
+        window_length: tokens of a window of text.
+        weights: folder tree REPO/REVISION to look for hub files in, or None.
+        shard: "i/n": of all work units every n-th from the i-th is this process's.
+        fingerprint: which checkpoints bear the suite's names; part of every configuration.
+
+    Example:
+        >>> from dynamics import results, suite
+        >>> grid = suite.folder_tree("mine", Path("runs"), ["small"], [0, 1], [0, 1, 2])
+        >>> Study(suite=grid, store=results.Store("results/mine")).window_length
+        128
+    """
+
+    suite: Suite
+    store: results.Store
+    read_corpus: Callable[[], corpus.Corpus] = corpus.embedded
+    window_length: int = 128
+    weights: str | None = None
+    shard: str = "0/1"
+    fingerprint: str = ""
+
+    @functools.cached_property
+    def corpus(self) -> corpus.Corpus:
+        """The text that is measured on, and trained on where a suite is trained here."""
+        return self.read_corpus()
+
+    @functools.cached_property
+    def corpus_fingerprint(self) -> str:
+        """sha256 of the text."""
+        return self.corpus.fingerprint()
+
+    @functools.cached_property
+    def tokenizer(self):
+        """Of the first checkpoint that may be measured."""
+        cell = next(self.suite.cells())  # one that is left out may have another's tokenizer
+        return tokenizer.load(checkpoints.find(*self.suite.source(*cell), weights=self.weights))
+
+    @functools.cached_property
+    def train_documents(self) -> list[np.ndarray]:
+        """Token ids of every document for training."""
+        return tokenizer.encode(self.tokenizer, self.corpus.train())
+
+    @functools.cached_property
+    def held_out(self) -> windows.Windows:
+        """Windows of the text that no suite of ours is trained on."""
+        return self._cut(tokenizer.encode(self.tokenizer, self.corpus.held_out()))
+
+    @functools.cached_property
+    def train_windows(self) -> windows.Windows:
+        """Windows of the text for training."""
+        return self._cut(self.train_documents)
+
+    @functools.cached_property
+    def token_range(self) -> np.ndarray:
+        """[2]: the least and the greatest token id of the text, trained on or held out."""
+        ids = [self.held_out.tokens, *self.train_documents]
+        return np.array([min(map(np.min, ids)), max(map(np.max, ids))])
+
+    def first_sources(self) -> dict[str, Source]:
+        """model -> where its first checkpoint that may be measured lies."""
+        cells = {cell.model: cell for cell in reversed(list(self.suite.cells()))}
+        order = [model for model in self.suite.models if model in cells]
+        return {model: self.suite.source(*cells[model]) for model in order}
+
+    def configs(self) -> dict[str, models.Config]:
+        """model -> the configuration of its first checkpoint."""
+        return {
+            model: checkpoints.config(*source, weights=self.weights)
+            for model, source in self.first_sources().items()
+        }
+
+    def load(
+        self, model: str, seed: int, step: int, *, reads_text: bool = True
+    ) -> checkpoints.Checkpoint:
+        """A checkpoint. Raises InputError.
+
+        With `reads_text` it must predict next tokens, and its vocabulary must hold all the text's.
+        """
+        checkpoint = checkpoints.load(*self.suite.source(model, seed, step), weights=self.weights)
+        if reads_text:
+            models.check_causal(checkpoint.config)
+            windows.check_vocabulary(self.token_range, checkpoint.config.vocab_size)
+        return checkpoint
+
+    def load_seeds(self, unit: Unit, *, reads_text: bool = True) -> SeedSet:
+        """The seeds of a work unit, stacked. Raises InputError unless they can be compared."""
+        seeds = [self.load(*cell, reads_text=reads_text) for cell in unit.cells()]
+        check_alike(unit, seeds)
+        return SeedSet(
+            config=seeds[0].config,
+            params=jax.tree.map(
+                lambda *leaves: np.stack(leaves), *[checkpoint.params for checkpoint in seeds]
+            ),
+            provenance=tuple(checkpoint.provenance for checkpoint in seeds),
+        )
+
+    def single_units(self, measure: str, seeds: Sequence[int] | None = None) -> list[Unit]:
+        """A unit for every model, seed and step that may be measured."""
+        wanted = self.suite.seeds if seeds is None else seeds
+        return [
+            Unit(measure=measure, model=cell.model, seeds=(cell.seed,), step=cell.step)
+            for cell in self.suite.cells()
+            if cell.seed in wanted
+        ]
+
+    def seed_set_units(self, measure: str, fewest: int = 1) -> list[Unit]:
+        """A unit of all seeds for every model and step; a convicted seed takes its step out.
+
+        Raises InputError where there are fewer seeds than `fewest`.
+        """
+        seeds = self.suite.seeds
+        if len(seeds) < fewest:
+            raise InputError(
+                f"{len(seeds)} seed",
+                expected="two or more, to have a pair",
+                mend="Select more --seeds.",
+            )
+        return [
+            Unit(measure=measure, model=model, seeds=seeds, step=step)
+            for model in self.suite.models
+            for step in self.suite.steps
+            if self.suite.whole(model, step, seeds)
+        ]
+
+    def text_config(self) -> dict:
+        """The part of a result's configuration that says what was measured on."""
+        return {
+            "suite": self.suite.name,
+            "corpus_sha256": self.corpus_fingerprint,
+            "context": self.window_length,
+        }
+
+    def _cut(self, documents: list[np.ndarray]) -> windows.Windows:
+        """Windows that every model can read: known before the first unit, not at one that fails."""
+        for model, config in self.configs().items():
+            if self.window_length > config.max_positions:
+                raise InputError(
+                    f"--context={self.window_length}",
+                    expected=f"at most {config.max_positions}, the positions of {model}",
+                )
+        return windows.cut(documents, self.window_length)
+
+
+def check_alike(unit: Unit, seeds: Sequence[checkpoints.Checkpoint]):
+    """Raises InputError unless the checkpoints of the unit's seeds are of one architecture."""
+    first = dataclasses.asdict(seeds[0].config)
+    for seed, checkpoint in zip(unit.seeds, seeds, strict=True):
+        other = dataclasses.asdict(checkpoint.config)
+        differing = [
+            f"{name} {value!r} and {other.get(name)!r}"
+            for name, value in first.items()
+            if value != other.get(name)
+        ]
+        pair = f"{unit.model} with seeds {unit.seeds[0]} and {seed}"
+        if differing:
+            raise InputError(
+                f"{pair} of different architecture ({', '.join(differing)})",
+                expected="one architecture and vocabulary per comparison",
+                mend="Leave one out with --seeds (`python -m experiments.audit` shows which "
+                f"differ), or compare models of different tokenizers byte by byte: {_BY_BYTES}",
+            )
+        if _tokenizer_bytes(checkpoint) != _tokenizer_bytes(seeds[0]):
+            raise InputError(
+                f"{pair} of different tokenizers",
+                expected="one vocabulary per comparison, whose ids mean the same",
+                mend=f"Compare them byte by byte: {_BY_BYTES}",
+            )
+
+
+_BY_BYTES = "python -m experiments.next_byte."
+
+
+def _tokenizer_bytes(checkpoint: checkpoints.Checkpoint) -> bytes:
+    """Its tokenizer's file; b"" where there is none."""
+    path = Path(checkpoint.provenance.get("folder", "")) / "tokenizer.json"
+    return path.read_bytes() if path.is_file() else b""
