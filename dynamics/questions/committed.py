@@ -76,6 +76,14 @@ def by_largest_seed_set(pairs: Iterable[tuple[Unit, xr.Dataset]]) -> dict[str, P
     return largest
 
 
+def by_step(pairs: Pairs) -> dict[int, Pairs]:
+    """step -> its units by seeds, steps ascending: of a model that is measured seed by seed."""
+    groups: dict[int, list] = {}
+    for unit, data in sorted(pairs, key=lambda pair: (pair[0].step, pair[0].seeds)):
+        groups.setdefault(unit.step, []).append((unit, data))
+    return dict(groups)
+
+
 def natural(model: str) -> tuple:
     """Sort key by size: 70m before 1.4b, nano-32 before nano-64."""
     unit = {"k": 1e3, "m": 1e6, "b": 1e9}
