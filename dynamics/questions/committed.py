@@ -77,11 +77,12 @@ def by_largest_seed_set(pairs: Iterable[tuple[Unit, xr.Dataset]]) -> dict[str, P
 
 
 def by_step(pairs: Pairs) -> dict[int, Pairs]:
-    """step -> its units by seeds, steps ascending: of a model that is measured seed by seed."""
+    """step -> its units by seeds, steps ascending. Units without a step are left out."""
     groups: dict[int, list] = {}
-    for unit, data in sorted(pairs, key=lambda pair: (pair[0].step, pair[0].seeds)):
-        groups.setdefault(unit.step, []).append((unit, data))
-    return dict(groups)
+    for unit, data in sorted(pairs, key=lambda pair: pair[0].seeds):
+        if unit.step is not None:
+            groups.setdefault(unit.step, []).append((unit, data))
+    return {step: groups[step] for step in sorted(groups)}
 
 
 def natural(model: str) -> tuple:
