@@ -1,6 +1,6 @@
 """dynamics: watch how language models get their weights.
 
-    suite -> checkpoint files -> params -> measure -> results -> analysis -> figure -> report
+    suite -> checkpoint files -> params -> measure -> results -> statistics -> figure -> page
 
 Each stage is a subpackage or module of the same name; it loads on first touch, so `import dynamics`
 is instant.
@@ -11,8 +11,9 @@ import importlib
 __version__ = "0.1.0"
 
 _ROOMS = (
-    "analysis", "cache", "checkpoints", "data", "devices", "errors", "figures", "measures",
-    "models", "report", "restrict", "results", "slt", "suite", "training",
+    "analysis", "cache", "checkpoints", "data", "devices", "errors", "figures", "files",
+    "measures", "models", "questions", "report", "restrict", "results", "slt", "study", "suite",
+    "training",
 )  # fmt: skip
 
 

@@ -5,16 +5,18 @@ import ast
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "dynamics").rglob("*.py"))
-# suite -> checkpoint files -> params -> measure -> results -> analysis -> figure -> report
+# suite -> checkpoint files -> params -> measure -> results -> study; analysis -> figures -> report;
+# questions stand on all of them.
 ROOMS = [
     "errors",
+    "files",
     "cache",
     "devices",
     "suite",
@@ -26,10 +28,31 @@ ROOMS = [
     "slt",
     "training",
     "results",
+    "study",
     "analysis",
     "figures",
     "report",
+    "questions",
 ]
+# What the halls that a page is made in may use: no JAX, so that a page needs none.
+WITHOUT_JAX = {
+    "analysis": {"analysis", "errors"},
+    "figures": {"analysis", "errors", "figures"},
+    "report": {"analysis", "errors", "figures", "files", "report"},
+    "questions": {"analysis", "errors", "figures", "files", "report", "results", "questions"},
+}
+# Whose findings a question may read; of another room it may import nothing else.
+MAY_READ = {
+    "token_properties": {"convergence"},
+    "in_context": set(),
+    "masked": {"convergence"},
+    "curvature": {"llc"},
+    "stages": {"llc", "curvature"},
+    "weights": {"convergence", "perplexity", "stages"},
+    "icl_regression": {"llc", "curvature", "stages"},
+    "attention_only": {"llc", "curvature", "stages"},
+    "grokking": {"llc", "curvature", "stages"},
+}
 HOMES = {
     "flax": {"models"},
     "optax": {"training"},
@@ -83,6 +106,100 @@ def test_no_room_imports_a_later_one(path):
             assert other in earlier, f"{path.name} imports {name}"
 
 
+@pytest.mark.parametrize("hall", WITHOUT_JAX)
+def test_a_page_is_made_of_halls_without_jax(hall):
+    for path in (path for path in FILES if room(path) == hall):
+        for name in imports_of(path):
+            top, _, rest = name.partition(".")
+            assert top not in {"jax", "jaxlib", "chex", "flax"}, f"{path} imports {name}"
+            if top == "dynamics" and rest:
+                assert rest.partition(".")[0] in WITHOUT_JAX[hall], f"{path} imports {name}"
+
+
+def question_of(parts: Sequence[str]) -> str:
+    """The room of questions that a dotted name or a path leads into; "" for what all share."""
+    name = parts[2] if parts[:2] == ("dynamics", "questions") and len(parts) > 2 else ""
+    return name if (ROOT / "dynamics" / "questions" / name).is_dir() else ""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if question_of(path.relative_to(ROOT).parts)],
+    ids=lambda path: str(path.relative_to(ROOT)),
+)
+def test_a_question_reads_of_another_its_findings_alone(path):
+    own = question_of(path.relative_to(ROOT).parts)
+    for name in imports_of(path):
+        parts = tuple(name.split("."))
+        other = question_of(parts)
+        if other and other != own:
+            assert other in MAY_READ.get(own, set()), f"{path.name} imports {name}"
+            assert parts[3:4] == ("findings",), f"{path.name} imports {name}"
+
+
+def test_every_question_has_one_form_and_stands_in_the_list():
+    from dynamics import questions
+
+    folders = {path.parent.name for path in (ROOT / "dynamics/questions").glob("*/__init__.py")}
+    assert [question.name for question in questions.ALL if question.name not in folders] == []
+    assert folders == {question.name for question in questions.ALL}
+    for name in folders:
+        files = {path.stem for path in (ROOT / "dynamics/questions" / name).glob("*.py")}
+        assert {"findings", "section", "__init__"} <= files, name
+
+
+def test_a_question_names_its_variables_in_its_record_alone():
+    """String constants that name a stored variable stand in record.py and nowhere else."""
+    for path in sorted((ROOT / "dynamics/questions").glob("*/record*.py")):
+        names = stored_names(path)
+        script = ROOT / "experiments" / f"{path.parent.name}.py"
+        others = {*path.parent.glob("*.py"), *([script] if script.exists() else [])}
+        for other in (other for other in others if not other.name.startswith("record")):
+            used = subscripts(other) & names
+            assert not used, f"{other.relative_to(ROOT)} reads {sorted(used)}"
+
+
+def stored_names(path: Path) -> set[str]:
+    """Keys of a record's dictionaries and subscripts: what its data set calls its variables."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    keys = {key for node in ast.walk(tree) if isinstance(node, ast.Dict) for key in node.keys}
+    named = {key.value for key in keys if isinstance(key, ast.Constant)}
+    return {name for name in named | subscripts(path) if isinstance(name, str)}
+
+
+def subscripts(path: Path) -> set[str]:
+    """Names by which a file takes something out of a mapping or a data set: data["kl"]."""
+    nodes = ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+    keys = (node.slice for node in nodes if isinstance(node, ast.Subscript))
+    return {key.value for key in keys if isinstance(key, ast.Constant) and type(key.value) is str}
+
+
+PAGE_WITHOUT_JAX = """
+import sys
+class Refuse:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {"jax", "jaxlib", "flax", "chex"}:
+            raise ImportError(f"{name} is not to be had here")
+sys.meta_path.insert(0, Refuse())
+from dynamics import questions, results
+print(questions.write(results.Store(sys.argv[1]), "toy", sys.argv[2]))
+"""
+
+
+def test_a_page_is_made_where_jax_cannot_be_imported(tmp_path):
+    import xarray as xr
+
+    from dynamics import results
+
+    store = results.Store(tmp_path)
+    unit = results.Unit(measure="ngram", model="kneser-ney", seeds=(0,), step=0)
+    data = xr.Dataset({"cross_entropy": ("order", [5.0, 2.6])}, {"order": [1, 2]})
+    store.write(unit, data, {"suite": "toy"}, {"weights": [], "corpus": {}})
+    arguments = [str(tmp_path), str(tmp_path / "report.html")]
+    subprocess.run([sys.executable, "-c", PAGE_WITHOUT_JAX, *arguments], cwd=ROOT, check=True)
+    assert (tmp_path / "report.html").stat().st_size > 1000
+
+
 @pytest.mark.parametrize("library", HOMES)
 def test_libraries_stay_in_their_rooms(library):
     users = {
@@ -94,7 +211,8 @@ def test_libraries_stay_in_their_rooms(library):
 
 
 def test_imports_are_read_in_every_form():
-    source = "import a.b as c\nfrom dynamics import slt\nfrom . import plan\nfrom ..report.page import write\n"
+    source = "import a.b as c\nfrom dynamics import slt\nfrom . import plan\n"
+    source += "from ..report.page import write\n"
     inside = "def f():\n    from dynamics.figures import style\n    import torch\n"
     assert set(imported(source + inside, "dynamics.slt")) == {
         "a.b",
@@ -108,7 +226,8 @@ def test_imports_are_read_in_every_form():
 
 def loaded(program: str) -> set[str]:
     """Top-level names of all that a fresh interpreter holds after `program`."""
-    report = "; import sys, json; print(json.dumps(sorted({name.partition('.')[0] for name in sys.modules})))"
+    report = "; import sys, json; tops = {name.partition('.')[0] for name in sys.modules}"
+    report += "; print(json.dumps(sorted(tops)))"
     run = subprocess.run(
         [sys.executable, "-c", program + report],
         cwd=ROOT,
