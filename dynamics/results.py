@@ -1,20 +1,18 @@
-"""Results on disk: one file per work unit, written whole or not at all, skipped when it is there.
+"""Results on disk: one file per work unit, written whole or not at all, skipped when it exists.
 
-A work unit is (measure, model, seeds, step). Its file is one netCDF data set at
-OUT/MEASURE/MODEL/SEEDS/step{n}.nc, put in place by one rename, so that a reader sees it whole or
-not at all, and any scheduler can run any subset, twice, killed at any point. Every file carries the
-configuration it was computed with; a folder written with another one is refused. After the data
-set, where HDF5 reads nothing, comes the sha256 of all bytes before: a damaged file is refused.
+A work unit is a measure of checkpoints, of a run, or of a suite (`Unit`). Its file is one netCDF
+data set, put in place by one rename, so that a reader sees it whole or not at all, and any
+scheduler can run any subset, twice, killed at any point. Every file carries the configuration it
+was computed with; a folder written with another configuration is refused. After the data set, where
+HDF5 reads nothing, comes the sha256 of all bytes before it: a damaged file is refused.
 """
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
 import importlib.metadata
 import io
 import json
-import os
 import platform
 import subprocess
 import urllib.parse
@@ -25,34 +23,98 @@ import numpy as np
 import xarray as xr
 
 import dynamics
+from dynamics import files
 from dynamics.errors import InputError
+from dynamics.suite import Cell
 
 _SEAL = b"sha256 of all before"
-_SEALED = len(_SEAL) + 32
+_SEAL_SIZE = len(_SEAL) + 32
 _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "matfree")
+# Where the files of a measure lie, under its folder: of the suite, of runs, of checkpoints.
+_PATTERNS = ("suite.nc", "*/seed*/run.nc", "*/seed*/step*.nc")
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True, order=True)
+@functools.total_ordering
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class Unit:
-    """One piece of work that is committed whole."""
+    """One piece of work that is committed whole. It has one of three forms:
+
+    - of checkpoints: one or more seeds of a model at a step, MEASURE/MODEL/SEEDS/stepN.nc;
+    - of a run: one or more seeds of a model, MEASURE/MODEL/SEEDS/run.nc;
+    - of the suite: what belongs to no model, such as its text, MEASURE/suite.nc.
+
+    Units are ordered by measure, model, seeds and step; a wider unit comes before its parts. Any
+    other combination of fields raises InputError.
+
+    Example:
+        >>> print(Unit(measure="llc", model="nano-32", seeds=(0,), step=8))
+        llc nano-32 seed 0 step 8
+        >>> Unit.of_run("audit", "nano-32", (0,)).path.as_posix()
+        'audit/nano-32/seed0/run.nc'
+        >>> Unit.of_suite("ngram").path.as_posix()
+        'ngram/suite.nc'
+    """
 
     measure: str
-    model: str
-    seeds: tuple[int, ...]
-    step: int
+    model: str = ""  # "" for a unit of the suite
+    seeds: tuple[int, ...] = ()  # () for a unit of the suite
+    step: int | None = None  # None for a unit of a run or of the suite
+
+    def __post_init__(self):
+        if bool(self.model) != bool(self.seeds) or (self.step is not None and not self.model):
+            raise InputError(
+                f"a unit of model {self.model!r}, seeds {self.seeds} and step {self.step}",
+                expected="a model with seeds and a step, a model with seeds, or none of them",
+            )
+
+    @classmethod
+    def of_run(cls, measure: str, model: str, seeds: Sequence[int]) -> "Unit":
+        """A unit of whole runs: `seeds` of a model at no step in particular."""
+        return cls(measure=measure, model=model, seeds=tuple(seeds))
+
+    @classmethod
+    def of_suite(cls, measure: str) -> "Unit":
+        """A unit of the whole suite or its text, which belongs to no model, seed or step."""
+        return cls(measure=measure)
 
     @property
     def path(self) -> Path:
-        seeds = "seed" + "-".join(map(str, self.seeds))
-        return Path(self.measure) / _folder_name(self.model) / seeds / f"step{self.step}.nc"
+        """Where its file lies under the store's root."""
+        if not self.model:
+            return Path(self.measure) / "suite.nc"
+        folder = Path(self.measure) / _folder_name(self.model) / f"seed{self._seed_list()}"
+        return folder / ("run.nc" if self.step is None else f"step{self.step}.nc")
+
+    def cells(self) -> list[Cell]:
+        """The checkpoints that a unit of checkpoints measures; [] for the other two forms."""
+        if self.step is None:
+            return []
+        return [Cell(self.model, seed, self.step) for seed in self.seeds]
 
     def __str__(self) -> str:
-        return f"{self.measure} {self.model} seed {'-'.join(map(str, self.seeds))} step {self.step}"
+        run = f" {self.model} seed {self._seed_list()}" if self.model else ""
+        return self.measure + run + ("" if self.step is None else f" step {self.step}")
+
+    def __lt__(self, other: "Unit") -> bool:
+        return self._order() < other._order()
+
+    def _order(self) -> tuple:
+        return self.measure, self.model, self.seeds, self.step is not None, self.step or 0
+
+    def _seed_list(self) -> str:
+        return "-".join(map(str, self.seeds))
 
 
 def shard(units: Sequence[Unit], part: str) -> list[Unit]:
-    """Every n-th unit, from the i-th: part "i/n" with 0 <= i < n. Raises InputError on any other
-    form."""
+    """Every n-th unit from the i-th, for a part "i/n" with 0 <= i < n.
+
+    Raises InputError for a part of any other form.
+
+    Example:
+        >>> units = [Unit(measure="llc", model="m", seeds=(0,), step=step) for step in range(5)]
+        >>> [unit.step for unit in shard(units, "1/2")]
+        [1, 3]
+    """
     index, _, count = part.partition("/")
     if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
         raise InputError(f"--shard={part}", expected="i/n with 0 <= i < n, e.g. 0/4")
@@ -60,14 +122,27 @@ def shard(units: Sequence[Unit], part: str) -> list[Unit]:
 
 
 class Store:
-    """A folder of results of one suite."""
+    """A folder of results of one suite.
+
+    Example:
+        >>> import tempfile
+        >>> store = Store(tempfile.mkdtemp())
+        >>> unit = Unit(measure="llc", model="nano-32", seeds=(0,), step=8)
+        >>> store.has(unit, {"num_draws": 100})
+        False
+        >>> data = xr.Dataset({"llc": 3.5})
+        >>> store.write(unit, data, {"num_draws": 100}, {"weights": {}})
+        >>> store.has(unit, {"num_draws": 100})
+        True
+        >>> [(str(unit), float(data["llc"])) for unit, data in store.committed("llc")]
+        [('llc nano-32 seed 0 step 8', 3.5)]
+    """
 
     def __init__(self, root: str | Path):
         self.root = Path(root)
 
     def has(self, unit: Unit, config: Mapping) -> bool:
-        """Is the unit committed? Raises InputError if it was computed with another
-        configuration."""
+        """Is the unit committed? Raises InputError if it has another configuration."""
         path = self.root / unit.path
         if not path.exists():
             return False
@@ -75,64 +150,51 @@ class Store:
         return True
 
     def write(self, unit: Unit, data: xr.Dataset, config: Mapping, provenance: Mapping):
-        """Commits `data` with its configuration and provenance. Raises InputError where nothing can
-        be written."""
-        path = self.root / unit.path
+        """Commits `data` with its configuration and provenance.
+
+        Raises InputError where nothing can be written; the store is then as it was.
+        """
         attributes = {
             "config": _json(config),
-            "unit": _json(dataclasses.asdict(unit)),
+            "unit": _json(_present_fields(unit)),
             "provenance": _json(provenance),
             "made_by": _json(made_by()),
         }
-        partial = path.with_name(f".{path.name}.{os.getpid()}")
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            data.assign_attrs(attributes).to_netcdf(partial, engine="h5netcdf")
-            with open(partial, "r+b") as file:
-                file.write(_SEAL + hashlib.file_digest(file, "sha256").digest())
-                file.flush()
-                os.fsync(file.fileno())
-            partial.replace(path)
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                partial.unlink(missing_ok=True)
-            raise InputError(
-                f"{path}, which cannot be written ({error.strerror or error})",
-                expected="a writable folder with room",
-                mend="Free some space or choose another --out; what was committed stays.",
-            ) from error
+        # In memory first: where a disk is full, HDF5 itself can end the process.
+        body = bytes(data.assign_attrs(attributes).to_netcdf(engine="h5netcdf"))
+        files.write_atomically(
+            self.root / unit.path,
+            body + _SEAL + hashlib.sha256(body).digest(),
+            mend="Free some space or choose another --out; what was committed stays.",
+        )
 
     def read(self, unit: Unit) -> xr.Dataset:
-        """The committed data set of a unit, in memory."""
+        """The committed data set of a unit, in memory. Raises InputError if it is unreadable."""
         return _load(self.root / unit.path)
 
     def committed(self, measure: str) -> Iterator[tuple[Unit, xr.Dataset]]:
-        """Every committed unit of a measure, in order."""
-        found = []
-        for path in (self.root / measure).glob("*/seed*/step*.nc"):
+        """Every committed unit of a measure, in order. Raises InputError for a damaged file.
+
+        Older files name a model, a seed and a step even for a unit of the suite or of a run. They
+        are read as they are.
+        """
+        paths = [path for form in _PATTERNS for path in (self.root / measure).glob(form)]
+        units = []
+        for path in paths:
             data = _load(path)
             fields = json.loads(data.attrs["unit"])
-            found.append((Unit(**{**fields, "seeds": tuple(fields["seeds"])}), data))
-        yield from sorted(found, key=lambda pair: pair[0])
+            units.append((Unit(**{**fields, "seeds": tuple(fields.get("seeds", ()))}), data))
+        yield from sorted(units, key=lambda pair: pair[0])
 
 
 def check_writable(root: Path):
-    """Raises InputError before any work is done if nothing could be written under `root`."""
-    probe = root / f".probe.{os.getpid()}"
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        probe.write_bytes(b"\0" * 4096)
-        probe.unlink()
-    except OSError as error:
-        raise InputError(
-            f"--out={root}, which cannot be written ({error.strerror})",
-            expected="a writable folder with room",
-        ) from error
+    """Raises InputError, before any work is done, if nothing could be written under `root`."""
+    files.check_writable(root, name=f"--out={root}")
 
 
 @functools.cache
 def made_by() -> dict:
-    """Code version, packages, interpreter and device: what every result says of its making."""
+    """Code version, packages, interpreter and device, which every result records."""
     import jax
 
     return {
@@ -163,18 +225,22 @@ def _revision() -> str:
 
 
 def _folder_name(model: str) -> str:
-    """One folder's name for a model that may be a hub id, or anything: neither a path nor out of
-    the store."""
+    """One folder's name for a model of any name: no path, not out of the store, no file's name."""
     quoted = urllib.parse.quote(model, safe="")
-    return quoted if quoted.strip(".") else quoted.replace(".", "%2E")
+    plain = quoted.strip(".") and not quoted.endswith(".nc")
+    return quoted if plain else quoted.replace(".", "%2E")
+
+
+def _present_fields(unit: Unit) -> dict:
+    fields = dataclasses.asdict(unit).items()
+    return {name: value for name, value in fields if value not in ("", (), None)}
 
 
 def _load(path: Path) -> xr.Dataset:
-    """A data set in memory, of a file whose bytes are those that were written. Raises
-    InputError."""
+    """The data set of a file, in memory. Raises InputError unless its bytes are as written."""
     try:
         content = path.read_bytes()
-        body, seal, digest = content[:-_SEALED], content[-_SEALED:-32], content[-32:]
+        body, seal, digest = content[:-_SEAL_SIZE], content[-_SEAL_SIZE:-32], content[-32:]
         if seal != _SEAL or digest != hashlib.sha256(body).digest():
             raise ValueError("its checksum is not that of its bytes")
         with xr.open_dataset(io.BytesIO(body), engine="h5netcdf") as stored:

@@ -73,8 +73,8 @@ def byte_divergence(context: common.Context, unit: Unit):
         context.corpus.held_out(), FLAGS.byte_length, FLAGS.byte_windows
     )
     read, sources, vocabularies = [], [], []
-    for seed in unit.seeds:
-        place = context.suite.source(unit.model, seed, unit.step)
+    for cell in unit.cells():
+        place = context.suite.source(*cell)
         loaded = checkpoints.load(*place, weights=context.weights)
         own = tokenizer.load(checkpoints.find(*place, weights=context.weights))
         read.append(_read(loaded.config, loaded.params, own.to_str(), tuple(texts)))

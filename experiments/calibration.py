@@ -89,7 +89,7 @@ def _numbers(name: str, texts: Sequence[str] | None) -> tuple[float, ...]:
 
 def calibrate(context: common.Context, unit: Unit):
     """Every setting at one checkpoint. What the stability bound condemns is not sampled."""
-    loaded = context.load(unit.model, unit.seeds[0], unit.step)
+    loaded = context.load(*unit.cells()[0])
     params, plan, data = jax.device_put(loaded.params), sampling.sampler(), sampling.data(context)
     loss, known = (
         surprisal.loss_fn(loaded.config),

@@ -82,7 +82,7 @@ def kneser_ney(context: common.Context, unit: Unit):
 
 def seed_divergence(context: common.Context, unit: Unit):
     """`divergence.seed_divergence` of the unit's seeds, reduced to documents."""
-    loaded = [context.load(unit.model, seed, unit.step) for seed in unit.seeds]
+    loaded = [context.load(*cell) for cell in unit.cells()]
     alike.check(unit, loaded)
     text = context.held_out.take(FLAGS.windows)
     params = alike.stack([checkpoint.params for checkpoint in loaded])
@@ -94,7 +94,7 @@ def seed_divergence(context: common.Context, unit: Unit):
     found = _dataset(numbers, text, unit)
     found["parameters"] = sum(leaf.size for leaf in jax.tree.leaves(loaded[0].params))
     if context.suite.learning_rate is not None:
-        found["learning_rate"] = context.suite.learning_rate(unit.model, unit.step)
+        found["learning_rate"] = context.suite.learning_rate(unit.model, unit.cells()[0].step)
     return found, [checkpoint.provenance for checkpoint in loaded]
 
 

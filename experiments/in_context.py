@@ -78,7 +78,7 @@ def experiments(context: common.Context) -> list[common.Experiment]:
 
 def _surprisals(context: common.Context, unit: Unit, positions: Positions, scaled: bool):
     """`in_context.surprisal_by_context` of the unit's seeds."""
-    loaded = [context.load(unit.model, seed, unit.step) for seed in unit.seeds]
+    loaded = [context.load(*cell) for cell in unit.cells()]
     alike.check(unit, loaded)
     documents = tokenizer.encode(context.tokenizer, context.corpus.held_out())
     text = windows.cut(documents, positions.target).take(FLAGS.icl_windows)

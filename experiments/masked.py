@@ -116,7 +116,7 @@ def text_of(context: common.Context, length: int) -> Text:
 def seed_divergence(text_of_suite: Callable[[], Text], context: common.Context, unit: Unit):
     """`masked.seed_divergence` of the unit's seeds, in the form of the unit "convergence"."""
     text = text_of_suite()
-    loaded = [context.load(unit.model, seed, unit.step, reads_text=False) for seed in unit.seeds]
+    loaded = [context.load(*cell, reads_text=False) for cell in unit.cells()]
     alike.check(unit, loaded)
     config = loaded[0].config
     windows.check_vocabulary(text.tokens, config.vocab_size)
@@ -132,7 +132,7 @@ def seed_divergence(text_of_suite: Callable[[], Text], context: common.Context, 
     found = _dataset(numbers, text, unit)
     found["parameters"] = sum(leaf.size for leaf in jax.tree.leaves(loaded[0].params))
     if context.suite.learning_rate is not None:
-        found["learning_rate"] = context.suite.learning_rate(unit.model, unit.step)
+        found["learning_rate"] = context.suite.learning_rate(unit.model, unit.cells()[0].step)
     return found, [checkpoint.provenance for checkpoint in loaded]
 
 

@@ -80,7 +80,7 @@ def _judge(
 ):
     """log p(good) - log p(bad) of every seed, and the KL of its two-sentence distributions, pair by
     pair."""
-    loaded = [context.load(unit.model, seed, unit.step, reads_text=False) for seed in unit.seeds]
+    loaded = [context.load(*cell, reads_text=False) for cell in unit.cells()]
     alike.check(unit, loaded)
     params = alike.stack([checkpoint.params for checkpoint in loaded])
     preference = minimal_pairs.preferences(loaded[0].config, params, plan())

@@ -44,7 +44,7 @@ def experiments(context: common.Context) -> list[common.Experiment]:
 def passages(context: common.Context, unit: Unit):
     """Divergence and surprisal of every token of the passages, and the likeliest tokens of every
     seed."""
-    loaded = [context.load(unit.model, seed, unit.step) for seed in unit.seeds]
+    loaded = [context.load(*cell) for cell in unit.cells()]
     alike.check(unit, loaded)
     text, config = _spread(context.held_out, FLAGS.reading_windows), loaded[0].config
     params = alike.stack([checkpoint.params for checkpoint in loaded])

@@ -70,7 +70,7 @@ def experiments(context: common.Context) -> list[common.Experiment]:
 def known_truth(context: common.Context, unit: Unit, length: int):
     """`truth.divergence_from_truth` of the unit's seeds on windows of the process, each a document
     of its own."""
-    loaded = [context.load(unit.model, seed, unit.step) for seed in unit.seeds]
+    loaded = [context.load(*cell) for cell in unit.cells()]
     alike.check(unit, loaded)
     chain = synthetic.chain()
     tokens = synthetic.windows(chain, FLAGS.windows, length, _WINDOWS_SEED)

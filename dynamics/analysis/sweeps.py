@@ -51,7 +51,7 @@ def sweeps(committed: Committed, noise: Committed) -> list[Sweeps]:
 
 def _of(committed: Committed, model: str) -> list:
     return sorted(
-        (pair for pair in committed if pair[0].model == model), key=lambda pair: pair[0].step
+        (pair for pair in committed if pair[0].model == model), key=lambda pair: pair[0].step or 0
     )
 
 

@@ -2,7 +2,6 @@
 provenance."""
 
 import json
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -24,6 +23,7 @@ from dynamics.analysis import (
 )
 from dynamics.errors import InputError
 from dynamics.figures import style
+from dynamics.files import write_atomically
 from dynamics.report import sections, svg, words
 from dynamics.report.section import Findings
 
@@ -54,24 +54,7 @@ def write(store: results.Store, suite_name: str, target: Path) -> Path:
             f"{store.root} without results", expected="a folder that an experiment wrote"
         )
     beside = Path(target).with_name("reading.html").is_file()
-    return put(render(committed, suite_name, reading=beside), target)
-
-
-def put(text: str, target: Path) -> Path:
-    """Writes `text` to `target` whole or not at all, and returns `target`. Raises InputError where
-    it cannot."""
-    target = Path(target)
-    partial = target.with_name(f".{target.name}.{os.getpid()}")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(text, encoding="utf-8")
-        partial.replace(target)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise InputError(
-            f"{target}, which cannot be written ({error.strerror or error})"
-        ) from error
-    return target
+    return write_atomically(target, render(committed, suite_name, reading=beside))
 
 
 def render(

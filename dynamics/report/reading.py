@@ -15,7 +15,7 @@ import numpy as np
 
 from dynamics import results
 from dynamics.analysis.curves import Committed, natural
-from dynamics.report.page import put
+from dynamics.files import write_atomically
 
 KL_UNIT, SURPRISAL_UNIT, PROBABILITY_UNIT = 1e-3, 1e-2, 1e-3
 NAME = "reading.html"
@@ -25,7 +25,9 @@ def write(store: results.Store, suite_name: str, folder: Path) -> Path | None:
     """Writes reading.html into `folder`, whole or not at all; None where nothing is there to
     read."""
     committed = list(store.committed("reading"))
-    return put(render(committed, suite_name), Path(folder) / NAME) if committed else None
+    if not committed:
+        return None
+    return write_atomically(Path(folder) / NAME, render(committed, suite_name))
 
 
 def render(committed: Committed, suite_name: str) -> str:

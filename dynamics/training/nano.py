@@ -8,7 +8,6 @@ which the distribution is known (`data.synthetic`) in place of the corpus.
 
 import dataclasses
 import json
-import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from filelock import FileLock
 
 from dynamics.cache import cache_root
 from dynamics.data import corpus, synthetic, tokenizer
+from dynamics.files import write_atomically
 from dynamics.models import bert, gpt_neox
 from dynamics.suite import Suite, folder_tree
 from dynamics.training import pretrain
@@ -159,7 +159,7 @@ def _train(name: str, recipe: Recipe, folder: Path, progress: Callable[[int], No
     target.mkdir(exist_ok=True)
     stream, tokenizer_file = _stream(name, folder, recipe)
     pretrain.pretrain(recipe, stream, target, tokenizer_file, progress)
-    _write(
+    write_atomically(
         _done(target),
         json.dumps({"suite": name, "model": recipe.name, "tokens": len(stream)}) + "\n",
     )
@@ -172,7 +172,7 @@ def _stream(name: str, folder: Path, recipe: Recipe) -> tuple[np.ndarray, Path]:
     if not path.exists():
         texts, masks = (d.text for d in read.documents), recipe.objective == "masked"
         known = synthetic.tokenizer() if name in KNOWN_TRUTH else None
-        _write(
+        write_atomically(
             path, (known or tokenizer.train(texts, recipe.config.vocab_size, masks=masks)).to_str()
         )
     return np.concatenate(tokenizer.encode(tokenizer.load(folder), read)), path
@@ -186,9 +186,3 @@ def _folder(name: str) -> Path:
 
 def _done(folder: Path) -> Path:
     return folder / "trained.json"
-
-
-def _write(path: Path, text: str):
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    partial.write_text(text)
-    partial.replace(path)
