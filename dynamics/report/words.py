@@ -29,6 +29,16 @@ def listed(parts: Sequence[str]) -> str:
     return f"{', '.join(parts[:-1])} and {parts[-1]}" if len(parts) > 1 else "".join(parts)
 
 
+def counted(count: int, noun: str) -> str:
+    """A count with its noun in the right number.
+
+    Example:
+        >>> counted(1, "seed"), counted(3, "seed")
+        ('one seed', '3 seeds')
+    """
+    return f"one {noun}" if count == 1 else f"{count} {noun}s"
+
+
 def course(curve: Curve, unit: str = "") -> str:
     """Where a curve starts, its extreme in between if it has one, and where it ends."""
     finite = curve.finite()
