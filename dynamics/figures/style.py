@@ -97,14 +97,14 @@ def step_ticks(steps: Sequence[int], most: int = 7) -> list[int]:
     return [step for step in steps if step == 0] + positive
 
 
-def over_steps(figure, ax, steps: Sequence[int], columns: int = 3):
+def over_steps(figure, ax, steps: Sequence[int] | np.ndarray, columns: int = 3):
     """Finishes a panel over training: its axis of steps and its legend. Returns the figure."""
     step_axis(ax, np.asarray(steps).tolist())
     legend(figure, ax, columns)
     return figure
 
 
-def step_columns(ax, steps: Sequence[int], most: int = 6):
+def step_columns(ax, steps: Sequence[int] | np.ndarray, most: int = 6):
     """Names the columns of a heat map, one for each step, `most` of them at most."""
     places = np.unique(np.linspace(0, len(steps) - 1, min(most, len(steps))).round().astype(int))
     ax.set_xticks(places, [step_label(int(steps[k])) for k in places])
@@ -180,7 +180,9 @@ def legend(figure, ax, columns: int = 3):
             "borderpad": 0.1,
             "handletextpad": 0.5,
         }
-        figure.legend(handles, labels, labelcolor=INK, **options, **spacing)
+        drawn = figure.legend(handles, labels, labelcolor=INK, **options, **spacing)
+        for text in drawn.get_texts():
+            text.set_parse_math(False)  # a model's name may hold a dollar sign
 
 
 def log_y(ax):
