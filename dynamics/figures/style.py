@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynamics.figures import literal, readout
+
 SIZE = (4.4, 3.1)  # inches
 INK, GRID, QUIET = "#1b1f24", "#d9dde3", "#6b7480"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
@@ -49,13 +51,14 @@ def axes(ylabel: str, xlabel: str = "training step", size: tuple[float, float] =
 
 
 def sheet(size: tuple[float, float]):
-    """An empty transparent Figure of `size` inches, for a picture of several panels."""
-    from matplotlib.figure import Figure
+    """An empty transparent Figure of `size` inches, for a picture of several panels.
+
+    Its texts are drawn as they are: no name is read as a formula.
+    """
     from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    return Figure(
-        figsize=size, layout=ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03), facecolor="none"
-    )
+    layout = ConstrainedLayoutEngine(w_pad=0.03, h_pad=0.03)
+    return literal.figure_class()(figsize=size, layout=layout, facecolor="none")
 
 
 def dress(ax, ylabel: str, xlabel: str):
@@ -108,6 +111,7 @@ def step_columns(ax, steps: Sequence[int] | np.ndarray, most: int = 6):
     """Names the columns of a heat map, one for each step, `most` of them at most."""
     places = np.unique(np.linspace(0, len(steps) - 1, min(most, len(steps))).round().astype(int))
     ax.set_xticks(places, [step_label(int(steps[k])) for k in places])
+    readout.set_columns(ax, [f"step {int(step)}" for step in steps])
 
 
 def colour_bar(figure, ax, image, label: str):
@@ -138,24 +142,34 @@ def short_step(step: float) -> str:
     return f"{step:.0f}"
 
 
-def lines(ax, curves, look: Look, band: bool = False, **kwargs):
+def lines(ax, curves, look: Look, band: bool = False, quantity: str = "", **kwargs):
     """One line per curve in its model's colour and marker; errors as a band or as bars, where there
-    are any."""
+    are any.
+
+    `quantity` tells lines of one model apart where their values are read: "nano-32, largest".
+    """
     for curve in curves:
         style = {
             **look[curve.model],
             "markersize": 5,
             "linewidth": 1.6,
-            "label": curve.model,
+            "label": _label(curve.model),
             **kwargs,
         }
-        ax.plot(curve.steps, curve.value, **style)
+        (line,) = ax.plot(curve.steps, curve.value, **style)
+        name = f"{curve.model}, {quantity}" if quantity else curve.model
+        readout.set_series(line, name, curve.low, curve.high)
         if curve.has_errors and band:
             ax.fill_between(
                 curve.steps, curve.low, curve.high, color=style["color"], alpha=0.2, linewidth=0
             )
         elif curve.has_errors:
             bars(ax, curve, style["color"])
+
+
+def _label(model: str) -> str:
+    """What a legend shows: matplotlib hides labels that begin with an underscore."""
+    return f"\u2060{model}" if model.startswith("_") else model
 
 
 def ceiling(curves) -> float:
@@ -180,9 +194,7 @@ def legend(figure, ax, columns: int = 3):
             "borderpad": 0.1,
             "handletextpad": 0.5,
         }
-        drawn = figure.legend(handles, labels, labelcolor=INK, **options, **spacing)
-        for text in drawn.get_texts():
-            text.set_parse_math(False)  # a model's name may hold a dollar sign
+        figure.legend(handles, labels, labelcolor=INK, **options, **spacing)
 
 
 def log_y(ax):
