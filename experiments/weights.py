@@ -1,5 +1,4 @@
-"""How are a model's weights spread, and how does that change? A histogram of every matrix at every
-checkpoint.
+"""How are a model's weights spread, and how does that change? A histogram of every matrix.
 
     python -m experiments.weights --suite=nano
 
@@ -8,35 +7,43 @@ Seconds on a laptop; reads each checkpoint once. Expect Gaussians of Pythia's in
 """
 
 import numpy as np
-import xarray as xr
 from absl import flags
 
 from dynamics.measures import weights
+from dynamics.questions.weights import record
+from dynamics.results import Unit
+from dynamics.study import Study
 from experiments import common
 
 FLAGS = flags.FLAGS
 flags.DEFINE_integer("bins", 256, "bins of a weight histogram", lower_bound=8)
 
 
-def experiments(context: common.Context) -> list[common.Experiment]:
+def experiments(study: Study) -> list[common.Experiment]:
     """A census of every matrix of every checkpoint."""
-    config = {"suite": context.suite.name, "bins": FLAGS.bins}
-    return [common.Experiment("weights", config, common.grid(context, "weights"), density)]
+    config = {"suite": study.suite.name, "bins": FLAGS.bins}
+    units = study.single_units(record.MEASURE)
+    return [common.Experiment(record.MEASURE, config, units, density)]
 
 
-def density(context: common.Context, unit):
+def density(study: Study, unit: Unit):
     """`weights.model_density` of one checkpoint, matrices stacked."""
-    loaded = context.load(unit.model, unit.seeds[0], unit.step, reads_text=False)
-    found = weights.model_density(loaded.config, num_bins=FLAGS.bins)(loaded.params)
-    edges = weights.edges(weights.default_half_width(loaded.config), FLAGS.bins)
-    stacked = {
-        field: np.stack([np.asarray(getattr(one, field)) for one in found.values()])
-        for field in weights.Density._fields
-    }
-    data = {name: (("matrix", "bin")[: value.ndim], value) for name, value in stacked.items()}
-    coordinates = {"matrix": list(found), "center": ("bin", (edges[1:] + edges[:-1]) / 2)}
-    attributes = {"units": "weight", "rests_on": "all weights of the model: a census"}
-    return xr.Dataset(data, coordinates, attributes), [loaded.provenance]
+    (cell,) = unit.cells()
+    checkpoint = study.load(*cell, reads_text=False)
+    by_matrix = weights.model_density(checkpoint.config, num_bins=FLAGS.bins)(checkpoint.params)
+    edges = weights.edges(weights.default_half_width(checkpoint.config), FLAGS.bins)
+    stacked = weights.Density(*map(np.stack, zip(*by_matrix.values(), strict=True)))
+    census = record.Record(
+        matrices=tuple(by_matrix),
+        center=(edges[1:] + edges[:-1]) / 2,
+        counts=stacked.counts,
+        below=stacked.below,
+        above=stacked.above,
+        mean=stacked.mean,
+        sd=stacked.sd,
+        excess_kurtosis=stacked.excess_kurtosis,
+    )
+    return record.to_dataset(census), [checkpoint.provenance]
 
 
 if __name__ == "__main__":

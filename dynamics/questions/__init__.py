@@ -5,10 +5,13 @@ it on a page (`section`). It may use the toolkit, and of another room its findin
 question: a folder, a script in `experiments/`, and a line in `ALL`.
 """
 
-from dynamics.questions import minimal_pairs
+from dynamics.questions import minimal_pairs, weights
 from dynamics.questions.committed import Committed
 from dynamics.questions.question import Question
 
 __all__ = ["ALL", "Committed", "Question"]
 
-ALL: tuple[Question, ...] = (minimal_pairs.QUESTION,)
+ALL: tuple[Question, ...] = (
+    minimal_pairs.QUESTION,
+    weights.QUESTION,
+)

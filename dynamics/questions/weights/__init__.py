@@ -1,0 +1,18 @@
+"""How are weights spread, and how does that change over training?"""
+
+from dynamics.questions.question import Question
+from dynamics.questions.weights.findings import Spread, find
+from dynamics.questions.weights.record import MEASURE
+from dynamics.questions.weights.section import section
+
+__all__ = ["QUESTION", "Spread", "find"]
+
+QUESTION = Question(
+    name="weights",
+    title="How are the weights spread?",
+    command="python -m experiments.weights --suite={suite}",
+    measures=(MEASURE,),
+    find=find,
+    section=section,
+    models=lambda findings: [spread.model for spread in findings],
+)
