@@ -1,5 +1,4 @@
-"""Are a suite's checkpoints what they claim to be? Duplicates, borrowed shards, missing files,
-strangers on the path.
+"""Are a suite's checkpoints what they claim to be? Duplicates, borrowed shards, missing files.
 
     python -m experiments.audit --suite=pythia --models=2.8b --steps=all
     python -m experiments.audit --suite=nano --read=all
@@ -12,7 +11,7 @@ pythia-2.8b to be convicted at 85 of 154 steps unless its branches have been men
 from absl import flags
 
 from dynamics.checkpoints import audit
-from experiments import audits, common, report
+from experiments import common, report, screening
 
 FLAGS = flags.FLAGS
 flags.DEFINE_enum(
@@ -24,11 +23,11 @@ flags.DEFINE_enum(
 
 
 def body():
-    context = common.open_suite(audited=False)
-    findings = audits.examine(common.named_suite(), context.suite, context.store, FLAGS.read)
-    for line in audits.summary(findings) or ["nothing found"]:
+    study = common.open_suite(audited=False)
+    faults = screening.examine(common.named_suite(), study.suite, study.store, FLAGS.read)
+    for line in screening.summary(faults) or ["nothing found"]:
         print(line)
-    report.write(context.store, context.suite.name)
+    report.write(study.store, study.suite.name)
 
 
 if __name__ == "__main__":

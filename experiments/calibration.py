@@ -1,24 +1,27 @@
-"""A grid of sampler settings at a few checkpoints: the work behind `python -m experiments.llc
---calibrate`."""
+"""Which sampler settings are healthy? A grid of them at a few checkpoints, one recommended.
+
+    python -m experiments.calibration --suite=nano --models=nano-32
+
+`python -m experiments.llc --calibrate` does the same. 36 settings at 3 checkpoints take three
+minutes on 2 cores. What the Hessian's stability bound condemns is not sampled.
+"""
 
 import dataclasses
-import itertools
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 
 import jax
 import numpy as np
-import xarray as xr
 from absl import flags
 
 from dynamics import slt
 from dynamics.errors import ChainError, InputError
 from dynamics.measures import surprisal
+from dynamics.questions.calibration import record
 from dynamics.results import Unit
-from dynamics.slt import language_model, stability
 from experiments import common, sampling
 
 FLAGS = flags.FLAGS
-AXES = ("step_size", "nbeta", "localization")
 flags.DEFINE_list(
     "step_sizes", None, "step sizes to try; default 1/4, 1, 4 and 16 times --step_size"
 )
@@ -29,18 +32,17 @@ flags.DEFINE_list(
 flags.DEFINE_integer(
     "calibrate_at", 3, "checkpoints of each model to try them at, log-spaced", lower_bound=1
 )
+_NUMBERS = "positive numbers separated by commas"
 
-_FACTORS = {"step_size": (0.25, 1, 4, 16), "nbeta": (0.1, 1, 10), "localization": (0.1, 1, 10)}
 
-
-def experiment(context: common.Context) -> common.Experiment:
-    """The grid at a few checkpoints of every model, step 0 left out: there the estimate has no
-    basin to speak of."""
-    config = {**sampling.config(context), **{name: list(values) for name, values in grid().items()}}
-    steps = spaced([step for step in context.suite.steps if step > 0], FLAGS.calibrate_at)
+def experiments(context: common.Context) -> list[common.Experiment]:
+    """The grid at a few checkpoints of every model, step 0 left out: it has no basin to stay in."""
+    settings = grid()
+    config = sampling.config(context) | {name: list(values) for name, values in settings.items()}
+    steps = sampling.spaced([step for step in context.suite.steps if step > 0], FLAGS.calibrate_at)
     units = [
-        dataclasses.replace(unit, measure="calibration")
-        for unit in common.grid(context, "calibration", context.suite.seeds[:1])
+        unit
+        for unit in common.grid(context, record.MEASURE, context.suite.seeds[:1])
         if unit.step in steps
     ]
     if not units:
@@ -48,92 +50,126 @@ def experiment(context: common.Context) -> common.Experiment:
             f"steps {list(context.suite.steps)}",
             expected="a checkpoint after step 0 to calibrate at",
         )
-    return common.Experiment("calibration", config, units, calibrate)
-
-
-def spaced(steps: Sequence[int], count: int) -> list[int]:
-    """The last of the steps and `count` - 1 before it, evenly apart in the order of checkpoints."""
-    places = np.linspace(0, len(steps) - 1, count + 1)[1:].round().astype(int) if steps else []
-    return sorted({steps[place] for place in places})
+    return [common.Experiment(record.MEASURE, config, units, calibrate)]
 
 
 def grid() -> dict[str, tuple[float, ...]]:
-    """Name -> ascending values. Raises InputError for what is no list of positive numbers."""
+    """Name of a setting -> its values, ascending.
+
+    Raises:
+        InputError: values that are no list of positive numbers; a sampler without n beta.
+    """
     plan = sampling.sampler()
     if plan.nbeta is None:
         raise InputError("a sampler without n beta", expected="--nbeta, to be varied")
-    defaults = {
-        name: [getattr(plan, name) * factor for factor in factors]
-        for name, factors in _FACTORS.items()
-    }
     return {
-        name: _numbers(name, FLAGS[f"{name}s"].value) or tuple(sorted(set(defaults[name])))
-        for name in AXES
+        "step_size": _values("step_sizes", plan.step_size, (0.25, 1, 4, 16)),
+        "nbeta": _values("nbetas", plan.nbeta, (0.1, 1, 10)),
+        "localization": _values("localizations", plan.localization, (0.1, 1, 10), zero=True),
     }
 
 
-def _numbers(name: str, texts: Sequence[str] | None) -> tuple[float, ...]:
+def _values(
+    flag: str, default: float, factors: Sequence[float], zero: bool = False
+) -> tuple[float, ...]:
+    """The flag's values, or `factors` times the default; ascending."""
+    texts = FLAGS[flag].value or ()
     try:
-        values = tuple(sorted({float(text) for text in texts or ()}))
+        values = {float(text) for text in texts}
     except ValueError:
-        values = (np.nan,)
-    if not all(
-        np.isfinite(value) and (value > 0 or (name == "localization" and value == 0))
-        for value in values
-    ):
-        raise InputError(
-            f"--{name}s={','.join(texts or ())}", expected="positive numbers separated by commas"
-        )
-    return values
+        values = {np.nan}
+    if not all(np.isfinite(value) and (value > 0 or (zero and value == 0)) for value in values):
+        raise InputError(f"--{flag}={','.join(texts)}", expected=_NUMBERS)
+    return tuple(sorted(values or {default * factor for factor in factors}))
 
 
 def calibrate(context: common.Context, unit: Unit):
     """Every setting at one checkpoint. What the stability bound condemns is not sampled."""
     loaded = context.load(*unit.cells()[0])
     params, plan, data = jax.device_put(loaded.params), sampling.sampler(), sampling.data(context)
-    loss, known = (
-        surprisal.loss_fn(loaded.config),
-        language_model.known_options(loaded.config, FLAGS.parts),
+    loss, mask = surprisal.loss_fn(loaded.config), slt.part_mask(loaded.config, FLAGS.parts)
+    ends = slt.measure_spectrum_ends(loss, params, data, jax.random.key(0), plan, mask)
+    estimate = functools.partial(
+        slt.estimate_llc,
+        loss,
+        params,
+        data,
+        jax.random.key(0),
+        mask=mask,
+        trivial_loss=slt.trivial_loss(loaded.config),
+        top_eigenvalue=ends,
     )
-    ends = stability.measure(loss, params, data, jax.random.key(0), plan, known["mask"])
-    known["top_eigenvalue"] = ends
-    axes = grid()
-    rows = [
-        _row(
-            loss,
-            params,
-            data,
-            dataclasses.replace(plan, **dict(zip(AXES, values, strict=True))),
-            known,
-        )
-        for values in itertools.product(*axes.values())
-    ]
-    shape = tuple(len(values) for values in axes.values())
-    found = {name: (AXES, np.array([row[name] for row in rows]).reshape(shape)) for name in rows[0]}
-    attributes = {
-        "units": "losses in nats; llc dimensionless",
-        "rests_on": f"{plan.num_chains} chains",
-        "top_eigenvalue": ends.largest,
-        "chains": plan.num_chains,
-        "draws": plan.num_draws - plan.burn_in,
-        "burn_in": plan.burn_in,
-    }
-    return xr.Dataset(
-        found, coords={name: list(values) for name, values in axes.items()}, attrs=attributes
-    ), [loaded.provenance]
+    settings = grid()
+    cells = np.empty(tuple(len(values) for values in settings.values()), object)
+    for place in np.ndindex(cells.shape):
+        values = {name: axis[n] for n, (name, axis) in zip(place, settings.items(), strict=True)}
+        sampler = dataclasses.replace(plan, **values)
+        constants = sampler.constants(len(data))
+        stability = slt.assess_stability(constants, ends, sampler.bias_factor)
+        cells[place] = _cell(estimate, sampler, stability)
+    return record.to_dataset(_record(settings, cells, plan, ends.largest)), [loaded.provenance]
 
 
-def _row(loss, params, data, plan, known: dict) -> dict:
-    """One setting: the estimate and what was found of it; of chains that cannot be or were not
-    finite, only that."""
-    judged = stability.assess(plan.scales(len(data)), known["top_eigenvalue"], plan.bias)
-    row = dict.fromkeys(("llc", "sem", "chain_loss", "rhat", "ess", "localization_share"), np.nan)
-    row |= {"eps_a": judged.step_curvature, "warnings": "", "state": "unstable"}
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class _Cell:
+    """One setting; numbers are NaN where chains were not sampled or not finite."""
+
+    step_curvature: float
+    state: str
+    warnings: str = ""
+    llc: float = np.nan
+    sem: float = np.nan
+    chain_loss: float = np.nan
+    rhat: float = np.nan
+    ess: float = np.nan
+    localization_share: float = np.nan
+
+
+def _cell(estimate, sampler: slt.Sampler, stability: slt.Stability) -> _Cell:
+    """The estimate and its diagnostics; only the state where there are none."""
     try:
-        found = slt.estimate_llc(loss, params, data, jax.random.key(0), plan, **known)
+        llc = estimate(sampler=sampler)
     except ChainError:
-        return row if judged.state == "unstable" else {**row, "state": "diverged"}
-    numbers = {name: getattr(found, name) for name in ("llc", "sem", "rhat", "ess")}
-    verdict = found.verdict
-    numbers |= {name: getattr(verdict, name) for name in ("chain_loss", "localization_share")}
-    return {**row, **numbers, "state": verdict.state, "warnings": ", ".join(verdict.warnings)}
+        state = "unstable" if stability.state == "unstable" else "diverged"
+        return _Cell(step_curvature=stability.step_curvature, state=state)
+    return _Cell(
+        step_curvature=stability.step_curvature,
+        state=llc.verdict.state,
+        warnings=", ".join(llc.verdict.warnings),
+        llc=llc.llc,
+        sem=llc.sem,
+        chain_loss=llc.verdict.chain_loss,
+        rhat=llc.rhat,
+        ess=llc.ess,
+        localization_share=llc.verdict.localization_share,
+    )
+
+
+def _record(settings, cells: np.ndarray, plan: slt.Sampler, top: float) -> record.Record:
+    """The record of one checkpoint's cells [E,B,G]."""
+
+    def stacked(value: Callable[[_Cell], float | str]) -> np.ndarray:
+        return np.array([value(cell) for cell in cells.ravel()]).reshape(cells.shape)
+
+    return record.Record(
+        step_sizes=np.array(settings["step_size"]),
+        nbetas=np.array(settings["nbeta"]),
+        localizations=np.array(settings["localization"]),
+        llc=stacked(lambda cell: cell.llc),
+        sem=stacked(lambda cell: cell.sem),
+        chain_loss=stacked(lambda cell: cell.chain_loss),
+        rhat=stacked(lambda cell: cell.rhat),
+        ess=stacked(lambda cell: cell.ess),
+        localization_share=stacked(lambda cell: cell.localization_share),
+        step_curvature=stacked(lambda cell: cell.step_curvature),
+        state=stacked(lambda cell: cell.state),
+        warnings=stacked(lambda cell: cell.warnings),
+        top_eigenvalue=top,
+        num_chains=plan.num_chains,
+        num_draws=plan.num_draws - plan.burn_in,
+        burn_in=plan.burn_in,
+    )
+
+
+if __name__ == "__main__":
+    common.main(lambda: common.run_all(experiments))

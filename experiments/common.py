@@ -12,13 +12,13 @@ import xarray as xr
 from absl import app, flags, logging
 
 from dynamics import checkpoints, results, suite
-from dynamics.checkpoints import fetch, prefetch
+from dynamics.checkpoints import hub
 from dynamics.data import corpus
 from dynamics.errors import InputError
 from dynamics.results import Unit
 from dynamics.study import Study
 from dynamics.training import nano
-from experiments import audits, endings, progress
+from experiments import endings, progress, screening
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -102,7 +102,7 @@ def open_suite(audited: bool = True) -> Study:
     if FLAGS.suite in nano.RECIPES:
         nano.ensure(FLAGS.suite, grid.models, _training_progress)
     if audited and grid.on_hub:
-        grid = audits.leave_out(grid, audits.examine(whole, grid, store, read="no"))
+        grid = screening.leave_out(grid, screening.examine(whole, grid, store, read="no"))
     if not any(True for _ in grid.cells()):
         _refuse_empty(grid)
     return Study(
@@ -180,7 +180,7 @@ def _brought(study: Study, units: Sequence[Unit]) -> Iterator[Unit]:
     if not study.suite.on_hub:
         yield from units
         return
-    budget = fetch.Budget(FLAGS.cache_gb)
+    budget = hub.Budget(FLAGS.cache_gb)
 
     def sources(unit: Unit) -> list[suite.Source]:
         return [study.suite.source(*cell) for cell in unit.cells()]
@@ -194,7 +194,7 @@ def _brought(study: Study, units: Sequence[Unit]) -> Iterator[Unit]:
         for source in sources(unit):
             budget.release(*source)
 
-    for unit, _ in prefetch.ahead(units, bring, release=release):
+    for unit, _ in hub.prefetched(units, bring, release=release):
         yield unit
 
 

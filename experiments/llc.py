@@ -2,7 +2,7 @@
 locality verdict.
 
     python -m experiments.llc --suite=nano
-    python -m experiments.llc --suite=nano --calibrate        # which step size, n beta and localization to take
+    python -m experiments.llc --suite=nano --calibrate     # as experiments.calibration does
     python -m experiments.llc --suite=nano --parts=layers.1.attention.heads.0 --out=results/head
 
 About two minutes on 2 cores. The ends of the Hessian's spectrum are measured first: they decide
@@ -12,12 +12,12 @@ part of the results' configuration.
 
 import jax
 import numpy as np
-import xarray as xr
 from absl import flags
 
 from dynamics import slt
 from dynamics.measures import surprisal
-from dynamics.slt import language_model
+from dynamics.questions.llc import record
+from dynamics.results import Unit
 from experiments import calibration, common, sampling
 
 FLAGS = flags.FLAGS
@@ -33,76 +33,84 @@ flags.DEFINE_bool("common_noise", True, "the same noise and batches at every che
 def experiments(context: common.Context) -> list[common.Experiment]:
     """The LLC at every checkpoint of the chosen seeds, or the calibration of its sampler."""
     if FLAGS.calibrate:
-        return [calibration.experiment(context)]
-    own = {"sensitivity": FLAGS.sensitivity, "common_noise": FLAGS.common_noise}
-    units = common.grid(context, "llc", sampling.seeds(context))
-    return [
-        common.Experiment("llc", {**sampling.config(context), **own}, units, learning_coefficient)
-    ]
+        return calibration.experiments(context)
+    config = sampling.config(context)
+    config |= {"sensitivity": FLAGS.sensitivity, "common_noise": FLAGS.common_noise}
+    units = common.grid(context, record.MEASURE, sampling.seeds(context))
+    return [common.Experiment(record.MEASURE, config, units, learning_coefficient)]
 
 
-def learning_coefficient(context: common.Context, unit):
+def learning_coefficient(context: common.Context, unit: Unit):
     """The estimate at one checkpoint; noise and batches repeat at every checkpoint, unless asked
     otherwise."""
-    loaded = context.load(unit.model, unit.seeds[0], unit.step)
+    loaded = context.load(*unit.cells()[0])
     params, key = jax.device_put(loaded.params), jax.random.key(0)
     key = key if FLAGS.common_noise else jax.random.fold_in(key, unit.step)
-    given = (params, sampling.data(context), key, sampling.sampler())
-    options = {
-        **language_model.known_options(loaded.config, FLAGS.parts),
-        "on_unstable": FLAGS.on_unstable,
-    }
-    loss = surprisal.loss_fn(loaded.config)
-    if not FLAGS.sensitivity:
-        return dataset(slt.estimate_llc(loss, *given, **options)), [loaded.provenance]
-    found = slt.sensitivity(loss, *given, **options)
-    effects = {name: getattr(found, name) for name in found._fields if "effect" in name}
-    return dataset(found.estimate).assign(effects), [loaded.provenance]
+    estimator = slt.sensitivity if FLAGS.sensitivity else slt.estimate_llc
+    estimated = estimator(
+        surprisal.loss_fn(loaded.config),
+        params,
+        sampling.data(context),
+        key,
+        sampling.sampler(),
+        mask=slt.part_mask(loaded.config, FLAGS.parts),
+        trivial_loss=slt.trivial_loss(loaded.config),
+        top_eigenvalue="measure",
+        on_unstable=FLAGS.on_unstable,
+    )
+    if isinstance(estimated, slt.LLCEstimate):
+        return record.to_dataset(as_record(estimated)), [loaded.provenance]
+    effects = record.Sensitivity(
+        step_effect=estimated.step_effect,
+        step_effect_sem=estimated.step_effect_sem,
+        pull_effect=estimated.pull_effect,
+        pull_effect_sem=estimated.pull_effect_sem,
+    )
+    return record.to_dataset(as_record(estimated.estimate, effects)), [loaded.provenance]
 
 
-def dataset(estimate: slt.LLCEstimate) -> xr.Dataset:
+def as_record(
+    estimate: slt.LLCEstimate, sensitivity: record.Sensitivity | None = None
+) -> record.Record:
     """All that a reader needs to believe or doubt an estimate."""
-    kept = slice(estimate.burn_in, None)
-    chain_losses = estimate.loss_trace[:, kept].mean(1, dtype=np.float64)
-    found = estimate.verdict
-    data = {
-        "llc": estimate.llc,
-        "sem": estimate.sem,
-        "shared_sem": estimate.shared_sem,
-        "init_loss": estimate.init_loss,
-        "init_loss_sem": estimate.init_loss_sem,
-        "trivial_loss": found.trivial_loss,
-        "chain_loss": found.chain_loss,
-        "chain_loss_sem": chain_losses.std(ddof=1) / len(chain_losses) ** 0.5,
-        "rhat": estimate.rhat,
-        "ess": estimate.ess,
-        "acceptance": estimate.acceptance,
-        "nbeta": estimate.nbeta,
-        "localization": estimate.localization,
-        "step_size": estimate.step_size,
-        "burn_in": estimate.burn_in,
-        "num_free": estimate.num_free,
-        "eps_a": estimate.stability.step_curvature,
-        "relative_distance": found.relative_distance,
-        "localization_share": found.localization_share,
-        "per_chain": ("chain", estimate.per_chain),
-        "loss_trace": (("chain", "draw"), estimate.loss_trace),
-        "baseline_trace": (("chain", "draw"), estimate.baseline_trace),
-        "distance": (("chain", "draw"), estimate.distance),
-        "grad_norm": (("chain", "draw"), estimate.grad_norm),
-        "drift_norm": (("chain", "draw"), estimate.drift_norm),
-        "pull_norm": (("chain", "draw"), estimate.pull_norm),
-        "noise_norm": (("chain", "draw"), estimate.noise_norm),
-    }
-    attributes = {
-        "units": "losses in nats; llc dimensionless",
-        "rests_on": f"{len(estimate.per_chain)} chains",
-        "verdict": found.state,
-        "warnings": ", ".join(found.warnings),
-        "stability": estimate.stability.state,
-        "sentence": f"{found.sentence} {estimate.stability.sentence}",
-    }
-    return xr.Dataset(data, attrs=attributes)
+    after_burn_in = estimate.loss_trace[:, estimate.burn_in :]
+    chain_losses = after_burn_in.mean(1, dtype=np.float64)
+    verdict, stability = estimate.verdict, estimate.stability
+    assert verdict.trivial_loss is not None  # every language model has one
+    return record.Record(
+        llc=estimate.llc,
+        sem=estimate.sem,
+        shared_sem=estimate.shared_sem,
+        init_loss=estimate.init_loss,
+        init_loss_sem=estimate.init_loss_sem,
+        trivial_loss=verdict.trivial_loss,
+        chain_loss=verdict.chain_loss,
+        chain_loss_sem=chain_losses.std(ddof=1) / len(chain_losses) ** 0.5,
+        rhat=estimate.rhat,
+        ess=estimate.ess,
+        acceptance=estimate.acceptance,
+        nbeta=estimate.nbeta,
+        localization=estimate.localization,
+        step_size=estimate.step_size,
+        burn_in=estimate.burn_in,
+        num_free=estimate.num_free,
+        step_curvature=stability.step_curvature,
+        relative_distance=verdict.relative_distance,
+        localization_share=verdict.localization_share,
+        loss_trace=estimate.loss_trace,
+        baseline_trace=estimate.baseline_trace,
+        per_chain=estimate.per_chain,
+        distance=estimate.distance,
+        grad_norm=estimate.grad_norm,
+        drift_norm=estimate.drift_norm,
+        pull_norm=estimate.pull_norm,
+        noise_norm=estimate.noise_norm,
+        verdict=verdict.state,
+        warnings=verdict.warnings,
+        stability=stability.state,
+        sentence=f"{verdict.sentence} {stability.sentence}",
+        sensitivity=sensitivity,
+    )
 
 
 if __name__ == "__main__":

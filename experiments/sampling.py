@@ -1,12 +1,13 @@
 """The sampler that the flags name: what every script that runs chains shares."""
 
 import dataclasses
+from collections.abc import Sequence
 
+import numpy as np
 from absl import flags
 
 from dynamics import slt
 from dynamics.errors import InputError
-from dynamics.slt import plan, presets
 from experiments import common
 
 FLAGS = flags.FLAGS
@@ -19,7 +20,7 @@ SAMPLERS = {
 }
 flags.DEFINE_enum("sampler", "sgld", list(SAMPLERS), "kernel of the chains")
 flags.DEFINE_enum(
-    "preset", None, list(presets.PRESETS), "a published study's sampler; flags given beside it win"
+    "preset", None, list(slt.PRESETS), "a published study's sampler; flags given beside it win"
 )
 flags.DEFINE_float("step_size", 2.5e-5, "step size epsilon, the variance of a step's noise")
 flags.DEFINE_float("nbeta", 1000.0, "inverse temperature times sample size")
@@ -31,8 +32,8 @@ flags.DEFINE_integer("thinning", 1, "steps per draw", lower_bound=1)
 flags.DEFINE_integer(
     "llc_batch", 2, "windows of a minibatch (mala takes all of --llc_windows)", lower_bound=1
 )
-flags.DEFINE_enum("baseline", "same_batch", plan.BASELINES, "what a chain's loss is compared with")
-flags.DEFINE_enum("scale_by", "none", plan.SCALINGS, "units of each weight's noise and pull")
+flags.DEFINE_enum("baseline", "same_batch", slt.BASELINES, "what a chain's loss is compared with")
+flags.DEFINE_enum("scale_by", "none", slt.SCALINGS, "units of each weight's noise and pull")
 flags.DEFINE_integer(
     "chain_batch",
     None,
@@ -70,7 +71,7 @@ _FIELDS = {
 }
 
 
-def sampler() -> plan.Plan:
+def sampler() -> slt.Sampler:
     """The sampler of the flags, or that of the preset with the flags that were given.
 
     Raises:
@@ -86,7 +87,7 @@ def sampler() -> plan.Plan:
             expected="sgld, as the study had it",
         )
     given = {field: FLAGS[flag].value for flag, field in _FIELDS.items() if FLAGS[flag].present}
-    return dataclasses.replace(presets.PRESETS[FLAGS.preset](), **given)
+    return dataclasses.replace(slt.PRESETS[FLAGS.preset](), **given)
 
 
 def config(context: common.Context) -> dict:
@@ -107,3 +108,9 @@ def seeds(context: common.Context):
 def data(context: common.Context):
     """int32 [N,T]: the windows that batches are drawn from."""
     return context.train_windows.take(FLAGS.llc_windows).tokens
+
+
+def spaced(steps: Sequence[int], count: int) -> list[int]:
+    """The last of the steps and `count` - 1 before it, evenly apart in the order of checkpoints."""
+    places = np.linspace(0, len(steps) - 1, count + 1)[1:].round().astype(int) if steps else []
+    return sorted({steps[place] for place in places})

@@ -9,15 +9,21 @@ import jax
 import job
 import numpy as np
 import pytest
-import xarray as xr
 
-from dynamics import checkpoints
+from dynamics import checkpoints, results
 from dynamics.models import gpt_neox
+from dynamics.questions.audit import record
 
 pytestmark = pytest.mark.long
 
 STEPS = (0, 1, 2, 4, 8, 16, 32, 64, 128)
-SUITE = 'name = "toy"\nmodels = ["toy"]\nseeds = [0, 1, 2, 3]\nsteps = {steps}\nfolder = "runs/seed{{seed}}/step{{step}}"\n'
+SUITE = """
+name = "toy"
+models = ["toy"]
+seeds = [0, 1, 2, 3]
+steps = {steps}
+folder = "runs/seed{{seed}}/step{{step}}"
+"""
 SHARDS = [f"model-0000{k}-of-00002.safetensors" for k in (1, 2)]
 SIZES = {
     "hidden_size": 16,
@@ -115,14 +121,16 @@ def _edit_weights(folder: Path, change):
     save_file({name: change(x).astype(np.float32) for name, x in load_file(path).items()}, path)
 
 
-def found(out: Path, convicts: bool = True) -> dict[tuple[int, int], str]:
-    """(seed, step) -> kind, of what is convicted, or of the remarks."""
-    told = {}
-    for seed in range(4):
-        with xr.open_dataset(out / f"audit/toy/seed{seed}/step0.nc", engine="h5netcdf") as data:
-            findings = json.loads(data.attrs["findings"])
-        told |= {(seed, step): kind for step, kind, _, guilty in findings if guilty == convicts}
-    return told
+def faults(out: Path, convicts: bool = True) -> dict[tuple[int, int], str]:
+    """(seed, step) -> kind, of what convicts, or of the remarks."""
+    units = results.Store(out).committed(record.MEASURE)
+    audited = {unit.seeds[0]: record.from_dataset(data) for unit, data in units}
+    return {
+        (seed, fault.step): fault.kind
+        for seed in range(4)
+        for fault in audited[seed].faults
+        if fault.convicts == convicts
+    }
 
 
 def test_nothing_is_found_on_a_clean_suite(tmp_path):
@@ -132,8 +140,8 @@ def test_nothing_is_found_on_a_clean_suite(tmp_path):
     )
     assert code == 0, stderr
     assert "same start at step 1" in stdout
-    assert found(out) == {}
-    assert found(out, convicts=False) == {(seed, 1): "same start" for seed in range(4)}
+    assert faults(out) == {}
+    assert faults(out, convicts=False) == {(seed, 1): "same start" for seed in range(4)}
 
 
 def test_every_planted_fault_is_found_and_shown(tmp_path):
@@ -143,9 +151,9 @@ def test_every_planted_fault_is_found_and_shown(tmp_path):
         "audit", f"--suite={suite}", "--read=all", cache=tmp_path, out=out
     )
     assert code == 0, stderr
-    assert found(out) == planted
+    assert faults(out) == planted
     # Steps 0 and 1 that are still there and alike, and the run that ends where it was.
-    assert found(out, convicts=False) == {
+    assert faults(out, convicts=False) == {
         **{(seed, 1): "same start" for seed in (0, 1, 3)},
         (2, 128): "jump back",
     }
@@ -159,4 +167,4 @@ def test_metadata_reads_no_weight(tmp_path):
     code, _, stderr = job.run("audit", f"--suite={suite}", cache=tmp_path, out=out)
     assert code == 0, stderr
     seen = ("missing", "partial", "duplicate", "borrowed shard", "tokenizer", "config")
-    assert found(out) == {cell: kind for cell, kind in planted.items() if kind in seen}
+    assert faults(out) == {cell: kind for cell, kind in planted.items() if kind in seen}

@@ -1,0 +1,96 @@
+"""The audit before measuring: what it finds is stored for the page, and the convicted left out."""
+
+import sys
+from collections.abc import Sequence
+
+import numpy as np
+from absl import flags
+
+from dynamics import results
+from dynamics.checkpoints import audit
+from dynamics.questions.audit import record
+from dynamics.results import Unit
+from dynamics.suite import Cell, Suite
+from experiments import progress
+
+FLAGS = flags.FLAGS
+_MOST_STEPS = 8  # named in a line on stderr
+
+
+def examine(whole: Suite, grid: Suite, store: results.Store, read: str) -> list[audit.Fault]:
+    """Faults of the grid's checkpoints, also written into the store for the page.
+
+    The first and the last step of a run are looked at too, in the grid or not: faulty uploads serve
+    the weights of the last one.
+    """
+    runs = [(model, seed) for model in grid.models for seed in grid.seeds]
+    steps = sorted({*grid.steps, min(whole.steps), max(whole.steps)})
+    cells = [Cell(model, seed, step) for model, seed in runs for step in steps]
+    report = progress.counter(len(cells), "audit")
+    faults, examined = audit.examine(
+        whole, cells, read=read, weights=FLAGS.weights, progress=report
+    )
+    for model, seed in runs:
+        run = [Cell(model, seed, step) for step in steps]
+        of_run = [fault for fault in faults if fault.cell in set(run)]
+        audited = record.Record(
+            steps=np.array(steps),
+            state=np.array([_state(cell, of_run, examined) for cell in run]),
+            faults=[record.Fault(f.cell.step, f.kind, f.detail, f.convicts) for f in of_run],
+            fate=_fate(grid),
+            weights_read=read != "no",
+        )
+        unit = Unit.of_run(record.MEASURE, model, (seed,))
+        provenance = {"weights": [], "corpus": {}}
+        store.write(
+            unit, record.to_dataset(audited), {"suite": grid.name, "read": read}, provenance
+        )
+    return faults
+
+
+def leave_out(grid: Suite, faults: Sequence[audit.Fault]) -> Suite:
+    """The suite without its convicted checkpoints, which stderr names; whole by --keep_suspect."""
+    cells = set(grid.cells())
+    guilty = [cell for cell in audit.convicted(faults) if cell in cells]
+    if not guilty:
+        return grid
+    fate = "kept, as asked" if FLAGS.keep_suspect else "left out; --keep_suspect keeps them"
+    count = f"{len(guilty)} of {len(cells)} checkpoints are convicted"
+    print(f"audit: {count} and {fate}:", file=sys.stderr)
+    for line in summary([fault for fault in faults if fault.convicts and fault.cell in cells]):
+        print(f"  {line}", file=sys.stderr)
+    return grid if FLAGS.keep_suspect else grid.without(guilty)
+
+
+def summary(faults: Sequence[audit.Fault]) -> list[str]:
+    """A line for each run and kind of fault."""
+    groups: dict[tuple, list[audit.Fault]] = {}
+    for fault in faults:
+        groups.setdefault((fault.cell.model, fault.cell.seed, fault.kind), []).append(fault)
+    return [
+        f"{model} seed {seed}: {kind} at step {_steps(group)} ({group[0].detail})"
+        for (model, seed, kind), group in groups.items()
+    ]
+
+
+def _steps(faults: Sequence[audit.Fault]) -> str:
+    named = ", ".join(str(fault.cell.step) for fault in faults[:_MOST_STEPS])
+    more = len(faults) - _MOST_STEPS
+    return named + (f" and {more} more" if more > 0 else "")
+
+
+def _fate(grid: Suite) -> str:
+    if not grid.on_hub:
+        return "not left out by itself: folders are audited on request alone"
+    if FLAGS.keep_suspect:
+        return "measured all the same, as asked"
+    return "left out of every figure"
+
+
+def _state(cell: Cell, faults: Sequence[audit.Fault], examined: set[Cell]) -> int:
+    of_cell = [fault for fault in faults if fault.cell == cell]
+    if any(fault.convicts for fault in of_cell):
+        return record.CONVICTED
+    if of_cell:
+        return record.REMARK
+    return record.SOUND if cell in examined else record.UNSEEN
