@@ -1,52 +1,84 @@
 """How far models of different seeds are apart in what they predict.
 
-Axes: S seeds, B windows, T tokens, P = T-1 predictions, V vocabulary, D width, G documents, N
-tokens of a chunk.
-Units: nats.
+Axes: S seeds, B windows, T tokens, P = T-1 predictions, V vocabulary, E width of a hidden state, G
+documents, N tokens of a chunk. Units: nats.
 
 Source: Fehlauer, Mahowald & Pimentel, "Convergence and Divergence of Language Models under
-Different Random Seeds", eq. 1-3; their convergence is the negative of the pair mean here. KL(p_i ||
-p_j) = sum_v p_i (log p_i - log p_j), with 0 log 0 = 0; JS(p_i, p_j) = (KL(p_i || m) + KL(p_j || m))
-/ 2, m = (p_i + p_j) / 2.
+Different Random Seeds", eq. 1-3; their convergence is the negative of the pair mean here.
+
+    KL(p_i || p_j) = sum_v p_i (log p_i - log p_j),                 0 log 0 = 0
+    JS(p_i, p_j)   = (KL(p_i || m) + KL(p_j || m)) / 2,             m = (p_i + p_j) / 2
 """
 
 import functools
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
 from dynamics import models
 from dynamics.errors import InputError
 from dynamics.measures import pairwise, token_chunks, window_blocks
 
-# Floats of one chunk's logits of all seeds. Fewer tokens read the unembeddings, which no cache
-# holds, more often.
+# Floats of one chunk's logits of all seeds. Smaller chunks would read the unembeddings, which no
+# cache holds, more often.
 _CHUNK_FLOATS = {"cpu": 2**23, "gpu": 2**26, "tpu": 2**26}
-# Tokens whose hidden states are held at once: what bounds memory however long the text is.
+# Tokens whose hidden states are held at once; this bounds memory however long the text is.
 _BLOCK_TOKENS = {"cpu": 2**11, "gpu": 2**14, "tpu": 2**14}
-_IMPOSSIBLE = -200.0  # a logit this far under the greatest has the probability 0 in float32
+_IMPOSSIBLE = -200.0  # a logit this far below the greatest has probability 0 in float32
 
 
-def pairwise_kl(log_probs):
-    """KL(p_i || p_j) of every ordered pair: [S,...,V] log-probabilities or logits -> [S,S,...],
-    nats.
+def pairwise_kl(log_probs: Float[ArrayLike, "S *axes V"]) -> Float[Array, "S S *axes"]:
+    """KL(p_i || p_j) of every ordered pair of seeds, nats.
 
-    Unnormalised inputs are normalised on the way, so raw logits serve, and keep the digits that a
-    log-softmax would round away. Within 1e-5 relative of float64 on the same inputs, for pairs 1e-5
-    to far apart; never negative; infinite where j excludes (-inf) what i does not. Raises
-    InputError for fewer than two seeds.
+    Inputs need not be normalised, so raw logits serve; they even keep digits that a log-softmax
+    would round away. Within 1e-5 relative of float64 on the same inputs, for pairs from 1e-5 to far
+    apart; never negative; infinite where j excludes (-inf) what i does not.
+
+    Args:
+        log_probs: [S,...,V] log-probabilities or logits.
+
+    Returns:
+        [S,S,...]; the first axis is i, the second j.
+
+    Raises:
+        InputError: fewer than two seeds.
+
+    Example:
+        >>> p = np.array([[0.5, 0.5, 0.0], [0.25, 0.5, 0.25]])
+        >>> with np.errstate(divide="ignore"):
+        ...     kl = pairwise_kl(np.log(p))
+        >>> print(np.asarray(kl, float).round(4))  # log(2) / 2; infinite where p_0 excludes a token
+        [[0.     0.3466]
+         [   inf 0.    ]]
     """
     return _pairwise(log_probs, js=False)[0]
 
 
-def pairwise_js(log_probs):
-    """JS(p_i, p_j) of every pair: [S,...,V] log-probabilities or logits -> [S,S,...], nats, from 0
-    to log 2.
+def pairwise_js(log_probs: Float[ArrayLike, "S *axes V"]) -> Float[Array, "S S *axes"]:
+    """JS(p_i, p_j) of every pair of seeds, nats, between 0 and log 2.
 
-    Symmetric to the last digit; accurate as `pairwise_kl` is. Raises InputError for fewer than two
-    seeds.
+    Symmetric to the last digit, and as accurate as `pairwise_kl`.
+
+    Args:
+        log_probs: [S,...,V] log-probabilities or logits.
+
+    Returns:
+        [S,S,...].
+
+    Raises:
+        InputError: fewer than two seeds.
+
+    Example:
+        >>> p = np.array([[0.5, 0.5, 0.0], [0.25, 0.5, 0.25]])
+        >>> with np.errstate(divide="ignore"):
+        ...     js = pairwise_js(np.log(p))
+        >>> print(np.asarray(js, float).round(4))
+        [[0.     0.1079]
+         [0.1079 0.    ]]
     """
     return _pairwise(log_probs, js=True)[1]
 
@@ -61,52 +93,69 @@ def _pairwise(log_probs, *, js: bool):
         possible = logits > -jnp.inf
         finite = jnp.where(possible, logits, jnp.max(logits, axis=-1, keepdims=True) + _IMPOSSIBLE)
 
-        def lacks(own):  # [N,V] -> [S,N]: which seeds exclude something that is possible here
+        def excluding(own):  # [N,V] -> [S,N]: which seeds exclude something that is possible here
             return jnp.any(own[None] & ~possible, axis=-1)
 
-        def of_token(finite, excluded):
-            return pairwise.divergences(pairwise.softmaxes(finite), excluded.T, js)
+        def of_token(finite, disjoint):
+            return pairwise.divergences(pairwise.softmaxes(finite), disjoint.T, js)
 
-        excluded = jax.lax.map(lacks, possible)  # [S,S,N]
-        kl, js_ = pairwise.map_tokens(of_token, finite, jnp.moveaxis(excluded, -1, 0))  # [N,S,S]
+        disjoint = jax.lax.map(excluding, possible)  # [S,S,N]
+        kl, jensen_shannon = pairwise.map_tokens(of_token, finite, jnp.moveaxis(disjoint, -1, 0))
     shape = (num_seeds, num_seeds, *log_probs.shape[1:-1])
-    kl = jnp.where(excluded, jnp.inf, jnp.moveaxis(kl, 0, -1)).reshape(shape)
-    return kl, None if js_ is None else jnp.moveaxis(js_, 0, -1).reshape(shape)
+    kl = jnp.where(disjoint, jnp.inf, jnp.moveaxis(kl, 0, -1)).reshape(shape)
+    if jensen_shannon is None:
+        return kl, None
+    return kl, jnp.moveaxis(jensen_shannon, 0, -1).reshape(shape)
 
 
 def seed_divergence(
-    config,
-    stacked_params,
-    tokens,
+    config: models.Config,
+    stacked_params: PyTree[Float[ArrayLike, "S ..."]],
+    tokens: Int[ArrayLike, "B T"],
     *,
-    documents=None,
-    log_unigram=None,
+    documents: Int[ArrayLike, " B"] | None = None,
+    log_unigram: Float[ArrayLike, " V"] | None = None,
     js: bool = True,
     full: bool = False,
-) -> dict:
-    """Everything that one pass over the seeds' distributions yields, of any number of tokens.
+) -> dict[str, np.ndarray]:
+    """Divergence, surprisal and entropy of all seeds, from one pass over their distributions.
 
-    Windows go in blocks of one shape (one compilation) and logits in chunks, so memory holds the
-    numbers per token that are returned, and beyond them the same however many windows there are.
+    Windows go in blocks of one shape (one compilation) and logits in chunks. Beyond the numbers
+    that are returned, memory does not grow with the number of windows.
 
     Args:
         config: the seeds' common model config.
-        stacked_params: params with a leading S on every leaf.
-        tokens: [B,T] int32; predictions are of tokens 1 to T-1.
-        documents: [B] int, the document of each row; default each row its own.
+        stacked_params: params with a leading axis S on every leaf.
+        tokens: [B,T] token ids; tokens 1 to T-1 are predicted.
+        documents: [B], the document of each window; by default each window is its own.
         log_unigram: [V] log-probabilities of a unigram reference, for "kl_unigram".
         js: also the Jensen-Shannon divergence.
         full: also "kl_pairs" and "js_pairs" [S,S,B,P], float32.
 
     Returns:
-        per token, float32: kl and js [B,P], means over ordered pairs i != j; surprisal [S,B,P]. per
-        document, float64 means over its tokens, documents in the order of np.unique: kl_documents
-        and js_documents [S,S,G]; surprisal_documents, entropy_documents, kl_uniform_documents, KL(p
-        || uniform) = log V - entropy, and kl_unigram_documents, KL(p || unigram), each [S,G];
-        document_tokens [G]. max_logit [S], the greatest |logit|.
+        Arrays by name, in nats. Per token, float32: kl and js [B,P], means over ordered pairs i !=
+        j; surprisal [S,B,P]. Per document, float64 means over its tokens, documents in the order of
+        np.unique: kl_documents and js_documents [S,S,G]; surprisal_documents, entropy_documents,
+        kl_uniform_documents, KL(p || uniform) = log V - entropy, and kl_unigram_documents, KL(p ||
+        unigram), each [S,G]. document_tokens [G], the predictions of each document; max_logit [S],
+        the greatest |logit|.
 
     Raises:
         InputError: fewer than two seeds.
+        AssertionError: an array whose shape does not fit the others.
+
+    Example:
+        >>> from dynamics.models import gpt_neox
+        >>> config = gpt_neox.Config(
+        ...     hidden_size=8, num_layers=1, num_heads=1, intermediate_size=8, vocab_size=17
+        ... )
+        >>> init = jax.jit(models.init, static_argnames="config")
+        >>> seeds = [init(jax.random.key(seed), config) for seed in range(3)]
+        >>> params = jax.tree.map(lambda *leaves: np.stack(leaves), *seeds)
+        >>> tokens = np.arange(12).reshape(2, 6)
+        >>> numbers = seed_divergence(config, params, tokens)
+        >>> numbers["kl"].shape, numbers["kl_documents"].shape, bool((numbers["kl"] > 0).all())
+        ((2, 5), (3, 3, 2), True)
     """
     num_seeds = jax.tree.leaves(stacked_params)[0].shape[0]
     if num_seeds < 2:
@@ -114,7 +163,9 @@ def seed_divergence(
             f"{num_seeds} seed", expected="two or more, to have a pair", mend="Select more --seeds."
         )
     tokens, params = np.asarray(tokens), jax.device_put(stacked_params)
+    documents = None if documents is None else np.asarray(documents)
     reference = None if log_unigram is None else jnp.asarray(log_unigram, jnp.float32)
+    check_shapes(config, params, tokens, documents, reference)
     most = _BLOCK_TOKENS.get(jax.default_backend(), _BLOCK_TOKENS["cpu"])
 
     def numbers(rows):
@@ -124,24 +175,34 @@ def seed_divergence(
     return window_blocks.collect(numbers, size, tokens[:, 1:].shape, documents, full)
 
 
+def check_shapes(config: models.Config, stacked_params, tokens, documents, log_unigram):
+    """AssertionError where the inputs of `seed_divergence` do not fit each other."""
+    num_seeds = jax.tree.leaves(stacked_params)[0].shape[0]
+    chex.assert_tree_shape_prefix(stacked_params, (num_seeds,))
+    chex.assert_rank(tokens, 2)
+    if documents is not None:
+        chex.assert_shape(documents, (len(tokens),))
+    if log_unigram is not None:
+        chex.assert_shape(log_unigram, (config.vocab_size,))
+
+
 @functools.cache
 def _fused(config, js: bool):
-    """Jitted pass over a block: params [S,...], tokens [B,T] -> dict of [S,B,P], pairs
-    [S,S,B,P]."""
+    """Jitted pass over a block: params [S,...], tokens [B,T] -> dict of [S,B,P] or [S,S,B,P]."""
     hidden, unembed = models.hidden_fn(config), models.unembed_fn(config)
 
     @jax.jit
     def fused(stacked_params, tokens, log_unigram):
         with jax.default_matmul_precision("highest"):
             num_seeds, shape = jax.tree.leaves(stacked_params)[0].shape[0], tokens[:, 1:].shape
-            h = jax.lax.map(lambda p: hidden(p, tokens[:, :-1])[0], stacked_params)  # [S,B,P,D]
+            h = jax.lax.map(lambda p: hidden(p, tokens[:, :-1])[0], stacked_params)  # [S,B,P,E]
             flat = (
                 jnp.moveaxis(h.reshape(num_seeds, -1, h.shape[-1]), 1, 0),
                 tokens[:, 1:].reshape(-1),
             )
 
             def of_chunk(inputs):
-                h, target = inputs  # [N,S,D], [N]
+                h, target = inputs  # [N,S,E], [N]
                 logits = jax.vmap(unembed, in_axes=(0, 1))(stacked_params, h)  # [S,N,V]
                 return jax.tree.map(
                     lambda x: jnp.moveaxis(x, -1, 0), statistics(logits, target, log_unigram, js)
@@ -156,25 +217,36 @@ def _fused(config, js: bool):
     return fused
 
 
-def statistics(logits, target, log_unigram=None, js: bool = True) -> dict:
-    """Finite logits [S,N,V], target [N], log_unigram [V] or None -> the numbers per token, [S,N]
-    and [S,S,N], nats."""
+def statistics(
+    logits: Float[Array, "S N V"],
+    target: Int[Array, " N"],
+    log_unigram: Float[Array, " V"] | None = None,
+    js: bool = True,
+) -> dict[str, Array]:
+    """The numbers of every token: [S,N], and [S,S,N] for names that end in "_pairs", nats.
+
+    Args:
+        logits: [S,N,V], finite.
+        target: [N], the token that was to be predicted.
+        log_unigram: [V]; without it there is no "kl_unigram".
+        js: also "js_pairs".
+    """
 
     def of_token(logits, target):
-        found = pairwise.softmaxes(logits)
-        kl, js_ = pairwise.divergences(found, js=js)
-        lowered = logits - found.top[:, None]
-        entropy = jnp.log(found.mass) - pairwise.total(found.weights * lowered) / found.mass
+        seeds = pairwise.softmaxes(logits)
+        kl, jensen_shannon = pairwise.divergences(seeds, js=js)
+        lowered = logits - seeds.top[:, None]
+        entropy = jnp.log(seeds.mass) - pairwise.total(seeds.weights * lowered) / seeds.mass
         numbers = {
             "kl_pairs": kl,
-            "surprisal": jnp.log(found.mass) - lowered[:, target],
+            "surprisal": jnp.log(seeds.mass) - lowered[:, target],
             "entropy": entropy,
             "kl_uniform": math.log(logits.shape[-1]) - entropy,
             "max_logit": jnp.max(jnp.abs(logits), axis=-1),
         }
         if log_unigram is not None:
-            numbers["kl_unigram"] = -entropy - found.weights @ log_unigram / found.mass
-        return numbers if js_ is None else {**numbers, "js_pairs": js_}
+            numbers["kl_unigram"] = -entropy - seeds.weights @ log_unigram / seeds.mass
+        return numbers if jensen_shannon is None else {**numbers, "js_pairs": jensen_shannon}
 
     return jax.tree.map(
         lambda x: jnp.moveaxis(x, 0, -1), pairwise.map_tokens(of_token, logits, target)

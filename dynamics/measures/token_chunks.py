@@ -1,38 +1,38 @@
-"""Maps over tokens in chunks, so that logits [T,V] are never held whole.
+"""Maps over tokens in chunks on the device, so that logits [N,V] are never held whole.
 
 Axes: N tokens (batch and positions flattened), V vocabulary.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
-# Floats of one chunk's logits. 2 MB stays in a core's cache; accelerators want larger chunks to
-# fill their units.
+# Floats of one chunk's logits, by backend. 2 MB stays in a core's cache; accelerators want larger
+# chunks to fill their units.
 _CHUNK_FLOATS = {"cpu": 2**19, "gpu": 2**25, "tpu": 2**25}
-# Where a gradient is made with them: each chunk adds into all of the unembedding's, so on a CPU
-# fewer are better.
+# The same where a gradient is made too: each chunk then adds into all of the unembedding's
+# gradient, so that on a CPU fewer chunks are better.
 GRADIENT_FLOATS = {"cpu": 2**22, "gpu": 2**25, "tpu": 2**25}
 
 
 def tokens_per_chunk(
     vocab_size: int, models: int = 1, floats: Mapping[str, int] = _CHUNK_FLOATS
 ) -> int:
-    """How many tokens to take at once when `models` logit vectors of `vocab_size` stand side by
-    side.
+    """How many tokens to take at once when each has `models` logit vectors of `vocab_size`.
 
-    `floats` is how many to hold by backend.
+    `floats` maps a backend to the number of logits held at once. At least 8 tokens.
     """
     most = floats.get(jax.default_backend(), floats["cpu"])
     return max(8, most // (vocab_size * models))
 
 
-def map_chunks(fn, xs, chunk: int, remat: bool = False):
-    """fn over chunks of the leading axis N of every leaf of `xs`, results joined: leaves [N, ...].
+def map_chunks(fn: Callable, xs: PyTree, chunk: int, remat: bool = False) -> PyTree:
+    """fn over chunks of the leading axis N of every leaf of `xs`, joined to leaves [N,...].
 
-    N is padded with zeros to a multiple of `chunk` and cut again. With `remat` the backward pass
-    recomputes each chunk and holds none.
+    N is padded with zeros to a multiple of `chunk`, and the padding is cut off the outputs. With
+    `remat` the backward pass recomputes each chunk instead of holding it.
     """
     count = jax.tree.leaves(xs)[0].shape[0]
     if count <= chunk:
