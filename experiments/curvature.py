@@ -1,22 +1,24 @@
 """How curved is the loss at each checkpoint? Traces by layer, the ends of the spectrum, and on
 request its density.
 
-    python -m experiments.curvature --suite=nano python -m experiments.curvature --suite=nano
-    --density_probes=8 --out=results/density python -m experiments.curvature --suite=nano
-    --block=layers.1.attention.heads.0 --out=results/head
+    python -m experiments.curvature --suite=nano
+    python -m experiments.curvature --suite=nano --density_probes=8 --out=results/density
+    python -m experiments.curvature --suite=nano --block=layers.1.mlp --out=results/mlp
 
-A minute on 2 cores. Measured on training documents, where the loss is that of the optimiser. Probes
-repeat across checkpoints, so that a curve over training shows the model's change and not theirs.
+A minute on 2 cores. Measured on training documents, where the loss is that of the optimiser.
+Probes repeat across checkpoints, so that a curve over training shows the model's change and not
+theirs.
 """
 
 import jax
 import numpy as np
-import xarray as xr
 from absl import flags
 
 from dynamics import restrict
 from dynamics.errors import InputError
 from dynamics.measures import curvature, surprisal
+from dynamics.questions.curvature import record
+from dynamics.results import Unit
 from experiments import common
 
 FLAGS = flags.FLAGS
@@ -33,7 +35,7 @@ flags.DEFINE_enum(
 flags.DEFINE_integer("eigenvalues", 1, "eigenvalues of either end", lower_bound=1)
 flags.DEFINE_integer("density_probes", 0, "probes of the spectral density (0: none)", lower_bound=0)
 flags.DEFINE_enum(
-    "hessian_parts", "layers", ["layers", "modules", "heads"], "parts that the trace is told of"
+    "hessian_parts", "layers", ["layers", "modules", "heads"], "parts that the trace is split by"
 )
 flags.DEFINE_list(
     "block",
@@ -52,64 +54,70 @@ _SETTINGS = (
     "eigenvalues",
     "density_probes",
     "hessian_parts",
+    "block",
 )
-_SETTINGS += ("block",)
 
 
 def experiments(context: common.Context) -> list[common.Experiment]:
     """The Hessian at every checkpoint of the chosen seeds."""
     config = {**context.text_config(), **{name: FLAGS[name].value for name in _SETTINGS}}
-    units = common.grid(context, "curvature", context.suite.seeds[: FLAGS.curvature_seeds or None])
-    return [common.Experiment("curvature", config, units, hessian)]
+    seeds = context.suite.seeds[: FLAGS.curvature_seeds or None]
+    units = common.grid(context, record.MEASURE, seeds)
+    return [common.Experiment(record.MEASURE, config, units, hessian)]
 
 
-def hessian(context: common.Context, unit):
+def hessian(context: common.Context, unit: Unit):
     """Curvature on one fixed batch, the same at every checkpoint."""
-    loaded = context.load(unit.model, unit.seeds[0], unit.step)
+    cell = unit.cells()[0]
+    loaded = context.load(*cell)
     loss = surprisal.loss_fn(loaded.config)
     batch, params = _batch(context), jax.device_put(loaded.params)
-    of_loss, newton = map(
-        _in_parts, (curvature.hessian(loss), surprisal.gauss_newton(loaded.config))
-    )
+    of_loss = _in_parts(curvature.hessian(loss))
+    newton = _in_parts(surprisal.gauss_newton(loaded.config))
     mask = restrict.select(loaded.config, *FLAGS.block) if FLAGS.block else None
     parts = {} if FLAGS.block else restrict.groups(loaded.config, FLAGS.hessian_parts)
     keys = list(map(jax.random.key, range(3)))
-    known = {"num_samples": FLAGS.hessian_probes, "mask": mask}
-    forms = curvature.probe(of_loss, params, batch, keys[0], parts=parts, **known)
+    probes = {"num_samples": FLAGS.hessian_probes, "mask": mask}
+    forms = curvature.probe(of_loss, params, batch, keys[0], parts=parts, **probes)
+    newton_forms = curvature.probe(newton, params, batch, keys[0], **probes)
     lanczos = {"num_matvecs": FLAGS.lanczos_steps, "method": FLAGS.lanczos, "mask": mask}
-    data = {
-        **_moments("", forms.moments()),
-        **_moments(
-            "gauss_newton_", curvature.probe(newton, params, batch, keys[0], **known).moments()
-        ),
-        **_ends(curvature.ends(of_loss, params, batch, keys[1], FLAGS.eigenvalues, **lanczos)),
-        **_by_part(forms),
-        "loss": float(np.asarray(common.jitted(loss)(params, batch))),
-    }
-    if context.suite.learning_rate is not None:
-        data["learning_rate"] = context.suite.learning_rate(unit.model, unit.step)
+    ends = curvature.ends(of_loss, params, batch, keys[1], FLAGS.eigenvalues, **lanczos)
+    density = None
     if FLAGS.density_probes:
-        density = curvature.quadrature(
+        quadrature = curvature.quadrature(
             of_loss, params, batch, keys[2], num_probes=FLAGS.density_probes, **lanczos
         )
-        data |= {name: (("probe", "node"), getattr(density, name)) for name in ("nodes", "weights")}
-    attributes = {
-        "units": "nats per squared weight",
-        "rests_on": f"{FLAGS.hessian_probes} probes on one batch",
-    }
-    attributes |= {"block": ", ".join(FLAGS.block)} if FLAGS.block else {}
-    return xr.Dataset(data, {"part": list(parts)} if parts else {}, attributes), [loaded.provenance]
+        density = record.Density(nodes=quadrature.nodes, weights=quadrature.weights)
+    rate = context.suite.learning_rate
+    measured = record.Record(
+        hessian=_moments(forms.moments()),
+        gauss_newton=_moments(newton_forms.moments()),
+        ends=record.Ends(
+            largest=ends.largest,
+            largest_error=ends.largest_error,
+            smallest=ends.smallest,
+            smallest_error=ends.smallest_error,
+        ),
+        parts=_by_part(forms),
+        loss=float(np.asarray(common.jitted(loss)(params, batch))),
+        learning_rate=None if rate is None else rate(cell.model, cell.step),
+        density=density,
+        block=", ".join(FLAGS.block),
+        num_probes=FLAGS.hessian_probes,
+    )
+    return record.to_dataset(measured), [loaded.provenance]
 
 
 def _batch(context: common.Context):
     """[B,T] windows of training text, the same at every checkpoint."""
-    held = context.train_windows
-    if FLAGS.hessian_windows > len(held):
+    windows = context.train_windows
+    if FLAGS.hessian_windows > len(windows):
         raise InputError(
             f"--hessian_windows={FLAGS.hessian_windows}",
-            expected=f"at most {len(held)}, the windows of {FLAGS.context} tokens that the training text has",
+            expected=f"at most {len(windows)}, the windows of {FLAGS.context} tokens that the "
+            "training text has",
         )
-    return held.take(FLAGS.hessian_windows).tokens
+    return windows.take(FLAGS.hessian_windows).tokens
 
 
 def _in_parts(product: curvature.Product) -> curvature.Product:
@@ -122,21 +130,23 @@ def _in_parts(product: curvature.Product) -> curvature.Product:
     return curvature.accumulated(product, parts) if parts > 1 else product
 
 
-def _by_part(forms: curvature.Forms) -> dict:
-    told = forms.by_part().values()
-    rows = {"part_trace": [mean for mean, _ in told], "part_trace_sem": [sem for _, sem in told]}
-    return {name: ("part", values) for name, values in rows.items()} if told else {}
+def _moments(moments: curvature.Moments) -> record.Moments:
+    return record.Moments(
+        trace=moments.trace,
+        trace_sem=moments.trace_sem,
+        frobenius=moments.frobenius,
+        frobenius_sem=moments.frobenius_sem,
+        effective_rank=moments.effective_rank,
+        effective_rank_sem=moments.effective_rank_sem,
+    )
 
 
-def _moments(prefix: str, found: curvature.Moments) -> dict:
-    return {f"{prefix}{name}": value for name, value in found._asdict().items()}
-
-
-def _ends(found: curvature.ExtremeEigenvalues) -> dict:
-    """The outermost as scalars, all of them beside."""
-    names = ("largest", "smallest", "largest_error", "smallest_error")
-    first = {name: getattr(found, name)[0] for name in names}
-    return first | {f"{name}_all": ("rank", getattr(found, name)) for name in names}
+def _by_part(forms: curvature.Forms) -> record.Parts | None:
+    by_part = forms.by_part()
+    if not by_part:
+        return None
+    means, sems = zip(*by_part.values(), strict=True)
+    return record.Parts(names=tuple(by_part), trace=np.array(means), trace_sem=np.array(sems))
 
 
 if __name__ == "__main__":

@@ -43,9 +43,10 @@ def experiments(context: common.Context) -> list[common.Experiment]:
 def learning_coefficient(context: common.Context, unit: Unit):
     """The estimate at one checkpoint; noise and batches repeat at every checkpoint, unless asked
     otherwise."""
-    loaded = context.load(*unit.cells()[0])
+    cell = unit.cells()[0]
+    loaded = context.load(*cell)
     params, key = jax.device_put(loaded.params), jax.random.key(0)
-    key = key if FLAGS.common_noise else jax.random.fold_in(key, unit.step)
+    key = key if FLAGS.common_noise else jax.random.fold_in(key, cell.step)
     estimator = slt.sensitivity if FLAGS.sensitivity else slt.estimate_llc
     estimated = estimator(
         surprisal.loss_fn(loaded.config),

@@ -5,7 +5,14 @@ it on a page (`section`). It may use the toolkit, and of another room its findin
 question: a folder, a script in `experiments/`, and a line in `ALL`.
 """
 
-from dynamics.questions import audit, minimal_pairs, weights
+from dynamics.questions import (
+    audit,
+    calibration,
+    curvature,
+    llc,
+    minimal_pairs,
+    weights,
+)
 from dynamics.questions.committed import Committed
 from dynamics.questions.question import Question
 
@@ -14,5 +21,8 @@ __all__ = ["ALL", "Committed", "Question"]
 ALL: tuple[Question, ...] = (
     audit.QUESTION,
     minimal_pairs.QUESTION,
+    llc.QUESTION,
+    calibration.QUESTION,
+    curvature.QUESTION,
     weights.QUESTION,
 )

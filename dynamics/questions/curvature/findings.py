@@ -1,0 +1,250 @@
+"""How curved the loss is over training: whole and by part, beside the LLC, against the learning
+rate.
+
+Axes: K checkpoints (ascending), M parts. Units are nats per squared weight.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dynamics.analysis.agreement import RankCorrelation, rank_correlation
+from dynamics.analysis.curve import Curve
+from dynamics.analysis.pairs import single_seed_curve
+from dynamics.questions.committed import Committed, Pairs, by_model, by_step
+from dynamics.questions.curvature import record
+from dynamics.questions.curvature.record import Record
+from dynamics.questions.llc import findings as llc
+
+TRACE = "Hessian trace"
+LARGEST = "largest eigenvalue"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """Curvature of a single seed.
+
+    Attributes:
+        seed: which one.
+        trace: with its standard error over probes.
+        largest: largest eigenvalue, with the solver's bound on its error.
+    """
+
+    seed: int
+    trace: Curve
+    largest: Curve
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PartTraces:
+    """The trace by part of the model.
+
+    Attributes:
+        names: [M].
+        trace, sem: [K,M] with the standard error over probes.
+        is_partition: whether the parts sum to the whole.
+    """
+
+    names: tuple[str, ...]
+    trace: np.ndarray
+    sem: np.ndarray
+    is_partition: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class BesideLlc:
+    """Curvature against the LLC of the same seed.
+
+    Attributes:
+        llc: at the checkpoints of the curvature.
+        agreement: name of a statistic -> its rank correlation with the LLC over checkpoints.
+        local: bool [K] which of these LLCs are local: the others say nothing of the landscape.
+        set_by_pull: whether a setting of the chains decides what any of these LLCs is of.
+    """
+
+    llc: Curve
+    agreement: Mapping[str, RankCorrelation]
+    local: np.ndarray
+    set_by_pull: bool
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FirstSeed:
+    """What is shown of one seed alone.
+
+    Attributes:
+        model, seed: which one.
+        steps: [K].
+        statistics: name -> curve; a statistic is absent where older results lack it.
+        parts: None where it was not measured by part.
+        sharpness: [K] learning rate times largest eigenvalue over 2; NaN where no rate is known.
+        block: names of the parts whose block of the Hessian this is of; "" for the whole.
+        beside_llc: None where the LLC was not measured at all of these checkpoints.
+    """
+
+    model: str
+    seed: int
+    steps: np.ndarray
+    statistics: Mapping[str, Curve]
+    parts: PartTraces | None
+    sharpness: np.ndarray
+    block: str
+    beside_llc: BesideLlc | None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Curvature:
+    """Curvature of one model over training.
+
+    Attributes:
+        model: name of the model.
+        num_probes: of the traces.
+        trace, largest, smallest: mean over seeds.
+        runs: the seeds one by one.
+        first: more of the first seed.
+    """
+
+    model: str
+    num_probes: int
+    trace: Curve
+    largest: Curve
+    smallest: Curve
+    runs: tuple[Run, ...]
+    first: FirstSeed
+
+
+def find(committed: Committed) -> list[Curvature] | None:
+    """One per model, models by size."""
+    groups = by_model(committed.of(record.MEASURE))
+    estimates = {e.model: e for e in committed.findings(llc.find) or ()} if groups else {}
+    return [
+        _curvature(model, pairs, estimates.get(model)) for model, pairs in groups.items()
+    ] or None
+
+
+Steps = Mapping[int, Mapping[int, Record]]  # step -> seed -> what its unit holds
+Number = Callable[[Record], float]
+
+
+def _curvature(model: str, pairs: Pairs, estimates: llc.Estimates | None) -> Curvature:
+    steps = {
+        step: {unit.seeds[0]: record.from_dataset(data) for unit, data in units}
+        for step, units in by_step(pairs).items()
+    }
+    seeds = sorted({seed for of_step in steps.values() for seed in of_step})
+    first = _of_seed(steps, seeds[0])
+    return Curvature(
+        model=model,
+        num_probes=max(r.num_probes for of_step in steps.values() for r in of_step.values()),
+        trace=_trace(model, steps),
+        largest=_largest(model, steps),
+        smallest=_curve(
+            model, steps, lambda r: r.ends.smallest[0], lambda r: r.ends.smallest_error[0]
+        ),
+        runs=tuple(_run(model, seed, _of_seed(steps, seed)) for seed in seeds),
+        first=_first_seed(model, seeds[0], first, estimates),
+    )
+
+
+def _of_seed(steps: Steps, seed: int) -> Steps:
+    return {step: {seed: of_step[seed]} for step, of_step in steps.items() if seed in of_step}
+
+
+def _curve(model: str, steps: Steps, value: Number, error: Number) -> Curve:
+    """Mean over seeds; errors are over seeds, or the first seed's own `error` where it is alone."""
+    values = [[value(r) for r in of_step.values()] for of_step in steps.values()]
+    own = [error(next(iter(of_step.values()))) for of_step in steps.values()]
+    return single_seed_curve(model, list(steps), values, own)
+
+
+def _trace(model: str, steps: Steps) -> Curve:
+    return _curve(model, steps, lambda r: r.hessian.trace, lambda r: r.hessian.trace_sem)
+
+
+def _largest(model: str, steps: Steps) -> Curve:
+    return _curve(model, steps, lambda r: r.ends.largest[0], lambda r: r.ends.largest_error[0])
+
+
+def _run(model: str, seed: int, steps: Steps) -> Run:
+    return Run(seed=seed, trace=_trace(model, steps), largest=_largest(model, steps))
+
+
+def _first_seed(model: str, seed: int, steps: Steps, estimates: llc.Estimates | None) -> FirstSeed:
+    records, places = [of_step[seed] for of_step in steps.values()], np.array(list(steps))
+    statistics = _statistics(model, steps)
+    rates = [np.nan if r.learning_rate is None else r.learning_rate for r in records]
+    return FirstSeed(
+        model=model,
+        seed=seed,
+        steps=places,
+        statistics=statistics,
+        parts=_parts(records),
+        sharpness=np.array(rates) * np.array([r.ends.largest[0] for r in records]) / 2,
+        block=records[0].block,
+        beside_llc=_beside_llc(seed, places, statistics, estimates),
+    )
+
+
+def _statistics(model: str, steps: Steps) -> dict[str, Curve]:
+    def newton_trace(r: Record) -> float:
+        return r.gauss_newton.trace if r.gauss_newton is not None else np.nan
+
+    def newton_sem(r: Record) -> float:
+        return r.gauss_newton.trace_sem if r.gauss_newton is not None else np.nan
+
+    curves = {
+        TRACE: _trace(model, steps),
+        "Gauss–Newton trace": _curve(model, steps, newton_trace, newton_sem),
+        LARGEST: _largest(model, steps),
+        "effective rank": _curve(
+            model,
+            steps,
+            lambda r: r.hessian.effective_rank,
+            lambda r: r.hessian.effective_rank_sem,
+        ),
+    }
+    return {name: curve for name, curve in curves.items() if np.isfinite(curve.value).any()}
+
+
+def _parts(records: Sequence[Record]) -> PartTraces | None:
+    measured = [r.parts for r in records if r.parts is not None]
+    if len(measured) < len(records):
+        return None
+    trace = np.stack([parts.trace for parts in measured])
+    whole, size = [r.hessian.trace for r in records], float(np.abs(trace).sum(1).max())
+    return PartTraces(
+        names=measured[0].names,
+        trace=trace,
+        sem=np.stack([parts.trace_sem for parts in measured]),
+        is_partition=bool(np.allclose(trace.sum(1), whole, rtol=1e-3, atol=1e-3 * size)),
+    )
+
+
+def _beside_llc(
+    seed: int, steps: np.ndarray, statistics: Mapping[str, Curve], estimates: llc.Estimates | None
+) -> BesideLlc | None:
+    """Three checkpoints or more, at all of which the seed's LLC was measured; else None."""
+    runs = [run for run in estimates.runs if run.seed == seed] if estimates is not None else []
+    if estimates is None or not runs:
+        return None
+    run = runs[0]
+    shared = np.isin(run.llc.steps, steps)
+    if shared.sum() < max(3, len(steps)):
+        return None
+    curve = run.llc.where(shared)
+    return BesideLlc(
+        llc=curve,
+        agreement={name: _agreement(curve, other) for name, other in statistics.items()},
+        local=run.local[shared],
+        set_by_pull=bool(estimates.set_by_pull[np.isin(estimates.steps, steps)].any()),
+    )
+
+
+def _agreement(llc_curve: Curve, other: Curve) -> RankCorrelation:
+    """Over the checkpoints at which both are finite: zeros have no effective rank."""
+    both = np.isfinite(llc_curve.value) & np.isfinite(other.value)
+    if both.sum() < 3:
+        return RankCorrelation(rho=np.nan, low=np.nan, high=np.nan, count=int(both.sum()))
+    errors = llc_curve.sem[both], other.sem[both]
+    return rank_correlation(llc_curve.value[both], other.value[both], *errors)

@@ -1,0 +1,18 @@
+"""How degenerate is the loss around each checkpoint? Local learning coefficients."""
+
+from dynamics.questions.llc.findings import Estimates, find
+from dynamics.questions.llc.record import MEASURE
+from dynamics.questions.llc.section import section
+from dynamics.questions.question import Question
+
+__all__ = ["QUESTION", "Estimates", "find"]
+
+QUESTION = Question(
+    name="llc",
+    title="How degenerate is the loss around each checkpoint?",
+    command="python -m experiments.llc --suite={suite}",
+    measures=(MEASURE,),
+    find=find,
+    section=section,
+    models=lambda findings: [estimates.model for estimates in findings],
+)

@@ -1,0 +1,239 @@
+"""What Langevin chains around the checkpoints of a model say of the loss there.
+
+Axes: K steps (ascending), S seeds, C chains, T draws after the burn-in. Losses in nats per token;
+the local learning coefficient (LLC) has no unit.
+"""
+
+import collections
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from dynamics.analysis.curve import Curve
+from dynamics.analysis.loss_share import LossShare, explained_by_loss
+from dynamics.analysis.pairs import single_seed_curve
+from dynamics.questions.committed import Committed, Pairs, by_model, by_step
+from dynamics.questions.llc import record
+from dynamics.questions.llc.record import Record, Sensitivity
+
+PULL_ALONE = 0.9  # localization share from which on the pull shapes nearly every direction
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What estimates must share to be compared: n beta, gamma and epsilon."""
+
+    nbeta: float
+    localization: float
+    step_size: float
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """Estimates of a single seed.
+
+    Attributes:
+        seed: which one.
+        llc: with its standard error between chains. The error of an l(w*) that all chains share
+            is left out: checkpoints have their noise in common, so it shifts the whole curve and
+            moves neither its pauses nor its ranks.
+        local: bool [K].
+    """
+
+    seed: int
+    llc: Curve
+    local: np.ndarray
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LastChains:
+    """The chains of the first seed at the last step.
+
+    Attributes:
+        step: the last.
+        running: [C,T] running estimate of each chain.
+        verdict: what became of them.
+        sentence: the same for people.
+    """
+
+    step: int
+    running: np.ndarray
+    verdict: str
+    sentence: str
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Estimates:
+    """The LLC of one model over training, and what says whether to believe it.
+
+    Attributes:
+        model: name of the model.
+        seeds: [S] that were sampled around at any step.
+        num_chains: chains of each estimate.
+        llc: the estimates, mean over seeds.
+        chain_loss: mean loss of the chains.
+        init_loss: loss of the checkpoints themselves.
+        localization_share: gamma E|w - w*|^2 / d. Near 1 the pull to the checkpoint alone shapes
+            what the chains sample.
+        trivial_loss: of the best predictor that knows nothing.
+        verdicts: [K][seeds of the step].
+        warnings: every warning of every estimate.
+        num_warned: estimates with a warning.
+        settings: of the last estimate.
+        loss_share: how much of the curve is the loss curve again; None under three checkpoints.
+        step_effect, pull_effect: share by which half the step size, and twice gamma, change the
+            estimate, 0 for none; None where that was not measured at every step.
+        last: chains of the first seed at the last step.
+        runs: the seeds one by one.
+    """
+
+    model: str
+    seeds: tuple[int, ...]
+    num_chains: int
+    llc: Curve
+    chain_loss: Curve
+    init_loss: Curve
+    localization_share: Curve
+    trivial_loss: float
+    verdicts: tuple[tuple[str, ...], ...]
+    warnings: tuple[str, ...]
+    num_warned: int
+    settings: Settings
+    loss_share: LossShare | None
+    step_effect: Curve | None
+    pull_effect: Curve | None
+    last: LastChains
+    runs: tuple[Run, ...]
+
+    @property
+    def steps(self) -> np.ndarray:
+        """[K]"""
+        return self.llc.steps
+
+    @property
+    def local(self) -> np.ndarray:
+        """bool [K]: the chains of every seed stayed near the model."""
+        return np.array([set(verdicts) == {"local"} for verdicts in self.verdicts])
+
+    @property
+    def set_by_pull(self) -> np.ndarray:
+        """bool [K]: the chains sample a ball whose size gamma decides, whatever the loss.
+
+        Where n beta h << gamma in nearly every direction, chains spread by 1 / sqrt(gamma) there.
+        The estimate is then n beta times the loss that such a ball adds: another gamma, another
+        estimate.
+        """
+        return self.localization_share.value > PULL_ALONE
+
+    @property
+    def is_loss_again(self) -> bool:
+        """Whether the loss curve alone explains the curve of estimates."""
+        return self.loss_share is not None and self.loss_share.explained
+
+
+def find(committed: Committed) -> list[Estimates] | None:
+    """One per model, models by size."""
+    groups = by_model(committed.of(record.MEASURE))
+    return [_estimates(model, pairs) for model, pairs in groups.items()] or None
+
+
+def verdict_counts(models: Sequence[Estimates]) -> collections.Counter[str]:
+    """Verdict -> how many estimates, over models, steps and seeds, have it."""
+    return collections.Counter(
+        verdict for model in models for verdicts in model.verdicts for verdict in verdicts
+    )
+
+
+def warning_counts(models: Sequence[Estimates]) -> collections.Counter[str]:
+    """Warning -> how many estimates have it."""
+    return collections.Counter(warning for model in models for warning in model.warnings)
+
+
+def _estimates(model: str, pairs: Pairs) -> Estimates:
+    steps = {
+        step: {unit.seeds[0]: record.from_dataset(data) for unit, data in units}
+        for step, units in by_step(pairs).items()
+    }
+    records = [r for of_step in steps.values() for r in of_step.values()]
+    last_step = max(steps)
+    last = next(iter(steps[last_step].values()))
+    llc = _curve(model, steps, lambda r: r.llc, lambda r: r.error)
+    init_loss = _curve(model, steps, lambda r: r.init_loss, lambda r: r.init_loss_sem)
+    seeds = sorted({seed for of_step in steps.values() for seed in of_step})
+    return Estimates(
+        model=model,
+        seeds=tuple(seeds),
+        num_chains=len(last.loss_trace),
+        llc=llc,
+        chain_loss=_curve(model, steps, lambda r: r.chain_loss, lambda r: r.chain_loss_sem),
+        init_loss=init_loss,
+        localization_share=_curve(model, steps, lambda r: r.localization_share, _no_error),
+        trivial_loss=last.trivial_loss,
+        verdicts=tuple(
+            tuple(seed_record.verdict for seed_record in of_step.values())
+            for of_step in steps.values()
+        ),
+        warnings=tuple(warning for r in records for warning in r.warnings),
+        num_warned=sum(bool(r.warnings) for r in records),
+        settings=Settings(
+            nbeta=last.nbeta, localization=last.localization, step_size=last.step_size
+        ),
+        loss_share=_loss_share(llc, init_loss, last.nbeta),
+        step_effect=_effect(model, steps, _step_effect),
+        pull_effect=_effect(model, steps, _pull_effect),
+        last=LastChains(
+            step=last_step, running=last.running, verdict=last.verdict, sentence=last.sentence
+        ),
+        runs=tuple(_run(model, seed, steps) for seed in seeds),
+    )
+
+
+Steps = Mapping[int, Mapping[int, Record]]  # step -> seed -> what its unit holds
+Number = Callable[[Record], float]
+
+
+def _curve(model: str, steps: Steps, value: Number, error: Number) -> Curve:
+    """Mean over seeds; errors are over seeds, or the first seed's own `error` where it is alone."""
+    values = [[value(r) for r in of_step.values()] for of_step in steps.values()]
+    own = [error(next(iter(of_step.values()))) for of_step in steps.values()]
+    return single_seed_curve(model, list(steps), values, own)
+
+
+def _no_error(_: Record) -> float:
+    return np.nan
+
+
+def _effect(model: str, steps: Steps, effect: Callable[[Sensitivity], tuple[float, float]]):
+    """Curve of an effect and its error, of the first seed's chains."""
+    firsts = {step: next(iter(of_step.values())).sensitivity for step, of_step in steps.items()}
+    effects = [effect(sensitivity) for sensitivity in firsts.values() if sensitivity is not None]
+    if len(effects) < len(firsts):
+        return None
+    value, sem = np.array(effects).T
+    return Curve.with_sem(model, list(firsts), value, sem, "± standard error between chains")
+
+
+def _step_effect(sensitivity: Sensitivity) -> tuple[float, float]:
+    return sensitivity.step_effect, sensitivity.step_effect_sem
+
+
+def _pull_effect(sensitivity: Sensitivity) -> tuple[float, float]:
+    return sensitivity.pull_effect, sensitivity.pull_effect_sem
+
+
+def _loss_share(llc: Curve, init_loss: Curve, nbeta: float) -> LossShare | None:
+    finite = np.isfinite(llc.value) & np.isfinite(init_loss.value)
+    if finite.sum() < 3:
+        return None
+    return explained_by_loss(llc.value[finite], init_loss.value[finite], nbeta)
+
+
+def _run(model: str, seed: int, steps: Steps) -> Run:
+    own = {step: {seed: of_step[seed]} for step, of_step in steps.items() if seed in of_step}
+    local = [of_step[seed].verdict == "local" for of_step in own.values()]
+    return Run(
+        seed=seed,
+        llc=_curve(model, own, lambda r: r.llc, lambda r: r.sem),
+        local=np.array(local),
+    )

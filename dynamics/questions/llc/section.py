@@ -1,0 +1,242 @@
+"""The page on local learning coefficients."""
+
+import collections
+from collections.abc import Sequence
+
+import numpy as np
+
+from dynamics.figures import style
+from dynamics.questions.llc import figures
+from dynamics.questions.llc.findings import Estimates, verdict_counts, warning_counts
+from dynamics.report import grades, words
+from dynamics.report.section import Finding, Panel, Section, Table, Track
+
+INTRODUCTION = (
+    "The local learning coefficient (LLC) is n β times what Langevin chains started at the "
+    "checkpoint lose on average. It speaks of the landscape only while the chains stay near the "
+    "model, so each estimate carries a verdict."
+)
+QUANTITY = "LLC"
+
+
+def section(models: Sequence[Estimates], look: style.Look) -> Section:
+    """The estimates with their verdicts, then what says whether to believe them."""
+    llc, chain_loss = [m.llc for m in models], [m.chain_loss for m in models]
+    return Section(
+        introduction=INTRODUCTION,
+        panels=[
+            _answer(models, look),
+            _pull_panel(models, look),
+            *(_chain_panel(model, look) for model in models),
+            _running_panel(models[-1], look),
+        ],
+        findings=[*_verdict_findings(models), *(f for m in models for f in _model_findings(m))],
+        tracks=[Track(label=QUANTITY, curves=llc)],
+        tables=_sensitivity_tables(models),
+        numbers={"llc": llc, "chain_loss": chain_loss},
+    )
+
+
+def _answer(models: Sequence[Estimates], look: style.Look) -> Panel:
+    curves, settings = [m.llc for m in models], models[-1].settings
+    setting = f"n β = {settings.nbeta:g}, γ = {settings.localization:g}"
+    return Panel(
+        name="llc",
+        title="Local learning coefficient",
+        caption="Filled markers: the chains stayed near the model, and the estimate is about it. "
+        "Hollow: they did not, and it says nothing about the landscape. A dotted line is the loss "
+        f"curve again. {words.bars(curves)} Estimates compare only at one setting, here {setting}, "
+        f"ε = {settings.step_size:g}.",
+        draw=lambda: figures.estimates(models, look),
+        table=_estimate_table(models),
+    )
+
+
+def _estimate_table(models: Sequence[Estimates]) -> Table:
+    columns = dict(Table.of_curves([m.llc for m in models], QUANTITY).columns)
+    verdicts = [_counts(collections.Counter(verdicts)) for m in models for verdicts in m.verdicts]
+    shares = [share for m in models for share in m.localization_share.value.tolist()]
+    return Table(columns=columns | {"verdict": verdicts, "localization share": shares})
+
+
+def _counts(counter: collections.Counter[str]) -> str:
+    """ "local" where that is all, else "2 local, 1 escaped"."""
+    if len(counter) == 1:
+        return next(iter(counter))
+    return ", ".join(f"{count} {word}" for word, count in counter.most_common())
+
+
+def _pull_panel(models: Sequence[Estimates], look: style.Look) -> Panel:
+    shares = [m.localization_share for m in models]
+    return Panel(
+        name="llc-pull",
+        title="What shapes the estimates: the pull or the loss?",
+        caption="The localization share is near 0 where the loss alone shapes what the chains "
+        "sample, or where they still spread, and 1 where the pull to the checkpoint alone does: "
+        "then they sample a ball whose size γ decides, and the LLC is n β times the loss that "
+        f"such a ball adds. {words.bars(shares)}",
+        draw=lambda: figures.localization_share(models, look),
+        table=Table.of_curves(shares, "localization share"),
+    )
+
+
+def _chain_panel(model: Estimates, look: style.Look) -> Panel:
+    curves = [model.chain_loss, model.init_loss]
+    return Panel(
+        name=f"llc-chains-{model.model}",
+        title=f"Did the chains stay? {model.model}",
+        caption="Chains above the trivial predictor (dotted), which is the best that knows "
+        "nothing, have left the model. Chains and checkpoint are shown on batches of their own; "
+        f"the estimate compares them on the same ones. {words.bars(curves)}",
+        draw=lambda: figures.chain_loss(model, look),
+        table=_chain_table(model),
+        group="Did the chains stay?",
+    )
+
+
+def _chain_table(model: Estimates) -> Table:
+    unit = "(nats per token)"
+    columns = dict(Table.of_curves([model.chain_loss], f"loss of the chains {unit}").columns)
+    columns[f"loss of the checkpoint {unit}"] = model.init_loss.value.tolist()
+    columns[f"loss of the trivial predictor {unit}"] = [model.trivial_loss] * len(model.steps)
+    excess = model.llc.value / model.settings.nbeta
+    columns[f"chains above the checkpoint, same batches {unit}"] = excess.tolist()
+    return Table(columns=columns)
+
+
+def _running_panel(model: Estimates, look: style.Look) -> Panel:
+    last = model.last
+    return Panel(
+        name="llc-running",
+        title=f"Have the chains settled? {model.model}, step {last.step}",
+        caption="Running estimate of each chain, n β (mean loss so far − the checkpoint's own): "
+        f"flat and close to the others where chains have settled. {last.sentence}".strip(),
+        draw=lambda: figures.running(model, look),
+        table=_running_table(model),
+        group="Did the chains stay?",
+    )
+
+
+def _running_table(model: Estimates) -> Table:
+    chains, draws = model.last.running.shape
+    return Table(
+        columns={
+            "chain": np.repeat(np.arange(chains), draws).tolist(),
+            "draw after the burn-in": np.tile(np.arange(1, draws + 1), chains).tolist(),
+            "running estimate of the LLC": model.last.running.ravel().tolist(),
+        }
+    )
+
+
+def _sensitivity_tables(models: Sequence[Estimates]) -> dict[str, Table]:
+    """How other settings change the estimates, where that was measured."""
+    step = [m.step_effect for m in models if m.step_effect is not None]
+    pull = [m.pull_effect for m in models if m.pull_effect is not None]
+    headed = {"Half the step size": step, "Twice the pull γ": pull}
+    quantity = "change, as a share of the LLC"
+    return {
+        heading: Table.of_curves(curves, quantity) for heading, curves in headed.items() if curves
+    }
+
+
+def _rests_on(models: Sequence[Estimates]) -> str:
+    seeds = max(len(m.seeds) for m in models)
+    per_model = " of each model" if len(models) > 1 else ""
+    return f"{words.counted(seeds, 'seed')}{per_model}, {models[-1].num_chains} chains an estimate"
+
+
+def _verdict_findings(models: Sequence[Estimates]) -> list[Finding]:
+    """How many of the estimates are local, and how many are warned of."""
+    sentences = [verdict_sentence(models), warning_sentence(models)]
+    return [
+        Finding(sentence=sentence, rests_on=_rests_on(models), grade="sure")
+        for sentence in sentences
+        if sentence
+    ]
+
+
+def verdict_sentence(models: Sequence[Estimates]) -> str:
+    """How many estimates are local, and what became of the others."""
+    counts = verdict_counts(models)
+    total, local = counts.total(), counts.pop("local", 0)
+    others = words.listed([f"{count} “{verdict}”" for verdict, count in counts.most_common()])
+    verb = "is" if local == 1 else "are"
+    ending = f"; the others are {others}" if others else ""
+    return f"{local} of {total} LLC estimates {verb} local{ending}."
+
+
+def warning_sentence(models: Sequence[Estimates]) -> str:
+    """How many estimates have which warning; "" where none has one."""
+    counts = warning_counts(models)
+    if not counts:
+        return ""
+    total, warned = verdict_counts(models).total(), sum(m.num_warned for m in models)
+    kinds = words.listed([f"{count} “{warning}”" for warning, count in counts.most_common()])
+    return f"{warned} of {total} LLC estimates have a warning: {kinds}."
+
+
+def _model_findings(model: Estimates) -> list[Finding]:
+    """Course of the local estimates, and whether a setting or the loss decides them."""
+    sentences = [pull_sentence(model), sensitivity_sentence(model), loss_share_sentence(model)]
+    return [
+        *_course_finding(model),
+        *(
+            Finding(sentence=sentence, rests_on=_rests_on([model]), grade="sure")
+            for sentence in sentences
+            if sentence
+        ),
+    ]
+
+
+def _course_finding(model: Estimates) -> list[Finding]:
+    local = model.llc.where(model.local).finite()
+    if len(local.steps) < 2:
+        return []
+    caveat = "; its value rests on γ" if model.set_by_pull[model.local].any() else ""
+    sentence = (
+        f"From step {local.steps[0]} on, at the {len(local.steps)} of {len(model.steps)} steps "
+        f"where it is local, the LLC of {words.course(local)}{caveat}."
+    )
+    return [Finding(sentence=sentence, rests_on=_rests_on([model]), grade=grades.course(local))]
+
+
+def pull_sentence(model: Estimates) -> str:
+    """Whether a setting decides what the chains sample; "" where it decides at no step."""
+    decided, share = model.set_by_pull, model.localization_share.value
+    if not decided.any():
+        return ""
+    low, high = (words.number(float(end)) for end in (share[decided].min(), share[decided].max()))
+    at = "every step" if decided.all() else words.steps_apart(model.steps, decided)
+    span = low if low == high else f"{low} to {high}"
+    return (
+        f"At {at} the chains of {model.model} sample a ball about the checkpoint whose size the "
+        f"setting γ decides, whatever the loss (localization share {span}): its LLC is n β times "
+        "the loss that such a ball adds, and another γ gives another LLC."
+    )
+
+
+def sensitivity_sentence(model: Estimates) -> str:
+    """By how much other settings change the estimates; "" where that was not measured."""
+    if model.step_effect is None or model.pull_effect is None:
+        return ""
+    step, pull = (
+        words.number(100 * float(np.abs(effect.value).max()))
+        for effect in (model.step_effect, model.pull_effect)
+    )
+    return (
+        f"Half the step size changes the LLC of {model.model} by up to {step} %, and twice γ by "
+        f"up to {pull} %."
+    )
+
+
+def loss_share_sentence(model: Estimates) -> str:
+    """Whether the curve holds more than the loss curve; "" where that is not known."""
+    share = model.loss_share
+    if share is None or not np.isfinite(share.correlation):
+        return ""
+    is_again = "is the loss curve again" if share.explained else "is not the loss curve again"
+    return (
+        f"The LLC curve of {model.model} {is_again}: its correlation with −n β loss is "
+        f"{words.number(share.correlation)}, and chains of one loss at all checkpoints would give "
+        f"LLCs up to {words.number(share.residual)} from these."
+    )
