@@ -1,7 +1,6 @@
-"""Hub tensors to a stacked params tree and back: rearrangement only, no number changes but by a
-cast.
+"""Hub tensors to a stacked params tree and back: rearrangement and a cast, nothing else.
 
-Which tensor goes where, an architecture's layout says (`checkpoints.layouts`).
+An architecture's layout says which tensor goes where (`checkpoints.layouts`).
 """
 
 import functools
@@ -10,9 +9,12 @@ import math
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 import jax
 import numpy as np
+from jaxtyping import Array, Float, PyTree, Shaped
+from numpy.typing import DTypeLike
 
 from dynamics import models
 from dynamics.checkpoints import layouts
@@ -20,15 +22,25 @@ from dynamics.checkpoints.layouts.rule import Rule
 from dynamics.errors import InputError
 
 _BLOCK = 1024  # rows and columns that are copied at a time: a few MB
-_LITTLE = (
-    1 << 24
-)  # numbers: where a tree is no larger, the tensor that differs is named when it is its turn
+# Numbers: a tree no larger than this is made, and the tensor that differs is named in its turn.
+_SMALL = 1 << 24
 Part = tuple[Rule, str, np.ndarray]  # the rule, the tensor's name, the array that it fills
 
 
-def to_params(config: models.Config, tensors, dtype=np.float32):
-    """The params tree out of anything with `names()`, `shape(name)` and `read(name)`, which several
-    threads call.
+class Tensors(Protocol):
+    """Named tensors, such as `formats.TensorFolder`; several threads read them at once."""
+
+    def names(self) -> set[str]: ...
+
+    def shape(self, name: str) -> tuple[int, ...]: ...
+
+    def read(self, name: str) -> Shaped[np.ndarray, "..."]: ...
+
+
+def to_params(
+    config: models.Config, tensors: Tensors, dtype: DTypeLike = np.float32
+) -> PyTree[Float[np.ndarray, "..."]]:
+    """The params tree of a config, from the hub's tensors.
 
     Raises InputError for a missing, an unknown, a misshapen or a non-finite tensor, by name.
     """
@@ -38,30 +50,31 @@ def to_params(config: models.Config, tensors, dtype=np.float32):
     _check_sizes(table, shapes, tensors)
     _check_tied(table, tensors)
     params: dict = {}
-    with ThreadPoolExecutor(
-        min(4, os.cpu_count() or 1)
-    ) as pool:  # NumPy casts without the interpreter's lock
-        parts = [
-            part
-            for rule in table
-            for part in _parts(params, rule, _get(shapes, rule.path).shape, dtype)
-        ]
-        parts.sort(
-            key=lambda part: -part[2].size
-        )  # so that no core is left with a long one at the end
+    parts = [
+        part
+        for rule in table
+        for part in _parts(params, rule, _get(shapes, rule.path).shape, dtype)
+    ]
+    parts.sort(key=lambda part: -part[2].size)  # so that no core ends with a long one
+    # NumPy casts without the interpreter's lock.
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1)) as pool:
         _all(pool, lambda part: _fill(*part, tensors), parts)
     return params
 
 
-def from_params(config: models.Config, params) -> dict[str, np.ndarray]:
-    """Hub tensors of a params tree, the inverse of `to_params`. Raises InputError if the tree is
-    not the config's."""
+def from_params(
+    config: models.Config, params: PyTree[Float[Array | np.ndarray, "..."]]
+) -> dict[str, Float[np.ndarray, "..."]]:
+    """Hub tensors of a params tree, by name: the inverse of `to_params`.
+
+    Raises InputError if the tree is not the config's.
+    """
     _check_tree(_leaf_shapes(params), _leaf_shapes(_shapes(config)))
     tensors = {}
     for rule in layouts.of_config(config).rules(config):
         leaf = np.asarray(_get(params, rule.path))
         for layer, part in enumerate(leaf if rule.stacked else leaf[None]):
-            # safetensors stores the buffer as it lies, so a transposed view must be laid out anew.
+            # safetensors stores the buffer as it lies, so a transposed view must be copied.
             tensors[rule.hub_name.format(layer=layer)] = np.ascontiguousarray(rule.to_hub(part))
     return tensors
 
@@ -79,11 +92,11 @@ def _leaf_shapes(tree) -> dict[str, tuple[int, ...]]:
     }
 
 
-def _check_tree(found: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]):
-    for path in sorted(found.keys() | expected.keys()):
-        if found.get(path) != expected.get(path):
+def _check_tree(shapes: dict[str, tuple[int, ...]], expected: dict[str, tuple[int, ...]]):
+    for path in sorted(shapes.keys() | expected.keys()):
+        if shapes.get(path) != expected.get(path):
             raise InputError(
-                f"params whose {path} is {found.get(path, 'missing')}",
+                f"params whose {path} is {shapes.get(path, 'missing')}",
                 expected=f"{expected.get(path, 'no such leaf')}, from the config",
                 mend="Do the config and the params belong together?",
             )
@@ -117,23 +130,21 @@ def _check_names(table: list[Rule], config: models.Config, names: set[str]):
         )
 
 
-def _check_sizes(table: list[Rule], shapes, tensors):
-    """Raises InputError before memory is taken for a tree far larger than the tensors which are to
-    fill it."""
+def _check_sizes(table: list[Rule], shapes, tensors: Tensors):
+    """Raises InputError before memory is taken for a tree far larger than its tensors."""
     for rule in table:
         shape, name = _get(shapes, rule.path).shape, rule.hub_name.format(layer=0)
-        wanted, found = math.prod(shape[1:] if rule.stacked else shape), tensors.shape(name)
-        if wanted > 2 * math.prod(found) + _LITTLE:
+        wanted, stored = math.prod(shape[1:] if rule.stacked else shape), tensors.shape(name)
+        if wanted > 2 * math.prod(stored) + _SMALL:
             raise InputError(
-                f"{name} of shape {found}",
+                f"{name} of shape {stored}",
                 expected=f"{wanted} numbers, from config.json",
                 mend="Do they belong together?",
             )
 
 
-def _check_tied(table: list[Rule], tensors):
-    """Raises InputError where a file holds a tied tensor twice, and not the same: one of the two
-    would be ignored."""
+def _check_tied(table: list[Rule], tensors: Tensors):
+    """Raises InputError where a file holds two versions of a tied tensor: one would be ignored."""
     for rule in table:
         for name in rule.tied:
             if name in tensors.names() and not np.array_equal(
@@ -142,13 +153,16 @@ def _check_tied(table: list[Rule], tensors):
                 raise InputError(
                     f"{name} that differs from {rule.hub_name}",
                     expected="the same tensor, since the two are tied",
-                    mend="Was the model trained with tie_word_embeddings off? That is not supported.",
+                    mend="Was the model trained with tie_word_embeddings off? "
+                    "That is not supported.",
                 )
 
 
-def _parts(params: dict, rule: Rule, shape: tuple[int, ...], dtype) -> list[Part]:
-    """A leaf put into `params`, empty, as what each of its tensors fills: the peak is the tree plus
-    a few tensors."""
+def _parts(params: dict, rule: Rule, shape: tuple[int, ...], dtype: DTypeLike) -> list[Part]:
+    """Puts an empty leaf into `params`; returns the part that each of its tensors fills.
+
+    So the peak of memory is the tree plus a few tensors.
+    """
     leaf = np.empty(shape, dtype)
     _put(params, rule.path, leaf)
     layers = leaf if rule.stacked else leaf[None]
@@ -156,7 +170,7 @@ def _parts(params: dict, rule: Rule, shape: tuple[int, ...], dtype) -> list[Part
 
 
 def _all(pool: ThreadPoolExecutor, function: Callable[[Part], None], parts: list[Part]):
-    """Raises the first error in their order, and leaves undone what was not begun by then."""
+    """Runs all; raises the first error in their order, and drops what was not begun by then."""
     futures = [pool.submit(function, part) for part in parts]
     try:
         for future in futures:
@@ -166,7 +180,7 @@ def _all(pool: ThreadPoolExecutor, function: Callable[[Part], None], parts: list
             future.cancel()
 
 
-def _fill(rule: Rule, name: str, part: np.ndarray, tensors):
+def _fill(rule: Rule, name: str, part: np.ndarray, tensors: Tensors):
     stored = tensors.read(name)
     expected = rule.to_hub(part).shape
     if stored.shape != expected:
@@ -175,21 +189,21 @@ def _fill(rule: Rule, name: str, part: np.ndarray, tensors):
             expected=f"{expected} from config.json",
             mend="Do they belong together?",
         )
-    with np.errstate(
-        over="ignore", invalid="ignore"
-    ):  # a cast out of range gives inf, which the next line refuses
+    # A cast out of range gives inf, which is refused below.
+    with np.errstate(over="ignore", invalid="ignore"):
         finite = [_copied(*block) for block in _blocks(part, rule.to_flax(stored))]
     if not all(finite):
         raise InputError(
             f"{name} with {int((~np.isfinite(part)).sum())} non-finite of {part.size} numbers",
             expected="finite weights",
-            mend=f"The file is damaged, the run had diverged by this step, or {part.dtype} is too narrow.",
+            mend="The file is damaged, the run had diverged by this step, "
+            f"or {part.dtype} is too narrow.",
         )
 
 
 def _blocks(part: np.ndarray, stored: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    # A transposed vocabulary matrix read across its whole width misses the cache at every number:
-    # four times as slow.
+    # A transposed vocabulary matrix read across its whole width misses the cache at every number,
+    # which is four times as slow.
     steps = [range(0, n, _BLOCK) for n in part.shape[:1] + part.shape[1:][-1:]]
     for first, *last in itertools.product(*steps):
         at = (slice(first, first + _BLOCK), ..., *(slice(k, k + _BLOCK) for k in last))
@@ -197,7 +211,7 @@ def _blocks(part: np.ndarray, stored: np.ndarray) -> Iterator[tuple[np.ndarray, 
 
 
 def _copied(part: np.ndarray, stored: np.ndarray) -> bool:
-    """Casts into `part`, and says whether it is finite while it is in the cache."""
+    """Casts into `part`; returns whether it is finite, checked while it is in the cache."""
     part[...] = stored
     return _finite(part)
 
@@ -205,8 +219,7 @@ def _copied(part: np.ndarray, stored: np.ndarray) -> bool:
 def _finite(part: np.ndarray) -> bool:
     if part.dtype not in (np.float32, np.float64):
         return bool(np.isfinite(part).all())
-    # Both extremes are NaN if any number is; no array of booleans is made, and it takes half the
-    # time.
+    # Both extremes are NaN if any number is. Without an array of booleans it takes half the time.
     return bool(np.isfinite(part.min()) and np.isfinite(part.max()))
 
 

@@ -13,7 +13,7 @@ import pytest
 import safetensors.numpy
 
 from dynamics import checkpoints, models
-from dynamics.checkpoints import tensor_file
+from dynamics.checkpoints.formats import TensorFolder
 from dynamics.errors import InputError
 from dynamics.models import gpt_neox
 
@@ -312,7 +312,7 @@ def test_numbers_too_large_for_the_dtype_asked_for(folder):
 
 
 def test_unknown_name_asked_of_the_file(folder):
-    tensors = tensor_file.TensorFolder(folder)
+    tensors = TensorFolder(folder)
     assert tensors.shape(BIAS) == (7,)
     with pytest.raises(InputError, match="without the tensor 'nothing'"):
         tensors.read("nothing")

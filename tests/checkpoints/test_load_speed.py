@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from dynamics import checkpoints, models
-from dynamics.checkpoints import convert, tensor_file
+from dynamics.checkpoints import convert
+from dynamics.checkpoints.formats import TensorFolder
 from dynamics.models import gpt_neox
 
 MOST_TIMES = 1.5  # of np.fromfile and astype
@@ -23,8 +24,7 @@ GIGABYTE, TENSOR = 1 << 30, 100_000_000
 ONE_TENSOR = """
 import sys
 from pathlib import Path
-from dynamics.checkpoints.byte_source import LocalBytes
-from dynamics.checkpoints.tensor_file import open_tensors
+from dynamics.checkpoints.formats import LocalBytes, open_tensors
 
 def peak():
     return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) * 1024
@@ -81,7 +81,7 @@ def times(pairs: list[tuple[float, float]]) -> float:
 
 @pytest.mark.long
 def test_the_fast_way_gives_the_same_numbers(folder):
-    tensors = tensor_file.TensorFolder(folder)
+    tensors = TensorFolder(folder)
     stored = convert.from_params(CONFIG, checkpoints.load(folder).params)
     assert stored.keys() == tensors.names()
     for name, array in stored.items():

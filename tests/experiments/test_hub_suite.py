@@ -1,15 +1,9 @@
 """An experiment on a hub suite: audited first, fetched as it goes, convicted checkpoints left
 out."""
 
-import sys
-from pathlib import Path
-
 import job
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "checkpoints"))
-sys.path.insert(0, str(Path(__file__).parents[1] / "checkpoints" / "audit"))
-import test_examine as toy
+import test_suite_audit as toy
 from hub_server import serving
 
 pytestmark = pytest.mark.long

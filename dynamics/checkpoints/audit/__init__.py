@@ -1,17 +1,22 @@
-"""Are checkpoints what they claim to be? From metadata where that suffices, from weights where it
-does not."""
+"""Are checkpoints what they claim to be?
 
-from dynamics.checkpoints.audit.finding import Finding, convicted
+Metadata answers where it suffices, weights where it does not. `examine` audits a suite; the parts
+are `check_record` (public reports), `check_metadata` (digests of files) and `check_trajectory`
+(weights along a run).
+"""
+
+from dynamics.checkpoints.audit.fault import KINDS, Fault, convicted
 from dynamics.checkpoints.audit.inventory import Inventory, of_folder, of_listing
-from dynamics.checkpoints.audit.known import KNOWN_FAULTS, KnownFault, known_faults
 from dynamics.checkpoints.audit.metadata import check_metadata, check_record
+from dynamics.checkpoints.audit.public_record import KNOWN_FAULTS, KnownFault, known_faults
+from dynamics.checkpoints.audit.suite_audit import WEIGHTS, examine, inventories
 from dynamics.checkpoints.audit.trajectory import check_trajectory
-from dynamics.checkpoints.audit.whole import WEIGHTS, examine, inventories
 
 __all__ = [
+    "KINDS",
     "KNOWN_FAULTS",
     "WEIGHTS",
-    "Finding",
+    "Fault",
     "Inventory",
     "KnownFault",
     "check_metadata",

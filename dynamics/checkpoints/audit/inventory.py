@@ -1,4 +1,4 @@
-"""What lies at a checkpoint's place: digests of its files, without a look at any weight."""
+"""The files of a checkpoint by their digests; no weight is looked at."""
 
 import hashlib
 import json
@@ -7,11 +7,18 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from dynamics.checkpoints import hub, tensor_file
+from dynamics.checkpoints.formats import (
+    INDEX,
+    TORCH_INDEX,
+    WEIGHTS,
+    blob_name,
+    is_index,
+    weight_map,
+)
 
-_WEIGHTS = re.compile(r"(model|pytorch_model)(-\d{5}-of-\d{5})?\.(safetensors|bin)")
+_WEIGHT_FILE = re.compile(r"(model|pytorch_model)(-\d{5}-of-\d{5})?\.(safetensors|bin)")
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
-# What of config.json does not change the function that the weights compute.
+# Fields of config.json that do not change the function that the weights compute.
 _INCIDENTAL = {
     "_name_or_path",
     "architectures",
@@ -42,70 +49,62 @@ def of_listing(files: dict, read: Callable[[str, str], bytes]) -> Inventory:
     """
     digests = {name: file.sha256 or _blob(file.blob_id) for name, file in files.items()}
     wanted = _wanted(digests, lambda name: read(name, files[name].blob_id))
+    weights, absent = _weights(wanted, digests, digests.__getitem__)
     config = config_digest(read(CONFIG, files[CONFIG].blob_id)) if CONFIG in files else ""
-    return _inventory(
-        wanted, digests.__getitem__, digests.keys(), config, digests.get(TOKENIZER, ""), ""
-    )
+    return Inventory(weights, absent, config, digests.get(TOKENIZER, ""))
 
 
 def of_folder(folder: Path) -> Inventory | None:
-    """The inventory of a local folder, every weight file hashed; None where there is no such
-    folder.
+    """The inventory of a local folder, every weight file hashed; None if there is no such folder.
 
-    A file that a store names by its sha256 is taken at its name, which loading it verifies.
+    A file that a store names by its sha256 is not hashed: loading it verifies the name.
     """
     if not folder.is_dir():
         return None
     names = {path.name for path in folder.iterdir() if path.is_file()}
     wanted = _wanted(names, lambda name: (folder / name).read_bytes())
-    config, tokenizer, blob = (folder / CONFIG), "", ""
+    weights, absent = _weights(wanted, names, lambda name: _sha256(folder / name))
+    tokenizer, blob = "", ""
     if TOKENIZER in names:
         content = (folder / TOKENIZER).read_bytes()
         tokenizer = hashlib.sha256(content).hexdigest()
         blob = _blob(
             hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
         )
-    told = config_digest(config.read_bytes()) if CONFIG in names else ""
-    return _inventory(wanted, lambda name: _sha256(folder / name), names, told, tokenizer, blob)
+    config = config_digest((folder / CONFIG).read_bytes()) if CONFIG in names else ""
+    return Inventory(weights, absent, config, tokenizer, blob)
 
 
-def _inventory(
-    wanted: Iterable[str], digest: Callable[[str], str], names: Collection[str], *rest: str
-) -> Inventory:
+def _weights(
+    wanted: Iterable[str], names: Collection[str], digest: Callable[[str], str]
+) -> tuple[dict[str, str], tuple[str, ...]]:
+    """(wanted file -> digest, those that are absent)."""
     weights = {name: digest(name) for name in sorted(wanted) if name in names}
-    return Inventory(weights, tuple(sorted(set(wanted) - weights.keys())), *rest)
+    return weights, tuple(sorted(set(wanted) - weights.keys()))
 
 
 def config_digest(content: bytes) -> str:
-    """A digest of the architecture that config.json describes; of the bytes where it is no JSON
-    object."""
+    """A digest of the architecture in config.json; of its bytes where it is no JSON object."""
     try:
         fields = json.loads(content)
-        kept = {name: value for name, value in fields.items() if name not in _INCIDENTAL}
+        architecture = {name: value for name, value in fields.items() if name not in _INCIDENTAL}
     except (ValueError, AttributeError, RecursionError):
         return hashlib.sha256(content).hexdigest()
-    return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(architecture, sort_keys=True).encode()).hexdigest()
 
 
 def _wanted(names: Collection[str], read: Callable[[str], bytes]) -> set[str]:
-    """The weight files that a loader takes, present or not: the first kind that is there, in
-    `hub.WEIGHTS`' order."""
-    head = next((name for name in hub.WEIGHTS if name in names), None)
-    if head is not None and not hub.is_index(head):
-        return {head}
-    if head is not None:
+    """The weight files that a loader takes, present or not: of the first kind in WEIGHTS."""
+    shards = {name for name in names if _WEIGHT_FILE.fullmatch(name)}
+    first = next((name for name in WEIGHTS if name in names), None)
+    if first is not None and not is_index(first):
+        return {first}
+    if first is not None:
         try:
-            return set(tensor_file.weight_map(read(head)).values())
+            return set(weight_map(read(first)).values())
         except ValueError:
-            return {name for name in names if _WEIGHTS.fullmatch(name)} | {
-                f"{head} that can be read"
-            }
-    shards = {name for name in names if _WEIGHTS.fullmatch(name)}
-    index = (
-        tensor_file.INDEX
-        if any(name.endswith(".safetensors") for name in shards)
-        else tensor_file.TORCH_INDEX
-    )
+            return shards | {f"{first} that can be read"}
+    index = INDEX if any(name.endswith(".safetensors") for name in shards) else TORCH_INDEX
     return shards | {index} if shards else set()
 
 
@@ -114,7 +113,7 @@ def _blob(sha1: str) -> str:
 
 
 def _sha256(path: Path) -> str:
-    if named := tensor_file.blob_name(path):
+    if named := blob_name(path):
         return named
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

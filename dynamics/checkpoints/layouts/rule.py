@@ -26,12 +26,11 @@ class Rule:
         return self.path[0] == "layers"
 
     def named(self, names: set[str]) -> "Rule":
-        """The rule with the name that a file with these `names` has for the tensor."""
-        known = (self.hub_name, *self.others, *self.tied)
-        found = next((name for name in known if name.format(layer=0) in names), self.hub_name)
-        return dataclasses.replace(
-            self, hub_name=found, tied=tuple(n for n in known if n in self.tied and n != found)
-        )
+        """The rule with the name that the tensor has in a file of these `names`."""
+        aliases = (self.hub_name, *self.others, *self.tied)
+        present = next((name for name in aliases if name.format(layer=0) in names), self.hub_name)
+        tied = tuple(name for name in aliases if name in self.tied and name != present)
+        return dataclasses.replace(self, hub_name=present, tied=tied)
 
 
 def norm(path: tuple[str, ...], hub_name: str, *, greek: bool = False) -> list[Rule]:

@@ -1,0 +1,49 @@
+"""A checkpoint's config.json to a model's Config and back, by its architecture's layout."""
+
+import json
+from pathlib import Path
+
+from dynamics import models
+from dynamics.checkpoints import layouts
+from dynamics.errors import InputError
+
+
+def read(folder: Path) -> models.Config:
+    """The Config of a checkpoint folder. Raises InputError if it has none that is supported."""
+    path = Path(folder) / "config.json"
+    if not path.is_file():
+        raise InputError(
+            f"{folder} without config.json",
+            expected="a checkpoint folder in the hub's layout",
+            mend="Check the path.",
+        )
+    return parse(path.read_bytes(), str(path))
+
+
+def parse(content: bytes, where: str) -> models.Config:
+    """The Config that the bytes of a config.json describe. Raises InputError.
+
+    `where` is what messages call the file.
+    """
+    try:
+        fields = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise InputError(
+            f"{where} that is not JSON ({error})", expected="a model configuration"
+        ) from error
+    if not isinstance(fields, dict):
+        raise InputError(
+            f"{where} that holds a JSON {type(fields).__name__}",
+            expected="a model configuration, an object",
+        )
+    return from_hub(fields, where)
+
+
+def from_hub(fields: dict, where: str = "config.json") -> models.Config:
+    """The Config that a config.json's fields describe. Raises InputError for an unknown type."""
+    return layouts.of_type(fields.get("model_type"), where).from_hub(fields, where)
+
+
+def to_hub(config: models.Config) -> dict:
+    """The fields of config.json, as transformers reads them."""
+    return layouts.of_config(config).to_hub(config)

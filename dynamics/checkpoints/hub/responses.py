@@ -1,0 +1,123 @@
+"""What an HTTP response says of itself, trusted only where it fits the request and earlier answers.
+
+A status is a success, a passing failure or a refusal; a body has the range, the size and the ETag
+that were expected, or raises an error.
+"""
+
+import contextlib
+import email.utils
+import re
+import time
+from collections.abc import Iterator
+
+import httpx
+
+from dynamics.checkpoints.hub.retries import Transient, not_too_slow
+from dynamics.errors import InputError
+
+MOST_JSON = 1 << 26  # bytes; a listing of 10,000 files has 3 MB
+BETWEEN = "A proxy or a login page probably stands between; check HTTPS_PROXY and HF_ENDPOINT."
+
+
+class Refused(InputError):
+    """An answer that would be the same again.
+
+    `status` is HTTP's, `code` the hub's X-Error-Code, "" without one.
+    """
+
+    def __init__(self, why: str, status: int, code: str):
+        super().__init__(why, expected="status 200")
+        self.why, self.status, self.code = why, status, code
+
+
+class FileIdentity:
+    """The size and the ETag of a remote file, on which all responses must agree.
+
+    Args:
+        size: bytes, where it is known beforehand.
+        verified: will a digest show whether the file was the same throughout? Then its ETag may
+            change between responses.
+    """
+
+    def __init__(self, size: int | None, verified: bool):
+        self._size, self._verified = size, verified
+        self._etag = ""
+
+    def bytes_before(self, response: httpx.Response, url: str, start: int, stop: int) -> int:
+        """How many bytes of the body come before byte `start`, 0 where the server sent the range.
+
+        A server may ignore the request for a range and send the whole file. Raises InputError for
+        another range, another size, or an encoded body.
+        """
+        coding = response.headers.get("Content-Encoding", "identity").strip().lower()
+        if coding not in ("", "identity"):
+            raise InputError(
+                f"{url} in the coding {coding[:40]!r}",
+                expected="the file's own bytes",
+                mend=BETWEEN,
+            )
+        if response.status_code == 200:
+            size = response.headers.get("Content-Length", "")
+        else:
+            size = _size_of_range(response, url, start, stop)
+        self._agree(url, int(size) if size.isdecimal() else None, response.headers.get("ETag", ""))
+        return start if response.status_code == 200 else 0
+
+    def _agree(self, url: str, size: int | None, etag: str):
+        if size is not None and self._size is not None and size != self._size:
+            raise InputError(f"{url} of {size} bytes", expected=f"{self._size} bytes", mend=BETWEEN)
+        if etag and self._etag and etag != self._etag and not self._verified:
+            raise InputError(
+                f"{url}, which changed while it was read", expected="one file", mend="Run it again."
+            )
+        self._size, self._etag = self._size if size is None else size, etag or self._etag
+
+
+def check(response: httpx.Response, url: str):
+    """Raises Transient, Refused or InputError unless the body is what was asked for."""
+    status = response.status_code
+    if status in (408, 429) or status >= 500:
+        raise Transient(f"status {status}", _retry_after(response))
+    if status not in (200, 206):
+        reason = response.headers.get("X-Error-Message", response.reason_phrase)[:200]
+        code = response.headers.get("X-Error-Code", "")
+        raise Refused(f"status {status} from {url}: {reason}", status, code)
+    if "text/html" in response.headers.get("Content-Type", ""):
+        raise InputError(f"an html page from {url}", expected="a file or JSON", mend=BETWEEN)
+
+
+def limited(response: httpx.Response, url: str) -> Iterator[bytes]:
+    """A body of at most MOST_JSON bytes, decoded. Raises InputError for a longer one."""
+    length = 0
+    for piece in not_too_slow(response.iter_bytes()):
+        length += len(piece)
+        if length > MOST_JSON:
+            raise InputError(
+                f"an answer from {url} of more than {MOST_JSON} bytes",
+                expected="JSON",
+                mend=BETWEEN,
+            )
+        yield piece
+
+
+def _size_of_range(response: httpx.Response, url: str, start: int, stop: int) -> str:
+    """The file's size by the Content-Range, "*" if unknown. Raises InputError for another range."""
+    header = response.headers.get("Content-Range", "")
+    match = re.fullmatch(rf"bytes {start}-{stop - 1}/(\d{{1,19}}|\*)", header)
+    if not match or (match[1].isdecimal() and int(match[1]) < stop):
+        raise InputError(
+            f"the range {header[:80]!r} from {url}",
+            expected=f"bytes {start}-{stop - 1}",
+            mend=BETWEEN,
+        )
+    return match[1]
+
+
+def _retry_after(response: httpx.Response) -> float:
+    """s to wait, by a header that holds a number or a date."""
+    header = response.headers.get("Retry-After", "")
+    with contextlib.suppress(ValueError):
+        return float(header)
+    with contextlib.suppress(ValueError, OverflowError):
+        return email.utils.parsedate_to_datetime(header).timestamp() - time.time()
+    return 0.0
