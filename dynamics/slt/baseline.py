@@ -11,9 +11,12 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from dynamics.slt import batches
+from dynamics.slt import batches, centers
+from dynamics.slt.batches import LossFn
 from dynamics.slt.chain import Traces
-from dynamics.slt.plan import Plan
+from dynamics.slt.samplers.base import Sampler
+
+_MIN_GRADIENT_BATCHES = 16  # independent batches that a noise-free gradient norm rests on
 
 
 class Baseline(NamedTuple):
@@ -21,42 +24,43 @@ class Baseline(NamedTuple):
 
     trace: np.ndarray  # [C,draws]
     loss: float  # l(w*)
-    sem: float  # of `loss` as a population loss
-    shared: float  # error from drawing it out of the data, where all chains are compared with one draw of it; else 0
+    sem: float  # standard error of `loss` as a population loss
+    shared: float  # standard error of the draw of l(w*) that all chains share; 0 where they do not
 
 
 def sem(values) -> float:
-    """Standard error of the mean of independent values; nan for one."""
+    """Standard error of the mean of independent values; nan for a single value."""
     return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
 
 
-def of_run(loss_fn, params, data, sampler: Plan, traces: Traces) -> Baseline:
+def of_run(loss_fn: LossFn, params, data, sampler: Sampler, traces: Traces) -> Baseline:
     """The baseline that `sampler.baseline` names, with l(w*) and its error.
 
-    The error is that of a mean over a sample of the population: independent batches of m among N
-    items give SD_batch sqrt(m / N) for the data and SD_batch / sqrt(batches) for having drawn only
-    so many.
+    The error is that of a mean over a sample of the population. Independent batches of m among N
+    items have two parts: SD_batch sqrt(m / N) for the data, and SD_batch / sqrt(number of batches)
+    for the draw of the batches.
     """
     count = batches.num_items(data)
     m, shape = sampler.items(count), traces.loss.shape
-    drawn = (
-        traces.baseline if traces.baseline is not None else traces.loss[:, :1]
-    )  # draw 0 is w* itself
     if sampler.whole(count) or sampler.baseline == "fixed":
         loss, error = data_loss(loss_fn, params, data, m // sampler.accumulate)
         return Baseline(np.full(shape, loss), loss, error, 0.0)
+    shared_by_chains = traces.baseline is None
+    drawn = traces.loss[:, :1] if shared_by_chains else traces.baseline  # draw 0 is w* itself
     loss, drawing = float(drawn.mean(dtype=np.float64)), sem(drawn.ravel().astype(np.float64))
     error = drawing * math.sqrt(1 + drawn.size * m / count)
-    if traces.baseline is not None:
-        return Baseline(drawn, loss, error, 0.0)
-    return Baseline(np.full(shape, loss), loss, error, float(np.nan_to_num(drawing)))
+    if shared_by_chains:
+        return Baseline(np.full(shape, loss), loss, error, float(np.nan_to_num(drawing)))
+    return Baseline(drawn, loss, error, 0.0)
 
 
-def data_loss(loss_fn, params, data, size: int) -> tuple[float, float]:
-    """l(w*) over the whole data in chunks of `size`, and its standard error from K equal chunks;
-    nan where K is one."""
+def data_loss(loss_fn: LossFn, params, data, size: int) -> tuple[float, float]:
+    """l(w*) over the whole data in chunks of `size`, and its standard error.
+
+    The error comes from the K chunks of equal size; nan where K is 1.
+    """
     count = batches.num_items(data)
-    whole, params = count // size * size, as_float32(params)
+    whole, params = count // size * size, centers.as_float32(params)
     losses = np.asarray(
         _chunk_losses(loss_fn, size)(params, jax.tree.map(lambda x: x[:whole], data)), np.float64
     )
@@ -70,7 +74,7 @@ def data_loss(loss_fn, params, data, size: int) -> tuple[float, float]:
 
 
 @functools.lru_cache(maxsize=64)
-def _chunk_losses(loss_fn, size: int):
+def _chunk_losses(loss_fn: LossFn, size: int):
     def losses(params, data):
         with jax.default_matmul_precision("highest"):
             chunks = jax.tree.map(lambda x: jnp.reshape(x, (-1, size, *x.shape[1:])), data)
@@ -79,21 +83,21 @@ def _chunk_losses(loss_fn, size: int):
     return jax.jit(losses)
 
 
-def as_float32(params):
-    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
+def gradient_norm(loss_fn: LossFn, params, data, key, sampler: Sampler, scale=None) -> float:
+    """|gradient at w*| without the minibatches' noise, at least 0.
 
+    From products of the gradients of B = max(C, 16) independent batches: the mean of g_a . g_b over
+    a != b is (|sum g|^2 - sum |g|^2) / (B (B - 1)). The whole data needs one gradient.
 
-def gradient_norm(loss_fn, params, data, key, sampler: Plan, scale=None) -> float:
-    """|gradient at w*| free of minibatch noise: from products of the gradients of independent
-    batches, at least 0.
-
-    |sum g|^2 - sum |g|^2 over B (B - 1), with B = max(C, 16) batches; the whole data needs one.
-    `scale` (a pytree like params, or None) multiplies each weight's gradient: it is then that in
-    the units of `centers.Units`.
+    Args:
+        loss_fn, params, data, key, sampler: as in `estimate_llc`.
+        scale: tree like params that multiplies each weight's gradient, which is then in the units
+            of `centers.Units`; or None.
     """
-    count = 1 if sampler.whole(batches.num_items(data)) else max(sampler.num_chains, 16)
+    whole = sampler.whole(batches.num_items(data))
+    count = 1 if whole else max(sampler.num_chains, _MIN_GRADIENT_BATCHES)
     total, squares = _gradients(loss_fn, sampler.batch_size, count)(
-        as_float32(params), data, key, scale
+        centers.as_float32(params), data, key, scale
     )
     if count == 1:
         return math.sqrt(float(squares))
@@ -101,7 +105,9 @@ def gradient_norm(loss_fn, params, data, key, sampler: Plan, scale=None) -> floa
 
 
 @functools.lru_cache(maxsize=64)
-def _gradients(loss_fn, size: int | None, count: int):
+def _gradients(loss_fn: LossFn, size: int | None, count: int):
+    """(|sum g|^2, sum |g|^2) over `count` batches, one gradient in memory at a time."""
+
     def add(params, data, key, scale, sums, index):
         batch_key = batches.fold_name(jax.random.fold_in(key, index), "init gradient")
         grad = jax.grad(loss_fn)(params, batches.draw_batch(batch_key, data, size))

@@ -1,43 +1,56 @@
-"""Which items a step sees, and keys folded from names.
+"""Which items a step sees, and random keys folded from names.
 
-Axes: N data items, m items of a batch, k microbatches.
+Axes: N data items, m items of a batch.
 """
 
 import zlib
+from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, PyTree
 
 from dynamics.errors import InputError
 
+LossFn = Callable[[PyTree, PyTree], Float[Array, ""]]  # (params, batch) -> mean loss of the batch
+
 
 def fold_name(key, name: str):
-    """A key of its own for `name`, whatever else is drawn."""
+    """The key that belongs to `name`, independent of what else is drawn from `key`."""
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
 
 def check_key(key):
-    """Raises InputError for anything but one typed key."""
+    """Raises InputError for anything but a single typed key."""
     typed = jnp.issubdtype(getattr(key, "dtype", np.dtype(object)), jax.dtypes.prng_key)
     if not typed or key.shape:
-        found = f"an array of {key.size} keys" if typed else f"a key of type {type(key).__name__}"
-        raise InputError(found, expected="one typed key", mend="Use jax.random.key(seed).")
+        kind = f"an array of {key.size} keys" if typed else f"a key of type {type(key).__name__}"
+        raise InputError(kind, expected="one typed key", mend="Use jax.random.key(seed).")
 
 
 def num_items(data) -> int:
-    """N, the leading axis that every leaf shares. Raises InputError."""
-    sizes = {np.shape(leaf)[:1] for leaf in jax.tree.leaves(data)}
-    if len(sizes) != 1 or sizes & {(), (0,)}:
+    """N, the length of the leading axis that all leaves share.
+
+    Raises:
+        InputError: no leaf, scalar leaves, leading axes that differ or are empty.
+    """
+    leaves = jax.tree.leaves(data)
+    try:
+        chex.assert_equal_shape_prefix(leaves, 1)
+        (count,) = leaves[0].shape[:1]
+        chex.assert_scalar_positive(count)
+    except (AssertionError, AttributeError, IndexError, ValueError) as error:
         raise InputError(
-            f"data with leading axes {sorted(sizes)}",
-            expected="one N >= 1, the same for every leaf",
-        )
-    return sizes.pop()[0]
+            f"data with leading axes {sorted({np.shape(leaf)[:1] for leaf in leaves})}",
+            expected="arrays with one N >= 1, the same for every leaf",
+        ) from error
+    return count
 
 
 def draw_batch(key, data, size: int | None):
-    """`size` items of `data` drawn uniformly with replacement, or all of it in order."""
+    """`size` items of `data` drawn with replacement; for None or N all of it, in order."""
     count = num_items(data)
     if size is None or size == count:
         return data
@@ -46,8 +59,7 @@ def draw_batch(key, data, size: int | None):
 
 
 def accumulated(fn, parts: int):
-    """fn(x, batch) -> pytree of means over a batch, computed on `parts` equal microbatches in turn
-    and averaged."""
+    """fn(x, batch), a tree of means over a batch, from `parts` equal microbatches in turn."""
     if parts == 1:
         return fn
 

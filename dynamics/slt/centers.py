@@ -1,8 +1,7 @@
-"""Where chains start, and in which units they move away: w = w* + s u, s a scale per weight, 0
-where it is frozen.
+"""Where chains start, and the units in which they move away: w = w* + s u.
 
-A mask or a scale is a pytree like params, each leaf of its parameter's rank and broadcastable to
-it.
+s is a scale per weight, 0 where the weight is frozen. A mask or a scale is a tree like params; each
+leaf has the rank of its parameter and broadcasts to it.
 """
 
 from collections.abc import Callable
@@ -16,10 +15,15 @@ from dynamics.errors import InputError
 
 
 class Units(NamedTuple):
-    """How offsets u become weights; either is None where it is 1 everywhere."""
+    """How offsets u become weights; either field is None where it is 1 everywhere."""
 
     scale: Any  # s, 0 where frozen
     free: Any  # 0 where frozen, else 1
+
+
+def as_float32(params):
+    """params in float32, as chains need: sqrt(epsilon) is below the spacing of bfloat16."""
+    return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
 
 
 def place(center, offset, units: Units):
@@ -29,23 +33,28 @@ def place(center, offset, units: Units):
     return jax.tree.map(lambda w, u, s: w + s * u, center, offset, units.scale)
 
 
-def moved(offset, units: Units):
+def distance(offset, units: Units):
     """|w - w*|."""
-    scaled = offset if units.scale is None else jax.tree.map(jnp.multiply, offset, units.scale)
-    return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(scaled)))
+    move = offset if units.scale is None else jax.tree.map(jnp.multiply, offset, units.scale)
+    return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(move)))
 
 
 def units(center, mask, scale_by: str) -> Units:
-    """The units of a run. Raises InputError for a mask that is not of the params or frees
-    nothing."""
-    free = None if mask is None else _checked(center, mask)
+    """The units of a run around `center`.
+
+    Raises:
+        InputError: a mask that does not fit the params, holds other values than 0 and 1, or frees
+            no weight.
+    """
+    free = None if mask is None else _checked_mask(center, mask)
     if scale_by == "none":
         return Units(free, free)
-    scale = jax.tree.map(lambda w: _scale(w, _overall(center), scale_by), center)
+    overall = _typical_size(center)
+    scale = jax.tree.map(lambda w: _leaf_scale(w, overall, scale_by), center)
     return Units(scale if free is None else jax.tree.map(jnp.multiply, scale, free), free)
 
 
-def _checked(center, mask):
+def _checked_mask(center, mask):
     if jax.tree.structure(mask) != jax.tree.structure(center):
         raise InputError(
             "a mask of another structure than the params", expected="a pytree like params"
@@ -69,16 +78,15 @@ def _checked(center, mask):
     return free
 
 
-def _overall(center):
+def _typical_size(center):
     """Root mean square of all weights; 1 where they are all 0."""
     leaves = jax.tree.leaves(center)
     mean = sum(jnp.sum(jnp.square(w)) for w in leaves) / sum(w.size for w in leaves)
     return jnp.where(mean > 0, jnp.sqrt(mean), 1.0)
 
 
-def _scale(w, overall, scale_by: str):
-    """A leaf's units; a leaf of zeros, such as a bias at the start, takes those of the whole
-    model."""
+def _leaf_scale(w, overall, scale_by: str):
+    """The units of a leaf; one of zeros, such as a bias at step 0, takes those of the model."""
     typical = jnp.sqrt(jnp.mean(jnp.square(w)))
     typical = jnp.where(typical > 0, typical, overall)
     if scale_by == "leaf":
@@ -87,7 +95,7 @@ def _scale(w, overall, scale_by: str):
 
 
 def num_free(params, mask) -> int:
-    """How many weights a mask frees; all where it is None."""
+    """The number of weights that a mask frees; all of them where it is None."""
     if mask is None:
         return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(params))
     counts = jax.tree.map(
@@ -96,28 +104,23 @@ def num_free(params, mask) -> int:
     return int(sum(jax.tree.leaves(counts)))
 
 
-def not_weights(params) -> str:
-    """ " (leaf a, b)" of the leaves that hold no real floating-point numbers; "" where all do."""
+def non_weights(params) -> str:
+    """' (leaf a, b)' of the leaves that hold no real floating-point numbers; '' where all do."""
     if not any(np.size(leaf) for leaf in jax.tree.leaves(params)):
         return " (no leaf holds a number)"
-    return _named(params, lambda leaf: jnp.issubdtype(jnp.result_type(leaf), jnp.floating))
+    return _names_where_not(params, lambda x: jnp.issubdtype(jnp.result_type(x), jnp.floating))
 
 
 def non_finite(params) -> str:
-    """ " (leaf a, b)" of the leaves that are not finite; "" where all are."""
-    return _named(params, _finite)
+    """' (leaf a, b)' of the leaves that are not finite; '' where all are."""
+    return _names_where_not(params, lambda x: bool(np.isfinite(np.asarray(x, np.float32)).all()))
 
 
-def _named(params, holds: Callable[[Any], bool]) -> str:
-    """The first five leaves that `holds` is not true of."""
-    leaves = jax.tree_util.tree_leaves_with_path(params)
+def _names_where_not(params, predicate: Callable[[Any], bool]) -> str:
+    """Names of the first five leaves of which `predicate` is false."""
     names = [
-        jax.tree_util.keystr(p, simple=True, separator="/") or "the only one"
-        for p, x in leaves
-        if not holds(x)
+        jax.tree_util.keystr(path, simple=True, separator="/") or "the only one"
+        for path, leaf in jax.tree_util.tree_leaves_with_path(params)
+        if not predicate(leaf)
     ]
     return f" (leaf {', '.join(names[:5])})" if names else ""
-
-
-def _finite(leaf) -> bool:
-    return bool(np.isfinite(np.asarray(leaf, np.float32)).all())

@@ -1,4 +1,4 @@
-"""The local learning coefficient over checkpoints, one after another or several in one program.
+"""The local learning coefficient over checkpoints, in turn or several in one program.
 
 Axes: K checkpoints of a group, C chains.
 """
@@ -7,122 +7,162 @@ import contextlib
 import functools
 from collections.abc import Iterable, Iterator
 from itertools import islice
-from typing import Any, Literal
+from typing import Literal
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Key, PyTree
 
 from dynamics import devices
 from dynamics.errors import ChainError, InputError
 from dynamics.slt import batches, centers, llc, stability
-from dynamics.slt.baseline import as_float32
-from dynamics.slt.chain import Fixed, chain_fn, refuse_non_finite
-from dynamics.slt.plan import Plan
+from dynamics.slt.batches import LossFn
+from dynamics.slt.chain import Fixed, Traces, chain_fn, refuse_non_finite
+from dynamics.slt.estimate import LLCEstimate
+from dynamics.slt.samplers.base import Sampler
+from dynamics.slt.summary import summarise
 
 
 def estimate_llc_curve(
-    loss_fn,
-    checkpoints: Iterable[Any],
-    data,
-    key,
-    sampler: Plan,
+    loss_fn: LossFn,
+    checkpoints: Iterable[PyTree[Float[Array, "..."]]],
+    data: PyTree,
+    key: Key[Array, ""],
+    sampler: Sampler,
     *,
     common_noise: bool = True,
     at_once: int = 1,
-    mask=None,
+    mask: PyTree | None = None,
     trivial_loss: float | None = None,
     top_eigenvalue: Literal["measure"] | None = None,
     on_unstable: Literal["refuse", "report"] = "refuse",
-) -> Iterator[llc.LLCEstimate]:
-    """Yields the estimate of every checkpoint, in order: what is yielded stays, whatever becomes of
-    a later one.
+) -> Iterator[LLCEstimate]:
+    """Yields the estimate of every checkpoint, in order.
+
+    A failure at one checkpoint comes after the estimates of all checkpoints before it.
 
     Args:
         loss_fn, data, key, sampler, mask, trivial_loss, top_eigenvalue, on_unstable: as in
-        `llc.estimate_llc`.
-        checkpoints: params of each, all of one structure; read one at a time.
-        common_noise: whether noise and batches repeat at every checkpoint (A.4.2), which smooths
-            the curve and makes differences along it paired; else checkpoint k has its own, folded
-            from k (Fig. A.3).
+            `estimate_llc`.
+        checkpoints: params of each, all of one structure; read one group at a time.
+        common_noise: whether noise and batches repeat at every checkpoint (appendix A.4.2 of
+            Hoogland et al. 2024, "Loss Landscape Degeneracy and Stagewise Development in
+            Transformers"), which smooths the curve and pairs differences along it. Otherwise
+            checkpoint k has noise of its own, folded from k (their Fig. A.3).
         at_once: checkpoints whose chains run in one program, where memory holds K C copies of the
             weights. Small models leave a device idle one at a time.
 
     Raises:
-        ChainError: at the checkpoint where chains go non-finite or the step is beyond its bound,
-            told by its number.
+        ChainError: at the checkpoint, named by its number, where chains go non-finite or the step
+            is beyond its bound.
         InputError: at_once below 1, checkpoints of a group that differ in shape; see also
-            `llc.estimate_llc`.
+            `estimate_llc`.
+
+    Example:
+        Three checkpoints that approach the minimum of a quadratic:
+
+        >>> import jax, jax.numpy as jnp, numpy as np
+        >>> from dynamics import slt
+        >>> def loss(w, batch):
+        ...     return 0.5 * jnp.sum(w**2)
+        >>> checkpoints = [jnp.full(3, x) for x in (0.4, 0.2, 0.0)]
+        >>> sampler = slt.SGLD(
+        ...     step_size=1e-3, nbeta=100.0, localization=100.0, num_chains=20, num_draws=200
+        ... )
+        >>> data = np.zeros((2, 1), np.float32)  # this loss ignores it
+        >>> curve = slt.estimate_llc_curve(
+        ...     loss, checkpoints, data, jax.random.key(0), sampler, at_once=3
+        ... )
+        >>> [estimate.verdict.state for estimate in curve]
+        ['off a minimum', 'off a minimum', 'unchecked']
     """
     if at_once < 1:
         raise InputError(f"at_once={at_once}", expected="at least 1")
     stability.check_on_unstable(on_unstable)
     remaining, first = iter(checkpoints), 0
-    known = {"mask": mask, "trivial_loss": trivial_loss}
     while group := list(islice(remaining, at_once)):
         numbers = range(first, first + len(group))
         keys = [key if common_noise else jax.random.fold_in(key, number) for number in numbers]
-        ends, refusal = [], None
-        for number, params, k in zip(numbers, group, keys, strict=True):
+        spectra, failure = [], None
+        for number, params, own_key in zip(numbers, group, keys, strict=True):
             try:
-                ends.append(
-                    _bound(
-                        loss_fn, params, data, k, sampler, mask, top_eigenvalue, on_unstable, number
+                with _names_checkpoint(number):
+                    ends = _spectrum_of_sound_start(
+                        loss_fn, params, data, own_key, sampler, mask, top_eigenvalue, on_unstable
                     )
-                )
             except (ChainError, InputError) as error:
-                refusal = error  # told once those before it are out
+                failure = error  # raised once the estimates before it are out
                 break
-        sound = len(ends)
-        found = _traces(loss_fn, group[:sound], data, keys[:sound], sampler, mask) if sound else ()
-        for number, params, k, top, traces in zip(numbers, group, keys, ends, found, strict=False):
-            with _numbered(number):
+            spectra.append(ends)
+        sound = len(spectra)
+        traces_of_group = _sample_group(loss_fn, group[:sound], data, keys[:sound], sampler, mask)
+        for number, params, own_key, ends, traces in zip(
+            numbers, group, keys, spectra, traces_of_group, strict=False
+        ):
+            with _names_checkpoint(number):
                 refuse_non_finite(traces, 0, sampler, params)
-            yield llc.summarise(
-                loss_fn, params, data, k, sampler, traces, top_eigenvalue=top, **known
+            yield summarise(
+                loss_fn,
+                params,
+                data,
+                own_key,
+                sampler,
+                traces,
+                mask=mask,
+                trivial_loss=trivial_loss,
+                top_eigenvalue=ends,
             )
-        if refusal is not None:
-            raise refusal
+        if failure is not None:
+            raise failure
         first += len(group)
 
 
 @contextlib.contextmanager
-def _numbered(number: int):
-    """Names the checkpoint in a ChainError."""
+def _names_checkpoint(number: int):
+    """Adds the checkpoint's number to a ChainError."""
     try:
         yield
     except ChainError as error:
         raise ChainError(f"checkpoint {number}: {str(error).removeprefix('got ')}") from error
 
 
-def _bound(loss_fn, params, data, key, sampler, mask, top_eigenvalue, on_unstable, number):
-    with _numbered(number):
-        llc.check_start(loss_fn, params, data, key)
-        ends = llc.spectrum_ends(loss_fn, params, data, key, sampler, mask, top_eigenvalue)
-        scales = sampler.scales(batches.num_items(data))
-        if on_unstable == "refuse":
-            stability.refuse_unstable(stability.assess(scales, ends, sampler.bias), scales)
+def _spectrum_of_sound_start(
+    loss_fn: LossFn, params, data, key, sampler: Sampler, mask, top_eigenvalue, on_unstable
+) -> stability.SpectrumEnds | None:
+    """The ends of the spectrum at a checkpoint. Raises where chains must not start there."""
+    llc.check_start(loss_fn, params, data, key)
+    ends = llc.spectrum_ends(loss_fn, params, data, key, sampler, mask, top_eigenvalue)
+    if on_unstable == "refuse":
+        constants = sampler.constants(batches.num_items(data))
+        stability.refuse_unstable(
+            stability.assess_stability(constants, ends, sampler.bias_factor), constants
+        )
     return ends
 
 
-def _traces(loss_fn, group, data, keys, sampler: Plan, mask):
+def _sample_group(loss_fn: LossFn, group, data, keys, sampler: Sampler, mask) -> Iterator[Traces]:
     """Traces of each checkpoint of a group, from one program over all their chains."""
-    scales, data = sampler.scales(batches.num_items(data)), jax.tree.map(jnp.asarray, data)
-    params = [as_float32(one) for one in group]
-    for one in params:
-        if _shapes(one) != _shapes(params[0]):
+    if not group:
+        return
+    constants, data = sampler.constants(batches.num_items(data)), jax.tree.map(jnp.asarray, data)
+    centers_of_group = [centers.as_float32(params) for params in group]
+    for center in centers_of_group:
+        if _shapes(center) != _shapes(centers_of_group[0]):
             raise InputError(
-                f"checkpoints of {_shapes(params[0])} and {_shapes(one)}",
+                f"checkpoints of {_shapes(centers_of_group[0])} and {_shapes(center)}",
                 expected="one model throughout",
             )
-    units = [centers.units(one, mask, sampler.scale_by) for one in params]
-    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *zip(params, units, strict=True))
+    units = [centers.units(center, mask, sampler.scale_by) for center in centers_of_group]
+    pairs = zip(centers_of_group, units, strict=True)
+    stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pairs)
     chains = jnp.arange(sampler.num_chains)
-    own = [jax.vmap(functools.partial(jax.random.fold_in, key))(chains) for key in keys]
+    chain_keys = [jax.vmap(functools.partial(jax.random.fold_in, key))(chains) for key in keys]
     index = np.repeat(np.arange(len(group)), sampler.num_chains)
-    program = _of_checkpoint(chain_fn(loss_fn, sampler.program(), sampler.num_draws, False))
-    mapped = devices.map_chains(program, chain_batch=sampler.chain_batch)
-    traces = jax.tree.map(np.asarray, mapped((jnp.concatenate(own), index), stacked, data, scales))
+    chain = chain_fn(loss_fn, sampler.program(), sampler.num_draws, False)
+    mapped = devices.map_chains(_chain_of_stack(chain), chain_batch=sampler.chain_batch)
+    per_chain = (jnp.concatenate(chain_keys), index)
+    traces = jax.tree.map(np.asarray, mapped(per_chain, stacked, data, constants))
     for number in range(len(group)):
         rows = slice(number * sampler.num_chains, (number + 1) * sampler.num_chains)
         yield jax.tree.map(lambda x, rows=rows: x[rows], traces)
@@ -133,13 +173,13 @@ def _shapes(params):
 
 
 @functools.lru_cache(maxsize=64)
-def _of_checkpoint(chain):
-    """The chain of one checkpoint out of a stack: ((key, number), stacked, data, scales) ->
-    Traces."""
+def _chain_of_stack(chain):
+    """((key, number), stacked, data, constants) -> Traces of checkpoint `number` of the stack."""
 
-    def of_checkpoint(own, stacked, data, scales):
-        key, number = own
+    def chain_of_stack(key_and_number, stacked, data, constants):
+        key, number = key_and_number
         center, units = jax.tree.map(lambda x: x[number], stacked)
-        return chain((key, None), center, Fixed(data, units, {}), scales, jnp.int32(0))[1]
+        _, traces = chain((key, None), center, Fixed(data, units, {}), constants, jnp.int32(0))
+        return traces
 
-    return of_checkpoint
+    return chain_of_stack

@@ -1,12 +1,11 @@
-"""Deep linear networks, l = |W_L ... W_1 - A|^2 / 2: the one family of networks whose learning
-coefficient is known.
+"""Deep linear networks, l = |W_L ... W_1 - A|^2 / 2, whose learning coefficient is known.
 
-Axes: widths H_0 ... H_L, so that W_s is [H_s, H_{s-1}]; r the rank of the true product A [H_L,
-H_0]; D_s = H_s - r. NumPy and SciPy, float64.
+Axes: widths H_0 ... H_L, so that W_s is [H_s, H_{s-1}]; r the rank of the true product A
+[H_L, H_0]; D_s = H_s - r. NumPy and SciPy, float64.
 
 The loss is the population's for identity input covariance and noise of variance 1. The coefficient
-is the one at the most degenerate of the points with W_L ... W_1 = A, such as `degenerate_point`:
-others have larger ones.
+is the one at the most degenerate of the points with W_L ... W_1 = A, such as `degenerate_point`;
+other points have larger ones.
 """
 
 import itertools
@@ -15,6 +14,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from scipy.integrate import cumulative_simpson, simpson
 
 from dynamics.errors import InputError
@@ -28,61 +28,73 @@ class Degeneracy(NamedTuple):
 
 
 def learning_coefficient(widths: Sequence[int], rank: int) -> Degeneracy:
-    """lambda and m of a true product of rank r, by Aoyagi (2024), "Consideration on the learning
-    efficiency of ...".
+    """lambda and m for a true product of rank r: Aoyagi (2024).
 
-    Z is the set of l + 1 layers, the narrowest, with sum_Z D >= l max_Z D that cannot be widened:
-    sum_Z D < l D_s for every other s. With S = sum_Z D, M = ceil(S/l), a = S - (M - 1) l:
+    "Consideration on the learning efficiency of multiple-layered neural networks with linear
+    units". Z is the set of l + 1 layers, the narrowest, with sum_Z D >= l max_Z D that cannot be
+    widened: sum_Z D < l D_s for every other s. With S = sum_Z D, M = ceil(S/l), a = S - (M - 1) l:
 
-        lambda = [r (H_0 + H_L) - r^2]/2 + a (l - a)/(4 l) - l (l - 1)/4 (S/l)^2 + 1/2 sum_{i<j in
-        Z} D_i D_j m = a (l - a) + 1
+        lambda = [r (H_0 + H_L) - r^2]/2 + a (l - a)/(4 l) - l (l - 1)/4 (S/l)^2
+                 + 1/2 sum_{i<j in Z} D_i D_j
+        m = a (l - a) + 1
 
-    Raises InputError for fewer than two widths and for a rank above the narrowest.
+    Raises:
+        InputError: fewer than two widths, a rank above the narrowest.
+
+    Example:
+        >>> learning_coefficient((2, 2, 2), rank=0)
+        Degeneracy(llc=1.5, multiplicity=1)
     """
     _check(widths, rank)
     deficits = sorted(width - rank for width in widths)
-    chosen = next(
+    narrow = next(
         deficits[:n] for n in range(2, len(deficits) + 1) if _closed(deficits[:n], deficits[n:])
     )
-    size, total = len(chosen) - 1, sum(chosen)  # l and S
+    size, total = len(narrow) - 1, sum(narrow)  # l and S
     a = total - (math.ceil(total / size) - 1) * size
-    pairs = (total**2 - sum(d**2 for d in chosen)) // 2
+    pairs = (total**2 - sum(d**2 for d in narrow)) // 2
     regular = rank * (widths[0] + widths[-1]) - rank**2
-    quarters = (
-        2 * size * (regular + pairs) + a * (size - a) - (size - 1) * total**2
-    )  # 4 l lambda, a whole number
+    # 4 l lambda, a whole number: so no rounding enters before the division.
+    quarters = 2 * size * (regular + pairs) + a * (size - a) - (size - 1) * total**2
     return Degeneracy(quarters / (4 * size), a * (size - a) + 1)
 
 
-def degenerate_point(widths: Sequence[int], rank: int) -> list[np.ndarray]:
-    """W_1 ... W_L, each the identity of size r in its corner and zero elsewhere; their product is
-    the target A.
+def degenerate_point(widths: Sequence[int], rank: int) -> list[Float[np.ndarray, "after before"]]:
+    """W_1 ... W_L, each the identity of size r in its corner and zero elsewhere.
 
-    Every other direction of every layer is zero, so the product there vanishes to order L. Raises
-    InputError as above.
+    Their product is the target A. Every other direction of every layer is zero, so the product
+    vanishes there to order L.
+
+    Raises:
+        InputError: as `learning_coefficient`.
     """
     _check(widths, rank)
     return [_corner(after, before, rank) for before, after in itertools.pairwise(widths)]
 
 
-def target(widths: Sequence[int], rank: int) -> np.ndarray:
+def target(widths: Sequence[int], rank: int) -> Float[np.ndarray, "outputs inputs"]:
     """A [H_L, H_0], the identity of size r in its corner."""
     return _corner(widths[-1], widths[0], rank)
 
 
 def two_layer_posterior(widths: Sequence[int], *, nbeta: float, localization: float) -> float:
-    """n beta E[l] under exp(-n beta |W_2 W_1|^2/2 - gamma/2 |W|^2): the exact value at finite n
-    beta, A = 0.
+    """n beta E[l] for two layers and A = 0: the exact value at finite n beta.
 
-    W_2 integrates out row by row, leaving det(gamma I + n beta W_1 W_1')^(-H_2/2). The squared
-    singular values x of W_1 then have the density prod_i w(x_i) prod_{i<j} |x_i - x_j|, w(x) =
-    x^((|H_1 - H_0| - 1)/2) e^(-gamma x/2) (gamma + n beta x)^(-H_2/2), k = min(H_0, H_1) of them,
-    whose integral is a Pfaffian (de Bruijn 1955) of
+    The expectation is over exp(-n beta |W_2 W_1|^2/2 - gamma/2 |W|^2). W_2 integrates out row by
+    row, which leaves det(gamma I + n beta W_1 W_1')^(-H_2/2). The k = min(H_0, H_1) squared
+    singular values x of W_1 then have the density prod_i w(x_i) prod_{i<j} |x_i - x_j| with
 
-        A_ij = int int_{x < y} (x^i y^j - x^j y^i) w(x) w(y) dx dy,   i, j < k, bordered by int x^i w for odd k.
+        w(x) = x^((|H_1 - H_0| - 1)/2) e^(-gamma x/2) (gamma + n beta x)^(-H_2/2).
 
-    The value is -d log Z / d log n beta = -tr(A^-1 dA)/2. Transposed, the network is the same, so
-    the side with fewer singular values is taken. Raises InputError unless there are three widths.
+    Its integral is a Pfaffian (de Bruijn 1955) of
+
+        A_ij = int int_{x < y} (x^i y^j - x^j y^i) w(x) w(y) dx dy,   i, j < k,
+
+    bordered by int x^i w for odd k. The value is -d log Z / d log n beta = -tr(A^-1 dA)/2. The
+    transposed network has the same value, so the side with fewer singular values is taken.
+
+    Raises:
+        InputError: another number of widths than three, n beta or gamma that are not positive.
     """
     if len(widths) != 3 or localization <= 0 or nbeta <= 0:
         raise InputError(
@@ -90,12 +102,12 @@ def two_layer_posterior(widths: Sequence[int], *, nbeta: float, localization: fl
             expected="three widths, and a posterior that can be normalised",
         )
     _check(widths, 0)
-    first, middle, last = min(widths, widths[::-1], key=lambda w: min(w[:2]))
+    first, middle, last = min(widths, widths[::-1], key=lambda order: min(order[:2]))
     return _without_last(first, middle, last, nbeta, localization)
 
 
 def _without_last(first: int, middle: int, last: int, nbeta: float, localization: float) -> float:
-    """The value of `two_layer_posterior`, W_2 [last, middle] integrated out."""
+    """The value of `two_layer_posterior`, with W_2 [last, middle] integrated out."""
     k = min(first, middle)
     u = np.linspace(math.log(1400 / localization) - 60, math.log(1400 / localization), 20_001)
     x = np.exp(u)
@@ -103,16 +115,17 @@ def _without_last(first: int, middle: int, last: int, nbeta: float, localization
     log_weight -= last / 2 * np.log(localization + nbeta * x)
     slope = -last / 2 * nbeta * x / (localization + nbeta * x)  # d log w / d log n beta
     moments = np.exp(log_weight[None] + np.arange(k)[:, None] * u[None])
-    moments /= np.sqrt(simpson(moments**2, x=u))[
-        :, None
-    ]  # a scale of each row changes no derivative of log Z
+    # A scale of each row changes no derivative of log Z.
+    moments /= np.sqrt(simpson(moments**2, x=u))[:, None]
     pfaffian, change = _bordered(moments, moments * slope[None], u)
     return float(-np.trace(np.linalg.solve(pfaffian, change)) / 2)
 
 
 def _bordered(f, df, u):
-    """De Bruijn's matrix of functions f_i(u) and its derivative where f changes by df; one row more
-    for odd k."""
+    """De Bruijn's matrix of functions f_i(u), and its derivative where f changes by df.
+
+    It has one row more for an odd number of functions.
+    """
     below, dbelow = (cumulative_simpson(g, x=u, initial=0) for g in (f, df))
 
     def skew(inner, outer):
@@ -126,9 +139,10 @@ def _bordered(f, df, u):
     return (np.block([[m, e], [-e.T, np.zeros((1, 1))]]) for m, e in ((a, edge), (da, dedge)))
 
 
-def _closed(chosen: list[int], others: list[int]) -> bool:
-    size, total = len(chosen) - 1, sum(chosen)
-    return total >= size * chosen[-1] and all(d > chosen[-1] and total < size * d for d in others)
+def _closed(narrow: list[int], others: list[int]) -> bool:
+    """Whether the deficits `narrow` are the set Z of `learning_coefficient`."""
+    size, total = len(narrow) - 1, sum(narrow)
+    return total >= size * narrow[-1] and all(d > narrow[-1] and total < size * d for d in others)
 
 
 def _corner(rows: int, columns: int, rank: int) -> np.ndarray:
@@ -139,5 +153,5 @@ def _check(widths: Sequence[int], rank: int):
     if len(widths) < 2 or min(widths) < 1 or not 0 <= rank <= min(widths):
         raise InputError(
             f"widths {list(widths)} and rank {rank}",
-            expected="two or more widths, a rank up to the least",
+            expected="two or more widths, a rank up to the narrowest",
         )

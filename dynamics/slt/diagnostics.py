@@ -1,7 +1,6 @@
-"""What traces say of themselves: did chains mix, are there enough draws, had they stopped
-spreading?
+"""What traces say about themselves: mixing, the number of independent draws, and spreading.
 
-Axes: C chains, draws after the burn-in.
+Axes: C chains; draws are those after the burn-in.
 """
 
 import math
@@ -10,25 +9,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-ENOUGH = 50.0  # independent draws per chain from which intervals between chains cover what they say
+ENOUGH_DRAWS = 50.0  # independent draws per chain from which intervals between chains cover
 GROWTH = 1.1  # of the mean squared distance, from the second quarter of the draws to the last
-SURE = 3.0  # standard errors
+SURE = 3.0  # standard errors that make a difference sure
 
 
 class Mixing(NamedTuple):
-    """How far the chains of one run agree, and how much they hold."""
+    """How far the chains of a run agree, and how many independent draws they hold."""
 
     rhat: float  # rank-normalised split R-hat; nan for one chain or values that never move
     ess: float  # effective number of draws for the mean, all chains together; nan likewise
-    per_chain: (
-        float  # the same per chain; where that is nan the draws there are, which it cannot exceed
-    )
-    growth: float  # mean squared distance in the last quarter over that in the second; nan where it cannot be told
-    spreading: bool  # that growth is above 1.1 by three standard errors between chains
+    per_chain: float  # the same per chain; where ess is nan, the number of draws, its upper bound
+    growth: float  # mean squared distance in the last quarter over that in the second, or nan
+    spreading: bool  # whether growth is above 1.1 by three standard errors between chains
 
 
 def mixing(excess, distance) -> Mixing:
-    """Of loss above baseline and distance from w*, each [C,draws]."""
+    """Mixing of the loss above baseline and of the distance from w*, each [C,draws]."""
     rhat, ess = convergence(excess)
     growth, spreading = _growth(distance)
     per_chain = excess.shape[1] if math.isnan(ess) else ess / len(excess)
@@ -36,11 +33,10 @@ def mixing(excess, distance) -> Mixing:
 
 
 def convergence(values) -> tuple[float, float]:
-    """Rank-normalised split R-hat and the effective sample size for the mean (Vehtari et al. 2021)
-    of [C,draws].
+    """Rank-normalised split R-hat and the effective sample size for the mean, of [C,draws].
 
-    nan where they do not exist: R-hat for one chain, both for fewer than four draws or values that
-    never move.
+    Both are those of Vehtari et al. (2021). R-hat is nan for one chain; both are nan for fewer than
+    four draws and for values that never move.
     """
     if values.shape[1] < 4 or not np.ptp(values) > 0:
         return math.nan, math.nan
@@ -53,8 +49,10 @@ def convergence(values) -> tuple[float, float]:
 
 
 def _growth(distance) -> tuple[float, bool]:
-    """Chains that have reached a stationary distribution spread no further; a walk without bounds
-    does, linearly."""
+    """Growth of the mean squared distance, and whether it is sure.
+
+    Chains in a stationary distribution spread no further; a walk without bounds does, linearly.
+    """
     quarter = distance.shape[1] // 4
     if quarter < 1:
         return math.nan, False

@@ -1,11 +1,10 @@
-"""Standard normal noise for a step: Threefry's words, unrolled, through the inverse of the normal's
-distribution.
+"""Standard normal noise for a step: Threefry's words through the inverse of the normal's CDF.
 
-A sampler draws as many normals a step as the model has parameters. On a CPU `jax.random.normal`
-makes its words in rolled loops that each pass through memory; here the cipher is one chain of
-elementwise operations that fuses with the update that uses its numbers. The generator is the same,
-Threefry-2x32 with all 20 rounds (Salmon et al. 2011), and so is what it owes: a number depends on
-(key, leaf, place in the leaf) and on nothing else.
+A step draws as many normals as the model has parameters. On a CPU `jax.random.normal` makes its
+words in rolled loops that each pass through memory. Here the cipher is one chain of elementwise
+operations that fuses with the update that uses the numbers. The generator is the same,
+Threefry-2x32 with all 20 rounds (Salmon et al. 2011), with the same guarantee: a number depends on
+(key, leaf, index in the leaf) and on nothing else.
 """
 
 import zlib
@@ -17,32 +16,30 @@ import numpy as np
 from dynamics.slt import batches
 
 _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # Salmon et al. (2011), table 2, R_{2x32}
-_PARITY = 0x1BD11BDA  # section 3.3: of Skein, so that no key is a fixed point
+_PARITY = 0x1BD11BDA  # section 3.3, from Skein, so that no key is a fixed point
 
 
 def noise(key, tree):
-    """Standard normal noise shaped as `tree`, each leaf of its own float dtype.
+    """Standard normal noise shaped like `tree`, each leaf in its own float dtype.
 
-    The word of a number is the cipher of (its place in the leaf, crc32 of the leaf's path) under
-    one key of the step. Leaves hold up to 2^32 numbers.
+    A number comes from the cipher of (its index in the leaf, crc32 of the leaf's path) under the
+    key of the step. A leaf holds up to 2^32 numbers.
     """
     words = jax.random.bits(batches.fold_name(key, "noise"), (2,), jnp.uint32)
 
     def draw(path, leaf):
-        name = np.uint32(
-            zlib.crc32(jax.tree_util.keystr(path, simple=True, separator="/").encode())
-        )
-        place = jax.lax.iota(jnp.uint32, leaf.size).reshape(leaf.shape)
-        # The cipher's second word is left: put beside the first it would keep the two from fusing
-        # with what follows.
-        return normal(threefry(words, place, jnp.full_like(place, name))[0]).astype(leaf.dtype)
+        name = jax.tree_util.keystr(path, simple=True, separator="/")
+        checksum = np.uint32(zlib.crc32(name.encode()))
+        index = jax.lax.iota(jnp.uint32, leaf.size).reshape(leaf.shape)
+        # Only the cipher's first word is used: joined to it, the second would keep both from fusing
+        # with the update that follows.
+        return normal(threefry(words, index, jnp.full_like(index, checksum))[0]).astype(leaf.dtype)
 
     return jax.tree_util.tree_map_with_path(draw, tree)
 
 
 def threefry(key, first, second):
-    """Threefry-2x32-20 of the counters (first, second), uint32 arrays of one shape, under key [2]
-    -> two such."""
+    """Threefry-2x32-20: counters (first, second), uint32 of one shape, and key [2] -> two words."""
     schedule = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(_PARITY))
     x, y = first + schedule[0], second + schedule[1]
     for block in range(5):
@@ -55,7 +52,9 @@ def threefry(key, first, second):
 
 
 def normal(word):
-    """sqrt(2) erfinv(u), u the middles of 2^24 equal cells of (-1, 1), exact in float32: symmetric,
-    to 5.4 sigma."""
+    """A word to a standard normal number, sqrt(2) erfinv(u), symmetric and up to 5.4 sigma.
+
+    u is the middle of one of 2^24 equal cells of (-1, 1), which float32 holds exactly.
+    """
     cell = (jax.lax.bitcast_convert_type(word, jnp.int32) >> 8).astype(jnp.float32) + 0.5
     return jnp.float32(2**0.5) * jax.lax.erf_inv(cell * jnp.float32(2**-23))

@@ -1,9 +1,10 @@
-"""Samplers of published studies, to repeat them. Give `on_unstable="report"`: not all of their
-points are stable.
+"""Samplers of published studies, to repeat them with `on_unstable="report"`.
 
-From "Loss Landscape Degeneracy and Stagewise Development in Transformers", appendix A.3. Its step
-is w' = w - b grad + g (w* - w) + N(0, epsilon), so n beta = 2 b / epsilon and gamma = 2 g /
-epsilon.
+Not all of their checkpoints are stable under these settings.
+
+Hoogland et al. (2024), "Loss Landscape Degeneracy and Stagewise Development in Transformers",
+appendix A.3. Their step is w' = w - b grad + g (w* - w) + N(0, epsilon), so n beta = 2 b / epsilon
+and gamma = 2 g / epsilon.
 """
 
 import math
@@ -12,10 +13,10 @@ from dynamics.slt.samplers import SGLD
 
 
 def language_model(layers: int) -> SGLD:
-    """Of the attention-only language models with one or two layers (A.3.1): batches of 100, n beta
-    = 100 / log 100.
+    """For the attention-only language models with one or two layers (appendix A.3.1).
 
-    The table's last rows give b and g in other units than the text; the text is followed.
+    Batches of 100 and n beta = 100 / log 100. The last rows of their table give b and g in other
+    units than the text; these are the text's.
     """
     step_size, localization = {1: (0.003, 300.0), 2: (0.001, 100.0)}[layers]
     return SGLD(
@@ -30,11 +31,10 @@ def language_model(layers: int) -> SGLD:
 
 
 def icl_regression(released: bool = False) -> SGLD:
-    """Of the in-context linear regression transformers (Table 2): b = g = 0.01, batches of 1024.
+    """For the in-context linear regression transformers (table 2): b = g = 0.01, batches of 1024.
 
     Args:
-        released: as the published code has it rather than the text: g = 0.001 and no burn-in in
-            effect.
+        released: as in the published code, not the text: g = 0.001 and no burn-in in effect.
     """
     step_size, pull = 3e-4, 0.001 if released else 0.01
     return SGLD(

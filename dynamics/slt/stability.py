@@ -1,9 +1,8 @@
-"""Whether a Langevin step is stable and how far it is biased, told from the top Hessian eigenvalue
-before sampling.
+"""Whether a Langevin step is stable, and how biased, from the top Hessian eigenvalue alone.
 
 On l = h w^2 / 2 the chain is w' = (1 - epsilon a / 2) w + noise with a = n beta h + gamma. It is
-stable iff epsilon a < 4, and its variance is 1 / (a (1 - epsilon a / 4)): too large by 1 / (1 -
-epsilon a / 4).
+stable if and only if epsilon a < 4. Its variance is 1 / (a (1 - epsilon a / 4)), which is too large
+by the factor 1 / (1 - epsilon a / 4). So both are known before any sampling.
 """
 
 import dataclasses
@@ -18,17 +17,21 @@ import jax.numpy as jnp
 from dynamics.errors import ChainError, InputError
 from dynamics.measures import curvature
 from dynamics.slt import batches, centers
-from dynamics.slt.plan import Plan, Scales, langevin_bias
+from dynamics.slt.batches import LossFn
+from dynamics.slt.samplers.base import (
+    BIASED_ABOVE,
+    UNSTABLE_FROM,
+    Constants,
+    Sampler,
+    langevin_bias,
+)
 
-UNSTABLE = 4.0  # where `plan.langevin_bias` ends
-BIASED = 0.4  # the stiffest direction is 11 % too wide
-_MATVECS = 12
-_DOWNWARD = 4.0
+_MATVECS = 12  # Lanczos steps: the ends of the spectrum converge first
+_DOWNWARD = 4.0  # |smallest| / |largest| from which w* looks like a maximum; young saddles have < 2
 
 
-class Ends(NamedTuple):
-    """The two ends of the Hessian's spectrum at w*, each on the cautious side: the residual bound
-    outward."""
+class SpectrumEnds(NamedTuple):
+    """The two ends of the Hessian's spectrum at w*, moved outward by their residual bounds."""
 
     largest: float
     smallest: float  # nan where it was not measured
@@ -36,60 +39,73 @@ class Ends(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stability:
-    """What the bound says of one sampler at one checkpoint."""
+    """What the bound says about one sampler at one checkpoint.
+
+    Attributes:
+        state: "stable"; "biased": the stiffest direction is over 11 % too wide; "unstable": chains
+            diverge; "unknown": no curvature is known, or the kernel feels another one.
+        step_curvature: epsilon a of the stiffest direction; nan where it is unknown.
+        bias_factor: of the variance in that direction: 1 for none, inf where unstable, nan where
+            unknown.
+        at_maximum: whether curvature at w* is downward, |smallest| > 4 |largest|.
+        sentence: the same in words.
+    """
 
     state: Literal["unknown", "stable", "biased", "unstable"]
-    step_curvature: float  # epsilon a of the stiffest direction; nan where it is unknown
-    bias_factor: float  # of the variance in that direction, 1 for none; inf where unstable, nan where unknown
-    at_maximum: bool  # the curvature at w* is downward: |smallest| > 4 largest; saddles early in training stay under 2
+    step_curvature: float
+    bias_factor: float
+    at_maximum: bool
     sentence: str
 
 
-def measure(loss_fn, params, data, key, sampler: Plan, mask=None) -> Ends:
-    """The ends of the Hessian of the loss on the first batch's worth of `data`, in the sampler's
-    units.
+def measure_spectrum_ends(
+    loss_fn: LossFn, params, data, key, sampler: Sampler, mask=None
+) -> SpectrumEnds:
+    """The ends of the Hessian's spectrum, for the first batch's worth of `data`.
 
-    A Ritz value lies inside the spectrum: with its residual bound it is the cautious side of the
-    stability bound.
+    In the sampler's units and over the free weights; arguments as in `estimate_llc`. A Ritz value
+    lies inside the spectrum. With its residual bound it is on the cautious side.
     """
-    center = jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
+    center = centers.as_float32(params)
     units = centers.units(center, mask, sampler.scale_by)
     batch = jax.tree.map(lambda x: jnp.asarray(x[: sampler.items(batches.num_items(data))]), data)
-    steps = min(_MATVECS, centers.num_free(params, mask))
-    found = curvature.extreme_eigenvalues(
-        _around(loss_fn),
+    spectrum = curvature.extreme_eigenvalues(
+        _loss_of_offset(loss_fn),
         jax.tree.map(jnp.zeros_like, center),
         (center, units, batch),
         batches.fold_name(key, "curvature"),
-        num_matvecs=steps,
+        num_matvecs=min(_MATVECS, centers.num_free(params, mask)),
         mask=units.free,
     )
-    return Ends(
-        float(found.largest[0] + found.largest_error[0]),
-        float(found.smallest[0] - found.smallest_error[0]),
+    return SpectrumEnds(
+        float(spectrum.largest[0] + spectrum.largest_error[0]),
+        float(spectrum.smallest[0] - spectrum.smallest_error[0]),
     )
 
 
 @functools.lru_cache(maxsize=64)
-def _around(loss_fn):
+def _loss_of_offset(loss_fn: LossFn):
     """(u, (w*, units, batch)) -> loss at w* + s u."""
 
-    def loss(offset, given):
-        center, units, batch = given
+    def loss(offset, surroundings):
+        center, units, batch = surroundings
         return loss_fn(centers.place(center, offset, units), batch)
 
     return loss
 
 
-def assess(
-    scales: Scales,
-    top_eigenvalue: float | Ends | None,
-    bias: Callable[[float], float] = langevin_bias,
+def assess_stability(
+    constants: Constants,
+    top_eigenvalue: float | SpectrumEnds | None,
+    bias_factor: Callable[[float], float] = langevin_bias,
 ) -> Stability:
-    """The stability of a sampler, `top_eigenvalue` being h, the largest of the loss Hessian at w*.
+    """The stability of a sampler at a checkpoint.
 
-    `bias` is the sampler's own, `Plan.bias`: a Metropolis test leaves none, a preconditioner one
-    that h does not tell.
+    Args:
+        constants: of the sampler.
+        top_eigenvalue: h, the largest eigenvalue of the loss Hessian at w*, or both ends.
+        bias_factor: the sampler's own, `Sampler.bias_factor`: a Metropolis test leaves no bias, and
+            under a preconditioner h does not tell it.
 
     Raises:
         InputError: an eigenvalue that is not finite.
@@ -98,35 +114,51 @@ def assess(
         return _unknown("The top Hessian eigenvalue was not given, so stability was not checked.")
     ends = (
         top_eigenvalue
-        if isinstance(top_eigenvalue, Ends)
-        else Ends(float(top_eigenvalue), math.nan)
+        if isinstance(top_eigenvalue, SpectrumEnds)
+        else SpectrumEnds(float(top_eigenvalue), math.nan)
     )
     if not math.isfinite(ends.largest):
         raise InputError(f"top_eigenvalue={top_eigenvalue}", expected="a finite number, or None")
-    downward = ends.smallest < -_DOWNWARD * abs(ends.largest)
-    a = scales.nbeta * ends.largest + scales.localization
+    at_maximum = ends.smallest < -_DOWNWARD * abs(ends.largest)
+    a = constants.nbeta * ends.largest + constants.localization
     if a <= 0:
-        return _unknown("No direction has positive curvature, so the bound says nothing.", downward)
-    product = scales.step_size * a
-    factor = bias(product)
+        return _unknown(
+            "No direction has positive curvature, so the bound says nothing.", at_maximum
+        )
+    product = constants.step_size * a
+    factor = bias_factor(product)
     if math.isnan(factor):
         return _unknown(
             "The preconditioner changes the curvature that chains feel: the bound says nothing.",
-            downward,
+            at_maximum,
         )
-    known = {"step_curvature": product, "bias_factor": factor, "at_maximum": downward}
-    if math.isinf(factor):
-        text = f"Unstable: epsilon a = {product:.3g} >= 4 in the stiffest direction; step_size < {4 / a:.3g} is stable."
-        return Stability(state="unstable", sentence=text, **known)
-    if product > BIASED and factor > 1:
-        text = f"Biased: the stiffest direction is {factor:.2f} times too wide; 1.11 at step_size {BIASED / a:.3g}."
-        return Stability(state="biased", sentence=text, **known)
-    text = (
-        f"Stable: the stiffest direction is {factor:.3f} times too wide."
-        if factor > 1
-        else "Stable, without bias."
+    state, sentence = _judged(a, product, factor)
+    return Stability(
+        state=state,
+        step_curvature=product,
+        bias_factor=factor,
+        at_maximum=at_maximum,
+        sentence=sentence,
     )
-    return Stability(state="stable", sentence=text, **known)
+
+
+def _judged(
+    a: float, product: float, factor: float
+) -> tuple[Literal["stable", "biased", "unstable"], str]:
+    """State and sentence for the stiffest curvature a, epsilon a = `product` and its bias."""
+    if math.isinf(factor):
+        return "unstable", (
+            f"Unstable: epsilon a = {product:.3g} >= {UNSTABLE_FROM:g} in the stiffest direction;"
+            f" step_size < {UNSTABLE_FROM / a:.3g} is stable."
+        )
+    if factor <= 1:
+        return "stable", "Stable, without bias."
+    if product > BIASED_ABOVE:
+        return "biased", (
+            f"Biased: the stiffest direction is {factor:.2f} times too wide;"
+            f" {langevin_bias(BIASED_ABOVE):.2f} at step_size {BIASED_ABOVE / a:.3g}."
+        )
+    return "stable", f"Stable: the stiffest direction is {factor:.3f} times too wide."
 
 
 def _unknown(sentence: str, at_maximum: bool = False) -> Stability:
@@ -139,17 +171,20 @@ def _unknown(sentence: str, at_maximum: bool = False) -> Stability:
     )
 
 
-def check_on_unstable(wanted: str):
+def check_on_unstable(on_unstable: str):
     """Raises InputError for anything but "refuse" and "report"."""
-    if wanted not in ("refuse", "report"):
-        raise InputError.unknown("on_unstable", wanted, ("refuse", "report"))
+    if on_unstable not in ("refuse", "report"):
+        raise InputError.unknown("on_unstable", on_unstable, ("refuse", "report"))
 
 
-def refuse_unstable(stability: Stability, scales: Scales):
-    """Raises ChainError where the bound says the chain must diverge."""
-    if stability.state == "unstable":
-        raise ChainError(
-            f"step_size={scales.step_size:.3g} with epsilon (nbeta h + gamma) = {stability.step_curvature:.3g}",
-            expected=f"less than {UNSTABLE:g}, where chains diverge",
-            mend=f"Take step_size below {scales.step_size * BIASED / stability.step_curvature:.3g} (bias under 11 %).",
-        )
+def refuse_unstable(stability: Stability, constants: Constants):
+    """Raises ChainError where the bound says that chains diverge."""
+    if stability.state != "unstable":
+        return
+    unbiased_step = constants.step_size * BIASED_ABOVE / stability.step_curvature
+    raise ChainError(
+        f"step_size={constants.step_size:.3g} with epsilon (nbeta h + gamma) ="
+        f" {stability.step_curvature:.3g}",
+        expected=f"less than {UNSTABLE_FROM:g}, where chains diverge",
+        mend=f"Take step_size below {unbiased_step:.3g} (bias under 11 %).",
+    )

@@ -6,12 +6,11 @@ import numpy as np
 import pytest
 import xarray as xr
 
+from dynamics import slt
 from dynamics.analysis import calibration
 from dynamics.figures import calibration as figures
 from dynamics.report import calibration as report
 from dynamics.results import Unit
-from dynamics.slt import stability
-from dynamics.slt.plan import Scales
 
 AXES = {"step_size": [1e-5, 1e-4, 1e-3], "nbeta": [10.0, 100.0], "localization": [1.0, 10.0]}
 TOP = 30.0
@@ -25,7 +24,7 @@ def unit(step: int, spoil=lambda **setting: "", ess: float = 400.0):
     eps_a = np.zeros(shape)
     for place in np.ndindex(shape):
         setting = {name: AXES[name][index] for name, index in zip(AXES, place, strict=True)}
-        judged = stability.assess(Scales(*setting.values()), TOP)
+        judged = slt.assess_stability(slt.Constants(**setting), TOP)
         eps_a[place] = judged.step_curvature
         words = [judged.state] * (judged.state == "biased") + [spoil(**setting)]
         state[place] = "unstable" if judged.state == "unstable" else "local"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from dynamics import slt
-from dynamics.slt import truths
+from dynamics.slt import exact_values
 
 H = jnp.asarray((1.0, 10.0))
 SETTINGS = {"nbeta": 100.0, "localization": 1.0, "step_size": 1e-3}
@@ -34,7 +34,7 @@ def test_intervals_cover():
     parts = [
         sampled(20 + WANTED, 20 * RUNS // 8, seed) for seed in range(8)
     ]  # one of all would fill the memory
-    exact = truths.quadratic_chain(
+    exact = exact_values.quadratic_chain(
         np.asarray(H), **SETTINGS, num_draws=20 + WANTED, burn_in=20
     ).mean
     runs = np.concatenate([part.per_chain for part in parts]).reshape(RUNS, 20)

@@ -16,7 +16,7 @@ from scipy import integrate
 from scipy.stats import spearmanr
 
 from dynamics.errors import InputError
-from dynamics.slt import deep_linear, truths
+from dynamics.slt import deep_linear, exact_values
 
 example = SimpleNamespace(
     **runpy.run_path(str(Path(__file__).parents[2] / "docs" / "deep_linear.py"))
@@ -116,7 +116,7 @@ def test_two_layer_posterior_on_record(widths, nbeta, exact):
 
 
 def test_one_hidden_and_outer_weight_is_the_crossing():
-    half = truths.crossing_posterior(
+    half = exact_values.crossing_posterior(
         nbeta=50, localization=1
     )  # (w_1 w_2)^2 at n beta is its half at 2 n beta
     assert deep_linear.two_layer_posterior((1, 1, 1), nbeta=100, localization=1) == pytest.approx(

@@ -13,8 +13,6 @@ from dynamics import models, restrict, slt
 from dynamics.errors import ChainError, InputError
 from dynamics.measures import surprisal
 from dynamics.models import gpt_neox
-from dynamics.slt import language_model
-from dynamics.slt.plan import Plan
 
 CONFIG = gpt_neox.Config(
     hidden_size=16, num_layers=2, num_heads=2, intermediate_size=32, vocab_size=61
@@ -81,10 +79,9 @@ def test_language_model_wrapper_is_the_plain_call():
     for wrong in (tokens[0], tokens[:, :1], tokens.astype(np.float32)):
         with pytest.raises(InputError, match=r"integers \[N,T\]"):
             slt.estimate_language_model_llc(CONFIG, params, wrong, jax.random.key(3), PLAN)
-    one, listed = (
-        language_model.known_options(CONFIG, parts)["mask"] for parts in ("embed", ["embed"])
-    )
-    jax.tree.map(np.testing.assert_array_equal, one, listed)
+    by_name, by_list = (slt.part_mask(CONFIG, parts) for parts in ("embed", ["embed"]))
+    jax.tree.map(np.testing.assert_array_equal, by_name, by_list)
+    assert slt.part_mask(CONFIG, ()) is None
 
 
 def test_restricted_chain_is_the_smaller_problem(problem):
@@ -289,7 +286,7 @@ def test_only_like_is_compared(problem):
     ):
         with pytest.raises(InputError, match=next(iter(change))):
             slt.difference(one, estimate(problem, dataclasses.replace(PLAN, **change)))
-    shared = {field.name: getattr(PLAN, field.name) for field in dataclasses.fields(Plan)}
+    shared = {field.name: getattr(PLAN, field.name) for field in dataclasses.fields(slt.Sampler)}
     thermostat = estimate(problem, slt.SGNHT(**shared))
     with pytest.raises(InputError, match="SGNHT"):
         slt.difference(one, thermostat)

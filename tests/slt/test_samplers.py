@@ -17,7 +17,7 @@ import pytest
 
 from dynamics import slt
 from dynamics.errors import InputError
-from dynamics.slt import deep_linear, truths
+from dynamics.slt import deep_linear, exact_values
 
 NO_DATA = np.zeros((2, 1), np.float32)
 
@@ -69,7 +69,7 @@ def net(widths, nbeta):
 
 
 def crossing(nbeta, **changes):
-    exact = truths.crossing_posterior(nbeta=nbeta, localization=1.0)
+    exact = exact_values.crossing_posterior(nbeta=nbeta, localization=1.0)
     return Landscape(
         monomial(2, 2),
         jnp.zeros(2),
@@ -82,7 +82,7 @@ def crossing(nbeta, **changes):
 
 
 def quartic(nbeta):
-    exact = truths.powers_posterior([4], nbeta=nbeta, localization=1.0)
+    exact = exact_values.powers_posterior([4], nbeta=nbeta, localization=1.0)
     return Landscape(powers((4,)), jnp.zeros(1), nbeta, 1.0, exact, chains=400)
 
 
@@ -103,7 +103,7 @@ LANDSCAPES = {
     "(3,2,3)": net((3, 2, 3), 144.76),
     "(3,2,3) at 1000": net((3, 2, 3), 1000.0)._replace(stiff=4.0),
 }
-WRITTEN = {  # as they were computed once, apart from the closed forms of `truths`
+WRITTEN = {  # as they were computed once, apart from the closed forms of `exact_values`
     "w^4 at 10": 0.22490,
     "w^4 at 100": 0.24172,
     "w^4 at 1000": 0.24735,
@@ -199,7 +199,7 @@ def test_step_size_bias_shrinks_linearly_on_a_singular_minimum():
 def test_crossing_at_a_low_temperature():
     """At n beta 1e6 the valley is a thousandth as wide as long: momenta run along it where Langevin
     steps crawl."""
-    exact = truths.crossing_posterior(nbeta=1e6, localization=1.0)
+    exact = exact_values.crossing_posterior(nbeta=1e6, localization=1.0)
     assert exact == pytest.approx(0.43754, abs=1e-5)
     settings = {
         "step_size": 1e-7,
@@ -280,16 +280,18 @@ def test_each_sampler_knows_its_own_bias():
         "burn_in": 100,
     }
     given = (loss, start, NO_DATA, jax.random.key(0))
-    exact = truths.quadratic_posterior([0.1, 1.0, 10.0], nbeta=100.0, localization=1.0)
+    exact = exact_values.quadratic_posterior([0.1, 1.0, 10.0], nbeta=100.0, localization=1.0)
     for kind in (slt.MALA, slt.SGNHT):
         got = slt.estimate_llc(*given, kind(step_size=2 / 1001, **settings), top_eigenvalue=10.0)
         assert abs(got.llc - exact) < 4 * got.sem
         assert (got.stability.state, got.stability.bias_factor) == ("stable", 1.0)
-    assert slt.SGNHT(step_size=1.0, **settings).bias(4.01) == np.inf
-    assert slt.MALA(step_size=1.0, **settings).bias(4.01) == 1.0
+    assert slt.SGNHT(step_size=1.0, **settings).bias_factor(4.01) == np.inf
+    assert slt.MALA(step_size=1.0, **settings).bias_factor(4.01) == 1.0
     for kind in (slt.RMSpropSGLD, slt.AdamSGLD):
-        assert np.isnan(kind(step_size=1.0, **settings).bias(0.39))  # G may be 10
-        assert kind(step_size=1.0, **settings).bias(0.039) == pytest.approx(1 / (1 - 0.39 / 4))
+        assert np.isnan(kind(step_size=1.0, **settings).bias_factor(0.39))  # G may be 10
+        assert kind(step_size=1.0, **settings).bias_factor(0.039) == pytest.approx(
+            1 / (1 - 0.39 / 4)
+        )
 
 
 def test_mala_wants_the_whole_data_and_preconditioners_a_burn_in():

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import integrate, special
 
-from dynamics.slt import truths
+from dynamics.slt import exact_values
 
 toys = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "docs" / "landscapes.py")))
 QUADRATIC, QUARTIC, SINGULAR, DISTANT, CROSSING = toys.LANDSCAPES
@@ -46,10 +46,10 @@ def test_slopes_of_volumes_tend_to_the_coefficient(landscape):
 
 def test_polar_posteriors_are_the_closed_forms():
     exact = {
-        QUADRATIC: truths.quadratic_posterior([2, 2], nbeta=1e3, localization=1),
-        QUARTIC: truths.powers_posterior([4, 4], nbeta=1e3, localization=1),
-        SINGULAR: truths.monomial_posterior([2, 4], nbeta=1e3, localization=1),
-        CROSSING: truths.crossing_posterior(nbeta=1e3, localization=1),
+        QUADRATIC: exact_values.quadratic_posterior([2, 2], nbeta=1e3, localization=1),
+        QUARTIC: exact_values.powers_posterior([4, 4], nbeta=1e3, localization=1),
+        SINGULAR: exact_values.monomial_posterior([2, 4], nbeta=1e3, localization=1),
+        CROSSING: exact_values.crossing_posterior(nbeta=1e3, localization=1),
     }
     for landscape, value in exact.items():
         assert toys.posterior_value(landscape) == pytest.approx(value, rel=1e-6)

@@ -7,35 +7,25 @@ import pytest
 
 from dynamics import slt
 from dynamics.errors import InputError
-from dynamics.slt import baseline, stability, verdict
+from dynamics.slt import baseline, verdict
 from dynamics.slt.diagnostics import Mixing
-from dynamics.slt.plan import Scales
 
 
 def bound(product: float, smallest: float = 0.0):
     """Of a step with epsilon a = product along a top eigenvalue of 1."""
-    return stability.assess(Scales(product, 1.0, 0.0), stability.Ends(1.0, smallest))
+    return slt.assess_stability(slt.Constants(product, 1.0, 0.0), slt.SpectrumEnds(1.0, smallest))
 
 
-def mixed(**changes):
-    return Mixing(
-        **{
-            "rhat": 1.0,
-            "ess": 1000.0,
-            "per_chain": 100.0,
-            "growth": 1.0,
-            "spreading": False,
-            **changes,
-        }
-    )
+MIXED = Mixing(rhat=1.0, ess=1000.0, per_chain=100.0, growth=1.0, spreading=False)
 
 
 def judged(**changes):
-    found = {
-        "llc": -1.0 if changes.get("below") else 1.0,
-        "where": "local",
-        "below": None,
-        "mixing": mixed(),
+    """The verdict on healthy chains, but for `changes`."""
+    healthy = {
+        "llc": -1.0 if changes.get("descent") else 1.0,
+        "locality": "local",
+        "descent": None,
+        "mixing": MIXED,
         "stability": bound(0.1),
         "init_loss": 2.0,
         "chain_loss": 2.0,
@@ -43,7 +33,7 @@ def judged(**changes):
         "relative_distance": 0.1,
         "localization_share": 0.2,
     }
-    return verdict.judge(**{**found, **changes})
+    return verdict.judge(**{**healthy, **changes})
 
 
 @pytest.mark.parametrize(
@@ -59,7 +49,7 @@ def judged(**changes):
     ],
 )
 def test_locality(chain_loss, init_loss, init_sem, trivial_loss, expected):
-    assert verdict.locality(chain_loss, init_loss, init_sem, trivial_loss) == expected
+    assert verdict.judge_locality(chain_loss, init_loss, init_sem, trivial_loss) == expected
 
 
 def test_a_chain_that_leaves_a_bounded_basin_is_caught():
@@ -88,29 +78,29 @@ def test_a_chain_that_leaves_a_bounded_basin_is_caught():
 
 def test_order_of_findings():
     assert judged().state == "local"
-    assert judged(where="left the basin", below="escaped").state == "left the basin"
-    assert judged(where="no basin to leave", below="off a minimum").warnings == ("negative",)
-    assert judged(where="unchecked", below="escaped").state == "escaped"
-    assert judged(where="local", below="off a minimum").state == "off a minimum"
+    assert judged(locality="left the basin", descent="escaped").state == "left the basin"
+    assert judged(locality="no basin to leave", descent="off a minimum").warnings == ("negative",)
+    assert judged(locality="unchecked", descent="escaped").state == "escaped"
+    assert judged(locality="local", descent="off a minimum").state == "off a minimum"
 
 
 def test_warnings_are_named_in_the_sentence():
     assert judged().warnings == ()
-    got = judged(mixing=mixed(rhat=1.3), stability=bound(1.0))
+    got = judged(mixing=MIXED._replace(rhat=1.3), stability=bound(1.0))
     assert got.warnings == ("not converged", "biased")
     assert "Beware: not converged, biased" in got.sentence
-    assert judged(mixing=mixed(rhat=float("nan"))).warnings == ("convergence unknown",)
-    assert judged(mixing=mixed(per_chain=49.0)).warnings == ("too few draws",)
-    assert judged(mixing=mixed(spreading=True)).warnings == ("still spreading",)
-    assert judged(below="escaped", stability=bound(0.1, smallest=-2.0)).warnings == (
+    assert judged(mixing=MIXED._replace(rhat=float("nan"))).warnings == ("convergence unknown",)
+    assert judged(mixing=MIXED._replace(per_chain=49.0)).warnings == ("too few draws",)
+    assert judged(mixing=MIXED._replace(spreading=True)).warnings == ("still spreading",)
+    assert judged(descent="escaped", stability=bound(0.1, smallest=-2.0)).warnings == (
         "negative",
     )  # a saddle
     assert judged(acceptance=0.02).warnings == ("stuck",)
-    assert judged(below="escaped", stability=bound(0.1, smallest=-5.0)).warnings == (
+    assert judged(descent="escaped", stability=bound(0.1, smallest=-5.0)).warnings == (
         "negative",
         "wrong sign",
     )
-    assert judged(below="escaped", init_loss=-1.0).warnings == ("negative", "wrong sign")
+    assert judged(descent="escaped", init_loss=-1.0).warnings == ("negative", "wrong sign")
 
 
 def test_chains_that_drift_have_not_converged():
@@ -128,18 +118,18 @@ def test_chains_that_drift_have_not_converged():
     got = slt.estimate_llc(plane, jnp.zeros(2), data, jax.random.key(0), slt.SGLD(**settings))
     assert got.rhat > 1.1
     assert "not converged" in got.verdict.warnings
-    exact = -verdict.gradient_drop(2**0.5, Scales(1e-4, 100.0, 1.0), np.arange(200))
+    exact = -verdict.gradient_drop(2**0.5, slt.Constants(1e-4, 100.0, 1.0), np.arange(200))
     assert abs(got.llc - exact) < 4 * got.sem
     assert got.verdict.state == "off a minimum"
 
 
 def test_gradient_drop_limits():
     steps = np.arange(100_000)
-    settled = verdict.gradient_drop(0.3, Scales(1e-3, 100.0, 10.0), steps[50_000:])
+    settled = verdict.gradient_drop(0.3, slt.Constants(1e-3, 100.0, 10.0), steps[50_000:])
     assert settled == pytest.approx((100 * 0.3) ** 2 / 10)  # the plane's posterior mean
-    early = verdict.gradient_drop(0.3, Scales(1e-3, 100.0, 10.0), np.array([1]))
+    early = verdict.gradient_drop(0.3, slt.Constants(1e-3, 100.0, 10.0), np.array([1]))
     assert early == pytest.approx((100 * 0.3) ** 2 * 1e-3 / 2)  # one step of the drift
-    free = verdict.gradient_drop(0.3, Scales(1e-3, 100.0, 0.0), np.array([7]))
+    free = verdict.gradient_drop(0.3, slt.Constants(1e-3, 100.0, 0.0), np.array([7]))
     assert free == pytest.approx(7 * (100 * 0.3) ** 2 * 1e-3 / 2)
 
 
@@ -162,14 +152,14 @@ def test_minibatch_noise_is_no_gradient():
     ("eps_a", "state"), [(0.4, "stable"), (0.41, "biased"), (3.99, "biased"), (4.01, "unstable")]
 )
 def test_stability_bands(eps_a, state):
-    got = stability.assess(Scales(eps_a / 101, 100.0, 1.0), 1.0)
+    got = slt.assess_stability(slt.Constants(eps_a / 101, 100.0, 1.0), 1.0)
     assert got.state == state
     assert got.step_curvature == pytest.approx(eps_a)
     assert got.bias_factor == pytest.approx(1 / (1 - eps_a / 4) if eps_a < 4 else np.inf)
 
 
 def test_stability_without_a_bound():
-    assert stability.assess(Scales(1.0, 100.0, 1.0), None).state == "unknown"
-    assert stability.assess(Scales(1.0, 100.0, 1.0), -3.0).state == "unknown"
+    assert slt.assess_stability(slt.Constants(1.0, 100.0, 1.0), None).state == "unknown"
+    assert slt.assess_stability(slt.Constants(1.0, 100.0, 1.0), -3.0).state == "unknown"
     with pytest.raises(InputError, match="top_eigenvalue"):
-        stability.assess(Scales(1.0, 100.0, 1.0), float("nan"))
+        slt.assess_stability(slt.Constants(1.0, 100.0, 1.0), float("nan"))

@@ -1,8 +1,8 @@
-"""The one form of every sampler: (init, step), blind to devices, chains, data and units.
+"""The form of every sampler, (init, step): blind to devices, chains, data and units.
 
-A kernel moves u, the offset from w* in units of each weight's scale: w = w* + s u, u = 0 at first.
-Its target is exp(-n beta l(w* + s u) - gamma/2 |u|^2). Kept apart from w*, a small offset from a
-large weight loses no digits. Frozen weights have no gradient and no noise, so their u stays 0.
+A kernel moves u, the offset from w* in units of each weight's scale: w = w* + s u, and u starts at
+0. Its target is exp(-n beta l(w* + s u) - gamma/2 |u|^2). An offset that is stored apart from a
+large w* loses no digits. Frozen weights have no gradient and no noise, so their u stays 0.
 """
 
 from collections.abc import Callable
@@ -22,27 +22,26 @@ class Target(NamedTuple):
     localization: Any  # gamma
     box: Any  # half-width of the box that u stays in, or None
     adapt: Any  # steps in which a preconditioner may move
-    free: Any  # pytree as u of 0 (frozen) and 1, each broadcastable to its leaf; or None where all move
+    free: Any  # pytree like u of 0 (frozen) and 1 that broadcasts to it; None where all are free
 
 
-class Info(NamedTuple):
-    """What a step says of itself, each a scalar: of the place before it moves, and of its own parts
-    in length."""
+class StepStats(NamedTuple):
+    """Scalars of one step: the place before the move, and the lengths of the move's parts."""
 
     loss: Any  # batch loss
     grad_norm: Any  # |gradient of the batch loss|
-    drift: Any  # part of the step that the loss causes
-    pull: Any  # part of the step towards w*
-    noise: Any  # part of the step that is random
+    drift: Any  # length of the part of the step that the loss causes
+    pull: Any  # length of the part towards w*
+    noise: Any  # length of the random part
     acceptance: Any  # probability of the proposed move; nan where there is no test
 
 
 class Kernel(NamedTuple):
     """A sampler: how a state begins, and how it moves.
 
-    init(key, offset, value_and_grad, target) -> state, whose field `offset` is u. step(key, state,
-    value_and_grad, target) -> (state, Info); `value_and_grad(u)` is (loss, gradient) on this step's
-    batch.
+    init(key, offset, value_and_grad, target) -> state, whose field `offset` is u.
+    step(key, state, value_and_grad, target) -> (state, StepStats).
+    `value_and_grad(u)` gives (loss, gradient) on this step's batch.
     """
 
     init: Callable
@@ -54,25 +53,24 @@ def norm(tree):
     return jnp.sqrt(dot(tree, tree))
 
 
-def dot(one, other):
+def dot(first, second):
     """Inner product over all leaves."""
-    return sum(
-        jnp.sum(a * b) for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True)
-    )
+    pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
+    return sum(jnp.sum(x * y) for x, y in pairs)
 
 
-def kick(key, offset, target: Target):
-    """Standard normal noise for the weights that are free."""
+def free_noise(key, offset, target: Target):
+    """Standard normal noise for the free weights, 0 for the frozen ones."""
     eta = noise(key, offset)
     return eta if target.free is None else jax.tree.map(jnp.multiply, eta, target.free)
 
 
 def num_free(offset, target: Target):
-    """How many weights move."""
+    """The number of weights that move."""
     if target.free is None:
         return float(sum(leaf.size for leaf in jax.tree.leaves(offset)))
-    shares = jax.tree.map(lambda x, m: jnp.sum(m) * (x.size / m.size), offset, target.free)
-    return sum(jax.tree.leaves(shares))
+    counts = jax.tree.map(lambda u, m: jnp.sum(m) * (u.size / m.size), offset, target.free)
+    return sum(jax.tree.leaves(counts))
 
 
 def potential_gradient(grad, offset, target: Target):
@@ -81,26 +79,25 @@ def potential_gradient(grad, offset, target: Target):
 
 
 def reflect(offset, target: Target):
-    """u folded back at the walls of the box, as often as it takes; what a step would leave comes
-    back inside."""
+    """u folded back at the walls of the box, as often as it takes to be inside."""
     if target.box is None:
         return offset
     return jax.tree.map(lambda u: _folded(u, target.box), offset)
 
 
-def _folded(u, half):
-    place = jnp.mod(u + half, 4 * half)
-    return jnp.where(place > 2 * half, 4 * half - place, place) - half
+def _folded(u, half_width):
+    position = jnp.mod(u + half_width, 4 * half_width)
+    return jnp.where(position > 2 * half_width, 4 * half_width - position, position) - half_width
 
 
 def reflected_momentum(momentum, unfolded, target: Target):
-    """Momentum turned round wherever the walls turned the move round."""
+    """Momentum with its sign flipped wherever the walls reversed the move to `unfolded`."""
     if target.box is None:
         return momentum
-    turned = jax.tree.map(
+    reversed_ = jax.tree.map(
         lambda u: jnp.mod(u + target.box, 4 * target.box) > 2 * target.box, unfolded
     )
-    return jax.tree.map(lambda p, back: jnp.where(back, -p, p), momentum, turned)
+    return jax.tree.map(lambda p, flip: jnp.where(flip, -p, p), momentum, reversed_)
 
 
 def inside(offset, target: Target):

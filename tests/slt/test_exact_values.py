@@ -9,7 +9,7 @@ import pytest
 from scipy import integrate
 
 from dynamics.errors import InputError
-from dynamics.slt import truths
+from dynamics.slt import exact_values
 
 CURVATURE = (0.1, 1.0, 10.0)
 SCALES = {"nbeta": 100.0, "localization": 1.0}
@@ -29,12 +29,12 @@ def on_a_line(loss, *, nbeta, localization):
 
 
 def test_quadratic_values_on_record():
-    assert truths.quadratic_posterior(CURVATURE, **SCALES) == pytest.approx(1.4491, abs=5e-5)
+    assert exact_values.quadratic_posterior(CURVATURE, **SCALES) == pytest.approx(1.4491, abs=5e-5)
     for eps, stationary, finite in ((1e-3, 1.6299, 1.6298), (2e-3, 1.9784, 1.9784)):
-        assert truths.quadratic_sgld(CURVATURE, step_size=eps, **SCALES) == pytest.approx(
+        assert exact_values.quadratic_sgld(CURVATURE, step_size=eps, **SCALES) == pytest.approx(
             stationary, abs=5e-5
         )
-        got = truths.quadratic_chain(
+        got = exact_values.quadratic_chain(
             CURVATURE, step_size=eps, num_draws=2500, burn_in=500, **SCALES
         )
         assert got.mean == pytest.approx(finite, abs=5e-5)
@@ -42,8 +42,8 @@ def test_quadratic_values_on_record():
 
 def test_off_a_minimum_values_on_record():
     one = {"nbeta": 100, "localization": 10}
-    assert truths.quadratic_posterior([1], 0.3, **one) == pytest.approx(-4.00826, abs=5e-6)
-    assert truths.quadratic_sgld([1], 0.3, step_size=1e-3, **one) == pytest.approx(
+    assert exact_values.quadratic_posterior([1], 0.3, **one) == pytest.approx(-4.00826, abs=5e-6)
+    assert exact_values.quadratic_sgld([1], 0.3, step_size=1e-3, **one) == pytest.approx(
         -3.9954, abs=5e-5
     )
 
@@ -57,7 +57,7 @@ def test_quadratic_posterior_is_an_integral():
 
     over = integrate.quad(lambda w: 20 * loss(w) * weight(w), -np.inf, np.inf)[0]
     exact = over / integrate.quad(weight, -np.inf, np.inf)[0]
-    assert truths.quadratic_posterior([1.0], 0.3, nbeta=20, localization=3) == pytest.approx(
+    assert exact_values.quadratic_posterior([1.0], 0.3, nbeta=20, localization=3) == pytest.approx(
         exact, rel=1e-9
     )
 
@@ -80,19 +80,19 @@ def test_finite_chains_are_the_recursion_run_many_times(slope, burn_in, thinning
         "thinning": thinning,
         **SCALES,
     }
-    got = truths.quadratic_chain(h, slope, **settings)
+    got = exact_values.quadratic_chain(h, slope, **settings)
     assert abs(got.mean - means.mean()) < 4 * got.sem / chains**0.5
     assert got.sem == pytest.approx(means.std(), rel=0.015)  # near-Gaussian: known to 0.3 %
-    assert truths.quadratic_chain(h, slope, num_chains=9, **settings).sem == pytest.approx(
+    assert exact_values.quadratic_chain(h, slope, num_chains=9, **settings).sem == pytest.approx(
         got.sem / 3
     )
 
 
 def test_long_chains_reach_the_stationary_value_and_error():
     step, count = 1e-3, 400_000
-    got = truths.quadratic_chain(CURVATURE, step_size=step, num_draws=count, **SCALES)
+    got = exact_values.quadratic_chain(CURVATURE, step_size=step, num_draws=count, **SCALES)
     assert got.mean == pytest.approx(
-        truths.quadratic_sgld(CURVATURE, step_size=step, **SCALES), rel=1e-3
+        exact_values.quadratic_sgld(CURVATURE, step_size=step, **SCALES), rel=1e-3
     )
     h = np.array(CURVATURE)
     a = 100 * h + 1
@@ -102,9 +102,9 @@ def test_long_chains_reach_the_stationary_value_and_error():
 
 
 def test_small_steps_reach_the_posterior():
-    posterior = truths.quadratic_posterior(CURVATURE, 0.1, **SCALES)
+    posterior = exact_values.quadratic_posterior(CURVATURE, 0.1, **SCALES)
     biases = [
-        truths.quadratic_sgld(CURVATURE, 0.1, step_size=e, **SCALES) - posterior
+        exact_values.quadratic_sgld(CURVATURE, 0.1, step_size=e, **SCALES) - posterior
         for e in (1e-5, 1e-6)
     ]
     assert biases[0] / biases[1] == pytest.approx(10, rel=5e-3)
@@ -112,31 +112,34 @@ def test_small_steps_reach_the_posterior():
 
 @pytest.mark.parametrize(("nbeta", "recorded"), [(10, 0.22490), (100, 0.24172), (1000, 0.24735)])
 def test_quartic(nbeta, recorded):
-    got = truths.powers_posterior([4], nbeta=nbeta, localization=1)
+    got = exact_values.powers_posterior([4], nbeta=nbeta, localization=1)
     assert got == pytest.approx(recorded, abs=1e-5)
     assert got == pytest.approx(on_a_line(lambda w: w**4, nbeta=nbeta, localization=1), rel=1e-9)
 
 
 @pytest.mark.parametrize("nbeta", [0.1, 1.0, 1e6])
 def test_free_powers_are_their_coefficient_at_every_temperature(nbeta):
-    assert truths.powers_posterior([2, 3, 4], nbeta=nbeta) == pytest.approx(13 / 12, rel=1e-12)
-    assert truths.powers_posterior([7.5, 20], nbeta=nbeta) == pytest.approx(
+    assert exact_values.powers_posterior([2, 3, 4], nbeta=nbeta) == pytest.approx(
+        13 / 12, rel=1e-12
+    )
+    assert exact_values.powers_posterior([7.5, 20], nbeta=nbeta) == pytest.approx(
         1 / 7.5 + 1 / 20, rel=1e-8
     )
 
 
 @pytest.mark.parametrize(("nbeta", "recorded"), [(144.76, 0.36140), (1e3, 0.39027), (1e6, 0.43754)])
 def test_crossing(nbeta, recorded):
-    got = truths.crossing_posterior(nbeta=nbeta, localization=1)
+    got = exact_values.crossing_posterior(nbeta=nbeta, localization=1)
     assert got == pytest.approx(recorded, abs=5e-6)
     assert got == pytest.approx(
-        truths.monomial_posterior([2, 2], nbeta=nbeta, localization=1), rel=1e-10
+        exact_values.monomial_posterior([2, 2], nbeta=nbeta, localization=1), rel=1e-10
     )
 
 
 def test_crossing_tends_to_one_half_logarithmically():
     gap = [
-        0.5 - truths.crossing_posterior(nbeta=nbeta, localization=1) for nbeta in (1e6, 1e12, 1e24)
+        0.5 - exact_values.crossing_posterior(nbeta=nbeta, localization=1)
+        for nbeta in (1e6, 1e12, 1e24)
     ]
     assert gap[0] > 1.5 * gap[1] > 2.2 * gap[2] > 0.02
     z = 1 / 8e24
@@ -153,7 +156,7 @@ def test_monomial_against_one_coordinate_integrated_by_hand():
     over = integrate.quad(lambda y: weight(y) * nbeta * y**4 / (2 * nbeta * y**4 + 1), 0, np.inf)[0]
     exact = over / integrate.quad(weight, 0, np.inf)[0]
     assert exact == pytest.approx(0.20953, abs=5e-6)
-    assert truths.monomial_posterior([2, 4], nbeta=nbeta, localization=1) == pytest.approx(
+    assert exact_values.monomial_posterior([2, 4], nbeta=nbeta, localization=1) == pytest.approx(
         exact, rel=1e-8
     )
 
@@ -161,21 +164,21 @@ def test_monomial_against_one_coordinate_integrated_by_hand():
 def test_scaling_of_weights_leaves_values():
     """w = s u turns (n beta, gamma) into (n beta s^p, gamma s^2), p the degree: nothing else may
     matter."""
-    one = truths.monomial_posterior([2, 4], nbeta=100, localization=1)
-    assert truths.monomial_posterior([2, 4], nbeta=100 * 4**6, localization=16) == pytest.approx(
-        one, rel=1e-10
-    )
+    one = exact_values.monomial_posterior([2, 4], nbeta=100, localization=1)
+    assert exact_values.monomial_posterior(
+        [2, 4], nbeta=100 * 4**6, localization=16
+    ) == pytest.approx(one, rel=1e-10)
 
 
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: truths.quadratic_posterior([-1.0], nbeta=2, localization=1),
-        lambda: truths.quadratic_sgld([1.0], nbeta=100, localization=1, step_size=0.04),
-        lambda: truths.crossing_posterior(nbeta=10, localization=0),
-        lambda: truths.monomial_posterior([2, 2], nbeta=10, localization=0),
-        lambda: truths.monomial_posterior([2, 0], nbeta=10, localization=1),
-        lambda: truths.monomial_posterior([2] * 3, nbeta=10, localization=1),
+        lambda: exact_values.quadratic_posterior([-1.0], nbeta=2, localization=1),
+        lambda: exact_values.quadratic_sgld([1.0], nbeta=100, localization=1, step_size=0.04),
+        lambda: exact_values.crossing_posterior(nbeta=10, localization=0),
+        lambda: exact_values.monomial_posterior([2, 2], nbeta=10, localization=0),
+        lambda: exact_values.monomial_posterior([2, 0], nbeta=10, localization=1),
+        lambda: exact_values.monomial_posterior([2] * 3, nbeta=10, localization=1),
     ],
 )
 def test_what_has_no_answer_is_told(call):
