@@ -1,11 +1,11 @@
-"""What every benchmark states and shares: the machine, the versions, the commit, and one model on
-both sides."""
+"""What every benchmark states and shares: the machine, the versions, the commit, the shapes, and a
+model on both sides."""
 
 import importlib.metadata
 import platform
 import subprocess
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import jax
@@ -13,6 +13,16 @@ import numpy as np
 
 from dynamics import checkpoints, models
 from dynamics.models import gpt_neox
+
+MODELS: dict[str, gpt_neox.Config] = {
+    **gpt_neox.PYTHIA,
+    "50k": gpt_neox.Config(
+        hidden_size=32, num_layers=2, num_heads=4, intermediate_size=128, vocab_size=400
+    ),
+    "tiny": gpt_neox.Config(
+        hidden_size=16, num_layers=1, num_heads=2, intermediate_size=16, vocab_size=64
+    ),
+}
 
 
 def params_of(config: gpt_neox.Config, seed: int = 0):
@@ -30,7 +40,7 @@ def tokens_of(config: gpt_neox.Config, windows: int, length: int) -> np.ndarray:
 def in_torch(config: gpt_neox.Config, params, attention: str = "sdpa"):
     """The same weights in transformers' GPTNeoXForCausalLM, by way of a folder that both read.
 
-    `attention` is its implementation: "sdpa" is its default, "eager" the one that can be
+    `attention` is its implementation: "sdpa" is its default, "eager" the only one that can be
     differentiated twice.
     """
     import transformers
@@ -42,13 +52,37 @@ def in_torch(config: gpt_neox.Config, params, attention: str = "sdpa"):
         )
 
 
+def synchronize(device: str):
+    """Waits for what torch has queued on `device`; on a CPU nothing is queued."""
+    if device != "cpu":
+        import torch
+
+        torch.cuda.synchronize()
+
+
 def machine(packages: Sequence[str]) -> str:
-    """One line: processor, threads, versions, commit."""
-    versions = " ".join(f"{name} {importlib.metadata.version(name)}" for name in packages)
-    return f"{_processor()}, {_threads()} threads, {jax.devices()[0].device_kind}; {versions}; commit {_commit()}"
+    """One line: processor, threads, device, versions, commit."""
+    installed = " ".join(f"{name} {version}" for name, version in versions(packages).items())
+    return (
+        f"{processor()}, {_threads()} threads, {jax.devices()[0].device_kind}; {installed};"
+        f" commit {commit()}"
+    )
 
 
-def _processor() -> str:
+def versions(packages: Iterable[str]) -> dict[str, str]:
+    """package -> its installed version, or "missing"."""
+
+    def version(name: str) -> str:
+        try:
+            return importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            return "missing"
+
+    return {name: version(name) for name in packages}
+
+
+def processor() -> str:
+    """The CPU's name."""
     lines = Path("/proc/cpuinfo").read_text().splitlines() if Path("/proc/cpuinfo").exists() else []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor()
@@ -60,15 +94,21 @@ def _threads() -> int:
     return torch.get_num_threads()
 
 
-def _commit() -> str:
-    def git(*words: str) -> str:
-        return subprocess.run(
-            ["git", *words], capture_output=True, text=True, cwd=Path(__file__).parent
-        ).stdout.strip()
+def commit() -> str:
+    """The checkout's commit, with a "+" where tracked files differ from it; "unknown" without
+    git."""
 
-    return (git("rev-parse", "--short", "HEAD") or "unknown") + (
-        "+" if git("status", "--porcelain", "-uno") else ""
-    )
+    def git(*words: str) -> str:
+        command = ["git", *words]
+        try:
+            return subprocess.run(
+                command, capture_output=True, text=True, cwd=Path(__file__).parent
+            ).stdout.strip()
+        except FileNotFoundError:
+            return ""
+
+    head = git("rev-parse", "--short", "HEAD")
+    return head + ("+" if git("status", "--porcelain", "-uno") else "") if head else "unknown"
 
 
 def spread(values: Sequence[float]) -> str:
