@@ -1,10 +1,12 @@
-"""Pictures of a report as a browser shows it: phone and desktop, light and dark.
+"""Pictures of a report as a browser shows it, and what is wrong with it.
 
     python launch/screenshots.py results/nano/report.html --out=screenshots
 
-Needs chromium, chromedriver (Debian: apt-get install chromium chromium-driver) and selenium. Exit
-code 1 if the page scrolls sideways, asks any network for anything, or writes an error to the
-console.
+Every page of the site, with all that is folded open, on a phone, a small and a large desktop, in
+the light and the dark scheme, and as it is printed. Needs chromium, chromedriver (Debian: apt-get
+install chromium chromium-driver) and selenium. Exit code 1 if a page scrolls sideways, asks any
+network for anything, writes an error to the console, shows a card more than a fifth of which is
+empty, or a figure whose labels overlap.
 """
 
 import argparse
@@ -14,8 +16,46 @@ import shutil
 import sys
 from pathlib import Path
 
-WIDTHS = (390, 1440)
+WIDTHS = (390, 1024, 1440)
 SCHEMES = ("light", "dark")
+PAPER = {"printBackground": False, "paperWidth": 8.27, "paperHeight": 11.69}  # inches: A4
+MOST_EMPTY = 0.2  # of a card
+
+# The share of each card that is farther than a line's height from anything in it.
+EMPTY_CARDS = """
+const apart = 14, grid = 6, shares = [];
+const pieces = ".name, .sheet svg, .canvas, figcaption > bdi, summary, .downloads, .scroll, .note";
+for (const card of document.querySelectorAll(".card")) {
+  const box = card.getBoundingClientRect();
+  if (!box.height) continue;
+  const boxes = [...card.querySelectorAll(pieces)].flatMap(piece => [...piece.getClientRects()]);
+  let empty = 0, all = 0;
+  for (let x = box.left + grid / 2; x < box.right; x += grid)
+    for (let y = box.top + grid / 2; y < box.bottom; y += grid) {
+      all += 1;
+      empty += !boxes.some(b => x > b.left - apart && x < b.right + apart &&
+                                y > b.top - apart && y < b.bottom + apart);
+    }
+  shares.push([card.id, empty / all]);
+}
+return shares;
+"""
+
+# Pairs of texts of one figure of which one lies on the other, by more than a pixel.
+OVERLAPS = """
+const overlaps = [];
+for (const svg of document.querySelectorAll(".sheet svg")) {
+  const texts = [...svg.querySelectorAll("text")].filter(text => text.textContent.trim());
+  const boxes = texts.map(text => text.getBoundingClientRect()).map(b => b.width ? b : null);
+  for (let i = 0; i < boxes.length; i++) for (let j = 0; j < i; j++) {
+    const [a, b] = [boxes[i], boxes[j]];
+    if (a && b && Math.min(a.right, b.right) - Math.max(a.left, b.left) > 1 &&
+        Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top) > 0.2 * Math.min(a.height, b.height))
+      overlaps.push([svg.closest("figure").id, texts[j].textContent, texts[i].textContent]);
+  }
+}
+return overlaps;
+"""
 
 
 def browser():
@@ -41,62 +81,92 @@ def browser():
     return webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
 
 
-def capture(page: Path, out: Path) -> list[str]:
-    """Writes a PNG per width and scheme under `out` and returns what is wrong with the page."""
+def pages(report: Path) -> list[Path]:
+    """The overview, and the pages in the folder beside it."""
+    return [report, *sorted(report.with_suffix("").glob("*.html"))]
+
+
+def capture(report: Path, out: Path) -> list[str]:
+    """Writes a PNG per page, width and scheme and a PDF per page under `out`.
+
+    Returns what is wrong with the site, a line for each fault.
+    """
     out.mkdir(parents=True, exist_ok=True)
     driver, faults = browser(), []
     try:
-        for width in WIDTHS:
-            for scheme in SCHEMES:
-                _show(driver, page, width, scheme)
-                faults += [f"{width} px, {scheme}: {fault}" for fault in _faults(driver, width)]
-                picture = driver.execute_cdp_cmd(
-                    "Page.captureScreenshot", {"captureBeyondViewport": True}
-                )
-                (out / f"{page.stem}-{width}-{scheme}.png").write_bytes(
-                    base64.b64decode(picture["data"])
-                )
+        for page in pages(report):
+            for width in WIDTHS:
+                for scheme in SCHEMES:
+                    show(driver, page, width, scheme)
+                    where = f"{page.name}, {width} px, {scheme}"
+                    faults += [f"{where}: {fault}" for fault in _faults(driver, width)]
+                    _save(driver, out / f"{page.stem}-{width}-{scheme}.png")
+            printed = driver.execute_cdp_cmd("Page.printToPDF", PAPER)
+            (out / f"{page.stem}.pdf").write_bytes(base64.b64decode(printed["data"]))
     finally:
         driver.quit()
     return faults
 
 
-def _show(driver, page: Path, width: int, scheme: str):
+def show(driver, page: Path, width: int, scheme: str, unfold: bool = True):
+    """Opens a page at a width and in a scheme, with all of it in the window."""
     metrics = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 600}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
     features = [{"name": "prefers-color-scheme", "value": scheme}]
     driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
     driver.get(page.resolve().as_uri())
+    if unfold:
+        folded = "document.querySelectorAll('details:not(.numbers)')"
+        driver.execute_script(f"{folded}.forEach(node => {{ node.open = true; }})")
     height = driver.execute_script("return document.documentElement.scrollHeight")
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**metrics, "height": height})
 
 
+def _save(driver, path: Path):
+    picture = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
+    path.write_bytes(base64.b64decode(picture["data"]))
+
+
 def _faults(driver, width: int) -> list[str]:
-    found = []
+    faults = [*_requests(driver), *_errors(driver)]
     reach = driver.execute_script("return document.documentElement.scrollWidth")
     if reach > width:
-        found.append(f"scrolls sideways, {reach} px wide")
-    for entry in driver.get_log("performance"):
-        message = json.loads(entry["message"])["message"]
-        if message["method"] == "Network.requestWillBeSent":
-            address = message["params"]["request"]["url"]
-            if not address.startswith(("file:", "data:", "blob:", "about:", "chrome:")):
-                found.append(f"asks for {address[:200]}")
-    found += [
-        f"console: {entry['message']}"
-        for entry in driver.get_log("browser")
-        if entry["level"] == "SEVERE"
+        faults.append(f"scrolls sideways, {reach} px wide")
+    faults += [
+        f"card {card} is {100 * share:.0f} % empty"
+        for card, share in driver.execute_script(EMPTY_CARDS)
+        if share > MOST_EMPTY
     ]
-    return found
+    faults += [
+        f"labels of {card} overlap: {first!r} and {second!r}"
+        for card, first, second in driver.execute_script(OVERLAPS)
+    ]
+    return faults
+
+
+def _requests(driver) -> list[str]:
+    messages = [json.loads(entry["message"])["message"] for entry in driver.get_log("performance")]
+    addresses = [
+        message["params"]["request"]["url"]
+        for message in messages
+        if message["method"] == "Network.requestWillBeSent"
+    ]
+    local = ("file:", "data:", "blob:", "about:", "chrome:")
+    return [f"asks for {address[:200]}" for address in addresses if not address.startswith(local)]
+
+
+def _errors(driver) -> list[str]:
+    entries = driver.get_log("browser")
+    return [f"console: {entry['message']}" for entry in entries if entry["level"] == "SEVERE"]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("page", type=Path)
+    parser.add_argument("report", type=Path)
     parser.add_argument("--out", type=Path, default=Path("screenshots"))
     arguments = parser.parse_args()
     try:
-        faults = capture(arguments.page, arguments.out)
+        faults = capture(arguments.report, arguments.out)
     except FileNotFoundError as error:
         faults = [f"missing: {error}"]
     print("\n".join(faults) or f"pictures in {arguments.out}")

@@ -50,7 +50,7 @@ def shortened(text: str, longest: int = LONGEST) -> str:
 
     Example:
         >>> shortened("a name that goes on and on", 12)
-        'a name… and on'
+        'a name…and on'
     """
     half = longest // 2
     return "\n".join(

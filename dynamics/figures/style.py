@@ -75,8 +75,8 @@ def dress(ax, ylabel: str, xlabel: str):
     ax.set_ylabel(ylabel, fontsize=10, color=INK)
 
 
-def step_axis(ax, steps: Sequence[int]):
-    """Logarithmic steps that still show step 0."""
+def step_axis(ax, steps: Sequence[int], most: int = 7):
+    """Logarithmic steps that still show step 0, with at most so many of them named."""
     from matplotlib.ticker import NullLocator
 
     steps = sorted(set(steps))
@@ -84,20 +84,28 @@ def step_axis(ax, steps: Sequence[int]):
     ax.set_xlim(
         -0.25 if steps[0] == 0 else max(steps[0] * 0.8, 0.5), steps[-1] * 1.15 if steps[-1] else 1
     )
-    ticks = step_ticks(steps)
+    ticks = step_ticks(steps, most)
     ax.set_xticks(ticks, [step_label(step) for step in ticks])
     ax.xaxis.set_minor_locator(NullLocator())
 
 
 def step_ticks(steps: Sequence[int], most: int = 7) -> list[int]:
-    """At most `most` of the steps, 0 among them, the others near evenly apart on a log axis."""
+    """At most `most` of the steps, 0 among them, the others near evenly apart on a log axis.
+
+    Where two would run into each other, the later stays.
+    """
     steps = sorted(set(steps))
     positive = [step for step in steps if step > 0]
     room = most - (len(positive) < len(steps))
     if len(positive) > room:
         marks = np.geomspace(positive[0], positive[-1], room)
         positive = sorted({min(positive, key=lambda s, m=m: abs(np.log(s / m))) for m in marks})
-    return [step for step in steps if step == 0] + positive
+    apart = np.log(positive[-1] / positive[0]) / (1.5 * most) if positive else 0.0
+    spaced: list[int] = []
+    for step in reversed(positive):
+        if not spaced or np.log(spaced[0] / step) >= apart:
+            spaced.insert(0, step)
+    return [step for step in steps if step == 0] + spaced
 
 
 def over_steps(figure, ax, steps: Sequence[int] | np.ndarray, columns: int = 3):
