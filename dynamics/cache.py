@@ -1,4 +1,4 @@
-"""Where dynamics keeps what is costly to make or to fetch again."""
+"""The folder of what is costly to make or to download again: suites and checkpoints."""
 
 import os
 from pathlib import Path

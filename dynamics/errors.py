@@ -1,4 +1,4 @@
-"""Errors that a person reads: what was got, what was expected, the likely mend."""
+"""Errors for people to read: what was got, what was expected, the likely mend."""
 
 import difflib
 from collections.abc import Iterable
@@ -6,8 +6,17 @@ from typing import Self
 
 
 class InputError(ValueError):
-    """Bad input, told in one sentence; scripts print it without a traceback and exit with code
-    1."""
+    """Bad input. Scripts print its one sentence, without a traceback, and exit with code 1.
+
+    Args:
+        got: what was got.
+        expected: what would have been right.
+        mend: what the user can do, as a sentence.
+
+    Example:
+        >>> print(InputError("3 seeds", expected="at least 4", mend="Add a seed."))
+        got 3 seeds; expected at least 4. Add a seed.
+    """
 
     def __init__(self, got: str, *, expected: str = "", mend: str = ""):
         sentence = (
@@ -18,9 +27,14 @@ class InputError(ValueError):
         super().__init__(sentence)
 
     @classmethod
-    def unknown(cls, kind: str, name: object, known: Iterable[object]) -> Self:
-        """An unknown `name`: lists the known ones, the near ones first."""
-        names = [str(k) for k in known]
+    def unknown(cls, kind: str, name: object, choices: Iterable[object]) -> Self:
+        """An unknown `name` of a kind of thing: lists the choices, and suggests near ones.
+
+        Example:
+            >>> print(InputError.unknown("suite", "nanno", ["nano", "smoke"]))
+            got unknown suite 'nanno'; expected one of nano, smoke. Did you mean nano?
+        """
+        names = [str(choice) for choice in choices]
         near = difflib.get_close_matches(str(name), names, n=3)
         listing = (
             ", ".join(names)
@@ -35,5 +49,4 @@ class InputError(ValueError):
 
 
 class ChainError(InputError):
-    """A chain whose numbers mean nothing (non-finite, or beyond the stability bound); the estimate
-    is refused."""
+    """A chain that is non-finite or beyond the stability bound, so that its estimate is refused."""

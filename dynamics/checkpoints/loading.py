@@ -50,13 +50,13 @@ def load(
         >>> import tempfile, jax
         >>> from dynamics import checkpoints, models
         >>> config = models.gpt_neox.Config(
-        ...     hidden_size=8, num_layers=2, num_heads=2, intermediate_size=16, vocab_size=11,
+        ...     hidden_size=16, num_layers=2, num_heads=2, intermediate_size=32, vocab_size=11,
         ...     max_positions=16)
         >>> params = models.init(jax.random.key(0), config)
         >>> folder = checkpoints.save(tempfile.mkdtemp() + "/step0", config, params)
         >>> checkpoint = checkpoints.load(folder)
         >>> checkpoint.params["layers"]["mlp"]["up"]["kernel"].shape
-        (2, 8, 16)
+        (2, 16, 32)
         >>> pythia = checkpoints.load("EleutherAI/pythia-14m", "step512")  # doctest: +SKIP
     """
     folder = find(source, revision, weights=weights)

@@ -41,7 +41,7 @@ def save(
         >>> import tempfile, jax
         >>> from dynamics import checkpoints, models
         >>> config = models.gpt_neox.Config(
-        ...     hidden_size=8, num_layers=2, num_heads=2, intermediate_size=16, vocab_size=11,
+        ...     hidden_size=16, num_layers=2, num_heads=2, intermediate_size=32, vocab_size=11,
         ...     max_positions=16)
         >>> params = models.init(jax.random.key(0), config)
         >>> folder = checkpoints.save(tempfile.mkdtemp() + "/step0", config, params)

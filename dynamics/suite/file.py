@@ -1,4 +1,4 @@
-"""A suite of one's own from a small toml file: any tree of folders, or any hub ids.
+"""A suite from a small toml file: any tree of folders, or any hub ids.
 
     name = "mine"
     models = ["small", "large"]
@@ -8,7 +8,7 @@
     repo = "me/{model}-seed{seed}"
     revision = "step{step}"                           # default "main"
 
-or, for places that follow no pattern, a table for every checkpoint, which together fill a grid:
+or, for places without a pattern, a table for every checkpoint. Together they fill a grid:
 
     [[checkpoint]]
     model = "small"
@@ -20,7 +20,7 @@ or, for places that follow no pattern, a table for every checkpoint, which toget
 import re
 import string
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,19 @@ _CELL = ("model", "seed", "step")
 def read(path: Path) -> Suite:
     """The suite that a toml file describes.
 
-    Raises InputError for a file that is missing or no toml, an unknown or missing field, a value of
-    another type, a pattern with an unknown placeholder or that gives several checkpoints one place,
-    two checkpoints in one cell, and a grid with holes.
+    Raises:
+        InputError: the file is missing or no toml; a field is unknown, missing or of another type;
+            a pattern has an unknown placeholder, or the same place for several checkpoints; two
+            tables describe one cell; the grid has holes.
+
+    Example:
+        >>> import tempfile
+        >>> path = Path(tempfile.mkdtemp()) / "mine.toml"
+        >>> grid = 'models = ["small"]\\nseeds = [0, 1]\\nsteps = [0, 8]\\n'
+        >>> place = 'repo = "me/{model}-seed{seed}"\\nrevision = "step{step}"\\n'
+        >>> _ = path.write_text(grid + place)
+        >>> read(path).source("small", 1, 8)
+        Source(location='me/small-seed1', revision='step8')
     """
     path = Path(path)
     fields = _parse(path)
@@ -48,18 +58,18 @@ def read(path: Path) -> Suite:
         return _from_tables(path, name, fields)
     models, seeds, steps = (_listed(fields, key, path) for key in _GRID)
     place = _place(fields, path)
-    place(models[0], seeds[0], steps[0])  # an unknown placeholder ends here
+    place(models[0], seeds[0], steps[0])  # raises for an unknown placeholder
     _check_apart(fields, dict(zip(_CELL, (models, seeds, steps), strict=True)), path)
     return _suite(path, name, fields, models, seeds, steps, place)
 
 
 def _suite(path: Path, name, fields: Mapping, models, seeds, steps, place) -> Suite:
-    for what, value, kind in (
+    for field, value, kind in (
         ("name", name, str),
         ("shared_start", fields.get("shared_start", False), bool),
     ):
         if not isinstance(value, kind):
-            raise InputError(f"{what} = {value!r} in {path}", expected=f"a {kind.__name__}")
+            raise InputError(f"{field} = {value!r} in {path}", expected=f"a {kind.__name__}")
     if not name.strip(".") or "/" in name or not name.isprintable():
         raise InputError(f"name = {name!r} in {path}", expected="a name that a folder can have")
     return Suite(
@@ -79,17 +89,14 @@ def _parse(path: Path) -> dict[str, Any]:
         raise InputError(
             f"{path}, which cannot be read ({error.strerror})", expected="a suite file"
         ) from error
-    except (
-        ValueError,
-        RecursionError,
-    ) as error:  # tomllib's own error is a ValueError, and not the only one
+    except (ValueError, RecursionError) as error:  # tomllib's own error is one of the ValueErrors
         raise InputError(f"{path}, which is not toml ({error})", expected="a suite file") from error
 
 
-def _check_names(fields: Mapping, known, path: Path):
+def _check_names(fields: Mapping, allowed: Sequence[str], path: Path):
     for field in fields:
-        if field not in known:
-            raise InputError.unknown(f"field in {path}", field, known)
+        if field not in allowed:
+            raise InputError.unknown(f"field in {path}", field, allowed)
 
 
 def _listed(fields: Mapping, key: str, path: Path) -> list:
@@ -117,7 +124,7 @@ def _is_a(kind: type, value: Any) -> bool:
 
 
 def _check_apart(fields: Mapping, axes: Mapping[str, list], path: Path):
-    """Raises InputError for a pattern that gives every value of an axis one place."""
+    """Raises InputError for a pattern that has the same place for all values of an axis."""
     named = {
         name for key in _PLACE for _, name, _, _ in string.Formatter().parse(fields.get(key, ""))
     }
@@ -129,8 +136,8 @@ def _check_apart(fields: Mapping, axes: Mapping[str, list], path: Path):
             )
 
 
-def _place(fields: Mapping, where: Path):
-    """(model, seed, step) -> Source, by the pattern that the fields hold."""
+def _place(fields: Mapping, where: Path) -> Callable[[str, int, int], Source]:
+    """(model, seed, step) -> Source, by the pattern in the fields."""
     for key in _PLACE:
         if not isinstance(fields.get(key, ""), str):
             raise InputError(f"{key} = {fields[key]!r} in {where}", expected="a text")

@@ -1,4 +1,4 @@
-"""A suite: a grid of checkpoints with a place for every cell."""
+"""A suite: a grid of checkpoints, and where the files of every cell lie."""
 
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
@@ -9,7 +9,7 @@ from dynamics.errors import InputError
 
 
 class Cell(NamedTuple):
-    """One checkpoint's place in the grid."""
+    """A checkpoint by its place in the grid."""
 
     model: str
     seed: int
@@ -20,13 +20,14 @@ class Cell(NamedTuple):
 
 
 class Source(NamedTuple):
-    """What `checkpoints.load` takes."""
+    """Where a checkpoint's files lie: the first arguments of `checkpoints.load`."""
 
     location: str  # a folder, or a hub id
     revision: str | None  # of a hub id; None for a folder
 
     @property
     def on_hub(self) -> bool:
+        """Is it a hub id at a revision, not a folder?"""
         return self.revision is not None
 
 
@@ -34,22 +35,26 @@ class Source(NamedTuple):
 class Suite:
     """A grid of checkpoints.
 
-    `default_steps` are those taken where a user names none; `left_out` are cells that must not be
-    measured; in a suite with `shared_start` all seeds of a model have one initialisation;
-    `learning_rate(model, step)`, where it is known, is the rate that the optimiser took at that
-    step; `trained_context`, where it is less than the models' positions, is how many tokens the
-    windows that they were trained on had.
+    Example:
+        >>> from dynamics import suite
+        >>> pythia = suite.pythia().select(models=["14m"], steps=[0, 512])
+        >>> [str(cell) for cell in pythia.cells()]
+        ['14m seed 0 step 0', '14m seed 0 step 512']
+        >>> pythia.source("14m", 0, 512)
+        Source(location='EleutherAI/pythia-14m', revision='step512')
     """
 
     name: str
     models: tuple[str, ...]
     seeds: tuple[int, ...]
     steps: tuple[int, ...]
-    source: Callable[[str, int, int], Source]
-    default_steps: tuple[int, ...] | None = None
-    left_out: frozenset[Cell] = frozenset()
-    shared_start: bool = False
+    source: Callable[[str, int, int], Source]  # of (model, seed, step)
+    default_steps: tuple[int, ...] | None = None  # where a user names none
+    left_out: frozenset[Cell] = frozenset()  # must not be measured
+    shared_start: bool = False  # do all seeds of a model have the same initialisation?
+    # (model, step) -> the optimiser's learning rate at that step, where it is published
     learning_rate: Callable[[str, int], float] | None = None
+    # Tokens of the training windows, where that is less than the models' positions.
     trained_context: int | None = None
 
     def select(
@@ -58,13 +63,15 @@ class Suite:
         seeds: Sequence[int] | None = None,
         steps: Sequence[int] | None = None,
     ) -> "Suite":
-        """The sub-grid. Raises InputError for a model, seed or step the suite lacks, listing those
-        it has."""
+        """The sub-grid of these models, seeds and steps; None, or none, selects all of an axis.
+
+        Raises InputError for a value that the suite lacks, and lists those that it has.
+        """
         return dataclasses.replace(
             self,
-            models=_known("model", models, self.models, self.name),
-            seeds=_known("seed", seeds, self.seeds, self.name),
-            steps=_known("step", steps, self.steps, self.name),
+            models=_selected("model", models, self.models, self.name),
+            seeds=_selected("seed", seeds, self.seeds, self.name),
+            steps=_selected("step", steps, self.steps, self.name),
         )
 
     def without(self, cells: Sequence[Cell]) -> "Suite":
@@ -72,7 +79,7 @@ class Suite:
         return dataclasses.replace(self, left_out=self.left_out | frozenset(cells))
 
     def cells(self) -> Iterator[Cell]:
-        """Every cell that may be measured, run by run."""
+        """Every cell that may be measured, run by run, in the order of the axes."""
         grid = (Cell(m, s, t) for m in self.models for s in self.seeds for t in self.steps)
         return (cell for cell in grid if cell not in self.left_out)
 
@@ -88,19 +95,25 @@ class Suite:
         )
 
 
-def _known(kind: str, wanted: Sequence | None, known: tuple, suite: str) -> tuple:
+def _selected(kind: str, wanted: Sequence | None, axis: tuple, suite: str) -> tuple:
     if not wanted:
-        return known
-    for name in wanted:
-        if name not in known:
-            raise InputError.unknown(f"{kind} of the suite {suite}", name, known)
-    return tuple(k for k in known if k in set(wanted))
+        return axis
+    for value in wanted:
+        if value not in axis:
+            raise InputError.unknown(f"{kind} of the suite {suite}", value, axis)
+    return tuple(value for value in axis if value in set(wanted))
 
 
 def folder_tree(
     name: str, root: Path, models: Sequence[str], seeds: Sequence[int], steps: Sequence[int]
 ) -> Suite:
-    """A suite of folders ROOT/MODEL/seed{k}/step{n}."""
+    """A suite of folders ROOT/MODEL/seed{k}/step{n}.
+
+    Example:
+        >>> mine = folder_tree("mine", Path("runs"), ["small"], seeds=[0, 1], steps=[0, 8])
+        >>> mine.source("small", 1, 8).location
+        'runs/small/seed1/step8'
+    """
 
     def source(model: str, seed: int, step: int) -> Source:
         return Source(str(root / model / f"seed{seed}" / f"step{step}"), None)

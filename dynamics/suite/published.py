@@ -12,8 +12,7 @@ PYTHIA_STEPS = (0, *(2**k for k in range(10)), *range(1000, 144_000, 1000))
 PYTHIA_LOG_STEPS = (0, *(2**k for k in range(10)), *(1000 * 2**k for k in range(8)))
 MULTIBERT_STEPS = (0, *range(20_000, 200_001, 20_000), *range(300_000, 2_000_001, 100_000))
 
-
-# Biderman et al. 2023, table 6, and the configurations of the two sizes that came later: AdamW, 1 %
+# Biderman et al. 2023, table 6, and the configurations of 14m and 31m, which came later: AdamW, 1 %
 # warm-up, cosine to a tenth.
 _PEAK_RATES = {
     "14m": 1e-3,
@@ -23,8 +22,10 @@ _PEAK_RATES = {
     "410m": 3e-4,
     "1b": 3e-4,
     "1.4b": 2e-4,
+    "2.8b": 1.6e-4,
+    "6.9b": 1.2e-4,
+    "12b": 1.2e-4,
 }
-_PEAK_RATES |= {"2.8b": 1.6e-4, "6.9b": 1.2e-4, "12b": 1.2e-4}
 
 
 def _pythia_rate(model: str, step: int) -> float:
@@ -47,7 +48,7 @@ def _on_pythia_steps(name: str, models, seeds, repo, *, shared_start: bool = Fal
 
 
 def pythia() -> Suite:
-    """Pythia (Biderman et al. 2023): ten sizes, eight of them deduplicated too, one seed."""
+    """Pythia (Biderman et al. 2023): ten sizes, eight of them also deduplicated; a single seed."""
     return _on_pythia_steps(
         "pythia", PYTHIA_MODELS, [0], lambda model, _: f"EleutherAI/pythia-{model}"
     )
@@ -63,7 +64,7 @@ def polypythia() -> Suite:
 
 
 def polypythia_data() -> Suite:
-    """PolyPythias whose seeds vary the order of the data alone: one initialisation."""
+    """PolyPythias whose seeds vary only the order of the data: they share an initialisation."""
 
     def repo(model: str, seed: int) -> str:
         return f"EleutherAI/pythia-{model}-data-seed{seed}"
@@ -72,7 +73,7 @@ def polypythia_data() -> Suite:
 
 
 def polypythia_weights() -> Suite:
-    """PolyPythias whose seeds vary the initialisation alone."""
+    """PolyPythias whose seeds vary only the initialisation."""
 
     def repo(model: str, seed: int) -> str:
         return f"EleutherAI/pythia-{model}-weight-seed{seed}"
@@ -81,8 +82,10 @@ def polypythia_weights() -> Suite:
 
 
 def multibert() -> Suite:
-    """MultiBERTs (Sellam et al. 2022): the five seeds with checkpoints during training, a
-    repository for each."""
+    """MultiBERTs (Sellam et al. 2022): the five seeds with checkpoints during training.
+
+    Every checkpoint has a repository of its own.
+    """
 
     def source(model: str, seed: int, step: int) -> Source:
         return Source(f"google/multiberts-seed_{seed}-step_{step // 1000}k", "main")

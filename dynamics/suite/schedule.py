@@ -1,4 +1,4 @@
-"""How a suite's learning rate went, where that is known."""
+"""The learning-rate schedule of a published suite."""
 
 import dataclasses
 import math
@@ -6,7 +6,13 @@ import math
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class CosineSchedule:
-    """Linear warm-up from 0, then half a cosine down to a share of the peak: step -> rate."""
+    """Linear warm-up from 0, then half a cosine down to a share of the peak: step -> rate.
+
+    Example:
+        >>> schedule = CosineSchedule(peak=1e-3, warmup=100, num_steps=1000)
+        >>> schedule(0), schedule(100), round(schedule(1000), 6)
+        (0.0, 0.001, 0.0001)
+    """
 
     peak: float
     warmup: int

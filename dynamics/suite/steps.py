@@ -1,4 +1,4 @@
-"""Subsets of training steps: log-spaced, linear, or named one by one."""
+"""Subsets of training steps: log-spaced, linear, or single steps by number."""
 
 from collections.abc import Sequence
 
@@ -6,18 +6,28 @@ from dynamics.errors import InputError
 
 
 def log_spaced(steps: Sequence[int]) -> tuple[int, ...]:
-    """Step 0 where there is one, then the first step and each that at least doubles the one
-    before."""
-    chosen: list[int] = []
+    """Step 0 if present, the first step after it, then each that at least doubles the last.
+
+    Example:
+        >>> log_spaced([0, 1, 2, 3, 4, 5, 8, 20, 30, 41])
+        (0, 1, 2, 4, 8, 20, 41)
+    """
+    subset: list[int] = []
     for step in sorted(steps):
-        if not chosen or chosen[-1] == 0 or step >= 2 * chosen[-1]:
-            chosen.append(step)
-    return tuple(chosen)
+        if not subset or subset[-1] == 0 or step >= 2 * subset[-1]:
+            subset.append(step)
+    return tuple(subset)
 
 
 def linear(steps: Sequence[int], count: int) -> tuple[int, ...]:
-    """At most `count` steps, evenly spaced from the first to the last as far as the grid has
-    them."""
+    """At most `count` steps from the first to the last: those nearest to an even spacing.
+
+    Raises InputError for fewer than two.
+
+    Example:
+        >>> linear(range(0, 101, 10), 3)
+        (0, 50, 100)
+    """
     if count < 2:
         raise InputError(f"linear:{count}", expected="at least the first and the last, linear:2")
     first, last = min(steps), max(steps)
@@ -30,13 +40,22 @@ def choose(
 ) -> tuple[int, ...]:
     """The steps that a user's words name: "log", "all", "linear:N", or whole numbers, joined.
 
-    `log` are the log-spaced steps where the suite has its own. Raises InputError for any other
-    word; whether the suite has a named step is `Suite.select`'s question.
+    Args:
+        words: what the user wrote.
+        steps: all steps of the suite.
+        log: the log-spaced steps, where the suite has its own.
+
+    Raises InputError for any other word. A number need not be a step of the suite: `Suite.select`
+    checks that.
+
+    Example:
+        >>> choose(["log", "7"], range(10))
+        (0, 1, 2, 4, 7, 8)
     """
-    chosen: set[int] = set()
+    subset: set[int] = set()
     for word in words:
-        chosen.update(_of_word(word.strip(), steps, log or log_spaced(steps)))
-    return tuple(sorted(chosen))
+        subset.update(_of_word(word.strip(), steps, log or log_spaced(steps)))
+    return tuple(sorted(subset))
 
 
 def _of_word(word: str, steps: Sequence[int], log: Sequence[int]) -> Sequence[int]:

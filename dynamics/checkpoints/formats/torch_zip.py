@@ -69,6 +69,7 @@ class Archive:
         return self._source.read(base + start, base + stop)
 
     def refuse(self, why: str, mend: str = CUT_OFF) -> InputError:
+        """The error for an archive that cannot be read, to be raised by the caller."""
         return unreadable(self._source, why, expected=EXPECTED, mend=mend)
 
     def _at(self, start: int, stop: int) -> memoryview:

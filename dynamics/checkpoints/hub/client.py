@@ -86,10 +86,12 @@ def endpoint() -> str:
 
 
 def api_url(repo: str, query: str) -> str:
+    """The address of a question about a repository."""
     return f"{endpoint()}/api/models/{urllib.parse.quote(repo)}/{query}"
 
 
 def file_url(listing: Listing, name: str) -> str:
+    """The address of a file at the listing's commit."""
     repo, name = urllib.parse.quote(listing.repo), urllib.parse.quote(name)
     return f"{endpoint()}/{repo}/resolve/{listing.commit}/{name}"
 

@@ -60,8 +60,10 @@ def background(job: Callable[[], Value], name: str = "fetch") -> Future[Value]:
 
 
 class _Worker:
-    """One thread that fetches keys in order, for a permit each; the consumer returns a permit with
-    every value that it takes."""
+    """One thread that fetches keys in order, each for a permit.
+
+    The consumer returns a permit with every value that it takes.
+    """
 
     def __init__(self, keys: list, fetch: Callable, depth: int, release: Callable):
         self._fetch, self._release = fetch, release

@@ -32,6 +32,7 @@ Pin = int | None
 
 
 def root() -> Path:
+    """The folder of the whole store."""
     return cache_root() / "hub"
 
 
@@ -41,6 +42,7 @@ def place(repo: str) -> Path:
 
 
 def snapshot_folder(repo: str, commit: str) -> Path:
+    """The folder of a commit's files, whether or not it exists."""
     return place(repo) / "snapshots" / commit
 
 
@@ -102,6 +104,7 @@ def pin(snapshot: Path) -> Pin:
 
 
 def unpin(lock: Pin):
+    """Releases what `pin` returned."""
     if lock is not None:
         os.close(lock)
 

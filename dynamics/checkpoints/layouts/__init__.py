@@ -1,14 +1,17 @@
-"""The hub's layout of each architecture: names and forms of its tensors, fields of its config.json.
+"""The hub's layout of each architecture: names and shapes of tensors, fields of config.json.
 
 A layout is a module with `NAME` for messages, `MODEL_TYPE` of config.json, `Config`,
-`rules(config)` for every leaf, `SKIPPED` (what files hold beside them), `from_hub(fields, where)`
-and `to_hub(config)`.
+`rules(config)` for every leaf, `SKIPPED` (names of other tensors that files hold),
+`from_hub(fields, where)` and `to_hub(config)`. A new architecture is a new module here and a place
+in `LAYOUTS`.
 """
 
 from types import ModuleType
 
 from dynamics.checkpoints.layouts import bert, gpt_neox
 from dynamics.errors import InputError
+
+__all__ = ["LAYOUTS", "of_config", "of_type"]
 
 LAYOUTS: tuple[ModuleType, ...] = (gpt_neox, bert)
 

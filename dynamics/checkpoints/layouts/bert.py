@@ -1,7 +1,7 @@
-"""BERT with its masked-LM head on the hub: BertForPreTraining, as MultiBERTs are stored, or
-BertForMaskedLM.
+"""BERT with its masked-LM head on the hub.
 
-Axes as in models/bert.py.
+The files are those of BertForPreTraining, as MultiBERTs are stored, or of BertForMaskedLM. Axes as
+in models/bert.py.
 """
 
 import re
@@ -13,8 +13,7 @@ from dynamics.errors import InputError
 from dynamics.models.bert import Config
 
 NAME, MODEL_TYPE = "BERT", "bert"
-# The head of next-sentence prediction, the pooler that feeds it alone, and a buffer that counts
-# positions.
+# The head of next-sentence prediction, the pooler that feeds only it, and a buffer of positions.
 SKIPPED = re.compile(
     r"bert\.embeddings\.position_ids|bert\.pooler\.dense\.(weight|bias)|cls\.seq_relationship\.(weight|bias)"
 )
@@ -62,8 +61,10 @@ def rules(config: Config) -> list[Rule]:
 
 
 def from_hub(fields: Mapping, where: str) -> Config:
-    """The Config of a BERT's fields; those that only dropout and classifiers need are ignored.
-    Raises InputError."""
+    """The Config of a BERT's fields. Raises InputError for what is not supported.
+
+    Fields that only dropout and classifiers need are ignored.
+    """
     check_fixed(fields, _FIXED, where, "as in every MultiBERT")
     check_sizes(fields, _SIZES, where)
     try:

@@ -1,4 +1,4 @@
-"""Checks of a config.json's fields that every layout makes."""
+"""Checks of a config.json's fields that every layout needs."""
 
 from collections.abc import Iterable, Mapping
 
@@ -6,8 +6,7 @@ from dynamics.errors import InputError
 
 
 def check_fixed(fields: Mapping, fixed: Mapping, where: str, why: str):
-    """Raises InputError where a field asks for anything that the forward pass here does not
-    compute."""
+    """Raises InputError where a field asks for what the forward pass here does not compute."""
     for name, value in fixed.items():
         if fields.get(name, value) != value:
             raise InputError(
@@ -16,8 +15,10 @@ def check_fixed(fields: Mapping, fixed: Mapping, where: str, why: str):
 
 
 def check_sizes(fields: Mapping, names: Iterable[str], where: str):
-    """Raises InputError for a size that no array has; that it is a whole number at all, the Config
-    checks."""
+    """Raises InputError for a size that no array has.
+
+    That a size is a whole number at all is checked by the Config.
+    """
     for name in names:
         size = fields.get(name)
         if size is True or (isinstance(size, int) and size >= 1 << 31):

@@ -1,7 +1,7 @@
 """GPT-NeoX on the hub. Axes as in models/gpt_neox.py.
 
-Query, key and value are fused per head, [H,3,K], not [3,H,K]: reading it the other way gives a
-model that runs and is wrong.
+Query, key and value are fused per head, [H,3,K], not [3,H,K]: read the other way, the model runs
+and is wrong.
 """
 
 import re
@@ -15,7 +15,7 @@ from dynamics.errors import InputError
 from dynamics.models.gpt_neox import Config
 
 NAME, MODEL_TYPE = "GPT-NeoX", "gpt_neox"
-# Buffers of files of 2023.
+# Buffers in files of 2023.
 SKIPPED = re.compile(r"gpt_neox\.layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)")
 _LAYER = "gpt_neox.layers.{layer}."
 _SIZES = (
@@ -65,8 +65,10 @@ def rules(config: Config) -> list[Rule]:
 
 
 def from_hub(fields: Mapping, where: str) -> Config:
-    """Fields of older files (rotary_pct, rotary_emb_base) and of newer ones (rope_parameters).
-    Raises InputError."""
+    """The Config of a GPT-NeoX's fields. Raises InputError for what is not supported.
+
+    Older files have rotary_pct and rotary_emb_base, newer ones rope_parameters.
+    """
     check_fixed(fields, _FIXED, where, "as in every Pythia")
     rope = fields.get("rope_parameters") or fields.get("rope_scaling") or {}
     if not isinstance(rope, dict):
@@ -96,7 +98,7 @@ def from_hub(fields: Mapping, where: str) -> Config:
 
 
 def to_hub(config: Config) -> dict:
-    """Fields that transformers of either age reads; `initializer` is ours and ignored by it."""
+    """Fields that old and new transformers read; `initializer` is ours, and ignored by them."""
     return {
         "architectures": ["GPTNeoXForCausalLM"],
         "model_type": MODEL_TYPE,

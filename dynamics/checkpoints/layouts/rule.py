@@ -1,7 +1,7 @@
-"""How one leaf of a params tree maps to the hub's tensors: names, and the array's form on either
-side.
+"""How a leaf of a params tree maps to the hub's tensors: their names, and the arrays' shapes.
 
-A torch Linear stores [out, in]; a flax kernel is [in, out].
+A torch Linear stores [out, in]; a flax kernel is [in, out]. Axes: D model width, H heads, K head
+dim.
 """
 
 import dataclasses
@@ -12,17 +12,18 @@ import numpy as np
 
 @dataclasses.dataclass(frozen=True)
 class Rule:
-    """One leaf: its hub name, and the array's form on either side."""
+    """A leaf's hub name, and the conversions of its array in either direction."""
 
     path: tuple[str, ...]
     hub_name: str  # with {layer} where the leaf is stacked
     to_flax: Callable[[np.ndarray], np.ndarray] = lambda x: x
     to_hub: Callable[[np.ndarray], np.ndarray] = lambda x: x
-    others: tuple[str, ...] = ()  # names that it has in other files, in place of hub_name
-    tied: tuple[str, ...] = ()  # names that may hold the same tensor, beside it or in place of it
+    others: tuple[str, ...] = ()  # names that some files use in place of hub_name
+    tied: tuple[str, ...] = ()  # names of the same tensor, beside hub_name or in place of it
 
     @property
     def stacked(self) -> bool:
+        """Does the leaf have a leading layer axis, for one hub tensor per layer?"""
         return self.path[0] == "layers"
 
     def named(self, names: set[str]) -> "Rule":
@@ -34,8 +35,7 @@ class Rule:
 
 
 def norm(path: tuple[str, ...], hub_name: str, *, greek: bool = False) -> list[Rule]:
-    """A LayerNorm's scale and bias; with `greek` they may also be called gamma and beta, as
-    TensorFlow does."""
+    """A LayerNorm's scale and bias; with `greek`, also by TensorFlow's names gamma and beta."""
     gamma, beta = ((f"{hub_name}.gamma",), (f"{hub_name}.beta",)) if greek else ((), ())
     return [
         Rule((*path, "scale"), hub_name + ".weight", others=gamma),
@@ -52,7 +52,7 @@ def dense(path: tuple[str, ...], hub_name: str) -> list[Rule]:
 
 
 def heads_in(path: tuple[str, ...], hub_name: str, width: int, heads: int) -> list[Rule]:
-    """A Linear that writes heads, [D,H,K] here and [H K, D] there, and its bias [H,K]."""
+    """A Linear that writes heads, [D,H,K] in flax and [H K, D] on the hub, and its bias [H,K]."""
     return [
         Rule(
             (*path, "kernel"),
@@ -70,7 +70,7 @@ def heads_in(path: tuple[str, ...], hub_name: str, width: int, heads: int) -> li
 
 
 def heads_out(path: tuple[str, ...], hub_name: str, width: int, heads: int) -> list[Rule]:
-    """A Linear that reads heads, [H,K,D] here and [D, H K] there, and its bias [D]."""
+    """A Linear that reads heads, [H,K,D] in flax and [D, H K] on the hub, and its bias [D]."""
     kernel = Rule(
         (*path, "kernel"),
         hub_name + ".weight",
