@@ -43,9 +43,8 @@ WITHOUT_JAX = {
 }
 # Whose findings a question may read; of another room it may import nothing else.
 MAY_READ = {
+    "convergence": {"in_context"},
     "token_properties": {"convergence"},
-    "in_context": set(),
-    "masked": {"convergence"},
     "curvature": {"llc"},
     "stages": {"llc", "curvature"},
     "weights": {"convergence", "perplexity", "stages"},

@@ -1,24 +1,21 @@
-"""The phases of the seed-pair divergence over training: uniform, sharp convergence, sharp
-divergence, reconvergence.
+"""Phases of a divergence over training: the straight pieces of its curve over ln(step + 1).
 
-"Convergence and Divergence of Language Models under Different Random Seeds", section 4, reads four
-phases off a curve by eye. Here they are the pieces of a continuous piecewise-linear curve of KL
-over ln(step + 1), with 0 to 3 bends.
-
-Errors are shared by steps, since all have the same seeds and documents: their covariance is that of
-the delete-one jackknives. It weighs the points, decides how many bends there are, and makes the
-intervals.
+The mean divergence of pairs of models is fitted by a continuous piecewise-linear curve with 0 to 3
+bends. Errors are shared by steps, since all have the same seeds and documents: their covariance is
+that of the delete-one jackknives. It weighs the points, decides how many bends there are, and makes
+the intervals. Pieces have no names here; whoever asks for them names them, and neighbours of one
+name join into a phase.
 
 Axes: K steps, S seeds, G documents, R draws, M bends. Slopes are in nats per e-fold of step + 1.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
 
 from dynamics.analysis import jackknife, segmented
-from dynamics.analysis.phase_names import absent, names_of
 from dynamics.errors import InputError
 
 MOST_BENDS = 3
@@ -28,19 +25,27 @@ MOST_BENDS = 3
 class Rule:
     """What is fixed in advance, for every curve.
 
-    `roundness` is the standard deviation, as a share of the curve's range, that a smooth curve is
-    granted about its straight pieces. A bend is believed if it lowers the squared misfit by more
-    than `penalty` ln K. A first piece whose slope is less than `gentle` of the range per e-fold is
-    flat, and a phase of its own.
+    Attributes:
+        roundness: standard deviation, as a share of the curve's range, that a smooth curve is
+            granted about its straight pieces.
+        penalty: a bend is believed if it lowers the squared misfit by more than `penalty` ln K.
+        level: of the intervals.
+        num_draws: curves drawn for the intervals.
+        reach: e-folds to either side within which a draw's bend is looked for.
+        seed: of the draws.
     """
 
     roundness: float = 0.01
     penalty: float = 3.0
-    gentle: float = 0.04
     level: float = 0.95
     num_draws: int = 400
-    reach: float = 1.5  # e-folds to either side within which a draw's bend is looked for
+    reach: float = 1.5
     seed: int = 0
+
+    @property
+    def tails(self) -> tuple[float, float]:
+        """The quantiles at which an interval ends."""
+        return (1 - self.level) / 2, (1 + self.level) / 2
 
 
 RULE = Rule()
@@ -54,51 +59,102 @@ class Estimate(NamedTuple):
     high: float
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Pieces:
+    """The straight pieces of one curve, and those of curves drawn about it.
+
+    Attributes:
+        steps: [K] training steps.
+        fit: of the curve itself, R = 1.
+        drawn: of the draws, with as many bends.
+        rule: that they were found by.
+        rests_on: whose sampling the intervals take account of, in words.
+    """
+
+    steps: np.ndarray
+    fit: segmented.Fit = field(repr=False)
+    drawn: segmented.Fit = field(repr=False)
+    rule: Rule
+    rests_on: str
+
+    @property
+    def bends(self) -> tuple[float, ...]:
+        """[M] steps at which neighbouring pieces meet."""
+        return tuple(np.expm1(self.fit.knots[0]).tolist())
+
+    @property
+    def slopes(self) -> np.ndarray:
+        """[M+1]"""
+        return self.fit.slopes[0]
+
+    @property
+    def slope_limits(self) -> np.ndarray:
+        """[2, M+1] the ends of each slope's interval."""
+        return np.quantile(self.drawn.slopes, self.rule.tails, axis=0)
+
+    @property
+    def fitted(self) -> np.ndarray:
+        """[K] nats."""
+        return self.fit.level[0]
+
+    def bound(self, bend: int) -> Estimate:
+        """The step of a bend, with its interval."""
+        low, high = np.quantile(self.drawn.knots[:, bend], self.rule.tails)
+        return Estimate(*np.expm1([self.fit.knots[0, bend], low, high]).tolist())
+
+    def slope(self, first: int, last: int) -> Estimate:
+        """Rise over run of pieces `first` to `last`, with its interval."""
+        x = np.log1p(self.steps)
+        low, high = np.quantile(_slope(x, self.drawn, first, last), self.rule.tails)
+        return Estimate(float(_slope(x, self.fit, first, last)[0]), float(low), float(high))
+
+    def at(self, steps: np.ndarray | float) -> np.ndarray:
+        """The fitted curve at any steps within those measured, nats."""
+        x = np.log1p(self.steps)
+        corners = np.r_[x[0], self.fit.knots[0], x[-1]]
+        rises = np.diff(corners) * self.slopes
+        return np.interp(np.log1p(steps), corners, self.fitted[0] + np.r_[0.0, np.cumsum(rises)])
+
+
 @dataclass(frozen=True, kw_only=True)
 class Phase:
-    """A stretch of training. `begin` or `end` is None where that lies beyond the steps measured
-    (censored)."""
+    """A stretch of training: neighbouring pieces of one name.
 
-    name: str  # as `phase_names.names_of` has it
-    slope: Estimate  # nats per e-fold, over the whole stretch
-    begin: Estimate | None  # steps
+    Attributes:
+        name: as it was given.
+        slope: nats per e-fold of step + 1, over the whole stretch.
+        begin, end: steps; None where the stretch may go on beyond the steps measured.
+    """
+
+    name: str
+    slope: Estimate
+    begin: Estimate | None
     end: Estimate | None
 
 
-@dataclass(frozen=True, kw_only=True)
-class Phases:
-    """A model's phases in order, those of the four that are not there with the reason, and the
-    fitted curve."""
-
-    phases: tuple[Phase, ...]
-    absent: dict[str, str]
-    bends: tuple[float, ...]  # steps of every bend, boundaries of phases or not
-    steps: np.ndarray = field(repr=False)  # [K]
-    fitted: np.ndarray = field(repr=False)  # [K], nats
-    line: np.ndarray = field(
-        repr=False
-    )  # [M+2, 2], corners of the fitted curve: ln(step + 1), nats
-    rests_on: str
-
-    def at(self, steps: np.ndarray) -> np.ndarray:
-        """The fitted curve, nats."""
-        return np.interp(np.log1p(steps), *self.line.T)
-
-
-def find_phases(
+def find_pieces(
     steps: np.ndarray, kl: np.ndarray, weights: np.ndarray, rule: Rule = RULE
-) -> Phases:
-    """Phases of theta(step) from kl [K, S, S, G] in nats with document weights [G], at ascending
-    steps [K].
+) -> Pieces:
+    """Pieces of theta(step) from kl [K, S, S, G] in nats with document weights [G], at steps [K].
 
     Intervals are for other seeds and other documents: quantiles of the bends of curves drawn about
     the fitted one with the jackknives' covariance, each source's draws spread as Student's t on its
     degrees of freedom. They end where a piece would hold fewer than two checkpoints. On 100 planted
     curves each (19 steps at powers of two; seeds that wander by 5 %, documents by 15 %): all of
     three bends were found in .96 at 5 seeds and 20 documents, all at 10 and 50, .82 at 3 and 20,
-    .51 at 3 and 10, the one lost being the end of the uniform phase; a bend too many in 0 to .03;
-    95 % intervals held .95-.99 of the bends. Raises InputError on arrays of other shapes, fewer
-    than five steps, two seeds or three documents.
+    .51 at 3 and 10, the one lost being the first; a bend too many in 0 to .03; 95 % intervals held
+    .95-.99 of the bends.
+
+    Raises:
+        InputError: arrays of other shapes, steps that do not ascend, fewer than five steps, two
+            seeds or three documents.
+
+    Example:
+        >>> steps = np.array([0, 1, 2, 4, 8, 16, 32])
+        >>> level = np.abs(np.log1p(steps) - np.log1p(4)) + 0.1  # falls to step 4, then rises
+        >>> pieces = find_pieces(steps, level[:, None, None, None] * np.ones((3, 3, 4)), np.ones(4))
+        >>> [round(step, 1) for step in pieces.bends], pieces.slopes.round(2).tolist()
+        ([4.0], [-1.0, 1.0])
     """
     steps, kl, weights = _checked(steps, kl, weights)
     x, theta, sources = np.log1p(steps), jackknife.theta(kl, weights), _influences(kl, weights)
@@ -112,33 +168,47 @@ def find_phases(
         if m == 0 or segmented.possible(x, m)
     ]
     cost = [fit.misfit[0] + rule.penalty * np.log(len(x)) * m for m, fit in enumerate(fits)]
-    chosen = fits[int(np.argmin(cost))]
-    drawn = _draws(x, chosen, sources, noise, whitener, rule)
-    unsure = np.quantile(drawn.slopes, [(1 - rule.level) / 2, (1 + rule.level) / 2], axis=0)
-    names = names_of(
-        chosen.slopes[0], unsure, rule.gentle * float(np.ptp(chosen.level[0])), bool(steps[0] <= 1)
-    )
-    return Phases(
-        phases=tuple(_phases(x, names, chosen, drawn, rule)),
-        absent=absent(names, steps),
-        bends=tuple(np.expm1(chosen.knots[0]).tolist()),
+    best = fits[int(np.argmin(cost))]
+    seeds, documents = kl.shape[1], kl.shape[-1]
+    rests_on = f"{documents} documents"
+    return Pieces(
         steps=steps,
-        fitted=chosen.level[0],
-        line=_corners(x, chosen),
-        rests_on=f"{kl.shape[1]} seeds and {kl.shape[-1]} documents"
-        if kl.shape[1] > 2
-        else f"{kl.shape[-1]} documents",
+        fit=best,
+        drawn=_draws(x, best, sources, noise, whitener, rule),
+        rule=rule,
+        rests_on=f"{seeds} seeds and {rests_on}" if seeds > 2 else rests_on,
     )
+
+
+def join(pieces: Pieces, names: Sequence[str]) -> tuple[Phase, ...]:
+    """The phases that pieces of these names [M+1] make, in order.
+
+    Raises:
+        InputError: another number of names than of pieces.
+    """
+    count = len(pieces.slopes)
+    if len(names) != count:
+        raise InputError(f"{len(names)} names", expected=f"a name for each of {count} pieces")
+    phases, first = [], 0
+    for last in range(count):
+        if last + 1 < count and names[last + 1] == names[last]:
+            continue
+        phases.append(
+            Phase(
+                name=names[last],
+                slope=pieces.slope(first, last),
+                begin=pieces.bound(first - 1) if first else None,
+                end=pieces.bound(last) if last + 1 < count else None,
+            )
+        )
+        first = last + 1
+    return tuple(phases)
 
 
 def _checked(steps, kl, weights):
     steps, kl, weights = (np.asarray(value, np.float64) for value in (steps, kl, weights))
-    if (
-        kl.ndim != 4
-        or kl.shape[1] != kl.shape[2]
-        or steps.shape != kl.shape[:1]
-        or weights.shape != kl.shape[3:]
-    ):
+    square = kl.ndim == 4 and kl.shape[1] == kl.shape[2]
+    if not square or steps.shape != kl.shape[:1] or weights.shape != kl.shape[3:]:
         shapes = f"steps {steps.shape}, kl {kl.shape}, weights {weights.shape}"
         raise InputError(shapes, expected="steps [K], kl [K, S, S, G], weights [G]")
     if len(steps) < 5:
@@ -163,8 +233,10 @@ def _checked(steps, kl, weights):
 
 
 def _influences(kl, weights) -> list[np.ndarray]:
-    """Of each source of error, what its units add to every step's, [n, K]. Two seeds have no
-    jackknife."""
+    """What the units of each source of error add to every step, [n, K] each.
+
+    Two seeds have no jackknife, and documents are then the only source.
+    """
     of_documents = jackknife.influence(jackknife.without_each_document(kl, weights)).T
     if kl.shape[1] < 3:
         return [of_documents]
@@ -178,59 +250,23 @@ def _working_covariance(sources, points: int) -> np.ndarray:
     noise.
     """
     total = np.zeros((points, points))
-    for each in sources:
-        covariance, drawn_in = each.T @ each, points / (points + len(each) - 1)
+    for source in sources:
+        covariance, drawn_in = source.T @ source, points / (points + len(source) - 1)
         total += (1 - drawn_in) * covariance + drawn_in * np.diag(np.diag(covariance))
     return total
 
 
-def _draws(x, chosen: segmented.Fit, sources, noise: float, whitener, rule: Rule) -> segmented.Fit:
-    """Fits of curves drawn about the chosen one, with its number of bends."""
+def _draws(x, best: segmented.Fit, sources, noise: float, whitener, rule: Rule) -> segmented.Fit:
+    """Fits of curves drawn about the best one, with its number of bends."""
     rng, shape = np.random.default_rng(rule.seed), (rule.num_draws, len(x))
     error = noise * rng.standard_normal(shape)
-    for each in sources:
-        df = len(each) - 1
+    for source in sources:
+        df = len(source) - 1
         heavy = np.sqrt(df / rng.chisquare(df, (rule.num_draws, 1)))
-        error += heavy * (rng.standard_normal((rule.num_draws, len(each))) @ each)
-    knots = chosen.knots[0]
+        error += heavy * (rng.standard_normal((rule.num_draws, len(source))) @ source)
+    knots = best.knots[0]
     near = knots[:, None] + np.array([-rule.reach, rule.reach])
-    return segmented.fit(
-        x, chosen.level + error, whitener, len(knots), near if len(knots) else None
-    )
-
-
-def _corners(x, fit: segmented.Fit) -> np.ndarray:
-    """[M+2, 2]; the first corner is the first point, where the fitted curve has its level."""
-    places = np.r_[x[0], fit.knots[0], x[-1]]
-    rises = np.diff(places) * fit.slopes[0]
-    return np.stack([places, fit.level[0, 0] + np.r_[0.0, np.cumsum(rises)]], axis=1)
-
-
-def _phases(x, names, chosen: segmented.Fit, drawn: segmented.Fit, rule: Rule) -> list[Phase]:
-    """Neighbouring pieces of one name are one phase."""
-    limits = [(1 - rule.level) / 2, (1 + rule.level) / 2]
-
-    def step(bend: int | None) -> Estimate | None:
-        if bend is None:
-            return None
-        low, high = np.quantile(drawn.knots[:, bend], limits)
-        return Estimate(*(float(np.expm1(value)) for value in (chosen.knots[0, bend], low, high)))
-
-    found, begin = [], 0
-    for at in range(len(names)):
-        if at + 1 < len(names) and names[at + 1] == names[at]:
-            continue
-        slope = _slope(x, chosen, begin, at)[0]
-        low, high = np.quantile(_slope(x, drawn, begin, at), limits)
-        ends = {
-            "begin": step(begin - 1 if begin else None),
-            "end": step(at if at + 1 < len(names) else None),
-        }
-        found.append(
-            Phase(name=names[at], slope=Estimate(float(slope), float(low), float(high)), **ends)
-        )
-        begin = at + 1
-    return found
+    return segmented.fit(x, best.level + error, whitener, len(knots), near if len(knots) else None)
 
 
 def _slope(x, fit: segmented.Fit, first: int, last: int) -> np.ndarray:

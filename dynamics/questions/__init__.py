@@ -8,9 +8,14 @@ question: a folder, a script in `experiments/`, and a line in `ALL`.
 from dynamics.questions import (
     audit,
     calibration,
+    convergence,
     curvature,
+    in_context,
     llc,
+    masked,
     minimal_pairs,
+    next_byte,
+    truth,
     weights,
 )
 from dynamics.questions.committed import Committed
@@ -20,7 +25,12 @@ __all__ = ["ALL", "Committed", "Question"]
 
 ALL: tuple[Question, ...] = (
     audit.QUESTION,
+    convergence.QUESTION,
+    in_context.QUESTION,
     minimal_pairs.QUESTION,
+    masked.QUESTION,
+    next_byte.QUESTION,
+    truth.QUESTION,
     llc.QUESTION,
     calibration.QUESTION,
     curvature.QUESTION,

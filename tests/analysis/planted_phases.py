@@ -1,5 +1,4 @@
-"""Synthetic divergences whose phases are known: what a finder of phases, and intervals of slopes,
-are judged by.
+"""Synthetic divergences with known phases, to judge a finder of phases and intervals of slopes.
 
 Axes: K steps, S seeds, G documents, M bends.
 """
@@ -9,11 +8,14 @@ from typing import NamedTuple
 import numpy as np
 
 STEPS = np.array([0, *2 ** np.arange(10), *1000 * 2 ** np.arange(8)])
+CURVES = 25  # planted curves that a rate is measured on
 LEVELS = {3: (0.4, 0.4, 0.1, 0.8, 0.5), 2: (0.4, 0.1, 0.8, 0.5), 1: (0.4, 0.1, 0.8), 0: (0.4, 0.8)}
 BENDS = {3: ((2, 3.2), (5, 6), (7.2, 8.5)), 2: ((4, 6), (7.2, 8.5)), 1: ((4, 8),), 0: ()}
 
 
 class Planted(NamedTuple):
+    """A divergence and what was planted in it."""
+
     steps: np.ndarray  # [K]
     kl: np.ndarray  # [K, S, S, G], nats
     weights: np.ndarray  # [G]
@@ -54,6 +56,14 @@ def planted(
         knots,
         truth,
     )
+
+
+def exact(level, knots, steps: np.ndarray = STEPS) -> Planted:
+    """Four seeds and six documents without any noise."""
+    x = np.log1p(steps)
+    truth = np.interp(x, [x[0], *knots, x[-1]], level)
+    kl = truth[:, None, None, None] * np.ones((4, 4, 6)) * ~np.eye(4, dtype=bool)[..., None]
+    return Planted(np.asarray(steps, float), kl, np.ones(6), np.asarray(knots), truth)
 
 
 def _wander(rng, shape: tuple[int, int], own: float, common: float) -> np.ndarray:

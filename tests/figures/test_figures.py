@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynamics.analysis import curves
-from dynamics.analysis.curves import Curve, Divergence, Llc
-from dynamics.figures import convergence, curvature, llc, style
+from dynamics.analysis.curves import Curve, Llc
+from dynamics.figures import curvature, llc, style
 from dynamics.figures import weights as weight_figures
 from dynamics.report import svg, words
 from dynamics.results import Unit
@@ -28,23 +28,6 @@ def curve(model: str, value, error: float | None = 0.1) -> Curve:
         low=value - half,
         high=value + half,
         rests_on="± error",
-    )
-
-
-def divergence(model: str, level, num_seeds: int = 3) -> Divergence:
-    rng = np.random.default_rng(0)
-    pairs = (len(level), num_seeds, num_seeds, 8)
-    kl = np.asarray(level)[:, None, None, None] * rng.uniform(0.98, 1.02, pairs)
-    names = ("surprisal", "entropy", "kl_uniform", "kl_unigram")
-    return Divergence(
-        model=model,
-        seeds=tuple(range(num_seeds)),
-        steps=STEPS[: len(level)],
-        kl=kl * ~np.eye(num_seeds, dtype=bool)[None, :, :, None],
-        tokens=np.arange(1.0, 9.0),
-        per_seed={name: rng.uniform(1, 2, (len(level), num_seeds)) for name in names},
-        token_quantiles=np.sort(rng.uniform(0.1, 1, (len(level), 5)), axis=1),
-        max_logit=np.ones(len(level)),
     )
 
 
@@ -109,22 +92,7 @@ def test_step_ticks_are_steps_with_zero_and_both_ends(steps, zero):
     assert {min(steps), max(steps)} <= set(ticks)
 
 
-def test_step_zero_is_seen(look):
-    figure = convergence.seed_kl([divergence("toy-70m", [0.4, 0.3, 0.2, 0.5])], look)
-    ax = figure.axes[0]
-    assert 0 in ax.get_xticks()
-    assert ax.get_xlim()[0] < 0
-    assert "nats" in ax.get_ylabel()
-    assert "step" in ax.get_xlabel()
-
-
 def test_panels_draw_what_they_are_given(look):
-    found = [divergence("toy-70m", [0.4, 0.3, 0.2]), divergence("toy-1b", [0.4, 0.1, 0.2])]
-    figure = convergence.seed_kl(found, look)
-    for one in found:
-        off = ~np.eye(3, dtype=bool)
-        expected = one.kl[:, off].mean(1) @ one.tokens / one.tokens.sum()
-        np.testing.assert_allclose(drawn(figure, one.model), expected)
     ends = [curve("toy-70m", [3, 2, 1]), curve("toy-1b", [5, 4, 3])]
     np.testing.assert_array_equal(drawn(curvature.trace(ends, look), "toy-1b"), [5, 4, 3])
     figure = curvature.extremes(
@@ -243,21 +211,6 @@ def test_density_integrates_to_one_less_what_lies_outside():
     np.testing.assert_array_equal(found.width["embed"].value, 1)
     mesh = weight_figures.density(found, "embed").axes[0].collections[0]
     assert mesh.get_rasterized()
-
-
-def test_the_rise_is_told_with_its_error():
-    assert "standard errors (seeds and documents)" in words.kl_course(
-        divergence("m", [0.4, 0.2, 0.5])
-    )
-    assert "no rise is seen" in words.kl_course(divergence("m", [0.4, 0.3, 0.2]))
-    assert "too few" in words.kl_course(divergence("m", [0.4, 0.2, 0.5], num_seeds=2))
-    assert "not to be relied on" in words.kl_course(divergence("m", [0.4, 0.2, 0.2005]))
-
-
-def test_a_peak_between_minimum_and_end_is_told():
-    told = words.kl_course(divergence("m", [0.4, 0.2, 0.8, 0.5]))
-    assert "comes back to 0." in told
-    assert f"at step {STEPS[2]} and" in told
 
 
 @pytest.mark.parametrize(

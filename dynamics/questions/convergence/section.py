@@ -1,0 +1,113 @@
+"""The page on convergence."""
+
+from collections.abc import Sequence
+
+from dynamics.analysis.curve import Curve
+from dynamics.analysis.phases import Phase
+from dynamics.figures import style
+from dynamics.questions.convergence import tables
+from dynamics.questions.convergence.findings import TARGETS, Convergence, Findings
+from dynamics.questions.convergence.panels import panels
+from dynamics.questions.convergence.sentences import sentences
+from dynamics.report.section import Change, Section, Table, Track
+
+INTRODUCTION = (
+    "Models that differ only in their random seed read the same held-out text. The "
+    "Kullback–Leibler divergence between their next-token distributions is how far apart they are; "
+    "entropy and loss are what they became."
+)
+
+
+def section(findings: Findings, look: style.Look) -> Section:
+    """The divergence of seeds, and what it rests on."""
+    return Section(
+        introduction=INTRODUCTION,
+        panels=panels(findings, look),
+        findings=sentences(findings),
+        tracks=_tracks(findings.models),
+        tables=_tables(findings),
+        numbers=_numbers(findings.models),
+    )
+
+
+def _tables(findings: Findings) -> dict[str, Table]:
+    models = findings.models
+    absent = tables.absent_phases(models)
+    shown = {"Models": tables.at_a_glance(models), "Single seeds": tables.single_seeds(models)}
+    if absent.rows:
+        shown["Phases that are not seen"] = absent
+    if findings.ngrams:
+        shown["Kneser–Ney n-grams on the same text"] = tables.ngrams(findings.ngrams)
+    return shown
+
+
+def _tracks(models: Sequence[Convergence]) -> list[Track]:
+    """The divergence with its phases, the loss, and where models are nearest to word frequency."""
+    to_unigram = [model.divergence.kl_unigram for model in models]
+    return [
+        Track(
+            label="KL between seeds (nats per token)",
+            curves=[model.divergence.seed_kl for model in models],
+            changes=[
+                _boundary(model.model, phase)
+                for model in models
+                if model.phases
+                for phase in model.phases.boundaries
+            ],
+        ),
+        Track(
+            label="loss (nats per token)",
+            curves=[model.divergence.surprisal for model in models],
+        ),
+        Track(
+            label="KL to word frequency (nats per token)",
+            curves=to_unigram,
+            changes=[_minimum(curve) for curve in to_unigram],
+        ),
+    ]
+
+
+def _boundary(model: str, phase: Phase) -> Change:
+    assert phase.begin is not None
+    step, low, high = phase.begin
+    return Change(model=model, step=step, low=low, high=high, name=phase.name)
+
+
+def _minimum(curve: Curve) -> Change:
+    step, unknown = float(curve.steps[curve.value.argmin()]), float("nan")
+    return Change(model=curve.model, step=step, low=unknown, high=unknown, name="lowest")
+
+
+def _numbers(models: Sequence[Convergence]) -> dict[str, object]:
+    """Curves by name, intervals by target, phases as plain lists."""
+    seeds = [model.divergence for model in models]
+    numbers: dict[str, object] = {
+        "seed_kl": [seed.seed_kl for seed in seeds],
+        "surprisal": [seed.surprisal for seed in seeds],
+        "entropy": [seed.entropy for seed in seeds],
+        "kl_uniform": [seed.kl_uniform for seed in seeds],
+        "kl_unigram": [seed.kl_unigram for seed in seeds],
+    }
+    js = [model.js for model in models if model.js is not None]
+    if js:
+        numbers["seed_js"] = js
+    for target in TARGETS:
+        curves = [m.intervals.curves[target] for m in models if target in m.intervals.curves]
+        if curves:
+            numbers[f"seed_kl, {target}"] = curves
+    phases = {
+        model.model: [_plain(phase) for phase in model.phases.phases]
+        for model in models
+        if model.phases
+    }
+    return {**numbers, **({"phases": phases} if phases else {})}
+
+
+def _plain(phase: Phase) -> dict[str, object]:
+    """A phase as lists and numbers alone."""
+    return {
+        "name": phase.name,
+        "slope": list(phase.slope),
+        "begin": list(phase.begin) if phase.begin else None,
+        "end": list(phase.end) if phase.end else None,
+    }

@@ -1,0 +1,182 @@
+"""The tables of convergence: the numbers behind its figures, and those that no figure shows."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dynamics.analysis.leave_one_out import FEWEST
+from dynamics.analysis.phases import Estimate
+from dynamics.questions.convergence.findings import QUANTILES, TARGETS, Convergence
+from dynamics.questions.convergence.phases import Phases
+from dynamics.questions.convergence.record_ngram import Record as Ngrams
+from dynamics.report.section import Table
+
+SEED_KL = "KL between seeds (nats per token)"
+
+
+def of_rows(rows: Sequence[dict[str, object]]) -> Table:
+    """A table from rows of the same columns."""
+    return Table(columns={name: [row[name] for row in rows] for name in (rows or [{}])[0]})
+
+
+def at_a_glance(models: Sequence[Convergence]) -> Table:
+    """A row for each model: where its divergence starts, turns and ends."""
+    rows = []
+    for model in models:
+        seeds = model.divergence
+        kl, lowest = seeds.seed_kl, seeds.turns.lowest
+        rows.append(
+            {
+                "model": model.model,
+                "seeds": len(seeds.seeds),
+                "parameters": model.size or np.nan,
+                "KL at start (nats)": float(kl.value[0]),
+                "KL minimum (nats)": float(kl.value[lowest]),
+                "at step": int(kl.steps[lowest]),
+                "final KL (nats)": float(kl.value[-1]),
+                "final loss (nats per token)": float(seeds.surprisal.value[-1]),
+                "final largest |logit|": float(seeds.max_logit[-1]),
+            }
+        )
+    return of_rows(rows)
+
+
+def phases(phases: Phases) -> Table:
+    """A row for each phase; a boundary beyond the steps measured is empty."""
+    beyond = Estimate(np.nan, np.nan, np.nan)
+    rows = []
+    for phase in phases.phases:
+        begin = phase.begin or beyond
+        start = begin.value if phase.begin else phases.pieces.steps[0]
+        rows.append(
+            {
+                "phase": phase.name,
+                "begins at step": begin.value,
+                "begin, low": begin.low,
+                "begin, high": begin.high,
+                "fitted KL there (nats)": float(phases.pieces.at(start)),
+                "slope (nats per e-fold of step + 1)": phase.slope.value,
+                "slope, low": phase.slope.low,
+                "slope, high": phase.slope.high,
+            }
+        )
+    return of_rows(rows)
+
+
+def absent_phases(models: Sequence[Convergence]) -> Table:
+    """Those of the four phases that a model does not show, and why."""
+    return of_rows(
+        [
+            {"model": model.model, "phase": name, "why it is not seen": reason}
+            for model in models
+            if model.phases
+            for name, reason in model.phases.absent.items()
+        ]
+    )
+
+
+def intervals(models: Sequence[Convergence]) -> Table:
+    """The three intervals of each model's last step, or why there is none."""
+    rows = []
+    for model in models:
+        curve, last = model.divergence.seed_kl, model.intervals.last
+        for target in TARGETS:
+            has = target in last
+            rows.append(
+                {
+                    "model": model.model,
+                    "step": int(curve.steps[-1]),
+                    "holds for": target,
+                    SEED_KL: last[target].mean if has else float(curve.value[-1]),
+                    "low": last[target].low if has else np.nan,
+                    "high": last[target].high if has else np.nan,
+                    "why there is none": model.intervals.refusals.get(target, ""),
+                }
+            )
+    return of_rows(rows)
+
+
+def widths(model: Convergence) -> Table:
+    """Half the width of each interval at every step, % of the KL."""
+    shares = model.intervals.shares
+    columns = {f"{target} (% of the KL)": share.tolist() for target, share in shares.items()}
+    return Table(columns={"step": model.divergence.steps.tolist(), **columns})
+
+
+def late_slopes(models: Sequence[Convergence]) -> Table:
+    """The slope of each model's last phase."""
+    return of_rows(
+        [
+            {
+                "model": model.model,
+                "parameters": model.size or np.nan,
+                "phase": model.last_slope.phase,
+                "from step": model.last_slope.first_step,
+                "slope (nats per e-fold of step + 1)": model.last_slope.interval.mean,
+                "low": model.last_slope.interval.low,
+                "high": model.last_slope.interval.high,
+                "rests on": model.last_slope.interval.rests_on,
+            }
+            for model in models
+            if model.last_slope
+        ]
+    )
+
+
+def ngrams(ngrams: Ngrams) -> Table:
+    """The yardstick, by order."""
+    return Table(
+        columns={
+            "n": list(ngrams.orders),
+            "cross-entropy (nats per token)": ngrams.cross_entropy.tolist(),
+            "standard error over documents": ngrams.sem.tolist(),
+        }
+    )
+
+
+def contexts(models: Sequence[Convergence]) -> Table:
+    """Mean and standard deviation over single predictions, by model and step."""
+    return of_rows(
+        [
+            {"model": model.model, "step": int(step), "mean (nats)": mean, "SD (nats)": sd}
+            for model in models
+            for step, mean, sd in zip(
+                model.divergence.steps,
+                model.spread.mean.tolist(),
+                model.spread.sd.tolist(),
+                strict=True,
+            )
+        ]
+    )
+
+
+def token_spread(model: Convergence) -> Table:
+    """Quantiles over single predictions, by step."""
+    quantiles = zip(QUANTILES, model.spread.quantiles.T.tolist(), strict=True)
+    columns = {f"{100 * level:g} % of tokens below (nats)": values for level, values in quantiles}
+    return Table(columns={"step": model.divergence.steps.tolist(), **columns})
+
+
+def single_seeds(models: Sequence[Convergence]) -> Table:
+    """A row for each seed at the last step: the mean without it, and how far it is from others."""
+    rows = []
+    for model in models:
+        seeds = model.divergence
+        mean, enough = float(seeds.seed_kl.value[-1]), len(seeds.seeds) >= FEWEST
+        effects = zip(seeds.seeds, model.seed_effects, model.outlier_steps, strict=True)
+        for seed, effect, outlier_steps in effects:
+            apart = ("yes" if effect.outlier else "no") if enough else f"needs {FEWEST} seeds"
+            of_steps = f"{outlier_steps} of {len(seeds.steps)}"
+            rows.append(
+                {
+                    "model": model.model,
+                    "seed": seed,
+                    "KL without it (nats)": effect.without,
+                    "change (%)": 100 * (effect.without / mean - 1),
+                    "KL to the others (nats)": effect.to_others,
+                    "over the others’ median": effect.ratio,
+                    "lies apart (no coverage promised)": apart,
+                    "steps at which it does": of_steps if enough else "",
+                }
+            )
+    return of_rows(rows)

@@ -1,0 +1,135 @@
+"""What one model's seeds show over training: how far apart they predict, and what they became.
+
+The findings that `convergence` and `masked` share, and the sentence that says them. Axes: K steps
+(ascending), S seeds, G documents. Nats per token.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dynamics.analysis.curve import Curve
+from dynamics.analysis.fall_and_rise import Change, FallAndRise, fall_and_rise
+from dynamics.analysis.pairs import pair_curve, seed_sem_curve
+from dynamics.questions.committed import Pairs
+from dynamics.questions.seed_record import Record
+from dynamics.report import words
+from dynamics.report.section import Finding
+
+SURE_RATIO = 3.0  # standard errors from which on a rise is relied on
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Divergence:
+    """The predictions of one model's seeds.
+
+    Attributes:
+        model: name of the model.
+        seeds: [S].
+        steps: [K].
+        tokens: [G] predictions of each document, float64.
+        kl: [K,S,S,G] KL of every two seeds by document.
+        seed_kl: pair mean of the KL, with its interval over seeds, these documents held fixed.
+        turns: of `seed_kl`.
+        surprisal, entropy, kl_uniform, kl_unigram: mean over tokens and seeds, with the standard
+            error over seeds.
+        max_logit: [K] the largest |logit| of any seed.
+        records: [K] the numbers of single tokens, for questions that need them.
+    """
+
+    model: str
+    seeds: tuple[int, ...]
+    steps: np.ndarray
+    tokens: np.ndarray
+    kl: np.ndarray = field(repr=False)
+    seed_kl: Curve
+    turns: FallAndRise
+    surprisal: Curve
+    entropy: Curve
+    kl_uniform: Curve
+    kl_unigram: Curve
+    max_logit: np.ndarray
+    records: tuple[Record, ...] = field(repr=False)
+
+    @property
+    def evidence(self) -> str:
+        """What it rests on, in words."""
+        return f"{len(self.seeds)} seeds, {len(self.tokens)} documents"
+
+
+def divergence(model: str, pairs: Pairs, records: Sequence[Record]) -> Divergence:
+    """The findings of one model from its units by step, and their records in the same order."""
+    steps = np.array([unit.step for unit, _ in pairs])
+    tokens = records[0].tokens.astype(np.float64)
+    share = tokens / tokens.sum()
+    kl = np.stack([record.kl for record in records])
+    seed_kl = pair_curve(model, steps, list(kl), tokens, "seeds")
+
+    def over_seeds(values: Sequence[np.ndarray]) -> Curve:
+        """K arrays [S,G] to their mean over tokens and seeds."""
+        return seed_sem_curve(model, steps, np.stack(values) @ share)
+
+    return Divergence(
+        model=model,
+        seeds=pairs[0][0].seeds,
+        steps=steps,
+        tokens=tokens,
+        kl=kl,
+        seed_kl=seed_kl,
+        turns=fall_and_rise(seed_kl, kl, tokens),
+        surprisal=over_seeds([record.surprisal for record in records]),
+        entropy=over_seeds([record.entropy for record in records]),
+        kl_uniform=over_seeds([record.kl_uniform for record in records]),
+        kl_unigram=over_seeds([record.kl_unigram for record in records]),
+        max_logit=np.array([np.abs(record.max_logit).max() for record in records]),
+        records=tuple(records),
+    )
+
+
+def course(divergence: Divergence, quantity: str, unit: str) -> Finding:
+    """The course of the seed-pair KL in plain sentences, with the error of its last rise.
+
+    A curve that only falls is judged by its fall.
+    """
+    curve, turns = divergence.seed_kl, divergence.turns
+    only_falls = turns.lowest == len(curve.steps) - 1
+    ratio = abs((turns.fall if only_falls else turns.rise).ratio)
+    sentence = f"The {quantity} of {divergence.model} {_course(curve, turns, unit)}."
+    if not only_falls:
+        sentence = f"{sentence} {_how_sure(turns.rise, divergence)}"
+    judged = "sure" if ratio >= SURE_RATIO else "unsure"
+    grade = "open" if np.isnan(ratio) else judged
+    return Finding(sentence=sentence, rests_on=divergence.evidence, grade=grade)
+
+
+def _course(curve: Curve, turns: FallAndRise, unit: str) -> str:
+    """Start, lowest value, later peak and end."""
+    at, last = turns.lowest, len(curve.steps) - 1
+    values, steps = [words.number(value) for value in curve.value], curve.steps
+    if last == 0:
+        return f"is {values[0]} {unit} at step {steps[0]}, the only one measured"
+    start = f"starts at {values[0]} {unit}"
+    fall = f"{start}, falls to {values[at]} at step {steps[at]}" if at else f"{start}, its lowest,"
+    if at == last:
+        return f"{fall}, the last measured: no rise is seen"
+    fallback = curve.value[turns.peak] - curve.value[-1]
+    if fallback <= 0.05 * (curve.value[turns.peak] - curve.value[at]):
+        return f"{fall} and rises to {values[-1]} by step {steps[-1]}"
+    peak = f"rises to {values[turns.peak]} at step {steps[turns.peak]}"
+    return f"{fall.rstrip(',')}, {peak} and comes back to {values[-1]} by step {steps[-1]}"
+
+
+def _how_sure(rise: Change, divergence: Divergence) -> str:
+    if np.isnan(rise.sem):
+        return f"{divergence.evidence} are too few to say how sure the rise is."
+    if rise.sem == 0:
+        return "The rise has no error to be compared with."
+    sure = rise.ratio >= SURE_RATIO
+    size = f"{rise.ratio:.0f}" if sure else f"{rise.ratio:.1f}"
+    verdict = "" if sure else ", too few to rely on"
+    return (
+        f"From the lowest step to the last it rises by {size} standard errors over seeds and "
+        f"documents{verdict}; the lowest step was picked from this same curve, and the error is "
+        "not corrected for that."
+    )
