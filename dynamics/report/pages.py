@@ -17,6 +17,7 @@ from dynamics.report.cards import Card, Cards
 from dynamics.report.contents import Chapter, Contents, Model
 from dynamics.report.section import Section, Track
 from dynamics.report.slugs import Slugs
+from dynamics.report.timeline import merged
 
 _TEMPLATES = Path(__file__).with_name("templates")
 PROVENANCE, NUMBERS = "provenance.html", "numbers.json"
@@ -66,7 +67,7 @@ class Pages:
 
     def overview(self) -> str:
         """What happened when, what was found, and where to read on."""
-        tracks = [track for _, section in self._sections for track in section.tracks]
+        tracks = merged(t for _, section in self._sections for t in section.tracks)
         look = self._contents.look
         timeline = self._cards.timeline(tracks, look) if tracks else None
         return self._page(

@@ -91,7 +91,10 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True)
 class Track:
-    """One row of the overview's time axis: a quantity, a curve for each model, its changes."""
+    """One row of the overview's time axis: a quantity, a curve for each model, its changes.
+
+    Tracks of one label are one row: a question may add changes to the curves of another.
+    """
 
     label: str
     curves: Sequence[Curve]

@@ -6,7 +6,7 @@ and nothing else, so that what coincides is seen and what is large is not compar
 """
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -22,6 +22,25 @@ _ROW, _LANE, _ENDS = (
     0.75,
 )  # inches: of curves, of one model's changes, of axis and legend
 _SPAN = 100.0  # beyond this ratio of positive values a row is logarithmic
+
+
+def merged(tracks: Iterable[Track]) -> list[Track]:
+    """One track for each label: of two questions one may have the curves, one their changes.
+
+    Changes without any curve are left out.
+    """
+    groups: dict[str, list[Track]] = {}
+    for track in tracks:
+        groups.setdefault(track.label, []).append(track)
+    rows = [
+        Track(
+            label=label,
+            curves=[curve for track in group for curve in track.curves],
+            changes=[change for track in group for change in track.changes],
+        )
+        for label, group in groups.items()
+    ]
+    return [row for row in rows if row.curves]
 
 
 def figure(tracks: Sequence[Track], look: style.Look, wide: bool = True):
