@@ -11,17 +11,17 @@ compiling.
 """
 
 import dataclasses
-from typing import Any
 
 import jax
 import numpy as np
-import xarray as xr
 from absl import flags
 
 from dynamics import slt
 from dynamics.errors import ChainError, InputError
 from dynamics.measures import prefix, surprisal
-from experiments import calibration, common, sampling
+from dynamics.questions.llc_sweeps import record
+from dynamics.results import Unit
+from experiments import common, sampling
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -36,22 +36,24 @@ flags.DEFINE_integer(
     "sweep_at", 3, "checkpoints of each model to try them at, log-spaced", lower_bound=1
 )
 
-BASELINES = ("same_batch", "fresh_batch")
-_POSITIONS = 16  # predictions taken of each window by the likelihood: with one, chains would fit so small a data set
+# Predictions that the likelihood takes of each window: one of each would be too small a data set.
+_POSITIONS = 16
 _WIDER = 8  # times as many predictions as windows in a batch: each says less
+
+Estimate = slt.LLCEstimate | None  # None where chains went non-finite
 
 
 def experiments(context: common.Context) -> list[common.Experiment]:
     """Sweeps at a few checkpoints, and the curve with and without common noise at all of them."""
-    config = {**sampling.config(context), "data_sizes": data_sizes(), "batch_sizes": batch_sizes()}
-    steps = calibration.spaced([step for step in context.suite.steps if step > 0], FLAGS.sweep_at)
+    own = sampling.config(context)
+    config = {**own, "data_sizes": data_sizes(), "batch_sizes": batch_sizes()}
+    steps = sampling.spaced([step for step in context.suite.steps if step > 0], FLAGS.sweep_at)
     seeds = context.suite.seeds[:1]
-    few = [unit for unit in common.grid(context, "llc_sweeps", seeds) if unit.step in steps]
+    few = [unit for unit in common.grid(context, record.MEASURE, seeds) if unit.step in steps]
+    every = common.grid(context, record.NOISE_MEASURE, seeds)
     return [
-        common.Experiment("llc_sweeps", config, few, sweep),
-        common.Experiment(
-            "llc_noise", sampling.config(context), common.grid(context, "llc_noise", seeds), noise
-        ),
+        common.Experiment(record.MEASURE, config, few, sweep),
+        common.Experiment(record.NOISE_MEASURE, own, every, noise),
     ]
 
 
@@ -79,56 +81,63 @@ def _sizes(flag: str) -> list[int]:
     return sorted({int(text) for text in texts})
 
 
-def sweep(context: common.Context, unit):
+def sweep(context: common.Context, unit: Unit):
     """Estimates at one checkpoint, one thing varied at a time; NaN where chains went non-finite."""
-    loaded = context.load(unit.model, unit.seeds[0], unit.step)
+    loaded = context.load(*unit.cells()[0])
     params, plan, data = jax.device_put(loaded.params), sampling.sampler(), sampling.data(context)
     if max(data_sizes()) > len(data):
         raise InputError(
             f"data_sizes={data_sizes()}",
             expected=f"at most the {len(data)} windows that the corpus has",
         )
-    loss = surprisal.loss_fn(loaded.config)
+    loss, key = surprisal.loss_fn(loaded.config), jax.random.key(0)
     estimate = _estimator(loaded.config, params)
+    plain = estimate(loss, data, key, plan)  # a member of every sweep
 
-    def at(plan=plan, data: Any = data, loss=loss):
-        return estimate(loss, data, jax.random.key(0), plan)
+    def with_batch(size: int, baseline: str) -> Estimate:
+        changed = dataclasses.replace(plan, batch_size=size, baseline=baseline)
+        return plain if changed == plan else estimate(loss, data, key, changed)
 
-    plain = at()  # a member of every sweep
+    def with_data(size: int) -> Estimate:
+        return plain if size == len(data) else estimate(loss, data[:size], key, plan)
 
-    def with_batch(size, name):
-        changed = dataclasses.replace(plan, batch_size=size, baseline=name)
-        return plain if changed == plan else at(changed)
-
-    sizes = [plain if size == len(data) else at(data=data[:size]) for size in data_sizes()]
-    batches = [[with_batch(size, name) for size in batch_sizes()] for name in BASELINES]
+    by_data_size = [with_data(size) for size in data_sizes()]
+    by_batch = [[with_batch(size, name) for size in batch_sizes()] for name in record.BASELINES]
     predictions = prefix.draw(jax.random.key(2), np.repeat(data, _POSITIONS, axis=0))
     wider = dataclasses.replace(plan, batch_size=_WIDER * (plan.batch_size or 1))
-    kinds = [plain, at(wider, predictions, prefix.loss_fn(loaded.config))]
-    found = {
-        **_pair("by_data_size", ("data_size",), sizes),
-        **_pair("by_batch", ("baseline", "batch_size"), batches),
-        **_running(kinds, plan),
-    }
-    coordinates = {
-        "data_size": data_sizes(),
-        "batch_size": batch_sizes(),
-        "baseline": list(BASELINES),
-    }
-    coordinates["kind"] = ["loss", "likelihood"]
-    return xr.Dataset(found, coordinates, _attributes(plan)), [loaded.provenance]
+    likelihood = estimate(prefix.loss_fn(loaded.config), predictions, key, wider)
+    traces = np.stack([_trace(sampled, plan) for sampled in (plain, likelihood)])  # [2,C,T]
+    sweeps = record.Record(
+        data_sizes=tuple(data_sizes()),
+        llc_by_data_size=np.array([_llc(e) for e in by_data_size]),
+        sem_by_data_size=np.array([_sem(e) for e in by_data_size]),
+        batch_sizes=tuple(batch_sizes()),
+        llc_by_batch=np.array([[_llc(e) for e in row] for row in by_batch]),
+        sem_by_batch=np.array([[_sem(e) for e in row] for row in by_batch]),
+        running=traces.mean(1),
+        running_sem=traces.std(1, ddof=1) / plan.num_chains**0.5,
+        nbeta=plan.nbeta or np.nan,
+        num_chains=plan.num_chains,
+    )
+    return record.to_dataset(sweeps), [loaded.provenance]
 
 
-def noise(context: common.Context, unit):
+def noise(context: common.Context, unit: Unit):
     """The estimate with the noise and batches of all checkpoints, and with its own."""
-    loaded = context.load(unit.model, unit.seeds[0], unit.step)
+    cell = unit.cells()[0]
+    loaded = context.load(*cell)
     params, plan, data = jax.device_put(loaded.params), sampling.sampler(), sampling.data(context)
-    estimate = _estimator(loaded.config, params)
-    keys = jax.random.key(0), jax.random.fold_in(jax.random.key(0), unit.step)
-    loss = surprisal.loss_fn(loaded.config)
-    found = [estimate(loss, data, key, plan) for key in keys]
-    data = _pair("by_noise", ("noise",), found)
-    return xr.Dataset(data, {"noise": ["common", "own"]}, _attributes(plan)), [loaded.provenance]
+    loss, estimate = surprisal.loss_fn(loaded.config), _estimator(loaded.config, params)
+    common_key = jax.random.key(0)
+    keys = common_key, jax.random.fold_in(common_key, cell.step)
+    estimates = [estimate(loss, data, key, plan) for key in keys]
+    both = record.NoiseRecord(
+        llc=np.array([_llc(e) for e in estimates]),
+        sem=np.array([_sem(e) for e in estimates]),
+        nbeta=plan.nbeta or np.nan,
+        num_chains=plan.num_chains,
+    )
+    return record.noise_to_dataset(both), [loaded.provenance]
 
 
 def _estimator(config, params):
@@ -138,7 +147,7 @@ def _estimator(config, params):
     """
     mask, trivial_loss = slt.part_mask(config, FLAGS.parts), slt.trivial_loss(config)
 
-    def estimate(loss, data, key, sampler: slt.Sampler) -> slt.LLCEstimate | None:
+    def estimate(loss, data, key, sampler: slt.Sampler) -> Estimate:
         try:
             return slt.estimate_llc(
                 loss,
@@ -156,34 +165,19 @@ def _estimator(config, params):
     return estimate
 
 
-def _attributes(plan) -> dict:
-    return {
-        "units": "llc dimensionless",
-        "rests_on": f"{plan.num_chains} chains",
-        "nbeta": plan.nbeta or np.nan,
-    }
+def _llc(estimate: Estimate) -> float:
+    return np.nan if estimate is None else estimate.llc
 
 
-def _pair(name: str, dims: tuple[str, ...], estimates) -> dict:
-    """llc_NAME and sem_NAME of a nested list of estimates."""
-
-    def numbers(field, nested):
-        if isinstance(nested, list):
-            return [numbers(field, one) for one in nested]
-        return np.nan if nested is None else getattr(nested, field)
-
-    return {
-        f"{field}_{name}": (dims, np.array(numbers(field, estimates))) for field in ("llc", "sem")
-    }
+def _sem(estimate: Estimate) -> float:
+    return np.nan if estimate is None else estimate.sem
 
 
-def _running(estimates, plan) -> dict:
-    """Mean over chains of the running estimate (eq. 12) after the burn-in, and its standard
-    error."""
-    empty = np.full((plan.num_chains, plan.num_draws - plan.burn_in), np.nan)
-    traces = np.stack([empty if one is None else one.llc_trace for one in estimates])  # [2,C,draws]
-    sem = traces.std(1, ddof=1) / plan.num_chains**0.5
-    return {"running": (("kind", "draw"), traces.mean(1)), "running_sem": (("kind", "draw"), sem)}
+def _trace(estimate: Estimate, plan: slt.Sampler) -> np.ndarray:
+    """[C,T] running estimate (eq. 12) of each chain after the burn-in."""
+    if estimate is None:
+        return np.full((plan.num_chains, plan.num_draws - plan.burn_in), np.nan)
+    return estimate.llc_trace
 
 
 if __name__ == "__main__":
