@@ -12,9 +12,11 @@ from dynamics.questions import (
     curvature,
     in_context,
     llc,
+    llc_sweeps,
     masked,
     minimal_pairs,
     next_byte,
+    stages,
     truth,
     weights,
 )
@@ -33,6 +35,8 @@ ALL: tuple[Question, ...] = (
     truth.QUESTION,
     llc.QUESTION,
     calibration.QUESTION,
+    llc_sweeps.QUESTION,
     curvature.QUESTION,
+    stages.QUESTION,
     weights.QUESTION,
 )

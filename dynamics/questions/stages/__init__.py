@@ -1,0 +1,18 @@
+"""When do curves pause? Stage boundaries of LLCs, Hessian traces and largest eigenvalues."""
+
+from dynamics.questions.question import Question
+from dynamics.questions.stages.findings import RunStages, find
+from dynamics.questions.stages.section import section
+
+__all__ = ["QUESTION", "RunStages", "find"]
+
+QUESTION = Question(
+    name="stages",
+    title="When do curves pause?",
+    command="python -m experiments.llc --suite={suite}; "
+    "python -m experiments.curvature --suite={suite}",
+    measures=("llc", "curvature"),
+    find=find,
+    section=section,
+    models=lambda findings: list(dict.fromkeys(run.model for run in findings)),
+)

@@ -1,0 +1,164 @@
+"""Figures of stages: the boundaries of all runs, and single curves with theirs.
+
+After Figs. B.1 and B.2 of "Loss Landscape Degeneracy and Stagewise Development in Transformers".
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from dynamics.analysis import smooth
+from dynamics.analysis.curve import Curve
+from dynamics.analysis.stages import Stages
+from dynamics.figures import style
+from dynamics.questions.stages.findings import RunStages
+
+CURVE, BOUNDARY = style.LIGHT_RAMP[0], style.CATEGORIES[1]
+DENSITY = 40  # places per e-fold that a smooth curve is drawn at
+KINDS = {"peak": "^", "valley": "v", "shoulder": "D"}  # marker of each kind of boundary
+
+
+def boundaries(runs: Sequence[RunStages], look: style.Look):
+    """Every boundary of every run, in a row for each curve, with its interval as a bar."""
+    searched = [(run, run.stages) for run in runs if run.stages is not None]
+    size = (6.6, 1.2 + 0.34 * len(searched))
+    figure, ax = style.axes("", size=size)
+    for row, (run, stages) in enumerate(searched):
+        color = look[run.model]["color"]
+        for boundary in stages.boundaries:
+            ax.hlines(row, boundary.low, boundary.high, color=color, linewidth=5, alpha=0.3)
+            ax.plot([boundary.step], [row], KINDS[boundary.kind], color=color, markersize=6)
+    for kind, marker in KINDS.items():
+        ax.plot([], [], marker, color=style.QUIET, label=kind)
+    _set_apart(ax, [stages for _, stages in searched])
+    names = [f"{run.label}, {run.model}, seed {run.seed}" for run, _ in searched]
+    for tick in ax.set_yticks(range(len(names)), names):
+        tick.label1.set_parse_math(False)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.grid(axis="y", visible=False)
+    _axis(ax, [stages for _, stages in searched])
+    style.legend(figure, ax)
+    return figure
+
+
+def curve_with_stages(
+    curve: Curve, stages: Stages, label: str, beside: Mapping[str, Curve] | None = None
+):
+    """A curve with its stages; then each of `beside`, label -> curve, smoothed by the same rule.
+
+    Above are the curves, below their slopes. Points are the measured values, the line and its band
+    the smooth curve ± 2 standard deviations. Vertical lines are the boundaries, their shades the
+    intervals; grey at either end is what the rule sets apart. In the slopes' row the horizontal
+    band is the tolerance and dots are differences of neighbouring points.
+    """
+    beside = beside or {}
+    width = style.SIZE[0] if not beside else 3.6 * (1 + len(beside))
+    figure = style.sheet((width, 4.4))
+    rows = {"sharex": True, "squeeze": False, "height_ratios": (1.35, 1)}
+    columns = figure.subplots(2, 1 + len(beside), **rows).T
+    _column(columns[0], curve, stages.fitted, label, stages.tolerance)
+    for pair, (name, other) in zip(columns[1:], beside.items(), strict=True):
+        _column(pair, other, _smoothed(other, stages), name, None)
+    for above, below in columns:
+        _boundaries(above, stages)
+        _boundaries(below, stages)
+        _labels(above, stages)
+        _axis(below, [stages])
+    return figure
+
+
+def _smoothed(curve: Curve, stages: Stages) -> smooth.Fit:
+    """A curve smoothed as the one that the stages are of."""
+    finite, rule = curve.finite(), stages.rule
+    sem = finite.sem if np.isfinite(finite.sem).all() else None
+    return smooth.fit(np.log1p(finite.steps), finite.value, sem, rule.length, rule.reach)
+
+
+def _column(pair, curve: Curve, fitted: smooth.Fit, label: str, tolerance: float | None):
+    """A curve in the upper panel, its slope in the lower one."""
+    above, below = pair
+    finite = curve.finite()
+    slope_label = f"slope, per e-fold\nof {label}" if len(label) < 16 else "slope per e-fold"
+    style.dress(above, label, "")
+    style.dress(below, slope_label, "training step")
+    above.tick_params(labelbottom=False)
+    x = np.linspace(fitted.x[0], fitted.x[-1], int(DENSITY * np.ptp(fitted.x)) + 2)
+    steps = np.expm1(x)
+    points = {"color": style.QUIET, "markersize": 2.2, "alpha": 0.7}
+    if curve.has_errors:
+        error = {"color": style.QUIET, "linewidth": 0.8, "alpha": 0.6}
+        above.vlines(curve.steps, curve.low, curve.high, **error)
+    above.plot(finite.steps, finite.value, "o", **points)
+    _banded(above, steps, *smooth.level(fitted, x))
+    mean, covariance = smooth.slope(fitted, x)
+    _banded(below, steps, mean, np.sqrt(np.diag(covariance)))
+    middle = np.expm1((fitted.x[1:] + fitted.x[:-1]) / 2)
+    below.plot(middle, np.diff(finite.value) / np.diff(fitted.x), "o", zorder=1, **points)
+    # Differences of near points are mostly noise, and bands widest where no point is: neither
+    # decides the scale.
+    room = 0.25 * max(np.ptp(mean), 2 * (tolerance or 0))
+    below.set_ylim(mean.min() - room, mean.max() + room)
+    above.ticklabel_format(axis="y", useOffset=False)
+    below.axhline(0, color=style.QUIET, linewidth=0.8)
+    if tolerance:
+        below.axhspan(-tolerance, tolerance, color=style.QUIET, alpha=0.25, linewidth=0)
+
+
+def _banded(ax, steps, mean, sd):
+    """A smooth curve and the band of ± 2 standard deviations."""
+    ax.fill_between(steps, mean - 2 * sd, mean + 2 * sd, color=CURVE, alpha=0.18, linewidth=0)
+    ax.plot(steps, mean, color=CURVE, linewidth=1.6)
+
+
+def _boundaries(ax, stages: Stages):
+    """Boundaries with their intervals, and what the rule sets apart."""
+    for boundary in stages.boundaries:
+        ax.axvspan(boundary.low, boundary.high, color=BOUNDARY, alpha=0.16, linewidth=0)
+        ax.axvline(boundary.step, color=BOUNDARY, linewidth=1.4)
+    _set_apart(ax, [stages])
+
+
+def _set_apart(ax, searched: Sequence[Stages]):
+    """Shades the steps at either end in which no curve is searched."""
+    ends = [stages.fitted.x[-1] for stages in searched]
+    start = min(stages.rule.start for stages in searched)
+    edge = max(end - stages.rule.edge for end, stages in zip(ends, searched, strict=True))
+    for low, high in ((-1, start), (np.expm1(edge), 2 * np.expm1(max(ends)))):
+        ax.axvspan(low, high, color=style.GRID, alpha=0.45, linewidth=0, zorder=0)
+
+
+def _labels(ax, stages: Stages):
+    """Steps above the lines; those that would run into the one before are set higher."""
+    row, last = 0, -np.inf
+    text = {"ha": "center", "va": "bottom", "fontsize": 9, "color": BOUNDARY}
+    for boundary in stages.boundaries:
+        place = np.log1p(boundary.step)
+        row = (row + 1) % 3 if place - last < 1.1 else 0
+        last = place
+        ax.annotate(
+            style.short_step(boundary.step),
+            (boundary.step, 1),
+            xycoords=("data", "axes fraction"),
+            xytext=(0, 1 + 10 * row),
+            textcoords="offset points",
+            annotation_clip=False,
+            **text,
+        )
+
+
+def _axis(ax, searched: Sequence[Stages]):
+    """Decades, from a little before what the rule leaves out.
+
+    Step 0 is shown where the rule leaves nothing out.
+    """
+    from matplotlib.ticker import NullLocator
+
+    first = min(np.expm1(stages.fitted.x[0]) for stages in searched)
+    last = max(np.expm1(stages.fitted.x[-1]) for stages in searched)
+    first = max(first, min(stages.rule.start for stages in searched) / 5)
+    style.step_axis(ax, [int(first), int(np.ceil(last))])
+    ticks = [0] if first < 1 else []
+    ticks += [int(tick) for tick in 10.0 ** np.arange(0, 10) if first <= tick <= last]
+    ax.set_xticks(ticks, [style.short_step(tick) for tick in ticks])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set_xlim(right=last * 1.03)

@@ -1,0 +1,187 @@
+"""The page on where curves pause."""
+
+import math
+from collections.abc import Sequence
+
+from dynamics.analysis.stages import RULE, Boundary, Stages
+from dynamics.figures import style
+from dynamics.questions.stages import figures
+from dynamics.questions.stages.findings import LLC, TRACE, RunStages
+from dynamics.report import numbers, words
+from dynamics.report.section import Change, Finding, Panel, Section, Table, Track
+
+INTRODUCTION = (
+    "A stage boundary is the middle of a stretch in which a smoothed curve moves by less than "
+    f"{100 * RULE.tolerance:g} % of its range per e-fold of training. One rule, fixed in advance, "
+    f"serves every curve; the first {RULE.start:g} steps and the last "
+    f"{-100 * math.expm1(-RULE.edge):.0f} % are set apart."
+)
+
+
+def section(runs: Sequence[RunStages], look: style.Look) -> Section:
+    """Boundaries of all runs; then each curve with its own; or in plain words why there is none."""
+    searched = [(run, run.stages) for run in runs if run.stages is not None]
+    if not searched:
+        return Section(
+            introduction=INTRODUCTION,
+            panels=[],
+            absent=f"No boundaries were looked for. {_refusals(runs)}",
+        )
+    return Section(
+        introduction=INTRODUCTION,
+        panels=[_answer(runs, look), *(_panel(run, stages) for run, stages in searched)],
+        findings=[_finding(run, stages) for run, stages in searched],
+        tracks=[_track(label, searched) for label in (LLC, TRACE)],
+        tables={"Stage boundaries of every curve": _run_table(runs)},
+        numbers={"stages": _numbers(searched)},
+    )
+
+
+def _refusals(runs: Sequence[RunStages]) -> str:
+    """One sentence for all curves that were refused for one reason."""
+    reasons: dict[str, list[str]] = {}
+    for run in runs:
+        if run.refusal:
+            reasons.setdefault(run.refusal, []).append(run.name)
+    return " ".join(
+        f"{_shortened(curves)}: {reason.removesuffix('.')}."
+        for reason, curves in sorted(reasons.items())
+    )
+
+
+def _shortened(names: list[str]) -> str:
+    if len(names) <= 3:
+        return words.listed(names)
+    return f"{names[0]}, and {len(names) - 1} other curves"
+
+
+def _answer(runs: Sequence[RunStages], look: style.Look) -> Panel:
+    return Panel(
+        name="stage-boundaries",
+        title="Where curves pause",
+        caption="A row for each curve, a marker for each boundary: curves pause together where "
+        f"markers stand above each other. {_BARS} Grey: steps that the rule sets apart.",
+        draw=lambda: figures.boundaries(runs, look),
+        table=_boundary_table(runs),
+    )
+
+
+_BARS = f"Bars: {100 * RULE.level:g} % intervals over draws of the smooth curve."
+
+
+def _boundary_table(runs: Sequence[RunStages]) -> Table:
+    """A row for each boundary."""
+    rows = [
+        (run, boundary)
+        for run in runs
+        if run.stages is not None
+        for boundary in run.stages.boundaries
+    ]
+    return Table(
+        columns={
+            "curve": [run.label for run, _ in rows],
+            "model": [run.model for run, _ in rows],
+            "seed": [run.seed for run, _ in rows],
+            "kind": [boundary.kind for _, boundary in rows],
+            "step": [boundary.step for _, boundary in rows],
+            "low": [boundary.low for _, boundary in rows],
+            "high": [boundary.high for _, boundary in rows],
+            "begin of the pause": [boundary.begin for _, boundary in rows],
+            "end of the pause": [boundary.end for _, boundary in rows],
+            "share of draws with it": [boundary.share for _, boundary in rows],
+        }
+    )
+
+
+def _run_table(runs: Sequence[RunStages]) -> Table:
+    """A row for each curve, whether it was searched or not."""
+    return Table(
+        columns={
+            "curve": [run.label for run in runs],
+            "model": [run.model for run in runs],
+            "seed": [run.seed for run in runs],
+            "checkpoints": [len(run.curve.steps) for run in runs],
+            "stage boundaries": [_summary(run) for run in runs],
+        }
+    )
+
+
+def _summary(run: RunStages) -> str:
+    if run.stages is None:
+        return run.refusal
+    boundaries = [boundary_words(boundary) for boundary in run.stages.boundaries]
+    return "; ".join(text.removeprefix("a ") for text in boundaries) or "none"
+
+
+def _panel(run: RunStages, stages: Stages) -> Panel:
+    interval = "" if not stages.boundaries else f"Shaded: {_BARS.removeprefix('Bars: ')} "
+    return Panel(
+        name=f"stages-{run.model}-{run.seed}-{run.label.split()[-1].lower()}",
+        title=f"{run.label[0].upper()}{run.label[1:]}, {run.model}, seed {run.seed}",
+        caption=f"Vertical lines: boundaries. {interval}Below: slope per e-fold, with the "
+        f"tolerance in grey. {words.bars([run.curve])}",
+        draw=lambda: figures.curve_with_stages(run.curve, stages, run.label),
+        table=Table.of_curves([run.curve], run.label),
+        group=f"{run.label[0].upper()}{run.label[1:]}",
+    )
+
+
+def boundary_words(boundary: Boundary) -> str:
+    """A boundary in words: a peak at step 32k (21k to 45k, in 98 % of draws)."""
+    low, high = style.short_step(boundary.low), style.short_step(boundary.high)
+    return (
+        f"a {boundary.kind} at step {style.short_step(boundary.step)} ({low} to {high}, in "
+        f"{100 * boundary.share:.0f} % of draws)"
+    )
+
+
+def _finding(run: RunStages, stages: Stages) -> Finding:
+    """Where a curve pauses; unsure where many draws do not pause there, or estimates left."""
+    sure = all(boundary.share >= RULE.level for boundary in stages.boundaries)
+    return Finding(
+        sentence=finding_sentence(run, stages),
+        rests_on=f"one seed, {len(run.curve.steps)} checkpoints",
+        grade="sure" if sure and run.all_local else "unsure",
+    )
+
+
+def finding_sentence(run: RunStages, stages: Stages) -> str:
+    """The boundaries of a curve in words, and whether they are of the landscape."""
+    boundaries, name = stages.boundaries, f"{run.name[0].upper()}{run.name[1:]}"
+    doubt = ""
+    if not run.all_local:
+        doubt = f"; only {run.num_local} of {len(run.curve.steps)} estimates are local: elsewhere "
+        doubt += "a pause is one of the loss"
+    if not boundaries:
+        return f"{name}: no stage boundary{doubt}."
+    count = "one stage boundary" if len(boundaries) == 1 else f"{len(boundaries)} stage boundaries"
+    return f"{name}: {count}, {words.listed([boundary_words(b) for b in boundaries])}{doubt}."
+
+
+def _track(label: str, searched: Sequence[tuple[RunStages, Stages]]) -> Track:
+    """Boundaries as changes of the curve that another question puts on the time axis."""
+    return Track(
+        label=label,
+        curves=[],
+        changes=[
+            Change(
+                model=run.model,
+                step=boundary.step,
+                low=boundary.low,
+                high=boundary.high,
+                name=f"{boundary.kind}, seed {run.seed}",
+            )
+            for run, stages in searched
+            if run.label == label
+            for boundary in stages.boundaries
+        ],
+    )
+
+
+def _numbers(searched: Sequence[tuple[RunStages, Stages]]) -> dict:
+    """Each curve with its boundaries, by run."""
+    return {
+        f"{run.model}, seed {run.seed}, {run.label}": numbers.plain(run.curve)
+        | {"boundaries": [vars(boundary) for boundary in stages.boundaries]}
+        for run, stages in searched
+    }
