@@ -1,58 +1,198 @@
 """Models as pure functions: params and tokens to hidden states, hidden states to logits.
 
-Axes: B batch, T tokens, D width, V vocabulary.
+Axes: B batch, T tokens, D width, E width of a hidden state, L layers, V vocabulary.
 
-Each architecture is one module with `Config`, `init(key, config)`, `hidden_fn(config)`,
-`unembed_fn(config)` and `unembedding(params)`, the names of its parts, `PARTS` and `PART_GROUPS`,
-and whether it is `CAUSAL`; the functions here pick the module by the type of the config, so that
-measures never ask which model they hold. E is the width of a hidden
-state: D, or D + 1 where its last coordinate is 1 and meets a bias.
+E is D, or D + 1 in families whose output has a bias: there the last coordinate is 1 and meets it.
+
+Each family of models is one module here, with the form of `Architecture`. The functions of this
+file look the module up by the type of the config, so that what calls them need not know the family;
+what differs between families is asked of `architecture(config)`.
 """
 
 import functools
-from types import ModuleType
+from collections.abc import Callable
+from typing import Any, Protocol
 
+import jax
 import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from dynamics.errors import InputError
 from dynamics.models import bert, gpt_neox
+from dynamics.models._transformer import Intervention, Params
+
+__all__ = [
+    "ARCHITECTURES",
+    "Architecture",
+    "Config",
+    "Intervention",
+    "Params",
+    "apply_fn",
+    "architecture",
+    "bert",
+    "check_causal",
+    "gpt_neox",
+    "hidden_fn",
+    "init",
+    "num_params",
+    "unembed_fn",
+    "unembedding",
+]
 
 Config = gpt_neox.Config | bert.Config
-ARCHITECTURES: dict[type, ModuleType] = {gpt_neox.Config: gpt_neox, bert.Config: bert}
 
 
-def architecture(config) -> ModuleType:
+class Architecture(Protocol):
+    """What the module of a family provides, as module-level names.
+
+    Params are a plain nested dict of float arrays. Leaves under "layers" are stacked: their first
+    axis is L. The module's own docstring lists every leaf with its shape.
+
+    Attributes:
+        Config: a frozen dataclass of the model's shape. Its fields carry the paper's values as
+            defaults, and a config that no model can have raises InputError. Every config has
+            `hidden_size` D, `num_layers` L, `num_heads`, `vocab_size` V and `max_positions`.
+        CAUSAL: whether a token sees only itself and those before it, so that the hidden state at t
+            predicts the token at t + 1. Otherwise it predicts the token at t.
+        SITES: site -> its shape in one layer: where `hidden` captures or replaces values.
+        PARTS: the parts that `dynamics.restrict` can select: name -> {path of a leaf or subtree:
+            the axes that the name's numbers index, in order}. A number's place in a name is written
+            as the field of Config that counts it: "layers.{num_layers}.mlp".
+        PART_GROUPS: kind -> names of parts, "*" for any number. "layers" and "modules" partition
+            the weights, the second finer than the first; "heads" holds every attention head.
+        TIED: name -> the name in `matrices` whose transpose it is. "unembed" is a key of one or the
+            other.
+    """
+
+    __name__: str
+    Config: Any
+    CAUSAL: bool
+    SITES: dict[str, str]
+    PARTS: dict[str, dict[str, tuple[int, ...]]]
+    PART_GROUPS: dict[str, tuple[str, ...]]
+    TIED: dict[str, str]
+
+    def init(self, key: Key[Array, ""], config: Any) -> Params:
+        """Params of an untrained model, float32, drawn as the family's authors drew them."""
+        ...
+
+    def hidden_fn(self, config: Any) -> Callable[..., Any]:
+        """The function that `models.hidden_fn` returns; the same object for equal configs."""
+        ...
+
+    def unembed_fn(self, config: Any) -> Callable[..., Any]:
+        """The function that `models.unembed_fn` returns; the same object for equal configs."""
+        ...
+
+    def unembedding(self, params: Params) -> Float[Array, "E V"]:
+        """The matrix of `unembed_fn`: logits = h @ unembedding(params)."""
+        ...
+
+    def matrices(self, params: Params) -> dict[str, Float[Array, "..."]]:
+        """The weight matrices that families have in common, by name, each stored one once.
+
+        embed, attention_qkv, attention_out, mlp_up, mlp_down, and unembed where it is a matrix of
+        its own; the module gives their shapes.
+        """
+        ...
+
+    def max_init_std(self, config: Any) -> float:
+        """The largest standard deviation with which `init` draws a matrix."""
+        ...
+
+
+ARCHITECTURES: dict[type, Architecture] = {gpt_neox.Config: gpt_neox, bert.Config: bert}
+
+
+def architecture(config: Config) -> Architecture:
     """The module that implements `config`. Raises InputError for a config of another type."""
     if type(config) not in ARCHITECTURES:
         raise InputError.unknown(
-            "model config", type(config).__qualname__, (c.__module__ for c in ARCHITECTURES)
+            "model config",
+            type(config).__qualname__,
+            (config_type.__module__ for config_type in ARCHITECTURES),
         )
     return ARCHITECTURES[type(config)]
 
 
-def init(key, config):
-    """Params as the suite's authors drew them, float32."""
+def init(key: Key[Array, ""], config: Config) -> Params:
+    """Params of an untrained model, float32, drawn as the family's authors drew them.
+
+    Args:
+        key: a typed PRNG key.
+        config: of any family in ARCHITECTURES.
+
+    Example:
+        >>> import jax
+        >>> from dynamics import models
+        >>> config = models.gpt_neox.Config(hidden_size=16, num_layers=3, num_heads=2,
+        ...                                 intermediate_size=32, vocab_size=11)
+        >>> params = models.init(jax.random.key(0), config)
+        >>> params["layers"]["mlp"]["up"]["kernel"].shape  # [L,D,F]
+        (3, 16, 32)
+    """
     return architecture(config).init(key, config)
 
 
-def hidden_fn(config):
-    """hidden(params, tokens [B,T], capture=(), intervene=None) -> (h [B,T,E] after the final norm,
-    captured)."""
+def hidden_fn(config: Config) -> Callable[..., tuple[Float[Array, "B T E"], dict[str, Array]]]:
+    """hidden(params, tokens [B,T], capture=(), intervene=None) -> (h [B,T,E], captured).
+
+    h holds the hidden states after the last norm, what `unembed_fn` reads. The arguments of
+    `hidden`:
+
+        params: as from `init` or `checkpoints.load`, of any float type.
+        tokens: integer ids below V. Others are clipped in silence, as JAX does:
+            `data.windows.check_vocabulary` refuses them.
+        capture: names in the module's SITES; captured[site] is [L, ...], the values stacked over
+            layers, after any intervention.
+        intervene: intervene(site, value, layer) returns what takes the value's place. It is traced
+            inside the scan over layers, so `layer` is a traced int32.
+
+    `hidden` raises InputError for an unknown site and for more tokens than the model has positions,
+    AssertionError for tokens that are not integers [B,T].
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from dynamics import models
+        >>> config = models.gpt_neox.Config(hidden_size=16, num_layers=3, num_heads=2,
+        ...                                 intermediate_size=32, vocab_size=11)
+        >>> params = models.init(jax.random.key(0), config)
+        >>> hidden = models.hidden_fn(config)
+        >>> h, captured = hidden(params, jnp.array([[1, 2, 3, 4]]), capture=("attention",))
+        >>> h.shape, captured["attention"].shape  # [B,T,E], [L,B,H,T,S]
+        ((1, 4, 16), (3, 1, 2, 4, 4))
+        >>> def ablate(site, value, layer):  # every head of layer 1
+        ...     return jnp.where(layer == 1, 0, value) if site == "heads" else value
+        >>> ablated, _ = hidden(params, jnp.array([[1, 2, 3, 4]]), intervene=ablate)
+        >>> bool(jnp.abs(ablated - h).max() > 1e-3)
+        True
+    """
     return architecture(config).hidden_fn(config)
 
 
-def unembed_fn(config):
-    """unembed(params, h [...,E]) -> logits float32 [...,V]."""
+def unembed_fn(config: Config) -> Callable[..., Float[Array, "*axes V"]]:
+    """unembed(params, h [...,E]) -> logits float32 [...,V].
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from dynamics import models
+        >>> config = models.bert.Config(hidden_size=16, num_layers=1, num_heads=2,
+        ...                             intermediate_size=32, vocab_size=11)
+        >>> params = models.init(jax.random.key(0), config)
+        >>> h, _ = models.hidden_fn(config)(params, jnp.array([[1, 2, 3]]))
+        >>> logits = models.unembed_fn(config)(params, h[:, -1])
+        >>> h.shape, logits.shape  # E = D + 1 in a BERT
+        ((1, 3, 17), (1, 11))
+    """
     return architecture(config).unembed_fn(config)
 
 
-def unembedding(config, params):
-    """The matrix [E,V] of `unembed_fn`, for measures that fuse its product with what they do to the
-    logits."""
+def unembedding(config: Config, params: Params) -> Float[Array, "E V"]:
+    """The matrix of `unembed_fn`, for measures that fuse its product with a loss of the logits."""
     return architecture(config).unembedding(params)
 
 
-def check_causal(config):
+def check_causal(config: Config):
     """Raises InputError for a model that sees the tokens it would be asked to predict."""
     if not architecture(config).CAUSAL:
         raise InputError(
@@ -63,20 +203,30 @@ def check_causal(config):
 
 
 @functools.cache
-def apply_fn(config):
-    """apply(params, tokens [B,T]) -> logits float32 [B,T,V]: the two composed, for inputs whose
-    logits fit."""
+def apply_fn(config: Config) -> Callable[..., Float[Array, "B T V"]]:
+    """apply(params, tokens [B,T]) -> logits float32 [B,T,V], for inputs whose logits fit in memory.
+
+    `hidden_fn` and `unembed_fn` composed. Raises what `hidden` raises.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from dynamics import models
+        >>> config = models.gpt_neox.Config(hidden_size=16, num_layers=1, num_heads=2,
+        ...                                 intermediate_size=32, vocab_size=11)
+        >>> apply = jax.jit(models.apply_fn(config))
+        >>> logits = apply(models.init(jax.random.key(0), config), jnp.array([[1, 2, 3]]))
+        >>> logits.shape, logits.dtype
+        ((1, 3, 11), dtype('float32'))
+    """
     hidden, unembed = hidden_fn(config), unembed_fn(config)
 
-    def apply(params, tokens):
+    def apply(params: Params, tokens: Int[ArrayLike, "B T"]) -> Float[Array, "B T V"]:
         h, _ = hidden(params, tokens)
         return unembed(params, h)
 
     return apply
 
 
-def num_params(params) -> int:
+def num_params(params: Params) -> int:
     """How many numbers a params tree holds."""
-    import jax
-
     return sum(int(jnp.size(leaf)) for leaf in jax.tree.leaves(params))

@@ -1,46 +1,48 @@
-"""BERT for masked language modelling (Devlin et al. 2019), in flax linen with its layers stacked.
+"""BERT for masked language modelling (Devlin et al. 2019).
 
-Axes: B batch, T (and S) tokens, D width, H heads, K head dim, F MLP width, L layers, P positions, V
-vocabulary.
+Axes: B batch, T (and S) tokens, D width, H heads, K head dim, F MLP width, L layers, P positions, G
+segments, V vocabulary.
 
-Every position sees every other, so a prediction of the token at t is made at t, with a mask token
-in its place, and not at t - 1. The normalisation follows each residual sum, and the output matrix
-is the embedding's transpose with a bias. Params are a plain nested dict whose leaves under `layers`
-carry a leading L:
+Every position sees every other, so the token at t is predicted at t, with a mask token in its
+place, and not at t - 1. A norm follows each residual sum. The output matrix is the transposed
+embedding, with a bias. Params are a plain nested dict whose leaves under `layers` carry a leading
+L:
 
-    embed/token/embedding [V,D]   embed/position/embedding [P,D]   embed/segment/embedding [2,D]
+    embed/token/embedding [V,D]
+    embed/position/embedding [P,D]
+    embed/segment/embedding [G,D]
     embed/norm/{scale,bias} [D]
     layers/attention/{query,key,value}/kernel [L,D,H,K]  bias [L,H,K]
-    layers/attention/out/kernel [L,H,K,D]  bias [L,D]    layers/attention_norm/{scale,bias} [L,D]
-    layers/mlp/up/kernel [L,D,F]  bias [L,F]             layers/mlp/down/kernel [L,F,D]  bias [L,D]
+    layers/attention/out/kernel [L,H,K,D]  bias [L,D]
+    layers/attention_norm/{scale,bias} [L,D]
+    layers/mlp/up/kernel [L,D,F]  bias [L,F]
+    layers/mlp/down/kernel [L,F,D]  bias [L,D]
     layers/mlp_norm/{scale,bias} [L,D]
-    transform/dense/kernel [D,D]  bias [D]               transform/norm/{scale,bias} [D]
+    transform/dense/kernel [D,D]  bias [D]
+    transform/norm/{scale,bias} [D]
     unembed/bias [V]
 """
 
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
-from dynamics.errors import InputError
+from dynamics.models import _transformer
+from dynamics.models._transformer import MLP, Hook, Intervention, Params, layer_norm
 
-CAUSAL = False
+CAUSAL: bool = False
+SITES = _transformer.SITES
+TIED: dict[str, str] = {"unembed": "embed"}
 
-# Where a value inside a layer can be captured or replaced: (site, shape without the stacked L).
-SITES = {
-    "residual": "[B,T,D] the stream as it enters the layer",
-    "attention": "[B,H,T,S] attention probabilities, target by source",
-    "heads": "[B,T,H,K] what each head adds, before the output matrix",
-    "mlp": "[B,T,F] MLP activations after GELU",
-}
-
-# What can be selected (`dynamics.restrict`); see models/gpt_neox.py. The embedding is the output
-# matrix too.
+# "embed" holds the output matrix too. The output bias of attention serves all heads and belongs to
+# none.
 _ATTENTION = "layers.{num_layers}.attention"
 PARTS: dict[str, dict[str, tuple[int, ...]]] = {
     "embed": {"embed": ()},
@@ -60,11 +62,11 @@ PARTS: dict[str, dict[str, tuple[int, ...]]] = {
     "layers.{num_layers}.mlp": {"layers/mlp": (0,)},
     "layers.{num_layers}.mlp_norm": {"layers/mlp_norm": (0,)},
 }
-_ENDS = ("embed", "transform", "unembed_bias")
+_OUTSIDE_LAYERS = ("embed", "transform", "unembed_bias")
 PART_GROUPS: dict[str, tuple[str, ...]] = {
-    "layers": (_ENDS[0], "layers", *_ENDS[1:]),
+    "layers": (_OUTSIDE_LAYERS[0], "layers", *_OUTSIDE_LAYERS[1:]),
     "modules": (
-        *_ENDS,
+        *_OUTSIDE_LAYERS,
         *(f"layers.*.{module}" for module in ("attention", "attention_norm", "mlp", "mlp_norm")),
     ),
     "heads": ("layers.*.attention.heads",),
@@ -86,206 +88,168 @@ class Config:
     initializer_range: float = 0.02
 
     def __post_init__(self):
-        sizes = (
-            "hidden_size",
-            "num_layers",
-            "num_heads",
-            "intermediate_size",
-            "vocab_size",
-            "max_positions",
+        _transformer.check_config(
+            self,
+            sizes=(
+                "hidden_size",
+                "num_layers",
+                "num_heads",
+                "intermediate_size",
+                "vocab_size",
+                "max_positions",
+                "num_segments",
+            ),
+            most={"layer_norm_eps": math.inf, "initializer_range": math.inf},
         )
-        for field in (*sizes, "num_segments"):
-            size = getattr(self, field)
-            if not isinstance(size, int) or size < 1:
-                raise InputError(f"{field} {size!r}", expected="a whole number, 1 or more")
-        for field in ("layer_norm_eps", "initializer_range"):
-            value = getattr(self, field)
-            if not isinstance(value, int | float) or not 0 <= value < math.inf:
-                raise InputError(f"{field} {value!r}", expected="a finite number, 0 or more")
-        if self.hidden_size % self.num_heads:
-            raise InputError(
-                f"hidden_size {self.hidden_size} with num_heads {self.num_heads}",
-                expected="a multiple of the heads",
-            )
 
     @property
     def head_dim(self) -> int:
         return self.hidden_size // self.num_heads
 
 
-def _draw(config: Config):
-    """BERT's draw of every matrix: a normal cut at two standard deviations, its spread not
-    corrected for the cut."""
+def max_init_std(config: Config) -> float:
+    """The standard deviation of the initial draws of every matrix, before they are truncated."""
+    return config.initializer_range
+
+
+def _initializer(config: Config):
+    """A normal truncated at two standard deviations, its spread not corrected for that."""
     return nn.initializers.truncated_normal(config.initializer_range)
 
 
 class Embedding(nn.Module):
-    """Token, position and segment, all of the text being segment 0."""
+    """The sum of token, position and segment embeddings, normalised; all text is segment 0."""
 
     config: Config
 
     @nn.compact
-    def __call__(self, tokens):
-        c, draw = self.config, _draw(self.config)
-        token = nn.Embed(c.vocab_size, c.hidden_size, embedding_init=draw, name="token")(tokens)
-        position = nn.Embed(c.max_positions, c.hidden_size, embedding_init=draw, name="position")
-        segment = nn.Embed(c.num_segments, c.hidden_size, embedding_init=draw, name="segment")
+    def __call__(self, tokens: Int[Array, "B T"]) -> Float[Array, "B T D"]:
+        c, init = self.config, _initializer(self.config)
+        token = nn.Embed(c.vocab_size, c.hidden_size, embedding_init=init, name="token")(tokens)
+        position = nn.Embed(c.max_positions, c.hidden_size, embedding_init=init, name="position")
+        segment = nn.Embed(c.num_segments, c.hidden_size, embedding_init=init, name="segment")
         first = position(jnp.arange(tokens.shape[1]))[None] + segment(jnp.zeros((1, 1), jnp.int32))
-        return layer_norm(c, "norm")(token + first)
+        return layer_norm(c.layer_norm_eps, "norm")(token + first)
 
 
 class Attention(nn.Module):
+    """Self-attention over both sides, with a projection each for queries, keys and values."""
+
     config: Config
 
     @nn.compact
-    def __call__(self, x, seen, at):
-        c, draw = self.config, _draw(self.config)
-        names = ("query", "key", "value")
+    def __call__(
+        self, x: Float[Array, "B T D"], seen: Bool[Array, "B S"] | None, hook: Hook
+    ) -> Float[Array, "B T D"]:
+        c, init = self.config, _initializer(self.config)
         projected = [
-            nn.DenseGeneral((c.num_heads, c.head_dim), kernel_init=draw, name=name)(x)
-            for name in names
+            nn.DenseGeneral((c.num_heads, c.head_dim), kernel_init=init, name=name)(x)
+            for name in ("query", "key", "value")
         ]
-        query, key, value = (jnp.einsum("bthk->bhtk", z) for z in projected)
-        scores = (
-            jnp.einsum("bhtk,bhsk->bhts", query, key, preferred_element_type=jnp.float32)
-            / c.head_dim**0.5
-        )
-        if seen is not None:
-            scores = jnp.where(seen[:, None, None, :], scores, -jnp.inf)
-        weights = at("attention", jax.nn.softmax(scores, axis=-1))
-        heads = at(
-            "heads",
-            jnp.einsum("bhts,bhsk->bhtk", weights.astype(value.dtype), value).swapaxes(1, 2),
-        )
-        return nn.DenseGeneral(c.hidden_size, axis=(-2, -1), kernel_init=draw, name="out")(heads)
-
-
-class MLP(nn.Module):
-    config: Config
-
-    @nn.compact
-    def __call__(self, x, at):
-        c, draw = self.config, _draw(self.config)
-        hidden = nn.Dense(c.intermediate_size, kernel_init=draw, name="up")(x)
-        hidden = at("mlp", jax.nn.gelu(hidden, approximate=False))
-        return nn.Dense(c.hidden_size, kernel_init=draw, name="down")(hidden)
+        query, key, value = (jnp.einsum("bthk->bhtk", vectors) for vectors in projected)
+        visible = None if seen is None else seen[:, None, None, :]
+        heads = _transformer.attend(query, key, value, visible, hook)
+        return nn.DenseGeneral(c.hidden_size, axis=(-2, -1), kernel_init=init, name="out")(heads)
 
 
 class Block(nn.Module):
+    """One layer; a norm follows each of its two residual sums."""
+
     config: Config
     capture: tuple[str, ...]
-    intervene: Callable | None
+    intervene: Intervention | None
 
     @nn.compact
-    def __call__(self, h, layer, seen):
-        c, captured = self.config, {}
-
-        def at(site, value):
-            value = value if self.intervene is None else self.intervene(site, value, layer)
-            if site in self.capture:
-                captured[site] = value
-            return value
-
-        h = at("residual", h)
-        h = layer_norm(c, "attention_norm")(h + Attention(c, name="attention")(h, seen, at))
-        h = layer_norm(c, "mlp_norm")(h + MLP(c, name="mlp")(h, at))
+    def __call__(
+        self, h: Float[Array, "B T D"], layer: Int[Array, ""], seen: Bool[Array, "B S"] | None
+    ):
+        c, init = self.config, _initializer(self.config)
+        hook, captured = _transformer.hook_of(layer, self.capture, self.intervene)
+        attention = Attention(c, name="attention")
+        mlp = MLP(c.intermediate_size, init, init, name="mlp")
+        h = hook("residual", h)
+        h = layer_norm(c.layer_norm_eps, "attention_norm")(h + attention(h, seen, hook))
+        h = layer_norm(c.layer_norm_eps, "mlp_norm")(h + mlp(h, hook))
         return h, captured
 
 
 class Transform(nn.Module):
-    """What stands between the last layer and the output matrix."""
+    """The dense layer, GELU and norm between the last layer and the output matrix."""
 
     config: Config
 
     @nn.compact
-    def __call__(self, h):
-        h = nn.Dense(self.config.hidden_size, kernel_init=_draw(self.config), name="dense")(h)
-        return layer_norm(self.config, "norm")(jax.nn.gelu(h, approximate=False))
-
-
-def layer_norm(config: Config, name: str) -> nn.LayerNorm:
-    return nn.LayerNorm(epsilon=config.layer_norm_eps, use_fast_variance=False, name=name)
+    def __call__(self, h: Float[Array, "B T D"]) -> Float[Array, "B T D"]:
+        c = self.config
+        h = nn.Dense(c.hidden_size, kernel_init=_initializer(c), name="dense")(h)
+        return layer_norm(c.layer_norm_eps, "norm")(jax.nn.gelu(h, approximate=False))
 
 
 class Trunk(nn.Module):
-    """Tokens to transformed hidden states; the output bias stands beside it so that one tree holds
-    both."""
+    """Tokens to transformed hidden states, and what was captured on the way."""
 
     config: Config
     capture: tuple[str, ...] = ()
-    intervene: Callable | None = None
+    intervene: Intervention | None = None
 
     @nn.compact
-    def __call__(self, tokens, seen=None):
+    def __call__(self, tokens: Int[Array, "B T"], seen: Bool[Array, "B S"] | None = None):
         c = self.config
         h = Embedding(c, name="embed")(tokens)
-        stack = nn.scan(
-            Block,
-            variable_axes={"params": 0},
-            split_rngs={"params": True},
-            in_axes=(0, nn.broadcast),  # pyright: ignore[reportArgumentType]
-            out_axes=0,
-            length=c.num_layers,
+        layers = _transformer.stack(Block, c.num_layers, num_shared=1)(
+            c, self.capture, self.intervene, name="layers"
         )
-        h, captured = stack(c, self.capture, self.intervene, name="layers")(
-            h, jnp.arange(c.num_layers), seen
-        )
+        h, captured = layers(h, jnp.arange(c.num_layers), seen)
         return Transform(c, name="transform")(h), captured
 
 
-def init(key, config: Config):
-    """Params of an untrained model, float32, drawn as BERT's were. `key` is a typed PRNG key."""
+def init(key: Key[Array, ""], config: Config) -> Params:
+    """Params of an untrained model, float32, drawn as BERT's were."""
     params = Trunk(config).init(key, jnp.zeros((1, 1), jnp.int32))["params"]
     return {**params, "unembed": {"bias": jnp.zeros(config.vocab_size, jnp.float32)}}
 
 
 @functools.cache
-def hidden_fn(config: Config):
-    """hidden(params, tokens [B,T], capture=(), intervene=None, seen=None) -> (h [B,T,D+1],
-    captured).
+def hidden_fn(config: Config) -> Callable[..., tuple[Float[Array, "B T E"], dict[str, Array]]]:
+    """hidden(params, tokens [B,T], capture=(), intervene=None, seen=None) -> (h [B,T,E], captured).
 
-    The last coordinate of h is 1 and meets the bias in the last row of `unembedding`, so that
-    logits are one matrix product here as in every other model. `seen` [B,T], where given, is False
-    for tokens that none may attend to (padding); a row must have at least one that is seen.
-    `capture` and `intervene` as in models/gpt_neox.py. Raises InputError for an unknown site and
-    for sequences longer than the model's positions.
+    E = D + 1. The last coordinate of h is 1 and meets the bias in the last row of `unembedding`, so
+    that logits are one matrix product here as in every other model. `seen` [B,T] is False for
+    padding, which no token attends to; each row needs a token that is seen. The other arguments and
+    errors are those of `models.hidden_fn`.
     """
 
-    def hidden(params, tokens, capture=(), intervene=None, seen=None):
-        for site in capture:
-            if site not in SITES:
-                raise InputError.unknown("site", site, SITES)
-        if tokens.shape[1] > config.max_positions:
-            raise InputError(
-                f"sequences of {tokens.shape[1]} tokens",
-                expected=f"at most {config.max_positions}, the model's positions",
-                mend="Cut the text into shorter windows.",
-            )
+    def hidden(
+        params: Params,
+        tokens: Int[ArrayLike, "B T"],
+        capture: Sequence[str] = (),
+        intervene: Intervention | None = None,
+        seen: Bool[ArrayLike, "B T"] | None = None,
+    ) -> tuple[Float[Array, "B T E"], dict[str, Array]]:
+        if seen is not None:
+            chex.assert_equal_shape([tokens, seen])
         trunk = Trunk(config, tuple(capture), intervene)
-        h, captured = trunk.apply(
-            {"params": {k: v for k, v in params.items() if k != "unembed"}}, tokens, seen
-        )
+        h, captured = _transformer.run(trunk, params, tokens, seen)
         return jnp.concatenate([h, jnp.ones_like(h[..., :1])], axis=-1), captured
 
     return hidden
 
 
-def unembedding(params):
-    """The matrix [D+1,V] that hidden states are multiplied with to give logits: the embedding
-    transposed over the bias.
+def unembedding(params: Params) -> Float[Array, "E V"]:
+    """The matrix that hidden states are multiplied with to give logits: embedding^T over the bias.
 
-    What flows back through it reaches the embedding, as is right for a tied matrix.
+    A gradient through it reaches the embedding, as is right for a tied matrix.
     """
     bias = params["unembed"]["bias"]
     return jnp.concatenate([jnp.swapaxes(params["embed"]["token"]["embedding"], 0, 1), bias[None]])
 
 
 @functools.cache
-def unembed_fn(config: Config):
-    """unembed(params, h [...,D+1]) -> logits [...,V], float32 whatever the params."""
+def unembed_fn(config: Config) -> Callable[..., Float[Array, "*axes V"]]:
+    """unembed(params, h [...,E]) -> logits [...,V], float32 whatever the params."""
 
-    def unembed(params, h):
-        # As `unembedding`, without a copy of the matrix.
+    def unembed(params: Params, h: Float[Array, "*axes E"]) -> Float[Array, "*axes V"]:
+        # The product with `unembedding`, without a copy of the matrix.
         embedding, bias = params["embed"]["token"]["embedding"], params["unembed"]["bias"]
         logits = jnp.einsum(
             "...d,vd->...v", h[..., :-1], embedding, preferred_element_type=jnp.float32
@@ -293,3 +257,20 @@ def unembed_fn(config: Config):
         return logits + (h[..., -1:] * jnp.expand_dims(bias, range(h.ndim - 1))).astype(jnp.float32)
 
     return unembed
+
+
+def matrices(params: Params) -> dict[str, Float[Array, "..."]]:
+    """embed [V,D] (of tokens) and, stacked over layers, those of attention and the MLP.
+
+    attention_qkv [L,D,H,3,K], attention_out [L,H,K,D], mlp_up [L,D,F], mlp_down [L,F,D]. Position,
+    segment and transform matrices have no counterpart in other families and are left out.
+    """
+    layers = params["layers"]
+    query_key_value = [layers["attention"][name]["kernel"] for name in ("query", "key", "value")]
+    return {
+        "embed": params["embed"]["token"]["embedding"],
+        "attention_qkv": jnp.stack(query_key_value, axis=3),
+        "attention_out": layers["attention"]["out"]["kernel"],
+        "mlp_up": layers["mlp"]["up"]["kernel"],
+        "mlp_down": layers["mlp"]["down"]["kernel"],
+    }

@@ -1,5 +1,4 @@
-"""GPT-NeoX, the architecture of Pythia (Biderman et al. 2023), in flax linen with its layers
-stacked.
+"""GPT-NeoX, the architecture of Pythia (Biderman et al. 2023).
 
 Axes: B batch, T (and S) tokens, D width, H heads, K head dim, R rotated dims of a head, F MLP
 width, L layers, V vocabulary.
@@ -8,37 +7,36 @@ Params are a plain nested dict whose leaves under `layers` carry a leading L, so
 is flat in depth and a number per layer is a vmap:
 
     embed/embedding [V,D]
-    layers/attention_norm/{scale,bias} [L,D]      layers/attention/qkv/kernel [L,D,H,3,K]  bias [L,H,3,K]
-    layers/mlp_norm/{scale,bias} [L,D]            layers/attention/out/kernel [L,H,K,D]    bias [L,D]
-    layers/mlp/up/kernel [L,D,F]  bias [L,F]      layers/mlp/down/kernel [L,F,D]           bias [L,D]
-    final_norm/{scale,bias} [D]                   unembed/kernel [D,V]
+    layers/attention_norm/{scale,bias} [L,D]
+    layers/attention/qkv/kernel [L,D,H,3,K]  bias [L,H,3,K]
+    layers/attention/out/kernel [L,H,K,D]    bias [L,D]
+    layers/mlp_norm/{scale,bias} [L,D]
+    layers/mlp/up/kernel [L,D,F]  bias [L,F]
+    layers/mlp/down/kernel [L,F,D]  bias [L,D]
+    final_norm/{scale,bias} [D]
+    unembed/kernel [D,V]
 """
 
 import dataclasses
 import functools
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Literal
 
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from dynamics.errors import InputError
+from dynamics.models import _transformer
+from dynamics.models._transformer import MLP, Hook, Intervention, Params, layer_norm
 
-CAUSAL = True
+CAUSAL: bool = True
+SITES = _transformer.SITES
+TIED: dict[str, str] = {}
 
-# Where a value inside a layer can be captured or replaced: (site, shape without the stacked L).
-SITES = {
-    "residual": "[B,T,D] the stream as it enters the layer",
-    "attention": "[B,H,T,S] attention probabilities, target by source",
-    "heads": "[B,T,H,K] what each head adds, before the output matrix",
-    "mlp": "[B,T,F] MLP activations after GELU",
-}
-
-# What can be selected (`dynamics.restrict`): name -> {path of a leaf or subtree: the axis that each
-# number picks}. A number's place is marked by the field of Config that counts it. The output bias
-# serves all heads and belongs to none.
+# The output bias of attention serves all heads and belongs to none.
 _ATTENTION = "layers.{num_layers}.attention"
 PARTS: dict[str, dict[str, tuple[int, ...]]] = {
     "embed": {"embed": ()},
@@ -56,12 +54,11 @@ PARTS: dict[str, dict[str, tuple[int, ...]]] = {
     "layers.{num_layers}.mlp_norm": {"layers/mlp_norm": (0,)},
     "layers.{num_layers}.mlp": {"layers/mlp": (0,)},
 }
-# Names by how finely they cut: the first two leave no weight out.
-_ENDS = ("embed", "final_norm", "unembed")
+_OUTSIDE_LAYERS = ("embed", "final_norm", "unembed")
 PART_GROUPS: dict[str, tuple[str, ...]] = {
-    "layers": (_ENDS[0], "layers", *_ENDS[1:]),
+    "layers": (_OUTSIDE_LAYERS[0], "layers", *_OUTSIDE_LAYERS[1:]),
     "modules": (
-        *_ENDS,
+        *_OUTSIDE_LAYERS,
         *(f"layers.*.{module}" for module in ("attention_norm", "attention", "mlp_norm", "mlp")),
     ),
     "heads": ("layers.*.attention.heads",),
@@ -85,33 +82,22 @@ class Config:
     initializer: Literal["small", "normal"] = "small"
 
     def __post_init__(self):
-        for field in (
-            "hidden_size",
-            "num_layers",
-            "num_heads",
-            "intermediate_size",
-            "vocab_size",
-            "max_positions",
-        ):
-            size = getattr(self, field)
-            if not isinstance(size, int) or size < 1:
-                raise InputError(f"{field} {size!r}", expected="a whole number, 1 or more")
-        for field, most in (
-            ("rotary_fraction", 1),
-            ("rotary_base", math.inf),
-            ("layer_norm_eps", math.inf),
-        ):
-            value = getattr(self, field)
-            if not isinstance(value, int | float) or not 0 <= value <= most:
-                raise InputError(f"{field} {value!r}", expected=f"a number from 0 to {most}")
-        if self.hidden_size % self.num_heads:
-            raise InputError(
-                f"hidden_size {self.hidden_size} with num_heads {self.num_heads}",
-                expected="a multiple of the heads",
-            )
+        _transformer.check_config(
+            self,
+            sizes=(
+                "hidden_size",
+                "num_layers",
+                "num_heads",
+                "intermediate_size",
+                "vocab_size",
+                "max_positions",
+            ),
+            most={"rotary_fraction": 1, "rotary_base": math.inf, "layer_norm_eps": math.inf},
+        )
         if self.rotary_dims % 2:
             raise InputError(
-                f"rotary_fraction {self.rotary_fraction} of a head of {self.head_dim}, {self.rotary_dims} dims",
+                f"rotary_fraction {self.rotary_fraction} of a head of {self.head_dim}, "
+                f"{self.rotary_dims} dims",
                 expected="an even number of rotated dims (the halves form pairs)",
             )
         if self.initializer not in ("small", "normal"):
@@ -147,25 +133,31 @@ PYTHIA: dict[str, Config] = {
 }
 
 
-def _initializers(config: Config):
-    """Weight draws of the two GPT-NeoX schemes: (every matrix, the two that write into the residual
-    stream).
+def _init_stds(config: Config) -> tuple[float, float]:
+    """Standard deviations of the initial draws: (every matrix, the two that write to the stream).
 
-    "small" is Nguyen & Salazar (2019), std sqrt(2/(5D)), with Wang & Komatsuzaki's 2/(L sqrt(D))
-    for the residual writers, so logits start as N(0, 0.4) at any width; "normal" is 0.02 with
-    0.02/sqrt(2L).
+    "small" is Nguyen & Salazar (2019), sqrt(2/(5D)), with Wang & Komatsuzaki's 2/(L sqrt(D)) for
+    the matrices that write to the residual stream, so logits start as N(0, 0.4) at any width;
+    "normal" is 0.02 with 0.02/sqrt(2L).
     """
     width, depth = config.hidden_size, config.num_layers
     if config.initializer == "small":
-        return nn.initializers.normal((2 / (5 * width)) ** 0.5), nn.initializers.normal(
-            2 / (depth * width**0.5)
-        )
-    return nn.initializers.normal(0.02), nn.initializers.normal(0.02 / (2 * depth) ** 0.5)
+        return (2 / (5 * width)) ** 0.5, 2 / (depth * width**0.5)
+    return 0.02, 0.02 / (2 * depth) ** 0.5
 
 
-def rotary(x, base: float, dims: int):
-    """Rotates the first `dims` of each head by its position (Su et al. 2021): [...,T,K] ->
-    [...,T,K].
+def max_init_std(config: Config) -> float:
+    """The largest standard deviation of the initial draws; the writers' with few layers."""
+    return max(_init_stds(config))
+
+
+def _initializers(config: Config):
+    every, writers = _init_stds(config)
+    return nn.initializers.normal(every), nn.initializers.normal(writers)
+
+
+def rotary(x: Float[Array, "*axes T K"], base: float, dims: int) -> Float[Array, "*axes T K"]:
+    """Rotates the first `dims` of each head by its position (Su et al. 2021, section 3.4.2).
 
     Half-rotation layout: dim r pairs with dim r + R/2, where the paper pairs neighbours. Angles are
     always float32.
@@ -175,156 +167,127 @@ def rotary(x, base: float, dims: int):
     angles = angles.reshape((1,) * (x.ndim - 2) + angles.shape)
     cos, sin = jnp.cos(angles), jnp.sin(angles)
     first, second, rest = jnp.split(x, (dims // 2, dims), axis=-1)
-    turned = (first * cos - second * sin, second * cos + first * sin)
-    return jnp.concatenate([*(z.astype(x.dtype) for z in turned), rest], axis=-1)
+    rotated = (first * cos - second * sin, second * cos + first * sin)
+    return jnp.concatenate([*(half.astype(x.dtype) for half in rotated), rest], axis=-1)
 
 
 class Attention(nn.Module):
+    """Causal self-attention: one projection to queries, keys and values; rotary positions."""
+
     config: Config
 
     @nn.compact
-    def __call__(self, x, at):
+    def __call__(self, x: Float[Array, "B T D"], hook: Hook) -> Float[Array, "B T D"]:
         c = self.config
-        draw, draw_residual = _initializers(c)
-        qkv = nn.DenseGeneral((c.num_heads, 3, c.head_dim), kernel_init=draw, name="qkv")(x)
+        init_every, init_writers = _initializers(c)
+        qkv = nn.DenseGeneral((c.num_heads, 3, c.head_dim), kernel_init=init_every, name="qkv")(x)
         # Heads before positions: XLA's CPU matrix product is three times as fast on the contiguous
         # layout.
         query, key, value = jnp.einsum("bthik->ibhtk", qkv)
-        query, key = (rotary(z, c.rotary_base, c.rotary_dims) for z in (query, key))
-        scores = (
-            jnp.einsum("bhtk,bhsk->bhts", query, key, preferred_element_type=jnp.float32)
-            / c.head_dim**0.5
-        )
-        causal = jnp.tril(jnp.ones(scores.shape[-2:], bool))[None, None]
-        weights = at("attention", jax.nn.softmax(jnp.where(causal, scores, -jnp.inf), axis=-1))
-        heads = at(
-            "heads",
-            jnp.einsum("bhts,bhsk->bhtk", weights.astype(value.dtype), value).swapaxes(1, 2),
-        )
-        return nn.DenseGeneral(c.hidden_size, axis=(-2, -1), kernel_init=draw_residual, name="out")(
+        query, key = (rotary(vectors, c.rotary_base, c.rotary_dims) for vectors in (query, key))
+        past = jnp.tril(jnp.ones((x.shape[1], x.shape[1]), bool))[None, None]
+        heads = _transformer.attend(query, key, value, past, hook)
+        return nn.DenseGeneral(c.hidden_size, axis=(-2, -1), kernel_init=init_writers, name="out")(
             heads
         )
 
 
-class MLP(nn.Module):
-    config: Config
-
-    @nn.compact
-    def __call__(self, x, at):
-        draw, draw_residual = _initializers(self.config)
-        hidden = nn.Dense(self.config.intermediate_size, kernel_init=draw, name="up")(x)
-        hidden = at("mlp", jax.nn.gelu(hidden, approximate=False))
-        return nn.Dense(self.config.hidden_size, kernel_init=draw_residual, name="down")(hidden)
-
-
 class Block(nn.Module):
+    """One layer; attention and MLP read the same stream, or one after the other."""
+
     config: Config
     capture: tuple[str, ...]
-    intervene: Callable | None
+    intervene: Intervention | None
 
     @nn.compact
-    def __call__(self, h, layer):
-        c, captured = self.config, {}
-
-        def at(site, value):
-            value = value if self.intervene is None else self.intervene(site, value, layer)
-            if site in self.capture:
-                captured[site] = value
-            return value
-
-        h = at("residual", h)
-        attended = Attention(c, name="attention")(layer_norm(c, "attention_norm")(h), at)
+    def __call__(self, h: Float[Array, "B T D"], layer: Int[Array, ""]):
+        c = self.config
+        hook, captured = _transformer.hook_of(layer, self.capture, self.intervene)
+        attention = Attention(c, name="attention")
+        mlp = MLP(c.intermediate_size, *_initializers(c), name="mlp")
+        h = hook("residual", h)
+        attended = attention(layer_norm(c.layer_norm_eps, "attention_norm")(h), hook)
+        mlp_norm = layer_norm(c.layer_norm_eps, "mlp_norm")
         if c.parallel_residual:
-            h = h + attended + MLP(c, name="mlp")(layer_norm(c, "mlp_norm")(h), at)
+            h = h + attended + mlp(mlp_norm(h), hook)
         else:
             h = h + attended
-            h = h + MLP(c, name="mlp")(layer_norm(c, "mlp_norm")(h), at)
+            h = h + mlp(mlp_norm(h), hook)
         return h, captured
 
 
-def layer_norm(config: Config, name: str) -> nn.LayerNorm:
-    # The fast variance E[x^2] - E[x]^2 cancels where the stream is far from zero mean, as in late
-    # Pythia.
-    return nn.LayerNorm(epsilon=config.layer_norm_eps, use_fast_variance=False, name=name)
-
-
 class Trunk(nn.Module):
-    """Tokens to final hidden states, and the unembedding beside it so that one tree holds both."""
+    """Tokens to hidden states after the final norm, and what was captured on the way."""
 
     config: Config
     capture: tuple[str, ...] = ()
-    intervene: Callable | None = None
+    intervene: Intervention | None = None
 
     @nn.compact
-    def __call__(self, tokens):
+    def __call__(self, tokens: Int[Array, "B T"]):
         c = self.config
-        draw, _ = _initializers(c)
-        h = nn.Embed(c.vocab_size, c.hidden_size, embedding_init=draw, name="embed")(tokens)
-        stack = nn.scan(
-            Block,
-            variable_axes={"params": 0},
-            split_rngs={"params": True},
-            in_axes=0,
-            out_axes=0,
-            length=c.num_layers,
+        init_every, _ = _initializers(c)
+        h = nn.Embed(c.vocab_size, c.hidden_size, embedding_init=init_every, name="embed")(tokens)
+        layers = _transformer.stack(Block, c.num_layers)(
+            c, self.capture, self.intervene, name="layers"
         )
-        h, captured = stack(c, self.capture, self.intervene, name="layers")(
-            h, jnp.arange(c.num_layers)
-        )
-        return layer_norm(c, "final_norm")(h), captured
+        h, captured = layers(h, jnp.arange(c.num_layers))
+        return layer_norm(c.layer_norm_eps, "final_norm")(h), captured
 
 
-def init(key, config: Config):
-    """Params of an untrained model, float32, drawn as Pythia's were. `key` is a typed PRNG key."""
+def init(key: Key[Array, ""], config: Config) -> Params:
+    """Params of an untrained model, float32, drawn as Pythia's were."""
     trunk_key, unembed_key = jax.random.split(key)
     params = Trunk(config).init(trunk_key, jnp.zeros((1, 1), jnp.int32))["params"]
-    draw, _ = _initializers(config)
-    return {
-        **params,
-        "unembed": {
-            "kernel": draw(unembed_key, (config.hidden_size, config.vocab_size), jnp.float32)
-        },
-    }
+    init_every, _ = _initializers(config)
+    kernel = init_every(unembed_key, (config.hidden_size, config.vocab_size), jnp.float32)
+    return {**params, "unembed": {"kernel": kernel}}
 
 
 @functools.cache
-def hidden_fn(config: Config):
-    """hidden(params, tokens [B,T], capture=(), intervene=None) -> (h [B,T,D] after the final norm,
-    captured).
+def hidden_fn(config: Config) -> Callable[..., tuple[Float[Array, "B T D"], dict[str, Array]]]:
+    """hidden(params, tokens [B,T], capture=(), intervene=None) -> (h [B,T,D], captured).
 
-    `capture` names SITES; captured[site] stacks them over layers, [L, ...]. `intervene(site, value,
-    layer)` returns what takes the value's place; it is traced inside the scan over layers, so
-    `layer` is a traced int32. Raises InputError for an unknown site and for sequences longer than
-    the model's positions.
+    h is the stream after the final norm. The arguments and errors are those of `models.hidden_fn`.
     """
 
-    def hidden(params, tokens, capture=(), intervene=None):
-        for site in capture:
-            if site not in SITES:
-                raise InputError.unknown("site", site, SITES)
-        if tokens.shape[1] > config.max_positions:
-            raise InputError(
-                f"sequences of {tokens.shape[1]} tokens",
-                expected=f"at most {config.max_positions}, the model's positions",
-                mend="Cut the text into shorter windows.",
-            )
-        trunk = Trunk(config, tuple(capture), intervene)
-        return trunk.apply({"params": {k: v for k, v in params.items() if k != "unembed"}}, tokens)
+    def hidden(
+        params: Params,
+        tokens: Int[ArrayLike, "B T"],
+        capture: Sequence[str] = (),
+        intervene: Intervention | None = None,
+    ) -> tuple[Float[Array, "B T D"], dict[str, Array]]:
+        return _transformer.run(Trunk(config, tuple(capture), intervene), params, tokens)
 
     return hidden
 
 
-def unembedding(params):
-    """The matrix [D,V] that hidden states are multiplied with to give logits."""
+def unembedding(params: Params) -> Float[Array, "D V"]:
+    """The matrix that hidden states are multiplied with to give logits."""
     return params["unembed"]["kernel"]
 
 
 @functools.cache
-def unembed_fn(config: Config):
-    """unembed(params, h [...,D]) -> logits [...,V], float32 whatever the params: Pythia's outgrow
-    half precision."""
+def unembed_fn(config: Config) -> Callable[..., Float[Array, "*axes V"]]:
+    """unembed(params, h [...,D]) -> logits [...,V], float32: Pythia's outgrow half precision."""
 
-    def unembed(params, h):
+    def unembed(params: Params, h: Float[Array, "*axes D"]) -> Float[Array, "*axes V"]:
         return jnp.matmul(h, unembedding(params), preferred_element_type=jnp.float32)
 
     return unembed
+
+
+def matrices(params: Params) -> dict[str, Float[Array, "..."]]:
+    """unembed [D,V], embed [V,D] and, stacked over layers, those of attention and the MLP.
+
+    attention_qkv [L,D,H,3,K], attention_out [L,H,K,D], mlp_up [L,D,F], mlp_down [L,F,D].
+    """
+    layers = params["layers"]
+    return {
+        "unembed": unembedding(params),
+        "embed": params["embed"]["embedding"],
+        "attention_qkv": layers["attention"]["qkv"]["kernel"],
+        "attention_out": layers["attention"]["out"]["kernel"],
+        "mlp_up": layers["mlp"]["up"]["kernel"],
+        "mlp_down": layers["mlp"]["down"]["kernel"],
+    }

@@ -66,36 +66,36 @@ def test_counts_are_numpys(half_width, num_bins, size, seed):
     )
     near = near[(near == 0) | (np.abs(near) > 1e-37)]
     values = np.concatenate([normal(size, half_width / 2, seed), near])
-    found = weights.density(values, grid, chunk=4096)
-    np.testing.assert_array_equal(found.counts, np.histogram(values, grid)[0])
-    assert int(found.counts.sum()) + int(found.below) + int(found.above) == values.size
-    assert (int(found.below), int(found.above)) == (
+    histogram = weights.density(values, grid, chunk=4096)
+    np.testing.assert_array_equal(histogram.counts, np.histogram(values, grid)[0])
+    assert int(histogram.counts.sum()) + int(histogram.below) + int(histogram.above) == values.size
+    assert (int(histogram.below), int(histogram.above)) == (
         (values < grid[0]).sum(),
         (values > grid[-1]).sum(),
     )
 
 
 def test_last_edge_is_closed_and_the_others_are_not():
-    found = weights.density(np.array([-1, -0.5, 0, 0.5, 1], np.float32), weights.edges(1.0, 4))
-    np.testing.assert_array_equal(found.counts, [1, 1, 1, 2])
-    assert (int(found.below), int(found.above)) == (0, 0)
+    histogram = weights.density(np.array([-1, -0.5, 0, 0.5, 1], np.float32), weights.edges(1.0, 4))
+    np.testing.assert_array_equal(histogram.counts, [1, 1, 1, 2])
+    assert (int(histogram.below), int(histogram.above)) == (0, 0)
 
 
 def test_normal_weights_fill_bins_by_their_probability():
     size, sd = 400_000, 0.07
     grid = weights.edges(0.3, 64)
-    found = weights.density(normal(size, sd), grid)
+    histogram = weights.density(normal(size, sd), grid)
     p = np.diff(ndtr(grid.astype(np.float64) / sd))
-    assert (np.abs(found.counts - size * p) < 4 * np.sqrt(size * p * (1 - p))).all()
-    assert abs(found.mean) < 4 * sd / size**0.5
-    assert abs(found.sd / sd - 1) < 4 / (2 * size) ** 0.5
-    assert abs(found.excess_kurtosis) < 4 * (24 / size) ** 0.5
+    assert (np.abs(histogram.counts - size * p) < 4 * np.sqrt(size * p * (1 - p))).all()
+    assert abs(histogram.mean) < 4 * sd / size**0.5
+    assert abs(histogram.sd / sd - 1) < 4 / (2 * size) ** 0.5
+    assert abs(histogram.excess_kurtosis) < 4 * (24 / size) ** 0.5
 
 
 def test_uniform_weights_have_kurtosis_minus_six_fifths():
     size = 300_000
     values = np.random.default_rng(1).uniform(-1, 1, size).astype(np.float32)
-    found = weights.density(values, weights.edges(1.5, 10))
+    histogram = weights.density(values, weights.edges(1.5, 10))
     # Delta method: the moments of a uniform on (-1, 1), EX^2n = 1/(2n+1), give var(kurtosis) =
     # 0.366 / N.
     second, fourth, sixth, eighth = 1 / 3, 1 / 5, 1 / 7, 1 / 9
@@ -107,7 +107,7 @@ def test_uniform_weights_have_kurtosis_minus_six_fifths():
         ]
     )
     standard_error = np.sqrt(gradient @ covariance @ gradient / size)
-    assert abs(float(found.excess_kurtosis) + 1.2) < 4 * standard_error
+    assert abs(float(histogram.excess_kurtosis) + 1.2) < 4 * standard_error
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 1000, 4096, 10**9])
@@ -126,35 +126,38 @@ def test_moments_keep_their_digits_at_any_scale(scale):
     values = (normal(200_000, 1.0) + np.float32(3)) * np.float32(scale)
     exact = values.astype(np.float64)
     off = exact - exact.mean()
-    found = weights.density(values, weights.edges(4 * scale, 100))
-    assert float(found.mean) == pytest.approx(exact.mean(), rel=1e-6)
-    assert float(found.sd) == pytest.approx(exact.std(), rel=1e-5)
-    assert float(found.excess_kurtosis) == pytest.approx(
+    histogram = weights.density(values, weights.edges(4 * scale, 100))
+    assert float(histogram.mean) == pytest.approx(exact.mean(), rel=1e-6)
+    assert float(histogram.sd) == pytest.approx(exact.std(), rel=1e-5)
+    assert float(histogram.excess_kurtosis) == pytest.approx(
         (off**4).mean() / exact.var() ** 2 - 3, abs=1e-4
     )
 
 
 def test_every_matrix_is_counted_whole(params):
-    found = weights.model_density(CONFIG)(params)
+    densities = weights.model_density(CONFIG)(params)
     tensors = weights.matrices(CONFIG, params)
-    assert found.keys() == tensors.keys() == NAMES
+    assert densities.keys() == tensors.keys() == NAMES
     grid = weights.edges(weights.default_half_width(CONFIG), 512)
     for name, tensor in tensors.items():
-        assert int(found[name].counts.sum() + found[name].below + found[name].above) == tensor.size
-        same(found[name], weights.density(tensor, grid), rtol=1e-5, atol=1e-5)
-        assert int(found[name].below + found[name].above) == 0
+        assert (
+            int(densities[name].counts.sum() + densities[name].below + densities[name].above)
+            == tensor.size
+        )
+        same(densities[name], weights.density(tensor, grid), rtol=1e-5, atol=1e-5)
+        assert int(densities[name].below + densities[name].above) == 0
 
 
 def test_initial_spreads_are_the_initialisers(params):
-    found, width = weights.model_density(CONFIG)(params), CONFIG.hidden_size
+    densities, width = weights.model_density(CONFIG)(params), CONFIG.hidden_size
     for name in ("embed", "unembed", "attention_qkv", "mlp_up"):
         size = weights.matrices(CONFIG, params)[name].size
-        assert float(found[name].sd) == pytest.approx(
+        assert float(densities[name].sd) == pytest.approx(
             (2 / (5 * width)) ** 0.5, rel=4 / (2 * size) ** 0.5
         )
     for name in ("attention_out", "mlp_down"):
         size = weights.matrices(CONFIG, params)[name].size
-        assert float(found[name].sd) == pytest.approx(
+        assert float(densities[name].sd) == pytest.approx(
             2 / (3 * width**0.5), rel=4 / (2 * size) ** 0.5
         )
 
@@ -173,13 +176,15 @@ def test_only_the_centred_density_ignores_a_drift_that_no_softmax_sees(params):
         atol=1e-5,
     )
     measure = weights.model_density(CONFIG)
-    found, drifted = measure(before), measure(after)
-    moved = int(jnp.abs(found["unembed_centred"].counts - drifted["unembed_centred"].counts).sum())
+    original, drifted = measure(before), measure(after)
+    moved = int(
+        jnp.abs(original["unembed_centred"].counts - drifted["unembed_centred"].counts).sum()
+    )
     assert moved <= 0.005 * rounded.size  # values within rounding of an edge
     np.testing.assert_allclose(
-        found["unembed_centred"][3:], drifted["unembed_centred"][3:], atol=1e-5
+        original["unembed_centred"][3:], drifted["unembed_centred"][3:], atol=1e-5
     )
-    assert float(drifted["unembed"].sd) > 1.2 * float(found["unembed"].sd)
+    assert float(drifted["unembed"].sd) > 1.2 * float(original["unembed"].sd)
 
 
 def test_one_program_serves_every_checkpoint(params):
@@ -235,14 +240,14 @@ def test_matrices_of_a_bert_are_those_of_its_heads_and_its_tied_embedding():
         initializer_range=0.1,
     )
     params = jax.jit(models.init, static_argnums=1)(jax.random.key(0), config)
-    found = weights.matrices(config, params)
-    np.testing.assert_array_equal(found["unembed"], params["embed"]["token"]["embedding"].T)
-    assert found["attention_qkv"].shape == (3, 14, 2, 3, 7)
+    matrices = weights.matrices(config, params)
+    np.testing.assert_array_equal(matrices["unembed"], params["embed"]["token"]["embedding"].T)
+    assert matrices["attention_qkv"].shape == (3, 14, 2, 3, 7)
     for k, name in enumerate(("query", "key", "value")):
         np.testing.assert_array_equal(
-            found["attention_qkv"][:, :, :, k], params["layers"]["attention"][name]["kernel"]
+            matrices["attention_qkv"][:, :, :, k], params["layers"]["attention"][name]["kernel"]
         )
     densities = weights.model_density(config, num_bins=16)(params)
     for name, density in densities.items():
         assert int(density.below + density.above) == 0, name
-        assert int(density.counts.sum()) == found[name].size
+        assert int(density.counts.sum()) == matrices[name].size

@@ -82,10 +82,10 @@ def write_case(name: str, folder: Path, seed: int):
         greek = {"LayerNorm.weight": "LayerNorm.gamma", "LayerNorm.bias": "LayerNorm.beta"}
         for old, new in greek.items():
             tensors = {name.replace(old, new): tensor for name, tensor in tensors.items()}
-        kept = {
+        untied = {
             name: tensor.contiguous() for name, tensor in tensors.items() if "decoder" not in name
         }
-        save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
+        save_file(untied, folder / "model.safetensors", metadata={"format": "pt"})
     np.savez_compressed(
         folder / "expected.npz", tokens=tokens.numpy().astype(np.int32), logits=logits.numpy()
     )

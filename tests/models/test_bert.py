@@ -200,12 +200,12 @@ def test_an_unseen_token_changes_no_other_prediction(case):
     seen[:, -3:] = False
     other = tokens.copy()
     other[:, -3:] = (other[:, -3:] + 1) % V
-    one, two = (
+    h, h_other = (
         hidden(checkpoint.config, checkpoint.params, text, seen=seen)[0] for text in (tokens, other)
     )
-    np.testing.assert_array_equal(one[:, :-3], two[:, :-3])
+    np.testing.assert_array_equal(h[:, :-3], h_other[:, :-3])
     short, _ = hidden(checkpoint.config, checkpoint.params, tokens[:, :-3])
-    np.testing.assert_allclose(one[:, :-3], short, atol=1e-5)
+    np.testing.assert_allclose(h[:, :-3], short, atol=1e-5)
 
 
 def test_zeroed_heads_are_a_zero_out_kernel(case):

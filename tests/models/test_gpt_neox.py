@@ -227,13 +227,11 @@ def test_heads_and_mlp_reproduce_the_stream(golden):
     checkpoint, tokens, _ = golden
     config, layers = checkpoint.config, checkpoint.params["layers"]
     _, captured = hidden(config, checkpoint.params, tokens, capture=("residual", "heads", "mlp"))
-    out, down = layers["attention"]["out"], layers["mlp"]["down"]
-    attended = (
-        np.einsum("lbthk,lhkd->lbtd", captured["heads"], out["kernel"]) + out["bias"][:, None, None]
-    )
-    processed = (
-        np.einsum("lbtf,lfd->lbtd", captured["mlp"], down["kernel"]) + down["bias"][:, None, None]
-    )
+    output, down = layers["attention"]["out"], layers["mlp"]["down"]
+    attended = np.einsum("lbthk,lhkd->lbtd", captured["heads"], output["kernel"])
+    attended += output["bias"][:, None, None]
+    processed = np.einsum("lbtf,lfd->lbtd", captured["mlp"], down["kernel"])
+    processed += down["bias"][:, None, None]
     stream = captured["residual"]
     # Both residual forms add the same two terms; they differ in what the MLP reads.
     np.testing.assert_allclose(stream[1:], (stream + attended + processed)[:-1], atol=2e-5)

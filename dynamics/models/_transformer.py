@@ -1,0 +1,159 @@
+"""What the transformers of several families share: attention core, MLP, sites, scan, checks.
+
+Axes: B batch, T (and S) tokens, D width, H heads, K head dim, F MLP width, L layers.
+
+A family's module holds what is its own: the config, the initial draws, how queries and keys are
+made, where the norms stand, the embedding and the unembedding.
+"""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeAlias
+
+import chex
+import flax.linen as nn
+import jax
+import jax.numpy as jnp
+from jax.nn.initializers import Initializer
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
+
+from dynamics.errors import InputError
+
+Params: TypeAlias = PyTree[Float[ArrayLike, "..."]]
+# intervene(site, value, layer): what takes the value's place in this layer, a traced int32 scalar.
+Intervention: TypeAlias = Callable[[str, Array, Int[Array, ""]], Array]
+# hook(site, value): captures the value, and returns it or what takes its place.
+Hook: TypeAlias = Callable[[str, Array], Array]
+
+# Where a value inside a layer can be captured or replaced: site -> its shape in one layer.
+SITES = {
+    "residual": "[B,T,D] the stream as it enters the layer",
+    "attention": "[B,H,T,S] attention probabilities, target by source",
+    "heads": "[B,T,H,K] what each head adds, before the output matrix",
+    "mlp": "[B,T,F] MLP activations after GELU",
+}
+
+
+def hook_of(
+    layer: Int[Array, ""], capture: Sequence[str], intervene: Intervention | None
+) -> tuple[Hook, dict[str, Array]]:
+    """The hook of one layer, and the dictionary that it fills with the captured values."""
+    captured: dict[str, Array] = {}
+
+    def hook(site: str, value: Array) -> Array:
+        value = value if intervene is None else intervene(site, value, layer)
+        if site in capture:
+            captured[site] = value
+        return value
+
+    return hook, captured
+
+
+def attend(
+    query: Float[Array, "B H T K"],
+    key: Float[Array, "B H S K"],
+    value: Float[Array, "B H S K"],
+    visible: Bool[Array, "#B #H #T S"] | None,
+    hook: Hook,
+) -> Float[Array, "B T H K"]:
+    """Softmax attention; a target takes nothing from sources where `visible` is False.
+
+    Scores and probabilities are float32 whatever the inputs. A target that sees no source at all
+    gives NaN.
+    """
+    scores = jnp.einsum("bhtk,bhsk->bhts", query, key, preferred_element_type=jnp.float32)
+    scores = scores / query.shape[-1] ** 0.5
+    if visible is not None:
+        scores = jnp.where(visible, scores, -jnp.inf)
+    weights = hook("attention", jax.nn.softmax(scores, axis=-1))
+    heads = jnp.einsum("bhts,bhsk->bhtk", weights.astype(value.dtype), value)
+    return hook("heads", heads.swapaxes(1, 2))
+
+
+class MLP(nn.Module):
+    """Up, exact GELU (not its tanh approximation), down: [B,T,D] -> [B,T,D]."""
+
+    width: int  # F
+    up_init: Initializer
+    down_init: Initializer
+
+    @nn.compact
+    def __call__(self, x: Float[Array, "B T D"], hook: Hook) -> Float[Array, "B T D"]:
+        hidden = nn.Dense(self.width, kernel_init=self.up_init, name="up")(x)
+        hidden = hook("mlp", jax.nn.gelu(hidden, approximate=False))
+        return nn.Dense(x.shape[-1], kernel_init=self.down_init, name="down")(hidden)
+
+
+def layer_norm(epsilon: float, name: str) -> nn.LayerNorm:
+    """Layer normalisation with the two-pass variance."""
+    # The fast variance E[x^2] - E[x]^2 cancels where the stream is far from zero mean, as in late
+    # Pythia.
+    return nn.LayerNorm(epsilon=epsilon, use_fast_variance=False, name=name)
+
+
+def stack(block: type[nn.Module], num_layers: int, num_shared: int = 0) -> Callable[..., Any]:
+    """The module `block`, called as (h, layer, *shared), scanned over layers with stacked params.
+
+    The stack is called as (h, layers [L], *shared); its `num_shared` last arguments are the same in
+    every layer.
+    """
+    return nn.scan(
+        block,
+        variable_axes={"params": 0},
+        split_rngs={"params": True},
+        in_axes=(0, *(nn.broadcast,) * num_shared),  # pyright: ignore[reportArgumentType]
+        out_axes=0,
+        length=num_layers,
+    )
+
+
+def run(trunk: Any, params: Params, tokens: Int[ArrayLike, "B T"], *shared) -> tuple[Array, dict]:
+    """Applies a family's trunk to tokens: (hidden states, captured values).
+
+    `trunk` is a module with the fields `config` and `capture`. Its params are the tree's without
+    "unembed", which stands beside them so that one tree holds both.
+
+    Raises:
+        AssertionError: tokens that are not integers of rank 2, which would broadcast in silence.
+        InputError: an unknown site; sequences longer than the model's positions.
+    """
+    chex.assert_rank(tokens, 2)
+    chex.assert_type(tokens, int)
+    for site in trunk.capture:
+        if site not in SITES:
+            raise InputError.unknown("site", site, SITES)
+    length, positions = jnp.shape(tokens)[1], trunk.config.max_positions
+    if length > positions:
+        raise InputError(
+            f"sequences of {length} tokens",
+            expected=f"at most {positions}, the model's positions",
+            mend="Cut the text into shorter windows.",
+        )
+    own = {name: subtree for name, subtree in params.items() if name != "unembed"}
+    return trunk.apply({"params": own}, tokens, *shared)
+
+
+def check_config(config: Any, sizes: Sequence[str], most: Mapping[str, float]):
+    """Checks a config's fields: whole numbers, bounded numbers, heads that divide the width.
+
+    Args:
+        config: has `hidden_size` and `num_heads`.
+        sizes: fields that are whole numbers, 1 or more.
+        most: field -> its greatest value; each is a finite number, 0 or more.
+
+    Raises:
+        InputError: naming the field.
+    """
+    for field in sizes:
+        size = getattr(config, field)
+        if not isinstance(size, int) or size < 1:
+            raise InputError(f"{field} {size!r}", expected="a whole number, 1 or more")
+    for field, limit in most.items():
+        value = getattr(config, field)
+        if not isinstance(value, int | float) or not (0 <= value <= limit and value < math.inf):
+            raise InputError(f"{field} {value!r}", expected=f"a finite number from 0 to {limit}")
+    if config.hidden_size % config.num_heads:
+        raise InputError(
+            f"hidden_size {config.hidden_size} with num_heads {config.num_heads}",
+            expected="a multiple of the heads",
+        )
