@@ -10,22 +10,23 @@ zero: the token is less surprising given more. `experiments.convergence` asks fo
 
 import dataclasses
 
-import xarray as xr
 from absl import flags, logging
 
-from dynamics import checkpoints
 from dynamics.data import tokenizer, windows
 from dynamics.errors import InputError
 from dynamics.measures import in_context
+from dynamics.questions.in_context import record
 from dynamics.results import Unit
-from experiments import alike, common
+from dynamics.study import Study
+from experiments import common
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
     "icl_positions",
     ["500", "400", "50"],
-    "P,LONG,SHORT: surprisal of each document's P-th token (and of every P-th after it) given the LONG and the SHORT "
-    "number of tokens before it; scaled down, and said, where a model was not made for LONG",
+    "P,LONG,SHORT: surprisal of each document's P-th token (and of every P-th after it) given the "
+    "LONG and the SHORT number of tokens before it; scaled down, and the page says so, where a "
+    "model was not made for LONG",
 )
 flags.DEFINE_integer("icl_windows", 160, "tokens to measure that on", lower_bound=1)
 
@@ -49,60 +50,49 @@ class Positions:
         return f"token {self.target} given {self.long} and {self.short} before it"
 
 
-def experiments(context: common.Context) -> list[common.Experiment]:
+def experiments(study: Study) -> list[common.Experiment]:
     """Every model's seeds at every step."""
-    asked = _asked()
-    used = asked.scaled(_most(context))
-    if used != asked:
+    asked = _asked_positions()
+    positions = asked.scaled(_longest_context(study))
+    if positions != asked:
         logging.warning(
-            "in-context learning: %s, scaled from %s to what the models were made for", used, asked
+            "in-context learning: %s, scaled from %s to what the models were made for",
+            positions,
+            asked,
         )
     config = {
-        **context.text_config(),
-        "icl": dataclasses.astuple(used),
-        "icl_windows": FLAGS.icl_windows,
+        **study.text_config(),
+        "positions": dataclasses.astuple(positions),
+        "windows": FLAGS.icl_windows,
     }
-    del config["context"]
-    units = [
-        Unit(measure="icl", model=model, seeds=context.suite.seeds, step=step)
-        for model in context.suite.models
-        for step in context.suite.steps
-        if context.suite.whole(model, step, context.suite.seeds)
-    ]
+    del config["context"]  # the windows here are as long as the positions ask
+    units = study.seed_set_units(record.MEASURE)
 
-    def compute(context: common.Context, unit: Unit):
-        return _surprisals(context, unit, used, used != asked)
+    def compute(study: Study, unit: Unit):
+        return _surprisals(study, unit, positions, scaled=positions != asked)
 
-    return [common.Experiment("icl", config, units, compute)]
+    return [common.Experiment(record.MEASURE, config, units, compute)]
 
 
-def _surprisals(context: common.Context, unit: Unit, positions: Positions, scaled: bool):
-    """`in_context.surprisal_by_context` of the unit's seeds."""
-    loaded = [context.load(*cell) for cell in unit.cells()]
-    alike.check(unit, loaded)
-    documents = tokenizer.encode(context.tokenizer, context.corpus.held_out())
+def _surprisals(study: Study, unit: Unit, positions: Positions, *, scaled: bool):
+    """`measures.in_context.surprisal_by_context` of the unit's seeds."""
+    seeds = study.load_seeds(unit)
+    documents = tokenizer.encode(study.tokenizer, study.corpus.held_out())
     text = windows.cut(documents, positions.target).take(FLAGS.icl_windows)
     lengths = (positions.long, positions.short)
-    params = alike.stack([checkpoint.params for checkpoint in loaded])
-    found = in_context.surprisal_by_context(loaded[0].config, params, text.tokens, lengths)
-    attributes = {
-        "units": "nats",
-        "rests_on": "documents",
-        "positions": str(positions),
-        "scaled": int(scaled),
-    }
-    coordinates = {
-        "seed": list(unit.seeds),
-        "document": ("window", text.document),
-        "context": list(lengths),
-    }
-    data = xr.Dataset(
-        {"surprisal": (("seed", "window", "context"), found)}, coordinates, attributes
+    surprisals = record.Record(
+        seeds=unit.seeds,
+        surprisal=in_context.surprisal_by_context(seeds.config, seeds.params, text.tokens, lengths),
+        lengths=lengths,
+        document=text.document,
+        positions=str(positions),
+        scaled=scaled,
     )
-    return data, [checkpoint.provenance for checkpoint in loaded]
+    return record.to_dataset(surprisals), seeds.provenance
 
 
-def _asked() -> Positions:
+def _asked_positions() -> Positions:
+    """What --icl_positions says. Raises InputError."""
     try:
         target, long, short = map(int, FLAGS.icl_positions)
     except ValueError:
@@ -115,14 +105,10 @@ def _asked() -> Positions:
     return Positions(target=target, long=long, short=short)
 
 
-def _most(context: common.Context) -> int:
+def _longest_context(study: Study) -> int:
     """Tokens of context that every model of the suite was made for."""
-    cells = {cell.model: cell for cell in reversed(list(context.suite.cells()))}
-    sources = [context.suite.source(*cell) for cell in cells.values()]
-    positions = [
-        checkpoints.config(*source, weights=context.weights).max_positions for source in sources
-    ]
-    return min([*positions, context.suite.trained_context or positions[0]])
+    positions = [config.max_positions for config in study.configs().values()]
+    return min([*positions, study.suite.trained_context or positions[0]])
 
 
 if __name__ == "__main__":

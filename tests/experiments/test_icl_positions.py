@@ -1,5 +1,4 @@
-"""Which token a score of in-context learning is about, and what a model of fewer positions makes of
-it."""
+"""Which token an in-context score is about, and how it is scaled to a model of fewer positions."""
 
 import pytest
 
@@ -14,7 +13,7 @@ def test_a_model_of_enough_positions_is_asked_what_the_paper_asks():
 
 @pytest.mark.parametrize("most", [16, 128, 256, 399])
 def test_a_smaller_one_keeps_the_proportions(most):
-    found = PAPER.scaled(most)
-    assert found.long == most < found.target
-    assert found.short / found.long == pytest.approx(50 / 400, abs=0.5 / most)
-    assert found.target / found.long == pytest.approx(500 / 400, abs=1 / most)
+    positions = PAPER.scaled(most)
+    assert positions.long == most < positions.target
+    assert positions.short / positions.long == pytest.approx(50 / 400, abs=0.5 / most)
+    assert positions.target / positions.long == pytest.approx(500 / 400, abs=1 / most)

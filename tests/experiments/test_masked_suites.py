@@ -1,6 +1,8 @@
 """Masked models from end to end: one of our own, trained first, and MultiBERTs of a size that fits
 a test."""
 
+import dataclasses
+
 import jax
 import job
 import numpy as np
@@ -12,8 +14,9 @@ from dynamics import checkpoints, models, results
 from dynamics.data.corpus import Corpus, Document
 from dynamics.errors import InputError
 from dynamics.models import bert, gpt_neox
+from dynamics.study import Study
 from dynamics.suite import folder_tree
-from experiments import common, masked
+from experiments import masked
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 PIECES = [
@@ -65,13 +68,16 @@ def test_multiberts_are_asked_in_the_frame_they_were_trained_in(multiberts, tmp_
         "masked", *flags, "--mask_positions=5", cache=tmp_path / "cache", out=tmp_path / "out"
     )
     assert code == 0, stderr
-    found = {
+    results_by_path = {
         name: data
         for name, data in job.numbers(tmp_path / "out").items()
         if name.startswith("masked/")
     }
-    assert sorted(found) == ["masked/base/seed0-1/step0.nc", "masked/base/seed0-1/step20000.nc"]
-    for data in found.values():
+    assert sorted(results_by_path) == [
+        "masked/base/seed0-1/step0.nc",
+        "masked/base/seed0-1/step20000.nc",
+    ]
+    for data in results_by_path.values():
         assert data.sizes["position"] == 5
         assert data["place"].min() >= 1  # never [CLS]
         assert data["place"].max() <= 22  # nor [SEP], the last of 24 positions
@@ -89,8 +95,8 @@ def test_a_masked_suite_is_trained_measured_and_measured_once(cache, tmp_path):
     flags = ("--suite=smoke-masked", "--steps=0,8,32", "--windows=6")
     code, _, stderr = job.run("masked", *flags, cache=cache, out=tmp_path)
     assert code == 0, stderr
-    found = job.numbers(tmp_path)
-    steps = {name: found[f"masked/masked-16/seed0-1-2/step{name}.nc"] for name in (0, 8, 32)}
+    numbers = job.numbers(tmp_path)
+    steps = {name: numbers[f"masked/masked-16/seed0-1-2/step{name}.nc"] for name in (0, 8, 32)}
     assert steps[0].sizes == {
         "seed": 3,
         "other": 3,
@@ -108,18 +114,18 @@ def test_a_masked_suite_is_trained_measured_and_measured_once(cache, tmp_path):
 
 
 @pytest.fixture
-def context(tmp_path, monkeypatch):
-    """Suites whose models have the config put into `held`, and a corpus of letters."""
+def opened(tmp_path, monkeypatch):
+    """A study whose models have the config put into `held`, and a corpus of letters."""
     held = {"config": SMALL}
     monkeypatch.setattr(checkpoints, "config", lambda *source, **_: held["config"])
     suite = folder_tree("toy", tmp_path, ["toy"], [0, 1], [0, 8])
+    documents = tuple(Document(f"name {k}", "text", "abc xyz, " * 40) for k in range(30))
+    corpus = Corpus("letters", documents)
     with flagsaver.flagsaver():
         flags.FLAGS(["test"])
-        made = common.Context(suite, results.Store(tmp_path), "0/1", None)
-        documents = tuple(Document(f"name {k}", "text", "abc xyz, " * 40) for k in range(30))
-        made.__dict__["corpus"] = Corpus("letters", documents)
-        made.__dict__["tokenizer"] = word_pieces(tmp_path)
-        yield made, held
+        study = Study(suite=suite, store=results.Store(tmp_path), read_corpus=lambda: corpus)
+        study.__dict__["tokenizer"] = word_pieces(tmp_path)
+        yield study, held
 
 
 def word_pieces(folder):
@@ -129,12 +135,12 @@ def word_pieces(folder):
     return tokenizer.load(folder)
 
 
-def test_windows_stand_in_their_frame_and_no_mask_falls_on_it(context):
-    made, _ = context
-    length = masked.length_of(made)
+def test_windows_stand_in_their_frame_and_no_mask_falls_on_it(opened):
+    study, _ = opened
+    length = masked.window_length(study)
     assert length == 24  # the models read less than --context
     with flagsaver.flagsaver(windows=3, mask_positions=0):
-        text = masked.text_of(made, length)
+        text = masked.masked_text(study, length)
     assert text.tokens.shape == (3 * 128 // 24, 24)
     np.testing.assert_array_equal(text.tokens[:, 0], PIECES.index("[CLS]"))
     np.testing.assert_array_equal(text.tokens[:, -1], PIECES.index("[SEP]"))
@@ -143,35 +149,35 @@ def test_windows_stand_in_their_frame_and_no_mask_falls_on_it(context):
     assert text.mask == PIECES.index("[MASK]")
 
 
-def test_what_is_asked_is_part_of_the_configuration(context):
-    made, _ = context
-    (experiment,) = masked.experiments(made)
+def test_what_is_asked_is_part_of_the_configuration(opened):
+    study, _ = opened
+    (experiment,) = masked.experiments(study)
     assert experiment.config["context"] == 24
     with flagsaver.flagsaver(mask_positions=3):
-        (other,) = masked.experiments(made)
+        (other,) = masked.experiments(study)
     assert experiment.config != other.config
     assert [unit.step for unit in experiment.units] == [0, 8]
 
 
-def test_causal_models_are_sent_elsewhere(context):
-    made, held = context
+def test_causal_models_are_sent_elsewhere(opened):
+    study, held = opened
     held["config"] = gpt_neox.Config()
     with pytest.raises(InputError, match=r"toy, whose models are causal.*experiments\.convergence"):
-        masked.experiments(made)
+        masked.experiments(study)
 
 
-def test_masked_models_are_asked_for_no_next_token(context, monkeypatch):
-    made, _ = context
+def test_masked_models_are_asked_for_no_next_token(opened, monkeypatch):
+    study, _ = opened
     monkeypatch.setattr(
         checkpoints, "load", lambda *source, **_: checkpoints.Checkpoint(SMALL, None, {})
     )
     with pytest.raises(InputError, match=r"a bert asked for its next token.*experiments\.masked"):
-        made.load("toy", 0, 0)
-    assert made.load("toy", 0, 0, reads_text=False).config == SMALL
+        study.load("toy", 0, 0)
+    assert study.load("toy", 0, 0, reads_text=False).config == SMALL
 
 
-def test_one_seed_is_refused(context):
-    made, _ = context
-    single = common.Context(made.suite.select(seeds=[1]), made.store, "0/1", None)
+def test_one_seed_is_refused(opened):
+    study, _ = opened
+    single = dataclasses.replace(study, suite=study.suite.select(seeds=[1]))
     with pytest.raises(InputError, match="1 seed; expected two or more"):
         masked.experiments(single)

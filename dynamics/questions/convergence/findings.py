@@ -149,7 +149,7 @@ def find(committed: Committed) -> Findings | None:
     size_effect, size_caution = _size_effect(models)
     return Findings(
         models=models,
-        ngrams=yardsticks[-1] if yardsticks else None,
+        ngrams=yardsticks[0] if yardsticks else None,  # the suite's own before an older form
         contexts=committed.findings(find_context_benefit) or [],
         size_effect=size_effect,
         size_caution=size_caution,
