@@ -1,5 +1,6 @@
 """Models of different tokenizers compared byte by byte, from a toml file to the page."""
 
+import dataclasses
 import itertools
 import json
 
@@ -16,8 +17,8 @@ from dynamics.data import byte_windows, corpus, tokenizer
 from dynamics.data.corpus import Corpus, Document
 from dynamics.errors import InputError
 from dynamics.models import gpt_neox
-from experiments import bytes as experiment
-from experiments import common
+from dynamics.study import Study
+from experiments import next_byte as experiment
 
 
 def save(folder, own: tokenizers.Tokenizer, seed: int, vocab_size: int):
@@ -61,26 +62,28 @@ def described(tmp_path, two_tokenizers):
 
 
 @pytest.fixture
-def context(described, tmp_path):
+def study(described, tmp_path):
+    documents = tuple(
+        Document(f"name {k}", "text", f"def f{k}(x):\n    return 'naïve' + x\n" * 4)
+        for k in range(30)
+    )
     with flagsaver.flagsaver():
         flags.FLAGS(["test", "--byte_windows=6", "--byte_length=24"])
-        made = common.Context(suite.read(described), results.Store(tmp_path / "out"), "0/1", None)
-        documents = tuple(
-            Document(f"name {k}", "text", f"def f{k}(x):\n    return 'naïve' + x\n" * 4)
-            for k in range(30)
+        yield Study(
+            suite=suite.read(described),
+            store=results.Store(tmp_path / "out"),
+            read_corpus=lambda: Corpus("toy", documents),
         )
-        made.__dict__["corpus"] = Corpus("toy", documents)
-        yield made
 
 
 @pytest.mark.long
 def test_two_vocabularies_are_compared_from_file_to_page(described, tmp_path, cache):
     out = tmp_path / "out"
     flags = (f"--suite={described}", "--byte_windows=10", "--byte_length=32")
-    code, _, stderr = job.run("bytes", *flags, cache=cache, out=out)
+    code, _, stderr = job.run("next_byte", *flags, cache=cache, out=out)
     assert code == 0, stderr
     ((name, data),) = job.numbers(out).items()
-    assert name == "bytes/pair/seed0-1/step0.nc"
+    assert name == "next_byte/pair/seed0-1/step0.nc"
     assert data["vocabulary"].values.tolist() == [300, 520]
     kl = data["kl"].values
     assert (kl[[0, 1], [1, 0]] > 1e-3).all()
@@ -92,23 +95,24 @@ def test_two_vocabularies_are_compared_from_file_to_page(described, tmp_path, ca
     assert (data["surprisal_bytes"].values < data["surprisal"].values).all()
     code, _, stderr = job.run("report", f"--suite={described}", cache=cache, out=out)
     assert code == 0, stderr
-    page = (out / "report.html").read_text(encoding="utf-8")
-    assert 'id="panel-bytes-kl"' in page
-    assert "300 and 520" in page
+    page = (out / "report" / "next_byte.html").read_text(encoding="utf-8")
+    assert "Divergence of the next byte" in page
+    assert "520" in page
 
 
-def test_a_pair_is_what_enumerating_tokens_gives_for_the_first_byte(context):
+def test_a_pair_is_what_enumerating_tokens_gives_for_the_first_byte(study):
     """Before any byte is read, a byte's probability is that of all tokens that begin with it."""
-    (unit,) = experiment.experiments(context)[0].units
-    data, sources = experiment.byte_divergence(context, unit)
+    (unit,) = experiment.experiments(study)[0].units
+    data, sources = experiment.byte_divergence(study, unit)
     assert len(sources) == 2
     firsts = []
     for seed in (0, 1):
-        place = context.suite.source("pair", seed, 0)
-        loaded = checkpoints.load(*place)
-        logits = models.apply_fn(loaded.config)(loaded.params, np.zeros((1, 1), np.int32))[0, 0]
+        source = study.suite.source("pair", seed, 0)
+        checkpoint = checkpoints.load(*source)
+        start = np.zeros((1, 1), np.int32)
+        logits = models.apply_fn(checkpoint.config)(checkpoint.params, start)[0, 0]
         p = np.exp(np.asarray(jax.nn.log_softmax(logits), np.float64))
-        own = tokenizer.load(checkpoints.find(*place))
+        own = tokenizer.load(checkpoints.find(*source))
         first = np.zeros(257)
         for piece, index in own.get_vocab().items():
             byte = ord(own.decoder.decode([piece])[0]) if piece != tokenizer.SEPARATOR else 256
@@ -121,25 +125,25 @@ def test_a_pair_is_what_enumerating_tokens_gives_for_the_first_byte(context):
     coarse = float((firsts[0][shown] * np.log(firsts[0][shown] / firsts[1][shown])).sum())
     # By the chain rule what tells fewer outcomes apart diverges less, and ASCII has most of the
     # mass.
-    found = float(data["kl_byte"][0, 0])
+    measured = float(data["kl_byte"][0, 0])
     other = float((firsts[1][shown] * np.log(firsts[1][shown] / firsts[0][shown])).sum())
-    assert found > (coarse + other) / 2
+    assert measured > (coarse + other) / 2
     assert data["kl_byte"].shape == (6, 24)
 
 
-def test_surprisal_is_that_of_the_tokens_and_sums_over_a_document(context):
-    (unit,) = experiment.experiments(context)[0].units
-    data, _ = experiment.byte_divergence(context, unit)
-    texts, document = byte_windows.cut(context.corpus.held_out(), 24, 6)
+def test_surprisal_is_that_of_the_tokens_and_sums_over_a_document(study):
+    (unit,) = experiment.experiments(study)[0].units
+    data, _ = experiment.byte_divergence(study, unit)
+    texts, document = byte_windows.cut(study.corpus.held_out(), 24, 6)
     for seed in (0, 1):
-        place = context.suite.source("pair", seed, 0)
-        loaded, own = checkpoints.load(*place), tokenizer.load(checkpoints.find(*place))
+        source = study.suite.source("pair", seed, 0)
+        checkpoint, own = checkpoints.load(*source), tokenizer.load(checkpoints.find(*source))
         for k, name in enumerate(data["document"].values):
             total, size = 0.0, 0
             for text in itertools.compress(texts, document == name):
                 ids = [0, *own.encode(text.decode()).ids]
-                logits = models.apply_fn(loaded.config)(
-                    loaded.params, np.array([ids[:-1]], np.int32)
+                logits = models.apply_fn(checkpoint.config)(
+                    checkpoint.params, np.array([ids[:-1]], np.int32)
                 )[0]
                 logs = np.asarray(jax.nn.log_softmax(logits), np.float64)
                 total, size = total - logs[np.arange(len(ids) - 1), ids[1:]].sum(), size + len(text)
@@ -162,17 +166,17 @@ def test_windows_are_whole_characters_of_one_document_in_order():
         byte_windows.cut(Corpus("toy", documents), 600, 2)
 
 
-def test_what_cannot_be_compared_is_told(context, tmp_path):
-    (unit,) = experiment.experiments(context)[0].units
-    one = common.Context(context.suite.select(seeds=[0]), context.store, "0/1", None)
+def test_what_cannot_be_compared_is_told(study, tmp_path):
+    (unit,) = experiment.experiments(study)[0].units
+    single = dataclasses.replace(study, suite=study.suite.select(seeds=[0]))
     with pytest.raises(InputError, match="1 seed"):
-        experiment.experiments(one)
+        experiment.experiments(single)
     pieces = tokenizers.Tokenizer(tokenizers.models.WordLevel({"[UNK]": 0}, unk_token="[UNK]"))
     (tmp_path / "model1" / "tokenizer.json").write_text(pieces.to_str())
     with pytest.raises(InputError, match=r"separator|byte-level BPE"):
-        experiment.byte_divergence(context, unit)
+        experiment.byte_divergence(study, unit)
     parts = json.loads((tmp_path / "model0" / "tokenizer.json").read_text())
     parts["pre_tokenizer"]["add_prefix_space"] = True
     (tmp_path / "model1" / "tokenizer.json").write_text(json.dumps(parts))
     with pytest.raises(InputError, match="adds a space"):
-        experiment.byte_divergence(context, unit)
+        experiment.byte_divergence(study, unit)

@@ -1,0 +1,140 @@
+"""The approach to a known truth, on planted records.
+
+Axes: K steps, S seeds, G windows.
+"""
+
+import re
+
+import numpy as np
+import pytest
+
+from dynamics.figures import style
+from dynamics.questions import Committed, truth
+from dynamics.questions.truth import record
+from dynamics.results import Unit
+
+STEPS = (0, 16, 64, 256, 640)
+TO_TRUTH = (1.5, 1.0, 0.5, 0.2, 0.1)  # falls all the way
+BETWEEN = (0.4, 0.2, 0.1, 0.2, 0.05)  # seeds draw apart at step 256
+FROM_UNIGRAM = (0.9, 0.2, 0.3, 0.5, 0.6)
+WINDOWS = 40
+NOISE = 1 + 0.05 * np.random.default_rng(0).standard_normal(WINDOWS)  # the same at every step
+
+
+def square(values: np.ndarray, seeds: int) -> np.ndarray:
+    """[G] -> [S,S,G]: nearly the same for every pair, and 0 for a seed and itself."""
+    apart = 1 + 0.01 * np.abs(np.subtract.outer(np.arange(seeds), np.arange(seeds)))
+    return (~np.eye(seeds, dtype=bool) * apart)[..., None] * values
+
+
+def planted(k: int, seeds: int = 3, between_noise: np.ndarray = NOISE) -> record.Record:
+    drawn = np.random.default_rng(k).normal(0, 0.2, WINDOWS)
+    each = 1 + 0.02 * np.arange(seeds)[:, None]
+    to_truth = each * TO_TRUTH[k] * NOISE
+    unseen = np.full((seeds, WINDOWS), np.nan)
+    return record.Record(
+        seeds=tuple(range(seeds)),
+        tokens=np.full(WINDOWS, 63.0),
+        kl=square(BETWEEN[k] * between_noise, seeds),
+        truth_model=to_truth,
+        model_truth=unseen,
+        unigram_model=each * FROM_UNIGRAM[k] * NOISE,
+        model_unigram=unseen,
+        surprisal=2.5 + to_truth + drawn,
+        entropy=unseen,
+        common=0.75 * to_truth.mean(0),
+        variance=0.25 * to_truth.mean(0),
+        truth_unigram=np.full(WINDOWS, 0.6),
+        true_surprisal=np.full(WINDOWS, 2.5),
+        true_entropy=np.full(WINDOWS, 2.5),
+        parameters=1000,
+    )
+
+
+def find(records: list[record.Record]) -> truth.KnownTruth:
+    units = [
+        (
+            Unit(measure=record.MEASURE, model="toy-8", seeds=measured.seeds, step=step),
+            record.to_dataset(measured),
+        )
+        for step, measured in zip(STEPS, records, strict=True)
+    ]
+    findings = truth.find(Committed({record.MEASURE: units}))
+    assert findings is not None
+    return findings[0]
+
+
+def sentences(known: truth.KnownTruth) -> str:
+    section = truth.QUESTION.section([known], style.Look(["toy-8"]))
+    captions = [panel.caption for panel in section.panels]
+    return " ".join([*captions, *(finding.sentence for finding in section.findings)])
+
+
+@pytest.fixture(scope="module")
+def approach() -> truth.KnownTruth:
+    return find([planted(k) for k in range(len(STEPS))])
+
+
+def test_a_record_is_read_as_it_was_written():
+    written = planted(2)
+    read = record.from_dataset(record.to_dataset(written))
+    for name in ("kl", "truth_model", "common", "true_entropy", "tokens"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
+    assert (read.seeds, read.parameters) == (written.seeds, 1000)
+
+
+def test_an_older_record_lacks_what_was_not_stored():
+    older = record.to_dataset(planted(0)).drop_vars(["model_unigram", "parameters"])
+    read = record.from_dataset(older)
+    assert np.isnan(read.model_unigram).all()
+    assert read.model_unigram.shape == (3, WINDOWS)
+
+
+def test_curves_are_those_of_the_planted_numbers(approach):
+    expected = 1.02 * NOISE.mean() * np.array(TO_TRUTH)
+    np.testing.assert_allclose(approach.to_truth.value, expected)
+    for curve in (approach.to_truth, approach.between):
+        assert (curve.low < curve.value).all()
+        assert (curve.value < curve.high).all()
+    np.testing.assert_allclose(approach.common + approach.variance, expected)
+
+
+def test_the_course_to_the_truth_is_said_with_its_stages(approach):
+    text = sentences(approach)
+    assert "toy-8 starts at 1.53 and ends at 0.102 at step 640" in text
+    assert "nearest to the tokens' frequencies at step 16, and it comes nearer to the truth" in text
+    assert "than they are at step 64" in text
+    assert "toy-8: seeds drew apart, by two standard errors or more" in text
+    assert "at step 256; 25.0 % of the divergence" in text
+
+
+def test_the_identity_of_loss_and_divergence_holds_within_errors(approach):
+    errors = re.search(r"the two are at most ([\d.]+) standard errors apart", sentences(approach))
+    assert errors is not None
+    assert float(errors[1]) < 4
+
+
+def test_a_rise_within_its_error_is_not_said():
+    records = []
+    for k in range(len(STEPS)):
+        rough = np.abs(np.random.default_rng(k).standard_cauchy(WINDOWS)) + 0.1
+        records.append(planted(k, between_noise=rough))
+    known = find(records)
+    assert np.diff(known.between.value).max() > 0
+    assert known.rises == ()
+    assert "at no step did seeds draw apart, by two standard errors" in sentences(known)
+
+
+def test_two_seeds_have_no_interval_over_seeds():
+    known = find([planted(k, seeds=2) for k in range(len(STEPS))])
+    assert not known.to_truth.has_errors
+    assert not known.between.has_errors
+    assert "95 % interval" not in sentences(known)
+
+
+def test_every_panel_draws_and_has_its_numbers(approach):
+    section = truth.QUESTION.section([approach], style.Look(["toy-8"]))
+    assert section.tracks[1].changes[0].step == 256
+    for panel in section.panels:
+        assert panel.draw().axes
+        assert len(panel.table.rows) == len(STEPS)
