@@ -8,19 +8,16 @@ those of the measure.
 import itertools
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import xarray as xr
 
-from dynamics.analysis import uncertainty
 from dynamics.analysis.loss_share import LossShare, explained_by_loss
-from dynamics.analysis.means import clustered_mean, mean_over_seeds
-from dynamics.errors import InputError
+from dynamics.analysis.means import mean_over_seeds
 from dynamics.results import Unit
 
-QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 Committed = Sequence[tuple[Unit, xr.Dataset]]
 
 
@@ -38,28 +35,6 @@ class Curve:
     @property
     def has_errors(self) -> bool:
         return bool(np.isfinite(self.low).any())
-
-
-@dataclass(frozen=True, kw_only=True)
-class Divergence:
-    """Everything that the measure "convergence" says of one model, in nats."""
-
-    model: str
-    seeds: tuple[int, ...]
-    steps: np.ndarray  # [K]
-    kl: np.ndarray  # [K, S, S, G]
-    tokens: np.ndarray  # [G], the weights of the documents
-    per_seed: dict[
-        str, np.ndarray
-    ]  # surprisal, entropy, kl_uniform, kl_unigram: [K, S], mean over tokens
-    token_quantiles: np.ndarray  # [K, QUANTILES] of the pair-mean KL of single tokens
-    max_logit: np.ndarray  # [K], the largest |logit| of any seed
-    token_moments: np.ndarray | None = (
-        None  # [K, 2], mean and standard deviation over tokens of the same
-    )
-    js: np.ndarray | None = None  # [K, S, S, G], Jensen-Shannon; None where it was not measured
-    learning_rate: np.ndarray | None = None  # [K]
-    parameters: float | None = None  # numbers in the model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,81 +92,6 @@ def natural(model: str) -> tuple:
         for p in re.findall(r"\d+(?:\.\d+)?|\D+", model)
     ]
     return (sized or [0.0], parts)
-
-
-def divergences(committed: Iterable[tuple[Unit, xr.Dataset]]) -> list[Divergence]:
-    """One per model, of the largest set of seeds it was measured with, models by size."""
-    groups: dict[str, dict[tuple[int, ...], list]] = {}
-    for unit, data in committed:
-        groups.setdefault(unit.model, {}).setdefault(unit.seeds, []).append((unit, data))
-    chosen = [
-        max(groups[model].values(), key=lambda g: (len(g[0][0].seeds), len(g)))
-        for model in sorted(groups, key=natural)
-    ]
-    return [_divergence(sorted(group, key=lambda pair: pair[0].step)) for group in chosen]
-
-
-def _divergence(group: list) -> Divergence:
-    units, data = zip(*group, strict=True)
-    tokens = data[0]["tokens"].values.astype(np.float64)
-    share = tokens / tokens.sum()
-    names = ("surprisal", "entropy", "kl_uniform", "kl_unigram")
-    return Divergence(
-        model=units[0].model,
-        seeds=units[0].seeds,
-        steps=np.array([unit.step for unit in units]),
-        kl=np.stack([d["kl"].values for d in data]),
-        tokens=tokens,
-        per_seed={name: np.stack([d[name].values @ share for d in data]) for name in names},
-        token_quantiles=np.stack([np.quantile(d["kl_token"].values, QUANTILES) for d in data]),
-        max_logit=np.array([np.abs(d["max_logit"].values).max() for d in data]),
-        token_moments=np.stack([_moments(d["kl_token"].values) for d in data]),
-        js=_everywhere(data, "js"),
-        learning_rate=_everywhere(data, "learning_rate"),
-        parameters=float(data[0]["parameters"]) if "parameters" in data[0] else None,
-    )
-
-
-def _moments(values: np.ndarray) -> tuple[float, float]:
-    values = values.astype(np.float64)
-    return float(values.mean()), float(values.std())
-
-
-def _everywhere(data, name: str) -> np.ndarray | None:
-    """A variable of every step, [K, ...]; None where any lacks it."""
-    return np.stack([d[name].values for d in data]) if all(name in d for d in data) else None
-
-
-def seed_kl(found: Divergence) -> Curve:
-    """Seed-pair KL with its 95 % interval over seeds, documents held fixed; without one under three
-    seeds."""
-    mean = [
-        clustered_mean(_pair_mean(kl), np.arange(len(found.tokens)), found.tokens)[0]
-        for kl in found.kl
-    ]
-    limits = np.array([_seed_limits(kl, found.tokens) for kl in found.kl])
-    rests_on = f"95 % interval over {len(found.seeds)} seeds" if np.isfinite(limits).any() else ""
-    return _curve(found.model, found.steps, mean, limits[:, 0], limits[:, 1], rests_on)
-
-
-def kl_rise(found: Divergence) -> tuple[float, float, float]:
-    """Rise of the seed-pair KL from its lowest step to the last, its error (NaN under three seeds),
-    the lowest step."""
-    curve = seed_kl(found)
-    lowest = int(np.argmin(curve.value))
-    try:
-        rise, sem = uncertainty.paired_difference(found.kl[lowest], found.kl[-1], found.tokens)
-    except InputError:
-        rise, sem = float(curve.value[-1] - curve.value[lowest]), float("nan")
-    return rise, sem, int(found.steps[lowest])
-
-
-def over_seeds(found: Divergence, name: str) -> Curve:
-    """Mean over seeds of a per-seed number, with its standard error over seeds."""
-    pairs = np.array([mean_over_seeds(row) for row in found.per_seed[name]])
-    value, sem = pairs.T
-    rests_on = f"± standard error over {len(found.seeds)} seeds" if len(found.seeds) > 1 else ""
-    return _curve(found.model, found.steps, value, value - sem, value + sem, rests_on)
 
 
 def scalars(committed: Committed, name: str, error: str | None) -> list[Curve]:
@@ -333,19 +233,6 @@ def _curve(model: str, steps, value, low, high, rests_on: str) -> Curve:
     return Curve(
         model=model, steps=np.asarray(steps), value=value, low=low, high=high, rests_on=rests_on
     )
-
-
-def _pair_mean(kl: np.ndarray) -> np.ndarray:
-    """[S, S, G] -> [G], mean over ordered pairs of different seeds."""
-    return kl[~np.eye(len(kl), dtype=bool)].mean(0)
-
-
-def _seed_limits(kl: np.ndarray, tokens: np.ndarray) -> tuple[float, float]:
-    try:
-        found = uncertainty.seed_interval(kl, tokens)
-    except InputError:
-        return np.nan, np.nan
-    return found.low, found.high
 
 
 def _range(counts: set[int]) -> str:
