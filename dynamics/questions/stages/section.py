@@ -115,13 +115,14 @@ def _summary(run: RunStages) -> str:
 
 def _panel(run: RunStages, stages: Stages) -> Panel:
     interval = "" if not stages.boundaries else f"Shaded: {_BARS.removeprefix('Bars: ')} "
+    quantity = run.label if run.label == LLC else f"{run.label} (nats / weight²)"
     return Panel(
         name=f"stages-{run.model}-{run.seed}-{run.label.split()[-1].lower()}",
         title=f"{run.label[0].upper()}{run.label[1:]}, {run.model}, seed {run.seed}",
         caption=f"Vertical lines: boundaries. {interval}Below: slope per e-fold, with the "
         f"tolerance in grey. {words.bars([run.curve])}",
-        draw=lambda: figures.curve_with_stages(run.curve, stages, run.label),
-        table=Table.of_curves([run.curve], run.label),
+        draw=lambda: figures.curve_with_stages(run.curve, stages, quantity),
+        table=Table.of_curves([run.curve], quantity),
         group=f"{run.label[0].upper()}{run.label[1:]}",
     )
 
