@@ -54,14 +54,14 @@ def experiments(study: Study) -> list[common.Experiment]:
 def known_truth(length: int, study: Study, unit: Unit):
     """`truth.divergence_from_truth` of the unit's seeds on windows of the process."""
     seeds = study.load_seeds(unit)
-    chain = synthetic.chain()
-    tokens = synthetic.windows(chain, FLAGS.windows, length, _WINDOWS_SEED)
+    hmm = synthetic.draw_hmm()
+    tokens = synthetic.windows(hmm, FLAGS.windows, length, _WINDOWS_SEED)
     per_token = truth.divergence_from_truth(
         seeds.config,
         seeds.params,
         tokens,
-        synthetic.log_predictive(chain, tokens),
-        np.log(chain.unigram),
+        synthetic.log_predictive(hmm, tokens),
+        np.log(hmm.unigram),
     )
     per_window = {name: values.mean(-1, dtype=np.float64) for name, values in per_token.items()}
     measured = record.Record(

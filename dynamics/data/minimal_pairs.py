@@ -1,10 +1,9 @@
-"""Minimal pairs: a sentence that a grammar allows and one, nearly the same, that it does not.
+"""Minimal pairs: a sentence that a grammar allows, and a nearly equal one that it does not.
 
-Reads the form of BLiMP (Warstadt et al. 2020): a JSON object a line with `sentence_good`,
-`sentence_bad` and the task's name `UID`; `linguistics_term`, `field` and `pairID` where the file
-has them.
+Files are of BLiMP's form (Warstadt et al. 2020): each line is a JSON object with `sentence_good`,
+`sentence_bad` and the task's name `UID`, and optionally `linguistics_term`, `field` and `pairID`.
 
-Axes: N pairs, K tasks.
+Axes: N pairs, K tasks, T tokens of a sentence.
 """
 
 import dataclasses
@@ -16,6 +15,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Int
+from tokenizers import Tokenizer
 
 from dynamics.data import tokenizer as tokenizers
 from dynamics.errors import InputError
@@ -27,12 +28,12 @@ _SUFFIXES = (".jsonl", ".jsonl.gz")
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class MinimalPairs:
-    """Pairs with the task that each belongs to, tasks in the order in which they first came."""
+    """Pairs and the task that each belongs to; tasks are in the order of their first pair."""
 
     name: str
     good: tuple[str, ...]  # [N]
     bad: tuple[str, ...]  # [N]
-    task: np.ndarray  # [N] int32, index into tasks
+    task: Int[np.ndarray, " N"]  # index into tasks
     tasks: tuple[str, ...]  # [K]
     terms: tuple[str, ...]  # [K], the phenomenon of each task, "" where the file does not say
 
@@ -47,22 +48,37 @@ class MinimalPairs:
         return digest.hexdigest()
 
     def first(self, count: int) -> "MinimalPairs":
-        """At most `count` pairs of every task, the first ones."""
-        turn = np.zeros(len(self), np.int64)  # which pair of its task
+        """The first `count` pairs of every task, or all where a task has fewer."""
+        rank = np.zeros(len(self), np.int64)  # of a pair within its task
         for task in range(len(self.tasks)):
             own = self.task == task
-            turn[own] = np.arange(own.sum())
-        kept = np.flatnonzero(turn < count)
-        sentences = {name: tuple(getattr(self, name)[k] for k in kept) for name in ("good", "bad")}
-        return dataclasses.replace(self, **sentences, task=self.task[kept])
+            rank[own] = np.arange(own.sum())
+        index = np.flatnonzero(rank < count)
+        return dataclasses.replace(
+            self,
+            good=tuple(self.good[k] for k in index),
+            bad=tuple(self.bad[k] for k in index),
+            task=self.task[index],
+        )
 
 
 def read(path: str | Path) -> MinimalPairs:
     """Pairs of a .jsonl or .jsonl.gz file, or of every such file under a folder.
 
-    Raises InputError, naming file and line, where a line is no JSON object, a field is missing or
-    no text, or the two sentences are the same. An optional field that the first line has is
-    expected of all.
+    Raises:
+        InputError: naming file and line: a line that is no JSON object; a field that is missing or
+            is not text; two sentences that are the same. An optional field of a file's first line
+            is expected of all its lines.
+
+    Example:
+        >>> import json, pathlib, tempfile
+        >>> row = {"UID": "number", "sentence_good": "Cats sleep.", "sentence_bad": "Cats sleeps."}
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     path = pathlib.Path(folder) / "pairs.jsonl"
+        ...     _ = path.write_text(json.dumps(row))
+        ...     pairs = read(path)
+        >>> pairs.tasks, pairs.good, pairs.bad
+        (('number',), ('Cats sleep.',), ('Cats sleeps.',))
     """
     path = Path(path)
     files = _files(path)
@@ -82,12 +98,17 @@ def read(path: str | Path) -> MinimalPairs:
     )
 
 
-def encode(tokenizer, sentences: Sequence[str], start: bool = True) -> list[np.ndarray]:
+def encode(
+    tokenizer: Tokenizer, sentences: Sequence[str], start: bool = True
+) -> list[Int[np.ndarray, " T"]]:
     """Token ids of every sentence, int32.
 
-    With `start` each is headed by the document separator, as documents are in Pythia's training
-    data, so that its first token has a probability too; without, the first token only conditions.
-    Raises InputError where nothing is left to predict, or the tokenizer lacks the separator.
+    With `start` each begins with the document separator, as documents do in Pythia's training data,
+    so that its first token has a probability too. Without, the first token is only conditioned on.
+
+    Raises:
+        InputError: a sentence of fewer than two ids, which leaves nothing to predict; with `start`,
+            a tokenizer without the separator.
     """
     head = []
     if start:
@@ -99,8 +120,8 @@ def encode(tokenizer, sentences: Sequence[str], start: bool = True) -> list[np.n
                 mend="Take the sentences without a start token.",
             )
         head = [separator]
-    found = tokenizer.encode_batch_fast(list(sentences), add_special_tokens=False)
-    ids = [np.array([*head, *encoding.ids], np.int32) for encoding in found]
+    encodings = tokenizer.encode_batch_fast(list(sentences), add_special_tokens=False)
+    ids = [np.array([*head, *encoding.ids], np.int32) for encoding in encodings]
     short = next((k for k, row in enumerate(ids) if len(row) < 2), None)
     if short is not None:
         raise InputError(
@@ -174,7 +195,7 @@ def _check(row: Mapping, wanted: Sequence[str], place: str):
 
 
 def _encodable(text: str) -> bool:
-    """False for an unpaired surrogate, which is valid JSON and no text."""
+    """False for text with an unpaired surrogate, which is valid JSON but has no UTF-8."""
     try:
         text.encode()
     except UnicodeEncodeError:

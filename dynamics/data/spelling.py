@@ -1,4 +1,4 @@
-"""What the ids of a byte-level BPE spell, and the encoding of every prefix of a text of bytes.
+"""The bytes that the ids of a byte-level BPE spell, and the encoding of every prefix of a text.
 
 Axes: V vocabulary, N bytes of a text.
 """
@@ -10,17 +10,16 @@ from tokenizers import Tokenizer
 
 from dynamics.errors import InputError
 
-_LAST = (
-    0xBF  # a continuation byte that completes a character without making it a space, where any can
-)
+# A continuation byte; where any byte can complete a character, this one makes it no space.
+_LAST = 0xBF
 _UNKNOWN = "\ufffd"
 
 
 def alphabet() -> dict[str, int]:
-    """Character -> byte of the alphabet in which byte-level BPE writes its tokens (Radford et al.
-    2019).
+    """Character -> byte, in the alphabet that byte-level BPE writes its tokens in.
 
-    Printable bytes stand for themselves; the others, in order, for the characters from U+0100 on.
+    Printable bytes stand for themselves. The others stand, in order, for the characters from U+0100
+    on (Radford et al. 2019, section 2.2).
     """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
@@ -29,15 +28,25 @@ def alphabet() -> dict[str, int]:
     }
 
 
-def spelled(tokenizer: Tokenizer, vocab_size: int) -> list[bytes | None]:
-    """The bytes of every id, [V]; None for ids that spell nothing: the separator, other special
-    ids, padded rows.
+def token_bytes(tokenizer: Tokenizer, vocab_size: int) -> list[bytes | None]:
+    """The bytes that every id spells, [V].
 
-    Raises InputError for a tokenizer that is no byte-level BPE, or with ids beyond `vocab_size`.
+    None stands for ids that spell nothing: the separator, other special ids, and rows of a padded
+    vocabulary that no token has.
+
+    Raises:
+        InputError: a tokenizer that is no byte-level BPE, or has ids beyond `vocab_size`.
+
+    Example:
+        >>> from dynamics.data import tokenizer
+        >>> bpe = tokenizer.train(["aaaa"], 258)  # a separator, 256 bytes, one merge
+        >>> spellings = token_bytes(bpe, 260)
+        >>> spellings[0], spellings[bpe.token_to_id("a")], spellings[257:]
+        (None, b'a', [b'aa', None, None])
     """
     check_byte_level(tokenizer)
     letters, added = alphabet(), tokenizer.get_added_tokens_decoder()
-    words: list[bytes | None] = [None] * vocab_size
+    spellings: list[bytes | None] = [None] * vocab_size
     for piece, index in tokenizer.get_vocab(with_added_tokens=True).items():
         if index >= vocab_size:
             raise InputError(
@@ -46,17 +55,16 @@ def spelled(tokenizer: Tokenizer, vocab_size: int) -> list[bytes | None]:
                 mend="Is this the model's own tokenizer?",
             )
         if index in added:  # written as it is, not in the alphabet
-            words[index] = None if added[index].special else added[index].content.encode()
+            spellings[index] = None if added[index].special else added[index].content.encode()
         elif all(letter in letters for letter in piece):
-            words[index] = bytes(letters[letter] for letter in piece)
+            spellings[index] = bytes(letters[letter] for letter in piece)
         else:
             raise InputError(f"the token {piece!r}", expected="the alphabet of a byte-level BPE")
-    return words
+    return spellings
 
 
 def check_byte_level(tokenizer: Tokenizer):
-    """Raises InputError unless the tokenizer is a byte-level BPE, of which every id's bytes are
-    known."""
+    """Raises InputError unless the tokenizer is a byte-level BPE, whose ids spell bytes."""
     parts = json.loads(tokenizer.to_str())
     steps = [parts["pre_tokenizer"] or {}]
     steps += steps[0].get("pretokenizers", [])
@@ -72,36 +80,53 @@ def check_byte_level(tokenizer: Tokenizer):
 
 
 def encode_prefixes(
-    tokenizer: Tokenizer, text: bytes, words: Sequence[bytes | None]
+    tokenizer: Tokenizer, text: bytes, spellings: Sequence[bytes | None]
 ) -> list[list[int]]:
-    """The tokenizer's own encoding of text[:0], text[:1], ... text[:N], none with a separator: N +
-    1 lists of ids.
+    """The tokenizer's own encoding of text[:0], text[:1], ..., text[:N], without a separator.
 
     Where a prefix ends within a character, its pieces are those of the text with the character
-    completed, and the last piece is encoded without what was completed. `words` is what `spelled`
-    gives. Raises InputError where an encoding does not spell its own prefix (a tokenizer that
-    normalises, or adds a space, and a text that it changes).
+    completed, and the last piece is encoded without the completing bytes.
+
+    Args:
+        tokenizer: a byte-level BPE.
+        text: UTF-8.
+        spellings: [V], as from `token_bytes`.
+
+    Returns:
+        N + 1 lists of ids.
+
+    Raises:
+        InputError: an encoding that does not spell its own prefix, from a tokenizer that normalises
+            or adds a space and a text that it changes.
+
+    Example:
+        >>> from dynamics.data import tokenizer
+        >>> bpe = tokenizer.train(["aaaa"], 258)
+        >>> encodings = encode_prefixes(bpe, b"aaa", token_bytes(bpe, 258))
+        >>> [bpe.decode_batch([[index] for index in ids]) for ids in encodings]
+        [[], ['a'], ['aa'], ['aa', 'a']]
     """
-    found, ends, tails = [], [], []
-    for end in range(len(text) + 1):
-        start = _whole(text[:end])
-        ends.append(start)
-        tails.append(text[start:end])
+    encodings = []
+    ends = [_whole(text[:end]) for end in range(len(text) + 1)]
     whole = tokenizer.encode_batch_fast(
         [text[:end].decode() for end in ends], add_special_tokens=False
     )
-    for end, (encoding, tail) in enumerate(zip(whole, tails, strict=True)):
-        ids = _within(tokenizer, text[: ends[end]].decode(), tail) if tail else list(encoding.ids)
-        if _spell(ids, words) != text[:end]:
-            ids = [*encoding.ids, *(words.index(bytes([byte])) for byte in tail)] if tail else ids
-        if _spell(ids, words) != text[:end]:
+    for end, (character_end, encoding) in enumerate(zip(ends, whole, strict=True)):
+        ids, tail = list(encoding.ids), text[character_end:end]
+        if tail:
+            ids = _within(tokenizer, text[:character_end].decode(), tail)
+            if _spell(ids, spellings) != text[:end]:
+                ids = [*encoding.ids, *(spellings.index(bytes([byte])) for byte in tail)]
+        if _spell(ids, spellings) != text[:end]:
             raise InputError(
-                f"a text of which the tokenizer encodes {text[max(0, end - 20) : end]!r} as other bytes",
+                f"a text whose bytes {text[max(0, end - 20) : end]!r} the tokenizer encodes as "
+                "other bytes",
                 expected="text that its encoding spells again",
-                mend="Normalise the text to NFC; a tokenizer that adds a space before the text cannot be used.",
+                mend="Normalise the text to NFC; a tokenizer that adds a space before the text "
+                "cannot be used.",
             )
-        found.append(ids)
-    return found
+        encodings.append(ids)
+    return encodings
 
 
 def _whole(prefix: bytes) -> int:
@@ -128,9 +153,10 @@ def _within(tokenizer: Tokenizer, text: str, tail: bytes) -> list[int]:
     piece = tokenizer.pre_tokenizer.pre_tokenize_str(completed)[-1][0]  # pyright: ignore[reportOptionalMemberAccess]
     letters = {byte: letter for letter, byte in alphabet().items()}
     last = [token.id for token in tokenizer.model.tokenize(piece)]
-    kept = piece[: -len(character.encode())] + "".join(letters[byte] for byte in tail)
-    return ids[: len(ids) - len(last)] + [token.id for token in tokenizer.model.tokenize(kept)]
+    # Without the bytes that complete the character.
+    shortened = piece[: -len(character.encode())] + "".join(letters[byte] for byte in tail)
+    return ids[: len(ids) - len(last)] + [token.id for token in tokenizer.model.tokenize(shortened)]
 
 
-def _spell(ids: Sequence[int], words: Sequence[bytes | None]) -> bytes:
-    return b"".join(words[index] or b"" for index in ids)
+def _spell(ids: Sequence[int], spellings: Sequence[bytes | None]) -> bytes:
+    return b"".join(spellings[index] or b"" for index in ids)

@@ -1,25 +1,27 @@
-"""Text from a process whose every next-token distribution is known, so that models can be held to
-the truth.
+"""Synthetic text whose every next-token distribution is known, so that the truth can be measured.
 
-A hidden Markov chain: a topic that lasts, and a class of words that moves on with every token. What
-a token is depends on both, so there is something to learn at three ranges: how frequent tokens are
-(unigram), which class follows which (the last few tokens), and which topic this is (all tokens so
-far). One more state, the separator's, ends a document, so that the stream of documents is one
-stationary chain, wherever a window is cut out of it.
+It comes from a hidden Markov model: a topic that lasts, and a class of words that moves on with
+every token. What a token is depends on both, so there is something to learn at three ranges: how
+frequent tokens are (unigram), which class follows which (the last few tokens), and which topic this
+is (all tokens so far). One more state, the separator's, ends a document, so that the stream of
+documents is one stationary process, wherever a window is cut out of it.
 
 Axes: M hidden states (the separator's first), V tokens (the separator first), W windows, T tokens
-of a window, P = T-1 predictions, D documents.
+of a window, P = T-1 predictions.
 """
 
 import dataclasses
 import functools
 import string
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import tokenizers
+from jaxtyping import Array, ArrayLike, Float, Int
 from tokenizers import Tokenizer
 
 from dynamics.data.corpus import Corpus, Document
@@ -29,35 +31,33 @@ from dynamics.errors import InputError
 LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits + "."  # 63, a token each
 
 
-class Chain(NamedTuple):
-    """A hidden Markov chain: state t emits token t, and then moves."""
+class HMM(NamedTuple):
+    """A hidden Markov model: state t emits token t, and then moves."""
 
-    transition: np.ndarray  # [M,M], rows sum to one
-    emission: (
-        np.ndarray
-    )  # [M,V], rows sum to one; positive, so that no divergence from it is infinite
-    stationary: np.ndarray  # [M], the left eigenvector of `transition`
+    transition: Float[np.ndarray, "M M"]  # rows sum to one
+    # Rows sum to one. Every token is possible in some state, so no divergence from the truth is
+    # infinite.
+    emission: Float[np.ndarray, "M V"]
+    stationary: Float[np.ndarray, " M"]  # the left eigenvector of `transition`
 
     @property
-    def unigram(self) -> np.ndarray:
-        """[V], how frequent tokens are."""
+    def unigram(self) -> Float[np.ndarray, " V"]:
+        """The frequencies of tokens in the stationary stream."""
         return self.stationary @ self.emission
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Process:
-    """The numbers that the chain is drawn with."""
+    """The numbers that a hidden Markov model of text is drawn with."""
 
     topics: int = 6
     classes: int = 7
-    stay: float = 1 - 1 / 64  # chance that a token keeps the topic
-    document: int = 256  # mean tokens of a document, the separator with them
-    concentration: float = (
-        0.5  # of the gamma draws of which class follows which: the smaller, the fewer do
-    )
-    tilt: float = (
-        1.2  # standard deviation, between topics, of a token's log frequency within its class
-    )
+    stay: float = 1 - 1 / 64  # probability that the topic stays the same for the next token
+    document: int = 256  # mean tokens of a document, the separator among them
+    # Of the gamma draws of which class follows which: the smaller, the fewer classes follow one.
+    concentration: float = 0.5
+    # Standard deviation, between topics, of a token's log frequency within its class.
+    tilt: float = 1.2
     background: float = 0.03  # share of tokens that come from any class
     seed: int = 0
 
@@ -71,10 +71,19 @@ class Process:
             )
 
 
-def chain_of(transition, emission) -> Chain:
-    """A chain with its stationary distribution. Raises InputError unless all rows are
-    distributions."""
+def hmm_of(transition: Float[ArrayLike, "M M"], emission: Float[ArrayLike, "M V"]) -> HMM:
+    """A hidden Markov model with its stationary distribution.
+
+    Raises:
+        InputError: rows that are not distributions.
+
+    Example:
+        >>> hmm = hmm_of([[0.5, 0.5], [0.25, 0.75]], [[1.0, 0.0], [0.0, 1.0]])
+        >>> hmm.stationary.round(4).tolist()  # (1, 2) / 3
+        [0.3333, 0.6667]
+    """
     transition, emission = np.asarray(transition, np.float64), np.asarray(emission, np.float64)
+    chex.assert_shape(transition, (len(emission), len(emission)))
     for name, rows in (("transition", transition), ("emission", emission)):
         if (rows < 0).any() or not np.allclose(rows.sum(-1), 1, atol=1e-9):
             raise InputError(
@@ -82,25 +91,31 @@ def chain_of(transition, emission) -> Chain:
             )
     # pi (A - 1) = 0 with sum pi = 1: least squares of a consistent system.
     equations = np.vstack([transition.T - np.eye(len(transition)), np.ones(len(transition))])
-    stationary = np.linalg.lstsq(equations, np.eye(len(transition) + 1)[-1], rcond=None)[0]
-    return Chain(transition, emission, np.maximum(stationary, 0) / np.maximum(stationary, 0).sum())
+    solution = np.linalg.lstsq(equations, np.eye(len(transition) + 1)[-1], rcond=None)[0]
+    stationary = np.maximum(solution, 0)
+    return HMM(transition, emission, stationary / stationary.sum())
 
 
 @functools.cache
-def chain(process: Process = Process()) -> Chain:
-    """The chain of `process`: token frequencies follow Zipf's law, within classes and, nearly, over
-    all."""
+def draw_hmm(process: Process = Process()) -> HMM:
+    """The hidden Markov model that `process` draws.
+
+    Token frequencies follow Zipf's law within each class and, nearly, over all tokens.
+
+    Example:
+        >>> hmm = draw_hmm()
+        >>> hmm.transition.shape, hmm.emission.shape  # 6 topics of 7 classes, and the separator
+        ((43, 43), (43, 64))
+    """
     rng, tokens = np.random.default_rng(process.seed), len(LETTERS)
     zipf = rng.permutation(1 / np.arange(1, tokens + 1))
     home = rng.permutation(np.arange(tokens) % process.classes)
     tilted = zipf * np.exp(process.tilt * rng.standard_normal((process.topics, tokens)))
-    own = (
-        np.where(home == np.arange(process.classes)[:, None], 1.0, 0.0) * tilted[:, None]
-    )  # [topics,classes,tokens]
-    own = (1 - process.background) * own / own.sum(
-        -1, keepdims=True
-    ) + process.background * zipf / zipf.sum()
-    # Classes are followed by others the more often the more frequent their tokens are.
+    of_class = np.where(home == np.arange(process.classes)[:, None], 1.0, 0.0)
+    own = of_class * tilted[:, None]  # [topics,classes,tokens]
+    own = (1 - process.background) * own / own.sum(-1, keepdims=True)
+    own = own + process.background * zipf / zipf.sum()
+    # A class follows others the more often, the more frequent its tokens are.
     first = np.bincount(home, zipf) / zipf.sum()
     following = first * (
         rng.gamma(process.concentration, size=(process.classes, process.classes)) + 0.01
@@ -115,41 +130,53 @@ def chain(process: Process = Process()) -> Chain:
     emission = np.zeros((1 + process.topics * process.classes, tokens + 1))
     emission[1:, 1:] = own.reshape(-1, tokens)
     emission[0, 0] = 1.0
-    return chain_of(transition, emission)
+    return hmm_of(transition, emission)
 
 
-def sample(process: Chain, rng: np.random.Generator, state: np.ndarray, length: int) -> np.ndarray:
-    """Tokens [W,length] of chains that stand in `state` [W] at the first."""
-    moves, tokens = np.cumsum(process.transition, axis=1), np.cumsum(process.emission, axis=1)
-    found = np.empty((len(state), length), np.int32)
+def sample(
+    hmm: HMM, rng: np.random.Generator, state: Int[np.ndarray, " W"], length: int
+) -> Int[np.ndarray, "W T"]:
+    """Windows of `length` tokens whose first tokens are emitted in the hidden states `state`."""
+    moves, emits = np.cumsum(hmm.transition, axis=1), np.cumsum(hmm.emission, axis=1)
+    tokens = np.empty((len(state), length), np.int32)
     for t in range(length):
-        found[:, t] = _draw(tokens[state], rng)
+        tokens[:, t] = _draw(emits[state], rng)
         state = _draw(moves[state], rng)
-    return found
+    return tokens
 
 
-def windows(process: Chain, count: int, length: int, seed: int) -> np.ndarray:
-    """Independent windows [W,T] of the stationary stream."""
+def windows(hmm: HMM, count: int, length: int, seed: int) -> Int[np.ndarray, "W T"]:
+    """Independent windows of the stationary stream: W = count, T = length.
+
+    Example:
+        >>> windows(draw_hmm(), count=3, length=5, seed=0).shape
+        (3, 5)
+    """
     rng = np.random.default_rng(seed)
-    return sample(
-        process, rng, rng.choice(len(process.stationary), size=count, p=process.stationary), length
-    )
+    states = rng.choice(len(hmm.stationary), size=count, p=hmm.stationary)
+    return sample(hmm, rng, states, length)
 
 
-def log_predictive(process: Chain, tokens) -> jax.Array:
-    """ln p(s_t | s_0 .. s_{t-1}) of every token, exactly, for windows [W,T] of the stationary
-    stream: [W,P,V], nats.
+def log_predictive(hmm: HMM, tokens: Int[ArrayLike, "W T"]) -> Float[Array, "W P V"]:
+    """ln p(s_t | s_0 .. s_{t-1}) for windows of the stationary stream, exact, nats.
 
     The forward algorithm (Rabiner 1989, section III.A), normalised at every token.
+
+    Example:
+        >>> hmm = draw_hmm()
+        >>> log_p = log_predictive(hmm, windows(hmm, count=3, length=5, seed=0))
+        >>> log_p.shape, bool(abs(np.exp(log_p).sum(-1) - 1).max() < 1e-4)
+        ((3, 4, 64), True)
     """
-    return _forward(*(jnp.asarray(x, jnp.float32) for x in process), jnp.asarray(tokens, jnp.int32))
+    chex.assert_rank(tokens, 2)
+    return _forward(*(jnp.asarray(x, jnp.float32) for x in hmm), jnp.asarray(tokens, jnp.int32))
 
 
 @jax.jit
 def _forward(transition, emission, stationary, tokens):
     with jax.default_matmul_precision("highest"):
-
-        def read(state, token):  # state [W,M]: of the hidden state before the token is seen
+        # The state [W,M] is the distribution of the hidden state before the token is seen.
+        def read(state, token):
             seen = state * emission[:, token].T
             state = (seen / seen.sum(-1, keepdims=True)) @ transition
             return state, jnp.log(state @ emission)
@@ -161,20 +188,25 @@ def _forward(transition, emission, stationary, tokens):
 
 @functools.cache
 def corpus(documents: int = 3000, process: Process = Process()) -> Corpus:
-    """Documents of the process, one letter per token, without their separators: about 770,000
-    tokens."""
-    known = chain(process)
+    """Documents of the process, one letter per token, without their separators.
+
+    The default is about 770,000 tokens.
+
+    Example:
+        >>> toy = corpus(documents=2)
+        >>> [document.name for document in toy.documents]
+        ['document/0', 'document/1']
+    """
+    hmm = draw_hmm(process)
     rng = np.random.default_rng([process.seed, 1])
-    texts: list[list[np.ndarray]] = [[] for _ in range(documents)]
-    going, state = (
-        np.arange(documents),
-        _draw(np.cumsum(known.transition[np.zeros(documents, int)], axis=1), rng),
-    )
-    moves, tokens = np.cumsum(known.transition, axis=1), np.cumsum(known.emission, axis=1)
+    moves, emits = np.cumsum(hmm.transition, axis=1), np.cumsum(hmm.emission, axis=1)
+    texts: list[list[int]] = [[] for _ in range(documents)]
+    going = np.arange(documents)  # indices of the documents that have not ended
+    state = _draw(moves[np.zeros(documents, int)], rng)
     while going.size:
         inside = state > 0
         going, state = going[inside], state[inside]
-        for index, token in zip(going.tolist(), _draw(tokens[state], rng).tolist(), strict=True):
+        for index, token in zip(going.tolist(), _draw(emits[state], rng).tolist(), strict=True):
             texts[index].append(token)
         state = _draw(moves[state], rng)
     named = (Document(f"document/{k}", "synthetic", _written(ids)) for k, ids in enumerate(texts))
@@ -184,20 +216,20 @@ def corpus(documents: int = 3000, process: Process = Process()) -> Corpus:
 def tokenizer() -> Tokenizer:
     """One token per letter; id 0 is the separator."""
     vocabulary = {SEPARATOR: 0} | {letter: 1 + k for k, letter in enumerate(LETTERS)}
-    made = Tokenizer(tokenizers.models.BPE(vocabulary, []))
-    made.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(
+    letters = Tokenizer(tokenizers.models.BPE(vocabulary, []))
+    letters.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(
         add_prefix_space=False, use_regex=False
     )
-    made.decoder = tokenizers.decoders.ByteLevel()
-    made.add_special_tokens([SEPARATOR])
-    return made
+    letters.decoder = tokenizers.decoders.ByteLevel()
+    letters.add_special_tokens([SEPARATOR])
+    return letters
 
 
-def _written(ids) -> str:
+def _written(ids: Sequence[int]) -> str:
     return "".join(LETTERS[token - 1] for token in ids)
 
 
 def _draw(cumulative: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """One outcome of each row's distribution, from cumulative rows [W,n]."""
-    drawn = (rng.random((len(cumulative), 1)) >= cumulative).sum(-1)
-    return np.minimum(drawn, cumulative.shape[1] - 1)  # the last sum may round to less than one
+    outcomes = (rng.random((len(cumulative), 1)) >= cumulative).sum(-1)
+    return np.minimum(outcomes, cumulative.shape[1] - 1)  # the last sum may round below one

@@ -1,7 +1,9 @@
-"""Byte-level BPE trained on the embedded corpus for the suites made here; what lies beside the
-weights for all others.
+"""Tokenizers: trained for the suites made here, or loaded from beside published weights.
 
-That is a tokenizer.json or, of BERTs that have none, a vocab.txt of word pieces.
+Ours are byte-level BPE. Others are a tokenizer.json or, for BERTs without one, a vocab.txt of word
+pieces.
+
+Axes: T tokens of a document.
 """
 
 import json
@@ -10,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import tokenizers
+from jaxtyping import Int
 from tokenizers import Tokenizer
 
 from dynamics.data.corpus import Corpus
@@ -17,7 +20,7 @@ from dynamics.errors import InputError
 
 SEPARATOR = "<|endoftext|>"  # stands before every document, as in Pythia's training data
 MASK, MASK_ID = "<|mask|>", 1  # of the masked suites made here
-# BERT's: around every text, and for what can be a token's stead.
+# BERT's: before and after every text, and in place of a hidden token.
 _FRAME, _BERT_MASK = ("[CLS]", "[SEP]"), "[MASK]"
 _WORD_PIECES = ("[PAD]", "[UNK]", *_FRAME, _BERT_MASK)
 
@@ -25,7 +28,15 @@ _WORD_PIECES = ("[PAD]", "[UNK]", *_FRAME, _BERT_MASK)
 def train(texts: Iterable[str], vocab_size: int, *, masks: bool = False) -> Tokenizer:
     """A byte-level BPE of exactly `vocab_size` ids; id 0 is the document separator, as in Pythia.
 
-    With `masks`, id 1 is the mask token. Raises InputError.
+    With `masks`, id 1 is the mask token.
+
+    Raises:
+        InputError: a size below that of separator, mask and bytes; too little text for the size.
+
+    Example:
+        >>> bpe = train(["aaaa aaaa"], vocab_size=258)
+        >>> bpe.encode("aaa").tokens, bpe.token_to_id(SEPARATOR)
+        (['aa', 'a'], 0)
     """
     special = [SEPARATOR, MASK] if masks else [SEPARATOR]
     if vocab_size < 256 + len(special):
@@ -52,10 +63,21 @@ def train(texts: Iterable[str], vocab_size: int, *, masks: bool = False) -> Toke
     return tokenizer
 
 
-def load(folder: Path) -> Tokenizer:
+def load(folder: str | Path) -> Tokenizer:
     """The tokenizer of a checkpoint folder: tokenizer.json, else BERT's vocab.txt.
 
-    Raises InputError where both are missing or the one that is there is damaged.
+    It neither truncates nor pads, whatever the file asks for.
+
+    Raises:
+        InputError: both files are missing, or the one that is read is damaged.
+
+    Example:
+        >>> import pathlib, tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     train(["aaaa aaaa"], vocab_size=258).save(f"{folder}/tokenizer.json")
+        ...     bpe = load(folder)
+        >>> bpe.get_vocab_size()
+        258
     """
     path = Path(folder) / "tokenizer.json"
     if not path.is_file() and (Path(folder) / "vocab.txt").is_file():
@@ -76,9 +98,18 @@ def load(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, corpus: Corpus) -> list[np.ndarray]:
-    """Token ids of every document, int32, each headed by what the tokenizer has to head one. Raises
-    InputError."""
+def encode(tokenizer: Tokenizer, corpus: Corpus) -> list[Int[np.ndarray, " T"]]:
+    """Token ids of every document, int32, each headed by the id that `separator` gives.
+
+    Raises:
+        InputError: a tokenizer without a token that heads a document.
+
+    Example:
+        >>> from dynamics.data.corpus import Corpus, Document
+        >>> toy = Corpus("toy", (Document("0", "text", "aaa"), Document("1", "text", "")))
+        >>> [len(ids) for ids in encode(train(["aaaa aaaa"], vocab_size=258), toy)]
+        [3, 1]
+    """
     head = separator(tokenizer)
     encodings = tokenizer.encode_batch_fast(
         [d.text for d in corpus.documents], add_special_tokens=False
@@ -87,8 +118,11 @@ def encode(tokenizer: Tokenizer, corpus: Corpus) -> list[np.ndarray]:
 
 
 def separator(tokenizer: Tokenizer) -> int:
-    """The id that stands before a document: GPT-NeoX's <|endoftext|> or BERT's [CLS]. Raises
-    InputError."""
+    """The id that stands before a document: GPT-NeoX's <|endoftext|> or BERT's [CLS].
+
+    Raises:
+        InputError: a tokenizer with neither.
+    """
     return _id_of(tokenizer, (SEPARATOR, _FRAME[0]), "a token that heads a document")
 
 
@@ -97,27 +131,25 @@ def mask(tokenizer: Tokenizer) -> int:
     return _id_of(
         tokenizer,
         (_BERT_MASK, MASK),
-        "a token that stands for a hidden one, as every masked LM has",
+        "a token that stands for a hidden token, as every masked LM has",
     )
 
 
 def frame(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The ids that a model expects before and after every text it reads: BERT's [CLS] and [SEP],
-    else none."""
+    """The ids that a model expects before and after every text: BERT's [CLS] and [SEP], or none."""
     before, after = (tokenizer.token_to_id(name) for name in _FRAME)
     return ((), ()) if before is None or after is None else ((before,), (after,))
 
 
 def _id_of(tokenizer: Tokenizer, names: tuple[str, ...], expected: str) -> int:
     for name in names:
-        if (found := tokenizer.token_to_id(name)) is not None:
-            return found
+        if (index := tokenizer.token_to_id(name)) is not None:
+            return index
     raise InputError(f"a tokenizer without {' or '.join(names)}", expected=expected)
 
 
 def _word_pieces(folder: Path) -> Tokenizer:
-    """BERT's tokenizer out of vocab.txt; in lower case unless tokenizer_config.json says
-    otherwise."""
+    """BERT's tokenizer from vocab.txt, in lower case unless tokenizer_config.json denies it."""
     path = folder / "vocab.txt"
     try:
         model = tokenizers.models.WordPiece.from_file(str(path), unk_token="[UNK]")
@@ -136,13 +168,16 @@ def _word_pieces(folder: Path) -> Tokenizer:
     return tokenizer
 
 
-def _normalizer_config(folder: Path) -> dict:
+def _normalizer_config(folder: Path) -> dict[str, bool | None]:
     path = folder / "tokenizer_config.json"
-    known = {"do_lower_case": "lowercase", "strip_accents": "strip_accents"}
-    known["tokenize_chinese_chars"] = "handle_chinese_chars"
+    arguments = {
+        "do_lower_case": "lowercase",
+        "strip_accents": "strip_accents",
+        "tokenize_chinese_chars": "handle_chinese_chars",
+    }
     try:
         stored = json.loads(path.read_bytes()) if path.is_file() else {}
-        fields = {known[name]: value for name, value in stored.items() if name in known}
+        fields = {arguments[name]: stored[name] for name in stored.keys() & arguments.keys()}
     except (ValueError, AttributeError, RecursionError) as error:
         raise InputError(f"{path}, unreadable: {error}", expected="a JSON object") from error
     if not all(value is None or isinstance(value, bool) for value in fields.values()):

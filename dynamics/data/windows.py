@@ -4,8 +4,10 @@ Axes: N windows, T tokens.
 """
 
 import dataclasses
+from collections.abc import Sequence
 
 import numpy as np
+from jaxtyping import Int
 
 from dynamics.errors import InputError
 
@@ -14,26 +16,43 @@ from dynamics.errors import InputError
 class Windows:
     """Windows cut out of documents, none across a boundary."""
 
-    tokens: np.ndarray  # [N,T] int32
-    document: np.ndarray  # [N] int32, index into the corpus' documents
+    tokens: Int[np.ndarray, "N T"]  # int32
+    document: Int[np.ndarray, " N"]  # int32, index into the corpus' documents
 
     def __len__(self) -> int:
         return len(self.tokens)
 
     def take(self, count: int) -> "Windows":
-        """`count` windows that spread over as many documents as possible: every document's first,
-        then its second..."""
-        turn = np.zeros(len(self), np.int64)  # which window of its document
+        """At most `count` windows, spread over as many documents as possible, in their order.
+
+        They are every document's first window, then its second, and so on.
+        """
+        rank = np.zeros(len(self), np.int64)  # of a window within its document
         for document in np.unique(self.document):
             own = self.document == document
-            turn[own] = np.arange(own.sum())
-        chosen = np.sort(np.argsort(turn, kind="stable")[:count])
-        return Windows(self.tokens[chosen], self.document[chosen])
+            rank[own] = np.arange(own.sum())
+        index = np.sort(np.argsort(rank, kind="stable")[:count])
+        return Windows(self.tokens[index], self.document[index])
 
 
-def cut(documents: list[np.ndarray], length: int) -> Windows:
+def cut(documents: Sequence[Int[np.ndarray, "..."]], length: int) -> Windows:
     """Contiguous windows of `length` tokens from each document's start; its rest is left out.
-    Raises InputError."""
+
+    Args:
+        documents: the token ids of each, as from `tokenizer.encode`; of any lengths.
+        length: T.
+
+    Raises:
+        InputError: a length below 1; no document of `length` tokens.
+
+    Example:
+        >>> import numpy as np
+        >>> windows = cut([np.arange(5), np.arange(10, 13)], length=2)
+        >>> windows.tokens.tolist(), windows.document.tolist()
+        ([[0, 1], [2, 3], [10, 11]], [0, 0, 1])
+        >>> windows.take(2).tokens.tolist()
+        [[0, 1], [10, 11]]
+    """
     if length < 1:
         raise InputError(f"windows of {length} tokens", expected="at least 1")
     rows, owners = [], []
@@ -50,8 +69,8 @@ def cut(documents: list[np.ndarray], length: int) -> Windows:
     return Windows(np.concatenate(rows).astype(np.int32), np.concatenate(owners))
 
 
-def check_vocabulary(tokens: np.ndarray, vocab_size: int):
-    """Raises InputError if a token is out of the model's range: JAX would clip it in silence."""
+def check_vocabulary(tokens: Int[np.ndarray, "..."], vocab_size: int):
+    """Raises InputError for ids outside [0, vocab_size), which JAX would clip in silence."""
     low, high = int(tokens.min()), int(tokens.max())
     if low < 0 or high >= vocab_size:
         raise InputError(

@@ -56,7 +56,7 @@ def build(
         texts: G byte strings, none empty.
         encodings: for each text, the token ids of its prefixes of 0, 1, ... bytes
             (`data.spelling.encode_prefixes`).
-        words: [V], the bytes that each id spells, None for nothing (`data.spelling.spelled`).
+        words: [V], the bytes that each id spells, None for nothing (`data.spelling.token_bytes`).
         before: the ids that stand before every text, at least one: the separator.
 
     Raises:

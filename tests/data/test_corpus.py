@@ -26,8 +26,8 @@ def of_names(*names: str) -> Corpus:
     return Corpus("some", tuple(Document(name, "text", f"text of {name}") for name in names))
 
 
-def texts(found: Corpus) -> list[str]:
-    return [document.text for document in found.documents]
+def texts(some: Corpus) -> list[str]:
+    return [document.text for document in some.documents]
 
 
 def test_embedded_is_prose_and_code_of_five_megabytes(embedded):
@@ -97,21 +97,21 @@ def test_parts_are_disjoint_and_complete(embedded):
 
 @settings(deadline=None)
 @given(
-    names=st.sets(st.text("abcdef/", min_size=1), min_size=1, max_size=30), kept=st.integers(0, 29)
+    names=st.sets(st.text("abcdef/", min_size=1), min_size=1, max_size=30), last=st.integers(0, 29)
 )
-def test_a_documents_part_depends_on_its_name_alone(names, kept):
-    everything, some = sorted(names), sorted(names)[: kept + 1]
-    part = {name: corpus._held_out(name) for name in everything}
-    for chosen, is_held_out in ((Corpus.train, False), (Corpus.held_out, True)):
+def test_a_documents_part_depends_on_its_name_alone(names, last):
+    everything, some = sorted(names), sorted(names)[: last + 1]
+    part = {name: corpus._is_held_out(name) for name in everything}
+    for take, is_held_out in ((Corpus.train, False), (Corpus.held_out, True)):
         expected = [name for name in some if part[name] == is_held_out]
         if expected:
-            assert [d.name for d in chosen(of_names(*some)).documents] == expected
+            assert [d.name for d in take(of_names(*some)).documents] == expected
 
 
 def test_the_split_never_moves():
     # Pinned: a moved document would leak from one release's training text into the next one's
     # held-out text.
-    held_out = [k for k in range(100) if corpus._held_out(f"{k}")]
+    held_out = [k for k in range(100) if corpus._is_held_out(f"{k}")]
     assert held_out == [0, 7, 9, 10, 33, 40, 44, 51, 57, 59, 70, 71, 74, 90]
 
 
@@ -150,21 +150,21 @@ def test_fingerprint_changes_with_any_change():
     b=st.lists(st.tuples(TEXT, TEXT, TEXT), max_size=3),
 )
 def test_fingerprints_are_equal_for_equal_documents_alone(a, b):
-    found = [
+    fingerprints = [
         Corpus("x", tuple(Document(*d) for d in documents)).fingerprint() for documents in (a, b)
     ]
-    assert (found[0] == found[1]) == (a == b)
+    assert (fingerprints[0] == fingerprints[1]) == (a == b)
 
 
 def test_text_file_is_cut_at_blank_lines_and_loses_nothing(tmp_path):
     path, paragraphs = tmp_path / "some.txt", [f"paragraph {k} " + "word " * 50 for k in range(400)]
     path.write_text("\n\n".join(paragraphs))
-    found = corpus.read(path)
-    assert "\n\n".join(texts(found)) == path.read_text()
-    sizes = [len(text) for text in texts(found)]
+    blocks = corpus.read(path)
+    assert "\n\n".join(texts(blocks)) == path.read_text()
+    sizes = [len(text) for text in texts(blocks)]
     assert 8_000 < min(sizes[:-1]) < max(sizes) < 8_000 + 300
-    assert found.documents[3].name == "some.txt#3"
-    assert {d.domain for d in found.documents} == {"text"}
+    assert blocks.documents[3].name == "some.txt#3"
+    assert {d.domain for d in blocks.documents} == {"text"}
 
 
 def test_jsonl(tmp_path):
@@ -177,10 +177,10 @@ def test_jsonl(tmp_path):
     path.write_text(
         "".join(json.dumps(r, ensure_ascii=False) + "\n" for r in records) + "\n", encoding="utf-8"
     )
-    found = corpus.read(path)
-    assert texts(found) == [record["text"] for record in records]
-    assert [d.domain for d in found.documents] == ["text", "prose", "text"]
-    assert [d.name for d in found.documents] == ["some.jsonl#1", "some.jsonl#2", "some.jsonl#3"]
+    lines = corpus.read(path)
+    assert texts(lines) == [record["text"] for record in records]
+    assert [d.domain for d in lines.documents] == ["text", "prose", "text"]
+    assert [d.name for d in lines.documents] == ["some.jsonl#1", "some.jsonl#2", "some.jsonl#3"]
 
 
 @settings(deadline=None, max_examples=50)

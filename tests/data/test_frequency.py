@@ -8,8 +8,8 @@ from dynamics.errors import InputError
 
 
 def test_counts_are_those_of_all_documents():
-    found = frequency.counts([np.array([0, 2, 2]), np.array([[2, 4]])], 6)
-    assert found.tolist() == [1, 0, 3, 0, 1, 0]
+    counts = frequency.counts([np.array([0, 2, 2]), np.array([[2, 4]])], 6)
+    assert counts.tolist() == [1, 0, 3, 0, 1, 0]
 
 
 @pytest.mark.parametrize("ids", [[-1], [6]])

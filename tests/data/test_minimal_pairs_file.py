@@ -34,11 +34,11 @@ def written(folder: Path, rows, name="pairs.jsonl") -> Path:
 @pytest.mark.parametrize("name", ["pairs.jsonl", "pairs.jsonl.gz"])
 def test_tasks_keep_the_order_in_which_they_came(tmp_path, name):
     rows = [ROW, {**ROW, "UID": "binding"}, ROW]
-    found = minimal_pairs.read(written(tmp_path, rows, name))
-    assert found.tasks == ("agreement", "binding")
-    assert found.task.tolist() == [0, 1, 0]
-    assert found.good == ("Cats sleep.",) * 3
-    assert len(found.first(1)) == 2
+    pairs = minimal_pairs.read(written(tmp_path, rows, name))
+    assert pairs.tasks == ("agreement", "binding")
+    assert pairs.task.tolist() == [0, 1, 0]
+    assert pairs.good == ("Cats sleep.",) * 3
+    assert len(pairs.first(1)) == 2
 
 
 def test_a_folder_is_its_files(tmp_path):
@@ -102,7 +102,7 @@ def test_real_pairs_with_the_real_tokenizer():
     )
     seeds = [gpt_neox.init(jax.random.key(seed), config) for seed in range(2)]
     params = jax.tree.map(lambda *leaves: np.stack(leaves), *seeds)
-    x = measure.preferences(config, params, measure.plan(ids[: len(few)], ids[len(few) :]))
+    x = measure.preferences(config, params, measure.batch_pairs(ids[: len(few)], ids[len(few) :]))
     assert x.shape == (2, 134)
     assert np.isfinite(x).all()
     assert (measure.pair_kl(x)[~np.eye(2, dtype=bool)] >= 0).all()

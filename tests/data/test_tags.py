@@ -23,10 +23,10 @@ def test_a_token_takes_the_tag_of_most_of_its_characters():
     tagged = tags.tag_text("ab cdefg", by_length)
     assert tagged.names == ("2", "5")
     spans = np.array([[0, 2], [2, 8], [0, 4], [1, 5], [2, 3], [0, 0]])
-    found = tags.majority(tagged.of_character, tagged.votes, spans)
+    values = tags.majority(tagged.of_character, tagged.votes, spans)
     # "b cd" is two of "5" and one of "2"; "ab c" two of "2" and one of "5"; whitespace and nothing
     # have no tag
-    assert found.tolist() == [0, 1, 0, 1, tags.NONE, tags.NONE]
+    assert values.tolist() == [0, 1, 0, 1, tags.NONE, tags.NONE]
 
 
 def test_half_is_no_majority():
@@ -76,8 +76,8 @@ def test_nltk_is_asked_for_where_it_or_its_data_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "nltk", types.SimpleNamespace(pos_tag=without_data))
     with pytest.raises(InputError, match="data is missing"):
         tags.tagger("nltk")
-    there = types.SimpleNamespace(pos_tag=lambda words: [(word, "NN") for word in words])
-    monkeypatch.setitem(sys.modules, "nltk", there)
+    installed = types.SimpleNamespace(pos_tag=lambda words: [(word, "NN") for word in words])
+    monkeypatch.setitem(sys.modules, "nltk", installed)
     assert tags.tag_text("one two", tags.tagger("nltk")).names == ("NN",)
 
 
@@ -88,7 +88,7 @@ def test_offsets_of_another_text_are_refused():
 
 
 def test_function_words_are_a_closed_class():
-    found = tags.closed_class(
+    classes = tags.closed_class(
         ["The", "dog", "does", "n't", "see", "itself", ",", "42", "or", "can"]
     )
     expected = [
@@ -103,7 +103,7 @@ def test_function_words_are_a_closed_class():
         "coordinator",
         "modal",
     ]
-    assert found == expected
+    assert classes == expected
 
 
 def test_a_character_over_several_tokens_gives_its_tag_to_each():
@@ -111,8 +111,8 @@ def test_a_character_over_several_tokens_gives_its_tag_to_each():
     encoder = tokenizer.train(["abc"], 257)
     text = "é 日日"
     tagged = tags.tag_text(text, lambda words: ["first", "second"])
-    found = tags.tokens(tagged, encoder.encode(text))
-    assert [tagged.names[k] if k >= 0 else None for k in found] == ["first"] * 2 + [None] + [
+    values = tags.token_tags(tagged, encoder.encode(text))
+    assert [tagged.names[k] if k >= 0 else None for k in values] == ["first"] * 2 + [None] + [
         "second"
     ] * 6
 
@@ -125,10 +125,10 @@ def test_pythias_tokenizer_splits_and_joins_as_it_likes():
     text = "The unbelievably naïve dogs don't sleep."
     encoding = encoder.encode(text)
     tagged = tags.tag_text(text, tags.closed_class)
-    found = [tagged.names[k] if k >= 0 else None for k in tags.tokens(tagged, encoding)]
+    token_tags = [tagged.names[k] if k >= 0 else None for k in tags.token_tags(tagged, encoding)]
     pieces = [text[start:end].strip() for start, end in encoding.offsets]
     assert len(pieces) > len(text.split())  # some words are split
-    by_piece = dict(zip(pieces, found, strict=True))
+    by_piece = dict(zip(pieces, token_tags, strict=True))
     assert by_piece["The"] == "determiner"
     assert (
         by_piece["don"[:2]] == "auxiliary" if "do" in by_piece else by_piece["don"] == "auxiliary"
@@ -136,7 +136,9 @@ def test_pythias_tokenizer_splits_and_joins_as_it_likes():
     assert by_piece["dogs"] == by_piece["sleep"] == "other"
     assert by_piece["."] is None
     split = [
-        tag for piece, tag in zip(pieces, found, strict=True) if piece in "unbelievably" and piece
+        tag
+        for piece, tag in zip(pieces, token_tags, strict=True)
+        if piece in "unbelievably" and piece
     ]
     assert len(split) > 1
     assert set(split) == {"other"}

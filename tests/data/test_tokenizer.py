@@ -72,11 +72,11 @@ def test_every_byte_has_an_id_of_its_own():
 
 
 def test_separator_stands_first_and_once(trained):
-    found = encode(trained, "one two", "", "three")
-    assert [int(ids[0]) for ids in found] == [0, 0, 0]
-    assert all((ids[1:] != 0).all() for ids in found)
-    assert [len(ids) > 1 for ids in found] == [True, False, True]
-    assert {ids.dtype for ids in found} == {np.dtype(np.int32)}
+    documents = encode(trained, "one two", "", "three")
+    assert [int(ids[0]) for ids in documents] == [0, 0, 0]
+    assert all((ids[1:] != 0).all() for ids in documents)
+    assert [len(ids) > 1 for ids in documents] == [True, False, True]
+    assert {ids.dtype for ids in documents} == {np.dtype(np.int32)}
 
 
 def test_documents_are_encoded_alone(trained):
@@ -90,7 +90,8 @@ def test_training_twice_gives_the_same_tokenizer(trained):
 
 
 def test_training_in_another_process_gives_the_same_tokenizer(trained):
-    program = f"from dynamics.data import tokenizer; print(tokenizer.train({TEXTS!r}, {SIZE}).to_str(), end='')"
+    program = "from dynamics.data import tokenizer\n"
+    program += f"print(tokenizer.train({TEXTS!r}, {SIZE}).to_str(), end='')"
     environment = {
         **os.environ,
         "PYTHONHASHSEED": "7",
@@ -115,14 +116,12 @@ def test_merges_shorten_text(trained):
 @pytest.mark.long
 def test_embedded_corpus_fills_a_real_vocabulary():
     text = corpus.embedded().train()
-    found = tokenizer.train((d.text for d in text.documents), 2048)
-    assert found.get_vocab_size() == 2048
+    bpe = tokenizer.train((d.text for d in text.documents), 2048)
+    assert bpe.get_vocab_size() == 2048
     sample = corpus.embedded().held_out().documents[:20]
-    for document, ids in zip(
-        sample, tokenizer.encode(found, Corpus("sample", sample)), strict=True
-    ):
+    for document, ids in zip(sample, tokenizer.encode(bpe, Corpus("sample", sample)), strict=True):
         if tokenizer.SEPARATOR not in document.text:
-            assert found.decode(list(ids[1:])) == document.text
+            assert bpe.decode(list(ids[1:])) == document.text
 
 
 def test_saved_tokenizer_loads_the_same(trained, tmp_path):

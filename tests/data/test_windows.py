@@ -51,14 +51,14 @@ def test_take_spreads_over_as_many_documents_as_it_can(lengths, count):
     )
     assert len(np.unique(taken.tokens[:, 0])) == len(taken)  # none twice
     available = np.bincount(cut.document, minlength=len(lengths))
-    chosen = np.bincount(taken.document, minlength=len(lengths))
+    per_document = np.bincount(taken.document, minlength=len(lengths))
     # Water-filling: a document gives fewer than the most generous one, less a turn, only when it
     # has no more.
-    assert (chosen >= np.minimum(available, chosen.max() - 1)).all()
-    assert np.count_nonzero(chosen) == min(count, np.count_nonzero(available))
+    assert (per_document >= np.minimum(available, per_document.max() - 1)).all()
+    assert np.count_nonzero(per_document) == min(count, np.count_nonzero(available))
     for k in range(len(lengths)):
         np.testing.assert_array_equal(
-            taken.tokens[taken.document == k], cut.tokens[cut.document == k][: chosen[k]]
+            taken.tokens[taken.document == k], cut.tokens[cut.document == k][: per_document[k]]
         )
 
 

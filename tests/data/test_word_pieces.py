@@ -34,15 +34,15 @@ def folder(tmp_path):
     return tmp_path
 
 
-def encoded(found, text: str) -> list[str]:
-    (ids,) = tokenizer.encode(found, Corpus("some", (Document("0", "text", text),)))
+def encoded(pieces, text: str) -> list[str]:
+    (ids,) = tokenizer.encode(pieces, Corpus("some", (Document("0", "text", text),)))
     assert ids.dtype == np.int32
     return [PIECES[k] for k in ids]
 
 
 def test_words_fall_into_their_longest_pieces(folder):
-    found = tokenizer.load(folder)
-    assert encoded(found, "The SEEDS diverge.\n") == [
+    pieces = tokenizer.load(folder)
+    assert encoded(pieces, "The SEEDS diverge.\n") == [
         "[CLS]",
         "the",
         "seeds",
@@ -51,9 +51,9 @@ def test_words_fall_into_their_longest_pieces(folder):
         "##ge",
         ".",
     ]
-    assert encoded(found, "other café") == ["[CLS]", "[UNK]", "cafe"]
-    assert encoded(found, "the [MASK]") == ["[CLS]", "the", "[MASK]"]
-    assert found.decode([8, 9, 10]) == "diverge"
+    assert encoded(pieces, "other café") == ["[CLS]", "[UNK]", "cafe"]
+    assert encoded(pieces, "the [MASK]") == ["[CLS]", "the", "[MASK]"]
+    assert pieces.decode([8, 9, 10]) == "diverge"
 
 
 def test_case_is_kept_where_the_configuration_says_so(folder):
@@ -64,10 +64,10 @@ def test_case_is_kept_where_the_configuration_says_so(folder):
 
 
 def test_long_texts_are_not_cut(folder):
-    found = tokenizer.load(folder)
-    found.enable_truncation(4)
-    found.enable_padding(length=9)
-    found.save(str(folder / "tokenizer.json"))
+    pieces = tokenizer.load(folder)
+    pieces.enable_truncation(4)
+    pieces.enable_padding(length=9)
+    pieces.save(str(folder / "tokenizer.json"))
     assert encoded(tokenizer.load(folder), "the " * 50) == ["[CLS]", *["the"] * 50]
 
 
@@ -80,16 +80,16 @@ def test_transformers_cuts_words_alike(folder):
 
 
 def test_special_ids_of_a_bert(folder):
-    found = tokenizer.load(folder)
-    assert (tokenizer.separator(found), tokenizer.mask(found)) == (2, 4)
-    assert tokenizer.frame(found) == ((2,), (3,))
+    pieces = tokenizer.load(folder)
+    assert (tokenizer.separator(pieces), tokenizer.mask(pieces)) == (2, 4)
+    assert tokenizer.frame(pieces) == ((2,), (3,))
 
 
 def test_special_ids_of_our_own():
-    found = tokenizer.train(["some words to merge"] * 3, 260, masks=True)
-    assert found.get_vocab_size() == 260
-    assert (tokenizer.separator(found), tokenizer.mask(found)) == (0, 1)
-    assert tokenizer.frame(found) == ((), ())
+    bpe = tokenizer.train(["some words to merge"] * 3, 260, masks=True)
+    assert bpe.get_vocab_size() == 260
+    assert (tokenizer.separator(bpe), tokenizer.mask(bpe)) == (0, 1)
+    assert tokenizer.frame(bpe) == ((), ())
     plain = tokenizer.train(["some words to merge"] * 3, 260)
     with pytest.raises(InputError, match=r"a tokenizer without \[MASK\] or <\|mask\|>"):
         tokenizer.mask(plain)

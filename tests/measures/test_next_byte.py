@@ -215,7 +215,7 @@ def test_bytes_do_not_depend_on_how_ids_are_numbered():
 def test_prefixes_within_characters_are_encoded_as_the_tokenizer_would_go_on():
     text = "naïve “quotes” — 中文 😀\n    indented  twice"
     bpe = tokenizer.train([text * 30, "the cat sat on the mat " * 30], 300)
-    words = spelling.spelled(bpe, 310)
+    words = spelling.token_bytes(bpe, 310)
     assert [words[0], *words[300:]] == [None] * 11
     assert sorted(word for word in words[1:257] if word) == [bytes([byte]) for byte in range(256)]
     found = spelling.encode_prefixes(bpe, text.encode(), words)
@@ -231,7 +231,7 @@ def test_pythias_tokenizer_spells_every_prefix():
     import tokenizers
 
     own = tokenizers.Tokenizer.from_file(str(PYTHIA))
-    words = spelling.spelled(own, 50304)
+    words = spelling.token_bytes(own, 50304)
     assert (
         sum(word is None for word in words) == 2 + 50304 - 50277
     )  # two special ids, and the padded rows
@@ -257,10 +257,10 @@ def test_what_spells_no_bytes_is_told():
         tokenizers.models.WordPiece({"[UNK]": 0, "a": 1}, unk_token="[UNK]")
     )
     with pytest.raises(InputError, match="byte-level BPE"):
-        spelling.spelled(pieces, 10)
+        spelling.token_bytes(pieces, 10)
     bpe = tokenizer.train(["some text here"], 260)
     with pytest.raises(InputError, match="ids below 200"):
-        spelling.spelled(bpe, 200)
+        spelling.token_bytes(bpe, 200)
     with pytest.raises(InputError, match="separator"):
         byte_lookup.build([b"a"], [[[], [1]]], WORDS, before=[])
     with pytest.raises(InputError, match="two or more"):

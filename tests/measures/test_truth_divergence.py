@@ -18,12 +18,12 @@ CONFIG = gpt_neox.Config(
 
 @pytest.fixture(scope="module")
 def measured():
-    chain = synthetic.chain()
-    tokens = synthetic.windows(chain, 100, 24, 0)
+    hmm = synthetic.draw_hmm()
+    tokens = synthetic.windows(hmm, 100, 24, 0)
     params = [models.init(jax.random.key(seed), CONFIG) for seed in range(3)]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
-    log_truth = synthetic.log_predictive(chain, tokens)
-    return tokens, stacked, log_truth, np.log(chain.unigram)
+    log_truth = synthetic.log_predictive(hmm, tokens)
+    return tokens, stacked, log_truth, np.log(hmm.unigram)
 
 
 @pytest.fixture(scope="module")

@@ -33,12 +33,12 @@ def test_every_row_hides_fifteen_percent_and_keeps_what_stood_there(batch):
 
 def test_most_stand_behind_the_mask_some_behind_another_some_behind_themselves(batch):
     shown = np.take_along_axis(batch.tokens, batch.positions, axis=1)
-    masked, kept = shown == MASK_ID, shown == batch.targets
-    other = ~masked & ~kept
+    masked, unchanged = shown == MASK_ID, shown == batch.targets
+    other = ~masked & ~unchanged
     noise = 4 * 0.5 / shown.size**0.5
     assert masked.mean() == pytest.approx(0.8, abs=noise)
     assert other.mean() == pytest.approx(0.1 * (1 - 1 / (V - 2)), abs=noise)
-    assert kept.mean() == pytest.approx(0.1, abs=noise)
+    assert unchanged.mean() == pytest.approx(0.1, abs=noise)
     assert shown[other].min() > MASK_ID  # neither the separator nor the mask
 
 
@@ -52,7 +52,7 @@ def test_the_architecture_decides_what_is_predicted():
     kinds = {
         name: {recipe.objective for recipe in recipes} for name, recipes in nano.RECIPES.items()
     }
-    assert {name for name, found in kinds.items() if found != {"causal"}} == {
+    assert {name for name, objectives in kinds.items() if objectives != {"causal"}} == {
         "nano-masked",
         "smoke-masked",
     }

@@ -15,11 +15,11 @@ STREAM = np.random.default_rng(0).integers(0, RECIPE.config.vocab_size, 3000).as
 
 
 def test_batches_depend_on_seed_and_step_alone():
-    one = pretrain.batch_at(RECIPE, jnp.asarray(STREAM), 1, 5)
-    np.testing.assert_array_equal(one, pretrain.batch_at(RECIPE, jnp.asarray(STREAM), 1, 5))
-    assert (one != pretrain.batch_at(RECIPE, jnp.asarray(STREAM), 1, 6)).any()
-    assert (one != pretrain.batch_at(RECIPE, jnp.asarray(STREAM), 2, 5)).any()
-    assert one.shape == (RECIPE.batch_size, RECIPE.context)
+    batch = pretrain.batch_at(RECIPE, jnp.asarray(STREAM), 1, 5)
+    np.testing.assert_array_equal(batch, pretrain.batch_at(RECIPE, jnp.asarray(STREAM), 1, 5))
+    assert (batch != pretrain.batch_at(RECIPE, jnp.asarray(STREAM), 1, 6)).any()
+    assert (batch != pretrain.batch_at(RECIPE, jnp.asarray(STREAM), 2, 5)).any()
+    assert batch.shape == (RECIPE.batch_size, RECIPE.context)
 
 
 def test_first_step_has_rate_zero_as_in_pythia():
