@@ -1,5 +1,4 @@
-"""Suites name their cells, files describe new ones, and unknown names are refused with the known
-ones."""
+"""Suites name their cells, files describe new ones, and unknown names are refused."""
 
 import pytest
 from hypothesis import given
@@ -57,16 +56,16 @@ def test_unknown_names_list_the_known(kind, wanted):
 
 
 def test_select_keeps_the_suites_order():
-    chosen = suite.polypythia().select(models=["31m", "14m"], seeds=[5, 1], steps=[512, 0])
-    assert (chosen.models, chosen.seeds, chosen.steps) == (("14m", "31m"), (1, 5), (0, 512))
+    subset = suite.polypythia().select(models=["31m", "14m"], seeds=[5, 1], steps=[512, 0])
+    assert (subset.models, subset.seeds, subset.steps) == (("14m", "31m"), (1, 5), (0, 512))
 
 
 def test_cells_left_out_are_not_measured():
-    chosen = suite.polypythia().select(models=["14m"], seeds=[0, 1], steps=[0, 1])
-    chosen = chosen.without([suite.Cell("14m", 1, 0)])
-    assert list(chosen.cells()) == [("14m", 0, 0), ("14m", 0, 1), ("14m", 1, 1)]
-    assert chosen.whole("14m", 1, chosen.seeds)
-    assert not chosen.whole("14m", 0, chosen.seeds)
+    subset = suite.polypythia().select(models=["14m"], seeds=[0, 1], steps=[0, 1])
+    subset = subset.without([suite.Cell("14m", 1, 0)])
+    assert list(subset.cells()) == [("14m", 0, 0), ("14m", 0, 1), ("14m", 1, 1)]
+    assert subset.whole("14m", 1, subset.seeds)
+    assert not subset.whole("14m", 0, subset.seeds)
 
 
 def test_log_spaced_steps_double():
@@ -77,21 +76,21 @@ def test_log_spaced_steps_double():
 
 def test_linear_steps_keep_both_ends():
     assert suite.linear(suite.PYTHIA_STEPS, 2) == (0, 143_000)
-    chosen = suite.linear(suite.PYTHIA_STEPS, 12)
-    assert chosen == tuple(13_000 * k for k in range(12))
+    subset = suite.linear(suite.PYTHIA_STEPS, 12)
+    assert subset == tuple(13_000 * k for k in range(12))
 
 
 @given(st.sets(st.integers(0, 10**6), min_size=1, max_size=60), st.integers(2, 20))
 def test_subsets_are_subsets(steps, count):
-    for chosen in (suite.log_spaced(steps), suite.linear(steps, count)):
-        assert set(chosen) <= set(steps)
-        assert min(chosen) == min(steps)
+    for subset in (suite.log_spaced(steps), suite.linear(steps, count)):
+        assert set(subset) <= set(steps)
+        assert min(subset) == min(steps)
     assert max(suite.linear(steps, count)) == max(steps)
 
 
 def test_steps_are_chosen_by_words():
-    chosen = suite.choose(["log", "143000"], suite.PYTHIA_STEPS, suite.PYTHIA_LOG_STEPS)
-    assert chosen == (*suite.PYTHIA_LOG_STEPS, 143_000)
+    subset = suite.choose(["log", "143000"], suite.PYTHIA_STEPS, suite.PYTHIA_LOG_STEPS)
+    assert subset == (*suite.PYTHIA_LOG_STEPS, 143_000)
     assert suite.choose(["log"], range(10)) == (0, 1, 2, 4, 8)
     assert suite.choose(["all"], (0, 1)) == (0, 1)
     assert suite.choose(["linear:3"], range(11)) == (0, 5, 10)

@@ -5,7 +5,9 @@ Axes: D width, H heads, K head dim, L layers, V vocabulary.
 
 import hashlib
 import json
+import resource
 import shutil
+import signal
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -51,10 +53,10 @@ def random_params(config, seed: int = 0, dtype=np.float32):
     return jax.tree.map(lambda leaf: draw.standard_normal(leaf.shape).astype(dtype), shapes)
 
 
-def assert_same(found, expected):
-    assert jax.tree.structure(found) == jax.tree.structure(expected)
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
-    assert {leaf.dtype for leaf in jax.tree.leaves(found)} == {
+def assert_same(params, expected):
+    assert jax.tree.structure(params) == jax.tree.structure(expected)
+    jax.tree.map(np.testing.assert_array_equal, params, expected)
+    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {
         leaf.dtype for leaf in jax.tree.leaves(expected)
     }
 
@@ -325,6 +327,22 @@ def test_a_save_killed_while_writing_leaves_the_old_folder_as_it_was(tmp_path, m
     monkeypatch.setattr(safetensors.numpy, "save_file", half_written)
     with pytest.raises(InputError, match="No space left"):
         checkpoints.save(folder, SMALL, random_params(SMALL, seed=2))
+    assert_same(checkpoints.load(folder).params, old)
+    assert [path.name for path in tmp_path.iterdir()] == ["x"]
+
+
+def test_a_full_disk_is_one_error_and_leaves_the_old_folder_as_it_was(tmp_path):
+    old = random_params(SMALL, seed=1)
+    folder = checkpoints.save(tmp_path / "x", SMALL, old)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"x, .*cannot be written .*File too large"):
+            checkpoints.save(folder, SMALL, random_params(SMALL, seed=2))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
     assert_same(checkpoints.load(folder).params, old)
     assert [path.name for path in tmp_path.iterdir()] == ["x"]
 

@@ -1,5 +1,4 @@
-"""Loading costs little more than reading the bytes and casting them, and one tensor costs the
-memory of one tensor."""
+"""Loading costs little more than reading and casting; a tensor costs its own memory."""
 
 import json
 import subprocess
@@ -27,7 +26,8 @@ from pathlib import Path
 from dynamics.checkpoints.formats import LocalBytes, open_tensors
 
 def peak():
-    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) * 1024
+    status = open("/proc/self/status").read()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 before = peak()
 array = open_tensors(LocalBytes(Path(sys.argv[1]))).read("b").copy()
@@ -50,9 +50,9 @@ def folder(tmp_path_factory) -> Path:
 
 def seconds(function) -> float:
     begun = time.perf_counter()
-    kept = function()
+    value = function()
     elapsed = time.perf_counter() - begun
-    del kept
+    del value
     return elapsed
 
 
@@ -101,8 +101,7 @@ def sparse_safetensors(path: Path):
 
 
 def sparse_bin(path: Path):
-    """One storage of 1 GB, of which the tensor is a part; the archive's parts are written around a
-    hole."""
+    """One storage of 1 GB, of which the tensor is a part; the file has a hole."""
     part = make.View("0", "float16", GIGABYTE // 2, GIGABYTE // 4, (TENSOR // 2,), (1,))
     pickled = make.program({"b": make.tensor(part)})
     hole = make.Member(b"", size=GIGABYTE)

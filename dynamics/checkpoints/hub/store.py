@@ -82,7 +82,8 @@ def link(snapshot: Path, digests: Mapping[str, str]) -> dict[str, Path]:
 
 def complete(snapshot: Path, repo: str, revision: str):
     """Marks a snapshot as whole, and as what the revision stands for."""
-    write_atomically(snapshot / _COMPLETE, "")
+    # An empty file appears at once; a temporary name beside it would be seen by readers.
+    (snapshot / _COMPLETE).touch()
     write_atomically(_ref(repo, revision), snapshot.name)
 
 

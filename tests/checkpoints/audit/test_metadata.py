@@ -24,39 +24,38 @@ def shards(cell: Cell) -> dict[str, str]:
     return {name: f"{cell.model} {cell.seed} {step} {name}" for name in NAMES}
 
 
-def faults(found, **options) -> dict[Cell, str]:
-    findings = audit.check_metadata(found, last_step=143_000, **options)
-    return {f.cell: f.kind for f in findings if f.convicts}
+def convicted_kinds(inventories, **options) -> dict[Cell, str]:
+    faults = audit.check_metadata(inventories, last_step=143_000, **options)
+    return {f.cell: f.kind for f in faults if f.convicts}
 
 
-def test_a_clean_suite_has_no_fault_and_its_equal_starts_are_told():
-    findings = audit.check_metadata(clean(), last_step=143_000)
-    assert not audit.convicted(findings)
-    assert {(f.cell.step, f.kind) for f in findings} == {(1, "same start")}
-    assert len(findings) == 4
+def test_a_clean_suite_has_no_fault_and_its_equal_starts_are_remarked():
+    faults = audit.check_metadata(clean(), last_step=143_000)
+    assert not audit.convicted(faults)
+    assert {(f.cell.step, f.kind) for f in faults} == {(1, "same start")}
+    assert len(faults) == 4
 
 
 CELL = Cell("a", 1, 1000)
 
 
 def _edit(**fields):
-    return lambda found: found.update({CELL: found[CELL]._replace(**fields)})
+    return lambda inventories: inventories.update({CELL: inventories[CELL]._replace(**fields)})
 
 
-def _final_everywhere(found):
-    found[CELL] = found[Cell("a", 1, 143_000)]
+def _final_everywhere(inventories):
+    inventories[CELL] = inventories[Cell("a", 1, 143_000)]
 
 
-def _final_first_shard(found):
-    _edit(
-        weights={**found[CELL].weights, NAMES[0]: found[Cell("a", 1, 143_000)].weights[NAMES[0]]}
-    )(found)
+def _final_first_shard(inventories):
+    final = inventories[Cell("a", 1, 143_000)].weights[NAMES[0]]
+    _edit(weights={**inventories[CELL].weights, NAMES[0]: final})(inventories)
 
 
 @pytest.mark.parametrize(
     ("plant", "kind"),
     [
-        (lambda found: found.update({CELL: None}), "missing"),
+        (lambda inventories: inventories.update({CELL: None}), "missing"),
         (_edit(weights={}), "partial"),
         (_edit(absent=(NAMES[0],)), "partial"),
         (_edit(config=""), "partial"),
@@ -67,93 +66,96 @@ def _final_first_shard(found):
     ],
 )
 def test_one_fault_convicts_one_checkpoint(plant, kind):
-    found = clean()
-    plant(found)
-    assert faults(found) == {CELL: kind}
+    inventories = clean()
+    plant(inventories)
+    assert convicted_kinds(inventories) == {CELL: kind}
 
 
 def test_of_two_alike_in_mid_training_neither_is_believed():
-    found = clean()
-    found[CELL] = found[Cell("a", 1, 2000)]
-    assert faults(found) == {CELL: "duplicate", Cell("a", 1, 2000): "duplicate"}
+    inventories = clean()
+    inventories[CELL] = inventories[Cell("a", 1, 2000)]
+    assert convicted_kinds(inventories) == {CELL: "duplicate", Cell("a", 1, 2000): "duplicate"}
 
 
 def test_weights_shared_by_two_runs_convict_both():
-    found = clean()
-    found[CELL] = found[CELL]._replace(weights=found[Cell("a", 0, 1000)].weights)
-    assert faults(found) == {CELL: "duplicate", Cell("a", 0, 1000): "duplicate"}
+    inventories = clean()
+    inventories[CELL] = inventories[CELL]._replace(weights=inventories[Cell("a", 0, 1000)].weights)
+    assert convicted_kinds(inventories) == {CELL: "duplicate", Cell("a", 0, 1000): "duplicate"}
 
 
 def test_one_initialisation_is_a_fault_unless_the_suite_says_so():
-    found = clean()
+    inventories = clean()
     for step in (0, 1):
         cell = Cell("a", 1, step)
-        found[cell] = found[cell]._replace(weights=found[Cell("a", 0, 0)].weights)
-    assert set(faults(found)) == {Cell("a", seed, step) for seed in (0, 1) for step in (0, 1)}
-    assert not faults(found, shared_start=True)
+        inventories[cell] = inventories[cell]._replace(weights=inventories[Cell("a", 0, 0)].weights)
+    starts = {Cell("a", seed, step) for seed in (0, 1) for step in (0, 1)}
+    assert set(convicted_kinds(inventories)) == starts
+    assert not convicted_kinds(inventories, shared_start=True)
 
 
 def test_sizes_that_start_alike_are_no_fault():
     """As a model and its deduplicated twin may."""
-    found = clean()
+    inventories = clean()
     for step in (0, 1):
-        found[Cell("b", 0, step)] = found[Cell("b", 0, step)]._replace(
-            weights=found[Cell("a", 0, 0)].weights
+        inventories[Cell("b", 0, step)] = inventories[Cell("b", 0, step)]._replace(
+            weights=inventories[Cell("a", 0, 0)].weights
         )
-    findings = audit.check_metadata(found, last_step=143_000)
-    assert not audit.convicted(findings)
-    assert {f.kind for f in findings} == {"same start"}
+    faults = audit.check_metadata(inventories, last_step=143_000)
+    assert not audit.convicted(faults)
+    assert {f.kind for f in faults} == {"same start"}
 
 
 def test_a_shard_of_another_seeds_start_is_borrowed():
-    found = clean()
+    inventories = clean()
     cell, other = Cell("a", 1, 0), Cell("a", 0, 0)
-    mixed = {**found[cell].weights, NAMES[0]: found[other].weights[NAMES[0]]}
-    found[cell] = found[cell]._replace(weights=mixed)
-    assert faults(found) == dict.fromkeys((cell, other, Cell("a", 0, 1)), "borrowed shard")
-    assert not faults(found, shared_start=True)
+    mixed = {**inventories[cell].weights, NAMES[0]: inventories[other].weights[NAMES[0]]}
+    inventories[cell] = inventories[cell]._replace(weights=mixed)
+    sharers = (cell, other, Cell("a", 0, 1))
+    assert convicted_kinds(inventories) == dict.fromkeys(sharers, "borrowed shard")
+    assert not convicted_kinds(inventories, shared_start=True)
 
 
 def test_of_two_as_common_neither_is_right():
     cells = [Cell("a", seed, step) for seed in (0, 1) for step in (0, 8)]
-    found = {cell: Inventory(shards(cell), (), "c", f"tokens {cell.seed}") for cell in cells}
-    assert faults(found) == dict.fromkeys(cells, "tokenizer")
+    inventories = {cell: Inventory(shards(cell), (), "c", f"tokens {cell.seed}") for cell in cells}
+    assert convicted_kinds(inventories) == dict.fromkeys(cells, "tokenizer")
 
 
 def test_one_tokenizer_by_either_of_its_digests_is_one():
-    """The hub lists git's digest of a small file and the sha256 of a large one; a folder has
-    both."""
-    found = clean()
-    cells = list(found)
+    """A small file has git's digest on the hub, a large one sha256, a local one both."""
+    inventories = clean()
+    cells = list(inventories)
     for k, cell in enumerate(cells):
-        digests = [("sha", "blob:x"), ("blob:x", ""), ("sha", "")][k % 3]
-        found[cell] = found[cell]._replace(tokenizer=digests[0], tokenizer_blob=digests[1])
-    assert faults(found) == {}
-    found[cells[4]] = found[cells[4]]._replace(tokenizer="blob:y")
-    assert faults(found) == {cells[4]: "tokenizer"}
+        digest, blob = [("sha", "blob:x"), ("blob:x", ""), ("sha", "")][k % 3]
+        inventories[cell] = inventories[cell]._replace(tokenizer=digest, tokenizer_blob=blob)
+    assert convicted_kinds(inventories) == {}
+    inventories[cells[4]] = inventories[cells[4]]._replace(tokenizer="blob:y")
+    assert convicted_kinds(inventories) == {cells[4]: "tokenizer"}
 
 
 def test_a_long_list_of_missing_shards_is_told_short():
-    found = clean()
-    _edit(absent=tuple(f"model-{k:05}-of-99999.safetensors" for k in range(99_999)))(found)
-    (told,) = [f.detail for f in audit.check_metadata(found, last_step=143_000) if f.convicts]
-    assert "and 99996 more" in told
-    assert len(told) < 300
+    inventories = clean()
+    _edit(absent=tuple(f"model-{k:05}-of-99999.safetensors" for k in range(99_999)))(inventories)
+    faults = audit.check_metadata(inventories, last_step=143_000)
+    (detail,) = [fault.detail for fault in faults if fault.convicts]
+    assert "and 99996 more" in detail
+    assert len(detail) < 300
 
 
 def test_most_of_a_run_serving_the_end_is_found():
     """As in pythia-2.8b, where 85 branches besides the last serve the end of training."""
-    found = {cell: inv for cell, inv in clean().items() if cell[:2] == ("a", 0)}
-    for cell in found:
+    inventories = {cell: inv for cell, inv in clean().items() if cell[:2] == ("a", 0)}
+    for cell in inventories:
         if cell.step not in (2000, 143_000):
-            found[cell] = found[Cell("a", 0, 143_000)]
-    assert {cell.step for cell in faults(found)} == {0, 1, 2, 4, 8, 1000}
+            inventories[cell] = inventories[Cell("a", 0, 143_000)]
+    assert {cell.step for cell in convicted_kinds(inventories)} == {0, 1, 2, 4, 8, 1000}
 
 
 def test_public_records_name_their_issue():
-    found = audit.check_record([Cell("2.8b", 0, 0), Cell("2.8b", 0, 66_000)], suite.pythia().source)
-    assert [f.cell.step for f in found] == [0]
-    assert "EleutherAI/pythia#205" in found[0].detail
+    cells = [Cell("2.8b", 0, 0), Cell("2.8b", 0, 66_000)]
+    (fault,) = audit.check_record(cells, suite.pythia().source)
+    assert fault.cell.step == 0
+    assert "EleutherAI/pythia#205" in fault.detail
     served = next(fault for fault in audit.KNOWN_FAULTS if fault.issue.endswith("205"))
     assert len(served.steps or ()) == 85  # 86 with step143000, whose weights they are
     (outlier,) = audit.check_record([Cell("410m", 3, 512)], suite.polypythia().source)
@@ -177,11 +179,11 @@ def test_an_inventory_of_a_listing_asks_for_each_configuration_once():
     def of_listing(**changed):
         return audit.of_listing(files, lambda name, blob: {**contents, **changed}[blob])
 
-    found = of_listing()
-    assert set(found.weights) == set(NAMES)  # those of the index, and not what else lies there
-    assert found.absent == ()
-    assert found.config == of_listing(c0=b'{"hidden_size": 3}').config
-    assert found.config != of_listing(c0=b'{"hidden_size": 5}').config
+    inventory = of_listing()
+    assert set(inventory.weights) == set(NAMES)  # those of the index, without the other files
+    assert inventory.absent == ()
+    assert inventory.config == of_listing(c0=b'{"hidden_size": 3}').config
+    assert inventory.config != of_listing(c0=b'{"hidden_size": 5}').config
     del files[NAMES[1]]
     assert of_listing().absent == (NAMES[1],)
     assert of_listing(i0=b"[" * 10**5).absent == ("model.safetensors.index.json that can be read",)

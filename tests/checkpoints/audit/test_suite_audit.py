@@ -1,5 +1,4 @@
-"""A suite on a hub of this machine: its faults are found from listings, and what is read is
-counted."""
+"""A suite on a local hub: its faults show in listings, and what is read is counted."""
 
 import dataclasses
 import functools
@@ -70,14 +69,14 @@ def server(monkeypatch, tmp_path):
         yield server
 
 
-def found(read: str = "no") -> dict[tuple[int, int], str]:
-    findings, _ = audit.examine(SUITE, SUITE.cells(), read=read)
-    return {(f.cell.seed, f.cell.step): f.kind for f in findings if f.convicts}
+def convicted_kinds(read: str = "no") -> dict[tuple[int, int], str]:
+    faults, _ = audit.examine(SUITE, SUITE.cells(), read=read)
+    return {(f.cell.seed, f.cell.step): f.kind for f in faults if f.convicts}
 
 
 def test_nothing_is_found_on_a_clean_suite(server):
-    assert found() == {}
-    assert found("sample") == {}
+    assert convicted_kinds() == {}
+    assert convicted_kinds("sample") == {}
 
 
 def test_metadata_suffices_for_what_is_not_in_the_weights(server):
@@ -98,7 +97,7 @@ def test_metadata_suffices_for_what_is_not_in_the_weights(server):
         (0, 8): "tokenizer",
         (1, 8): "config",
     }
-    assert found() == expected
+    assert convicted_kinds() == expected
     assert server.count(".safetensors") == 0
     listings = 2 * len(STEPS) - 1
     # Branches of either repository, a listing of each, and three distinct configurations.
@@ -106,10 +105,10 @@ def test_metadata_suffices_for_what_is_not_in_the_weights(server):
 
 
 def test_a_second_audit_costs_a_request_for_each_repository(server):
-    found()
+    convicted_kinds()
     before = server.count()
     hub.reset()  # as a process that comes later
-    found()
+    convicted_kinds()
     assert server.count("/refs") == 4
     assert server.count() - before <= 2 + 2  # branches, and the configuration of each
 
@@ -117,17 +116,16 @@ def test_a_second_audit_costs_a_request_for_each_repository(server):
 def test_a_sample_of_weights_is_read_by_range(server):
     shuffled = run(7)["step4"]["model.safetensors"]
     server.repos["me/toy-seed1"]["step4"]["model.safetensors"] = shuffled
-    assert found() == {}
-    assert found("sample") == {(1, 4): "detour"}
+    assert convicted_kinds() == {}
+    assert convicted_kinds("sample") == {(1, 4): "detour"}
 
 
 def test_right_checkpoints_among_wrong_ones_are_not_convicted(server):
-    """Where many branches serve the final weights, a right one between two of them lies off no
-    path."""
+    """Between two branches with the final weights, a right checkpoint lies off the path."""
     seed0 = server.repos["me/toy-seed0"]
     for step in (1, 4):
         seed0[f"step{step}"]["model.safetensors"] = seed0["step16"]["model.safetensors"]
-    assert found("all") == {(0, 1): "duplicate", (0, 4): "duplicate"}
+    assert convicted_kinds("all") == {(0, 1): "duplicate", (0, 4): "duplicate"}
 
 
 def test_what_is_here_and_what_is_not_yet_are_alike(server):
@@ -135,11 +133,11 @@ def test_what_is_here_and_what_is_not_yet_are_alike(server):
     for step in (0, 4, 16):
         hub.fetch("me/toy-seed0", f"step{step}")
     before = server.bytes_of(".safetensors")
-    assert found() == {}
+    assert convicted_kinds() == {}
     seed1 = server.repos["me/toy-seed1"]
     seed1["step8"]["model.safetensors"] = server.repos["me/toy-seed0"]["step4"]["model.safetensors"]
     hub.reset()
-    assert found() == {(0, 4): "duplicate", (1, 8): "duplicate"}
+    assert convicted_kinds() == {(0, 4): "duplicate", (1, 8): "duplicate"}
     assert server.bytes_of(".safetensors") == before
 
 
@@ -148,13 +146,13 @@ def test_a_commit_is_a_revision(server):
     pinned = dataclasses.replace(
         SUITE, source=lambda _, s, t: Source(f"me/toy-seed{s}", commits[s, t])
     )
-    findings, seen = audit.examine(pinned, pinned.cells())
-    assert not [f for f in findings if f.convicts]
-    assert seen == set(SUITE.cells())
+    faults, examined = audit.examine(pinned, pinned.cells())
+    assert not [f for f in faults if f.convicts]
+    assert examined == set(SUITE.cells())
 
 
 def test_a_public_record_needs_no_network(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    findings, seen = audit.examine(suite.pythia(), [Cell("2.8b", 0, 0), Cell("2.8b", 0, 143_000)])
-    assert [(f.cell.step, f.kind) for f in findings] == [(0, "on record")]
-    assert seen == set()
+    faults, examined = audit.examine(suite.pythia(), [Cell("2.8b", 0, 0), Cell("2.8b", 0, 143_000)])
+    assert [(f.cell.step, f.kind) for f in faults] == [(0, "on record")]
+    assert examined == set()

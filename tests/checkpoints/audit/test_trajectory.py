@@ -19,7 +19,7 @@ def path(
     """Weights that drift and diffuse from a random start, as an optimiser's do."""
     rng = np.random.default_rng(seed)
     start, direction = rng.normal(0, 0.1, (40, 50)), rng.normal(0, 1e-4, (40, 50))
-    weights, found = start.copy(), {}
+    weights, run = start.copy(), {}
     for previous, step in zip((0, *STEPS), STEPS, strict=False):
         taken = step - previous
         weights = (
@@ -27,12 +27,12 @@ def path(
             + drift * direction * taken
             + noise * 1e-3 * taken**0.5 * rng.normal(size=start.shape)
         )
-        found[Cell("m", 0, step)] = {"w": weights}
-    return found
+        run[Cell("m", 0, step)] = {"w": weights}
+    return run
 
 
-def kinds(found) -> dict[int, str]:
-    return {f.cell.step: f.kind for f in check_trajectory(list(found), found.__getitem__)}
+def kinds(run) -> dict[int, str]:
+    return {f.cell.step: f.kind for f in check_trajectory(list(run), run.__getitem__)}
 
 
 @settings(max_examples=30, deadline=None)
@@ -60,42 +60,42 @@ def test_uncorrelated_noise_around_a_mean_passes(seed):
 
 @pytest.mark.parametrize("step", STEPS[2:-1])
 def test_a_checkpoint_of_another_run_is_a_detour(step):
-    found = path(drift=0.5)
-    found[Cell("m", 0, step)] = path(seed=1)[Cell("m", 0, step)]
-    assert kinds(found) == {step: "detour"}
+    run = path(drift=0.5)
+    run[Cell("m", 0, step)] = path(seed=1)[Cell("m", 0, step)]
+    assert kinds(run) == {step: "detour"}
 
 
 def test_a_checkpoint_from_the_end_is_a_detour():
-    found = path(drift=3)
-    found[Cell("m", 0, 64)] = found[Cell("m", 0, 1000)]
-    assert kinds(found)[64] == "detour"
+    run = path(drift=3)
+    run[Cell("m", 0, 64)] = run[Cell("m", 0, 1000)]
+    assert kinds(run)[64] == "detour"
 
 
 def test_a_last_checkpoint_near_the_start_jumps_back():
-    found = path()
-    found[Cell("m", 0, 1000)] = found[Cell("m", 0, 8)]
-    assert kinds(found) == {1000: "jump back"}
+    run = path()
+    run[Cell("m", 0, 1000)] = run[Cell("m", 0, 8)]
+    assert kinds(run) == {1000: "jump back"}
 
 
 def test_a_run_that_does_not_descend_from_its_start():
-    found = path()
-    found[Cell("m", 0, 0)] = path(seed=1)[Cell("m", 0, 0)]
-    assert kinds(found) == {0: "foreign start"}
+    run = path()
+    run[Cell("m", 0, 0)] = path(seed=1)[Cell("m", 0, 0)]
+    assert kinds(run) == {0: "foreign start"}
 
 
 def test_what_cannot_be_read_or_is_not_finite_is_told_and_the_rest_still_judged():
-    found = path()
-    found[Cell("m", 0, 16)] = path(seed=1)[Cell("m", 0, 16)]
-    broken = {"w": found[Cell("m", 0, 128)]["w"].copy()}
+    run = path()
+    run[Cell("m", 0, 16)] = path(seed=1)[Cell("m", 0, 16)]
+    broken = {"w": run[Cell("m", 0, 128)]["w"].copy()}
     broken["w"][3, 5] = np.nan
-    found[Cell("m", 0, 128)] = broken
+    run[Cell("m", 0, 128)] = broken
 
     def read(cell):
         if cell.step == 512:
             raise InputError("a cut file")
-        return found[cell]
+        return run[cell]
 
-    assert {f.cell.step: f.kind for f in check_trajectory(list(found), read)} == {
+    assert {f.cell.step: f.kind for f in check_trajectory(list(run), read)} == {
         16: "detour",
         128: "non-finite",
         512: "unreadable",
@@ -103,17 +103,17 @@ def test_what_cannot_be_read_or_is_not_finite_is_told_and_the_rest_still_judged(
 
 
 def test_tensors_of_other_sizes_are_told():
-    found = path()
-    found[Cell("m", 0, 16)] = {"w": np.zeros((40, 51))}
-    found[Cell("m", 0, 64)] = {"v": np.zeros((40, 50))}
-    found[Cell("m", 0, 256)] = {"w": np.full((40, 50), 1e300)}
-    assert kinds(found) == {16: "unreadable", 64: "unreadable", 256: "non-finite"}
+    run = path()
+    run[Cell("m", 0, 16)] = {"w": np.zeros((40, 51))}
+    run[Cell("m", 0, 64)] = {"v": np.zeros((40, 50))}
+    run[Cell("m", 0, 256)] = {"w": np.full((40, 50), 1e300)}
+    assert kinds(run) == {16: "unreadable", 64: "unreadable", 256: "non-finite"}
 
 
 def test_sampled_matrices_are_those_of_first_and_last_layer():
-    names = [f"gpt_neox.layers.{k}.{part}.weight" for k in range(12) for part in
-             ("attention.dense", "mlp.dense_4h_to_h", "mlp.dense_h_to_4h", "input_layernorm")]  # fmt: skip
-    chosen = matrices(names, sample=True)
-    assert {name.split(".")[2] for name in chosen} == {"0", "11"}
-    assert len(chosen) == 4
+    parts = ("attention.dense", "mlp.dense_4h_to_h", "mlp.dense_h_to_4h", "input_layernorm")
+    names = [f"gpt_neox.layers.{k}.{part}.weight" for k in range(12) for part in parts]
+    sampled = matrices(names, sample=True)
+    assert {name.split(".")[2] for name in sampled} == {"0", "11"}
+    assert len(sampled) == 4
     assert all("norm" not in name for name in matrices(names, sample=False))

@@ -1,5 +1,4 @@
-"""torch.save's files out of NumPy arrays, by hand and without torch, with every field open to be
-made a lie."""
+"""torch.save's files from NumPy arrays, without torch; every field can be made to lie."""
 
 import pickle
 import struct
@@ -90,10 +89,10 @@ def tensor(view: View, *further: bytes) -> bytes:
 
 def program(entries: Mapping[str, bytes]) -> bytes:
     """A pickle of an OrderedDict whose values are made by the given programs."""
-    items = b"".join(text(key) + value for key, value in entries.items())
+    pairs = b"".join(text(key) + value for key, value in entries.items())
     versions = pickle.EMPTY_DICT + text("_metadata") + ORDERED_DICT + pickle.SETITEM + pickle.BUILD
     return (
-        b"\x80\x02" + ORDERED_DICT + pickle.MARK + items + pickle.SETITEMS + versions + pickle.STOP
+        b"\x80\x02" + ORDERED_DICT + pickle.MARK + pairs + pickle.SETITEMS + versions + pickle.STOP
     )
 
 

@@ -1,5 +1,4 @@
-"""Files made to harm: nothing runs, nothing grows, nothing hangs; each is an InputError that names
-what it found."""
+"""Hostile files: nothing runs, grows or hangs, and each is an InputError with a reason."""
 
 import io
 import json

@@ -1,5 +1,4 @@
-"""Safetensors as the format's own library writes them, bit for bit; and each way in which a file
-can be wrong."""
+"""Safetensors are read bit for bit, and each fault of a file is named."""
 
 import json
 import time
@@ -53,13 +52,13 @@ def test_every_dtype_is_read_bit_for_bit(tmp_path, dtype, shape):
     file = SafetensorsFile(LocalBytes(tmp_path / "x.safetensors"))
     assert file.names() == {"a", "b"}
     for name, expected in tensors.items():
-        found = file.read(name)
+        tensor = file.read(name)
         assert (
-            (found.dtype, found.shape)
+            (tensor.dtype, tensor.shape)
             == (expected.dtype, expected.shape)
             == (file.dtype(name), file.shape(name))
         )
-        assert found.tobytes() == expected.tobytes()
+        assert tensor.tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize(
@@ -68,9 +67,9 @@ def test_every_dtype_is_read_bit_for_bit(tmp_path, dtype, shape):
 def test_eight_bit_floats(tmp_path, name, dtype):
     expected = random_bits(dtype, (3, 5))
     path = written(tmp_path / "x", {"a": field(name, (3, 5), (0, 15))}, expected.tobytes())
-    found = SafetensorsFile(LocalBytes(path)).read("a")
-    assert found.dtype == dtype
-    assert found.tobytes() == expected.tobytes()
+    tensor = SafetensorsFile(LocalBytes(path)).read("a")
+    assert tensor.dtype == dtype
+    assert tensor.tobytes() == expected.tobytes()
 
 
 def test_opening_reads_the_head_and_a_tensor_is_one_range_and_no_copy(tmp_path):
@@ -79,12 +78,12 @@ def test_opening_reads_the_head_and_a_tensor_is_one_range_and_no_copy(tmp_path):
     source = Counted(tmp_path / "x.safetensors")
     file = open_tensors(source)
     assert len(source.ranges) == 1
-    found = file.read("t3")
+    tensor = file.read("t3")
     assert len(source.ranges) == 2
-    assert source.ranges[1][1] - source.ranges[1][0] == found.nbytes
-    assert not found.flags.owndata
-    assert not found.flags.writeable
-    np.testing.assert_array_equal(found, tensors["t3"])
+    assert source.ranges[1][1] - source.ranges[1][0] == tensor.nbytes
+    assert not tensor.flags.owndata
+    assert not tensor.flags.writeable
+    np.testing.assert_array_equal(tensor, tensors["t3"])
 
 
 def test_a_header_longer_than_the_head(tmp_path):

@@ -1,5 +1,4 @@
-"""torch's .bin files: from hand-made ones everywhere, and where torch is there from torch
-itself."""
+"""torch's .bin files: hand-made ones everywhere, and torch's own where torch is installed."""
 
 import hashlib
 import json
@@ -25,9 +24,9 @@ def opened(path: Path, content: bytes):
     return open_tensors(LocalBytes(make.write(path, content)))
 
 
-def assert_bits(found: np.ndarray, expected: np.ndarray):
-    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
-    assert found.tobytes() == expected.tobytes()
+def assert_bits(tensor: np.ndarray, expected: np.ndarray):
+    assert (tensor.dtype, tensor.shape) == (expected.dtype, expected.shape)
+    assert tensor.tobytes() == expected.tobytes()
 
 
 @pytest.mark.parametrize("zip64", [False, True])

@@ -1,5 +1,4 @@
-"""A hub on this machine: refs, listings, files with ranges and redirects, and every fault that a
-network has."""
+"""A local hub: refs, listings, ranges, redirects, and every fault that a network has."""
 
 import collections
 import contextlib
@@ -43,8 +42,10 @@ class Fault:
 
 
 class HubServer:
-    """Serves `repos` at `url` until closed; large files are redirected to `elsewhere`, which may be
-    itself."""
+    """Serves `repos` at `url` until closed.
+
+    Large files are redirected to `elsewhere`, which may be this server.
+    """
 
     def __init__(self, repos: Repos, elsewhere: "HubServer | None" = None):
         self.repos, self.gated = repos, set()
@@ -203,8 +204,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextlib.contextmanager
 def serving(repos: Repos, patch, folder: Path) -> Iterator[HubServer]:
-    """A server as the hub of this process, with a cache and a Hugging Face cache of its own, and no
-    waits."""
+    """A server as the hub of this process, with caches of its own and no waits."""
     server = HubServer(repos)
     patch.setenv("HF_ENDPOINT", server.url)
     patch.setenv("HF_TOKEN", "secret")

@@ -1,5 +1,4 @@
-"""Answers that lie, never end, or lead elsewhere: one clear error each, nothing wrong is passed on,
-no token leaks."""
+"""Answers that lie, never end or lead elsewhere: one clear error, no wrong byte, no token."""
 
 import contextlib
 import gzip
@@ -19,8 +18,7 @@ Reply = bytes | Callable[[socket.socket], object]
 
 @contextlib.contextmanager
 def serving(*replies: Reply) -> Iterator[tuple[str, list[bytes]]]:
-    """(address, requests so far): answers the n-th request with the n-th reply, and all later ones
-    with the last."""
+    """(address, requests so far): the n-th request gets the n-th reply, later ones the last."""
     seen: list[bytes] = []
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -44,17 +42,17 @@ def serving(*replies: Reply) -> Iterator[tuple[str, list[bytes]]]:
 
 
 def reply(body: bytes = b"", status: str = "200 OK", **headers: str) -> bytes:
-    told = {
+    fields = {
         "Content-Length": str(len(body)),
         "Connection": "close",
         **{name.replace("_", "-"): value for name, value in headers.items()},
     }
-    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in told.items()), "", ""]
+    lines = [f"HTTP/1.1 {status}", *(f"{name}: {value}" for name, value in fields.items()), "", ""]
     return "\r\n".join(lines).encode("latin-1") + body
 
 
-def part(body: bytes, told: str, **headers: str) -> bytes:
-    return reply(body, "206 Partial Content", Content_Range=told, **headers)
+def part(body: bytes, span: str, **headers: str) -> bytes:
+    return reply(body, "206 Partial Content", Content_Range=span, **headers)
 
 
 def endless(head: bytes, pause: float = 0.01) -> Callable[[socket.socket], object]:
@@ -82,7 +80,7 @@ PACKED = gzip.compress(TEN)[:10]
 
 
 @pytest.mark.parametrize(
-    ("answered", "told"),
+    ("answer", "message"),
     [
         (reply(b"no gzip", Content_Encoding="gzip"), "6 attempts: DecodingError"),
         (reply(b"[" * 200_000), "not JSON"),
@@ -109,13 +107,13 @@ PACKED = gzip.compress(TEN)[:10]
         ),
     ],
 )
-def test_an_answer_that_is_no_json(client, answered, told):
-    with serving(answered) as (url, _), pytest.raises(InputError, match=told):
+def test_an_answer_that_is_no_json(client, answer, message):
+    with serving(answer) as (url, _), pytest.raises(InputError, match=message):
         client.json(f"{url}/f")
 
 
 @pytest.mark.parametrize(
-    ("answered", "told"),
+    ("answer", "message"),
     [
         (part(PACKED, "bytes 0-9/10", Content_Encoding="gzip"), "in the coding 'gzip'"),
         (reply(TEN, Content_Encoding="br"), "in the coding 'br'"),
@@ -128,8 +126,8 @@ def test_an_answer_that_is_no_json(client, answered, told):
         (reply(status="416 No"), "status 416"),
     ],
 )
-def test_a_range_that_is_another(client, answered, told):
-    with serving(answered) as (url, _), pytest.raises(InputError, match=told) as raised:
+def test_a_range_that_is_another(client, answer, message):
+    with serving(answer) as (url, _), pytest.raises(InputError, match=message) as raised:
         client.read_range(f"{url}/f", 0, 10, 10)
     assert len(str(raised.value)) < 500
 
@@ -173,8 +171,7 @@ def cut(etag: str) -> bytes:
 
 
 def test_a_file_that_changes_between_two_requests(client, tmp_path):
-    """A range has no digest, so its ETag must stay; a whole file is begun anew when its digest is
-    wrong."""
+    """The ETag of a range must stay; a whole file is checked by its digest and begun anew."""
     rest = part(TEN, "bytes 10-19/20", ETag="b")
     with (
         serving(cut("a"), rest) as (url, _),

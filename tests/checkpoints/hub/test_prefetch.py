@@ -1,5 +1,4 @@
-"""The next item is fetched in the time of this one; errors come when they are due; nothing is left
-behind."""
+"""The next fetch runs beside the use of this one; errors come in turn; nothing is left behind."""
 
 import subprocess
 import sys
@@ -16,8 +15,8 @@ from dynamics.checkpoints.hub import prefetched
 @pytest.mark.parametrize(("compute", "fetching"), [(0.3, 0.2), (0.2, 0.3), (0.25, 0.25)])
 def test_a_slow_download_hides_behind_computing(compute, fetching):
     begun = time.monotonic()
-    for item, _ in prefetched(range(8), lambda item: time.sleep(fetching)):
-        assert item >= 0
+    for key, _ in prefetched(range(8), lambda key: time.sleep(fetching)):
+        assert key >= 0
         time.sleep(compute)
     assert time.monotonic() - begun < 1.2 * 8 * max(compute, fetching)
 
@@ -25,8 +24,7 @@ def test_a_slow_download_hides_behind_computing(compute, fetching):
 @pytest.mark.alone
 @pytest.mark.parametrize("compute", [0.4, 1.0])
 def test_a_slow_hub_hides_behind_computing(compute, tmp_path, monkeypatch):
-    """Whole revisions over HTTP: 40 pieces of a file come 15 ms apart, so that a download takes 0.6
-    s."""
+    """A revision takes 0.6 s over HTTP: 40 pieces of a file come 15 ms apart."""
     branches = {
         f"step{k}": {"config.json": b"{}", "model.safetensors": bytes([k]) * 40 * PIECE}
         for k in range(8)
@@ -56,31 +54,31 @@ def test_items_come_in_order_with_their_results():
 @pytest.mark.parametrize("depth", [1, 2, 5])
 def test_no_more_than_depth_items_are_ahead_of_the_one_in_use(depth):
     fetched = []
-    for item, _ in prefetched(range(8), fetched.append, depth):
+    for key, _ in prefetched(range(8), fetched.append, depth):
         time.sleep(0.03)
-        assert len(fetched) == min(8, item + 1 + depth)
+        assert len(fetched) == min(8, key + 1 + depth)
 
 
 def test_an_error_waits_for_its_turn():
-    def fetch(item):
-        if item == 2:
+    def fetch(key):
+        if key == 2:
             raise ValueError("the third")
-        return item
+        return key
 
     seen, released = [], []
-    items = prefetched(range(5), fetch, depth=3, release=released.append)
+    pairs = prefetched(range(5), fetch, depth=3, release=released.append)
     for _ in range(2):
-        seen.append(next(items)[0])
+        seen.append(next(pairs)[0])
         time.sleep(0.02)
     with pytest.raises(ValueError, match="the third"):
-        next(items)
+        next(pairs)
     assert seen == released == [0, 1]
 
 
 def test_every_item_is_released_once_after_its_use():
     fetched, released = [], []
-    for item, _ in prefetched(range(5), fetched.append, release=released.append):
-        assert released == list(range(item))
+    for key, _ in prefetched(range(5), fetched.append, release=released.append):
+        assert released == list(range(key))
     assert released == fetched == list(range(5))
 
 
@@ -88,14 +86,14 @@ def test_every_item_is_released_once_after_its_use():
 def test_a_consumer_that_stops_early_leaves_no_thread_and_nothing_unreleased(pause):
     fetched, released, threads = [], [], threading.active_count()
 
-    def fetch(item):
+    def fetch(key):
         time.sleep(0.03)
-        fetched.append(item)
+        fetched.append(key)
 
-    items = prefetched(range(100), fetch, depth=2, release=released.append)
-    next(items)
+    pairs = prefetched(range(100), fetch, depth=2, release=released.append)
+    next(pairs)
     time.sleep(pause)
-    items.close()
+    pairs.close()
     time.sleep(0.1)
     assert threading.active_count() == threads
     assert sorted(released) == sorted(fetched)
@@ -105,7 +103,8 @@ def test_a_consumer_that_stops_early_leaves_no_thread_and_nothing_unreleased(pau
 def test_an_interrupt_does_not_wait_for_the_download_under_way():
     program = (
         "import time; from dynamics.checkpoints.hub import prefetched\n"
-        "for item, _ in prefetched(range(3), lambda item: time.sleep(60 * item)):\n    raise KeyboardInterrupt"
+        "for key, _ in prefetched(range(3), lambda key: time.sleep(60 * key)):\n"
+        "    raise KeyboardInterrupt"
     )
     begun = time.monotonic()
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, check=False)

@@ -1,5 +1,4 @@
-"""Revisions, listings and single tensors of a hub; what it refuses is told in terms of what was
-asked for."""
+"""Revisions, listings and single tensors of a hub; a refusal names what was asked for."""
 
 import json
 import math
@@ -48,19 +47,19 @@ def server(tmp_path, monkeypatch):
 
 def test_refs_and_listing_are_what_the_hub_holds(server):
     assert set(hub.list_revisions(REPO)) == {"main", "split", "torch", *STEPS}
-    found = hub.list_files(REPO, "split")
-    assert (found.repo, found.revision, found.commit) == (
+    listing = hub.list_files(REPO, "split")
+    assert (listing.repo, listing.revision, listing.commit) == (
         REPO,
         "split",
         server.commit(REPO, "split"),
     )
-    assert {name: file.size for name, file in found.files.items()} == {
+    assert {name: file.size for name, file in listing.files.items()} == {
         name: len(body) for name, body in SPLIT.items()
     }
-    assert found.files[SHARDS[0]].sha256 == sha256(SPLIT[SHARDS[0]])
-    assert found.files["config.json"].sha256 is None
-    assert found.weights() == "model.safetensors.index.json"
-    assert hub.list_files(REPO, found.commit).files == found.files
+    assert listing.files[SHARDS[0]].sha256 == sha256(SPLIT[SHARDS[0]])
+    assert listing.files["config.json"].sha256 is None
+    assert listing.weights() == "model.safetensors.index.json"
+    assert hub.list_files(REPO, listing.commit).files == listing.files
 
 
 def test_looking_at_every_branch_again_costs_one_request(server):
@@ -74,23 +73,23 @@ def test_looking_at_every_branch_again_costs_one_request(server):
 
 def test_a_damaged_listing_on_disk_is_asked_for_again(server):
     first = hub.list_files(REPO)
-    (kept,) = place(REPO).glob("listings/*")
+    (stored,) = place(REPO).glob("listings/*")
     for damaged in ("", "[{}]", "[3]", "{", '[{"rfilename": "x", "size": 3, "blobId": "../../x"}]'):
-        kept.write_text(damaged)
+        stored.write_text(damaged)
         assert hub.list_files(REPO) == first
     assert server.count("/revision/") == 6
 
 
 def test_a_small_file_is_verified(server):
-    found = hub.list_files(REPO, "step512")
-    assert hub.read_file(REPO, found.commit, "config.json") == b"step512"
+    listing = hub.list_files(REPO, "step512")
+    assert hub.read_file(REPO, listing.commit, "config.json") == b"step512"
     server.fail("config.json", "wrong")
     with pytest.raises(InputError, match=r"config.json of acme/tiny .* with digest"):
-        hub.read_file(REPO, found.commit, "config.json")
+        hub.read_file(REPO, listing.commit, "config.json")
     with pytest.raises(
         InputError, match=r"unknown file of .* 'confg.json'.*Did you mean config.json"
     ):
-        hub.read_file(REPO, found.commit, "confg.json")
+        hub.read_file(REPO, listing.commit, "confg.json")
 
 
 def test_one_tensor_costs_little_more_than_its_bytes(server):
@@ -121,9 +120,9 @@ def test_a_folder_on_the_hub_reads_as_one_on_disk(server):
 
 
 def test_remote_bytes_are_one_request_each(server):
-    found = hub.list_files(REPO)
+    listing = hub.list_files(REPO)
     body = ONE["model.safetensors"]
-    url = f"{server.url}/{REPO}/resolve/{found.commit}/model.safetensors"
+    url = f"{server.url}/{REPO}/resolve/{listing.commit}/model.safetensors"
     source = RemoteBytes(client(), url, len(body), "the file")
     for start, stop in ((0, 8), (1000, 5000), (len(body) - 3, len(body))):
         assert bytes(source.read(start, stop)) == body[start:stop]
@@ -182,7 +181,7 @@ FILE = {"rfilename": "config.json", "size": 2, "blobId": "c" * 40}
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "message"),
     [
         ({"sha": "d" * 40}, "the commit 'dddd"),
         ({"siblings": [FILE, FILE]}, "'config.json' for the name of a file, or twice"),
@@ -195,12 +194,12 @@ FILE = {"rfilename": "config.json", "size": 2, "blobId": "c" * 40}
         ({"siblings": None}, "Check HF_ENDPOINT"),
     ],
 )
-def test_a_listing_that_cannot_be(server, monkeypatch, changes, told):
+def test_a_listing_that_cannot_be(server, monkeypatch, changes, message):
     commit = hub.list_revisions(REPO)["main"]
     monkeypatch.setattr(
         Client, "json", lambda self, url: {"sha": commit, "siblings": [FILE], **changes}
     )
-    with pytest.raises(InputError, match=told) as raised:
+    with pytest.raises(InputError, match=message) as raised:
         hub.list_files(REPO)
     assert len(str(raised.value)) < 500
     monkeypatch.undo()
@@ -248,13 +247,16 @@ def test_a_revision_may_have_slashes(server):
 
 def test_a_configuration_without_end_is_not_read(server):
     server.repos[REPO]["large"] = {"config.json": bytes((1 << 26) + 1)}
-    found = hub.list_files(REPO, "large")
+    listing = hub.list_files(REPO, "large")
     with pytest.raises(InputError, match=r"config.json of acme/tiny at .* of 67108865 bytes"):
-        hub.read_file(REPO, found.commit, "config.json")
+        hub.read_file(REPO, listing.commit, "config.json")
 
 
 def test_no_network_and_offline_say_how_to_fetch_elsewhere(server, monkeypatch):
-    command = "hf download acme/tiny --revision step1` .*--local-dir weights/acme/tiny/step1` and then --weights=weights"
+    command = (
+        "hf download acme/tiny --revision step1` .*"
+        "--local-dir weights/acme/tiny/step1` and then --weights=weights"
+    )
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
     with pytest.raises(InputError, match=f"HF_HUB_OFFLINE is set.*`{command}"):
         hub.RemoteFolder(REPO, "step1")

@@ -1,5 +1,4 @@
-"""Revisions are found or brought whole, share what they share, survive kills, and make room for
-each other."""
+"""Revisions come whole, share blobs, survive kills, and make room for each other."""
 
 import functools
 import json
@@ -76,9 +75,9 @@ def bytes_kept() -> int:
 def test_what_is_needed_comes_and_no_more(server, layout):
     assert hub.find_local(REPO, layout) is None
     folder = hub.fetch(REPO, layout)
-    kept = {path.name for path in folder.iterdir()}
-    assert kept == {"config.json", "tokenizer.json", "complete", *WANTED[layout]}
-    assert_whole(folder, server.repos[REPO][layout], kept - {"complete"})
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"config.json", "tokenizer.json", "complete", *WANTED[layout]}
+    assert_whole(folder, server.repos[REPO][layout], names - {"complete"})
     before = server.count()
     hub.reset()
     assert hub.fetch(REPO, layout) == hub.find_local(REPO, layout) == folder
@@ -273,7 +272,7 @@ def test_files_of_one_revision_come_together(server):
     assert time.monotonic() - begun < 0.75 * 3 * 0.05 * 13  # of three shards, 13 pieces each
 
 
-def kept(*steps: int) -> list[bool]:
+def are_stored(*steps: int) -> list[bool]:
     return [hub.find_local(REPO, f"step{step}") is not None for step in steps]
 
 
@@ -291,7 +290,7 @@ def test_the_longest_unused_make_room(server):
     budget.fetch(REPO, "step3")
     budget.release(REPO, "step3")
     budget.release(REPO, "step1")
-    assert kept(1, 2, 3) == [True, False, True]
+    assert are_stored(1, 2, 3) == [True, False, True]
 
 
 def test_what_is_pinned_stays_even_above_the_limit(server):
@@ -299,13 +298,13 @@ def test_what_is_pinned_stays_even_above_the_limit(server):
     folders = {step: budget.fetch(REPO, f"step{step}") for step in (0, 1)}
     other.fetch(REPO, "step2")
     other.release(REPO, "step2")
-    assert kept(0, 1, 2) == [True, True, False]
+    assert are_stored(0, 1, 2) == [True, True, False]
     budget.fetch(REPO, "step0")
     budget.release(REPO, "step0")
     for step, folder in folders.items():
         assert_whole(folder, server.repos[REPO][f"step{step}"])
     budget.release(REPO, "step0")  # as often as it was fetched
-    assert kept(0, 1) == [False, True]
+    assert are_stored(0, 1) == [False, True]
     budget.release(REPO, "step1")
     assert bytes_kept() == 0
 
@@ -321,10 +320,10 @@ def test_a_pin_ends_with_its_process_and_binds_others(server):
     with subprocess.Popen([sys.executable, "-c", program], env=environment, **pipes) as process:
         assert process.stdout.readline() == b"pinned\n"
         hub.evict(0)
-        assert kept(0) == [True]
+        assert are_stored(0) == [True]
         process.kill()
     hub.evict(0)
-    assert kept(0) == [False]
+    assert are_stored(0) == [False]
 
 
 def test_shared_files_stay_as_long_as_one_needs_them(server):
@@ -332,7 +331,7 @@ def test_shared_files_stay_as_long_as_one_needs_them(server):
     hub.fetch(REPO, "step1")
     folder = budget.fetch(REPO, "step4")
     hub.evict(0)
-    assert kept(1, 4) == [False, True]
+    assert are_stored(1, 4) == [False, True]
     assert_whole(folder, server.repos[REPO]["step4"])
     budget.release(REPO, "step4")
 
@@ -346,7 +345,7 @@ def test_eviction_leaves_other_places_alone(server, tmp_path):
     (place(REPO) / "blobs" / (("f" * 64) + ".rejected")).write_bytes(weights(0))
     hub.fetch(REPO, "step0")
     hub.evict(SIZE + 5000)
-    assert kept(0) == [True]
+    assert are_stored(0) == [True]
     assert bytes_kept() < SIZE + 5000
     hub.evict(0)
     assert {path.name for path in tmp_path.rglob("file")} == {"file"}
@@ -358,7 +357,8 @@ import hashlib, random, sys, time
 from dynamics.checkpoints import hub
 
 repo, seed, limit = sys.argv[1:]
-draw, budget, end, read = random.Random(int(seed)), hub.Budget(float(limit) * 1e-9), time.monotonic() + 3, 0
+draw, budget = random.Random(int(seed)), hub.Budget(float(limit) * 1e-9)
+end, read = time.monotonic() + 3, 0
 while time.monotonic() < end:
     revisions = draw.sample([f"step{k}" for k in range(5)] + ["sharded"], 2)
     for revision in revisions:

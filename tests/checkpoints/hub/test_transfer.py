@@ -14,6 +14,7 @@ from dynamics.checkpoints.hub import retries, transfer
 from dynamics.errors import InputError
 
 BODY = bytes(range(256)) * 1000
+WRONG = bytes(byte ^ 1 for byte in BODY)
 SMALL = b'{"hidden_size": 3}'
 COMMIT_FILES = {"model.bin": BODY, "config.json": SMALL, "empty.bin": b""}
 CUT = 100_003
@@ -67,8 +68,9 @@ def test_files_arrive_and_are_asked_for_once(client, server, tmp_path):
 
 @pytest.mark.parametrize(
     ("fault", "number", "times"),
-    [("cut", CUT, 1), ("cut", 40_000, 5), ("cut", 0, 3), ("status", 500, 3), ("status", 503, 5), ("status", 429, 2),
-     ("status", 408, 1), ("whole", 0, math.inf), ("wrong", 0, 1), ("slow", 0.005, 1)],
+    [("cut", CUT, 1), ("cut", 40_000, 5), ("cut", 0, 3), ("status", 500, 3), ("status", 503, 5),
+     ("status", 429, 2), ("status", 408, 1), ("whole", 0, math.inf), ("wrong", 0, 1),
+     ("slow", 0.005, 1)],
 )  # fmt: skip
 def test_a_fault_that_passes_costs_no_more_than_time(
     client, server, tmp_path, fault, number, times
@@ -79,15 +81,15 @@ def test_a_fault_that_passes_costs_no_more_than_time(
 
 
 @pytest.mark.parametrize(
-    ("fault", "number", "told"),
+    ("fault", "number", "message"),
     [("cut", 0, "no whole answer .* 6 attempts"), ("status", 500, "6 attempts: status 500"),
-     ("status", 429, "6 attempts: status 429"), ("status", 404, "status 404"), ("html", 0, "an html page"),
-     ("shifted", 0, "got the range 'bytes 1-"),
-     ("wrong", 0, f"with digest {sha256(bytes(b ^ 1 for b in BODY))}; expected {sha256(BODY)}.*set aside")],
+     ("status", 429, "6 attempts: status 429"), ("status", 404, "status 404"),
+     ("html", 0, "an html page"), ("shifted", 0, "got the range 'bytes 1-"),
+     ("wrong", 0, f"with digest {sha256(WRONG)}; expected {sha256(BODY)}.*set aside")],
 )  # fmt: skip
-def test_a_fault_that_stays_is_one_clear_error(client, server, tmp_path, fault, number, told):
+def test_a_fault_that_stays_is_one_clear_error(client, server, tmp_path, fault, number, message):
     server.fail("/cdn/", fault, number, math.inf)
-    with pytest.raises(InputError, match=told):
+    with pytest.raises(InputError, match=message):
         bring(client, server, tmp_path)
     assert not (tmp_path / "blob").exists()
     server.heal()
@@ -213,12 +215,12 @@ def test_a_full_disk_is_told_and_the_next_attempt_goes_on(client, server, tmp_pa
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         signal.signal(signal.SIGXFSZ, handler)
     assert raised.value.errno == errno.EFBIG
-    kept = (tmp_path / "blob.incomplete").read_bytes()
-    assert BODY.startswith(kept)
-    assert len(kept) > CUT // 2
+    partial = (tmp_path / "blob.incomplete").read_bytes()
+    assert BODY.startswith(partial)
+    assert len(partial) > CUT // 2
     before = server.bytes_of("model.bin")
     assert bring(client, server, tmp_path).read_bytes() == BODY
-    assert server.bytes_of("model.bin") - before == len(BODY) - len(kept)
+    assert server.bytes_of("model.bin") - before == len(BODY) - len(partial)
 
 
 def test_threads_that_want_one_file_write_it_once(client, server, tmp_path):

@@ -1,5 +1,4 @@
-"""BERT's layout on the hub: names of every age, what is skipped by name, tied tensors that must
-agree, round trips."""
+"""BERT's layout on the hub: names of every age, skipped names, tied tensors, round trips."""
 
 import json
 import re
@@ -48,9 +47,9 @@ def stored(folder: Path, tensors: dict[str, np.ndarray]) -> Path:
     return folder
 
 
-def assert_same(found, expected):
-    assert jax.tree.structure(found) == jax.tree.structure(expected)
-    jax.tree.map(np.testing.assert_array_equal, found, expected)
+def assert_same(params, expected):
+    assert jax.tree.structure(params) == jax.tree.structure(expected)
+    jax.tree.map(np.testing.assert_array_equal, params, expected)
 
 
 def test_what_is_saved_loads_bit_for_bit(saved):
@@ -99,9 +98,9 @@ def test_heads_are_consecutive_rows(saved):
     kernel = params["layers"]["attention"]["value"]["kernel"]  # [L,D,H,K]
     hubs = tensors["bert.encoder.layer.1.attention.self.value.weight"]
     np.testing.assert_array_equal(hubs[1 * 7 + 3], kernel[1, :, 1, 3])
-    out = params["layers"]["attention"]["out"]["kernel"]  # [L,H,K,D]
+    kernel = params["layers"]["attention"]["out"]["kernel"]  # [L,H,K,D]
     np.testing.assert_array_equal(
-        tensors["bert.encoder.layer.1.attention.output.dense.weight"][:, 1 * 7 + 3], out[1, 1, 3]
+        tensors["bert.encoder.layer.1.attention.output.dense.weight"][:, 1 * 7 + 3], kernel[1, 1, 3]
     )
 
 
@@ -131,19 +130,19 @@ def test_golden_files_hold_each_variant():
     names = {path.name: TensorFolder(path).names() for path in GOLDEN.iterdir()}
     assert {DECODER, "cls.predictions.decoder.bias"} <= names["multibert"]
     assert "bert.encoder.layer.2.output.LayerNorm.gamma" in names["old_names"]
-    for found in names.values():
+    for stored in names.values():
         assert {
             "bert.pooler.dense.weight",
             "cls.seq_relationship.bias",
             "bert.embeddings.position_ids",
-        } <= found
+        } <= stored
 
 
-@pytest.mark.parametrize("kept", [(WORDS, DECODER), (WORDS,), (DECODER,)])
-def test_a_tied_matrix_may_stand_under_either_name(saved, kept):
+@pytest.mark.parametrize("names", [(WORDS, DECODER), (WORDS,), (DECODER,)])
+def test_a_tied_matrix_may_stand_under_either_name(saved, names):
     folder, params, tensors = saved
     words = tensors.pop(WORDS)
-    tensors |= {name: words.copy() for name in kept}
+    tensors |= {name: words.copy() for name in names}
     tensors["cls.predictions.decoder.bias"] = tensors["cls.predictions.bias"].copy()
     assert_same(checkpoints.load(stored(folder, tensors)).params, params)
 

@@ -49,8 +49,7 @@ def config(request):
 
 
 def random_params(config):
-    """Every leaf random, norms and biases included; matrices with gain 1.5, so that the logits' SD
-    is above 1."""
+    """Every leaf random; matrices have gain 1.5, so that the SD of the logits is above 1."""
     shapes = jax.eval_shape(lambda key: models.init(key, config), jax.random.key(0))
     draw = np.random.default_rng(1)
 
@@ -67,19 +66,18 @@ def random_params(config):
 
 
 def theirs(folder, kind="BertForMaskedLM"):
-    """The logits that transformers gives where tokens are seen, and the keys it missed or did not
-    know."""
-    model, info = getattr(transformers, kind).from_pretrained(
+    """The logits of transformers at visible tokens, and the keys it missed or did not know."""
+    model, mismatches = getattr(transformers, kind).from_pretrained(
         folder, output_loading_info=True, attn_implementation="eager", dtype=torch.float32
     )
     with torch.no_grad():
-        given = {
+        inputs = {
             "input_ids": torch.from_numpy(TOKENS).long(),
             "attention_mask": torch.from_numpy(SEEN).long(),
         }
-        logits = model.eval()(**given)[0]
+        logits = model.eval()(**inputs)[0]
     return logits.numpy()[SEEN], {
-        key: sorted(info[key]) for key in ("missing_keys", "unexpected_keys")
+        key: sorted(mismatches[key]) for key in ("missing_keys", "unexpected_keys")
     }
 
 
@@ -114,8 +112,8 @@ def randomised(config, kind: str, dtype):
 
 def test_transformers_loads_what_is_saved_and_agrees(tmp_path, config):
     checkpoint = checkpoints.load(checkpoints.save(tmp_path / "x", config, random_params(config)))
-    expected, info = theirs(tmp_path / "x")
-    assert info == {"missing_keys": [], "unexpected_keys": []}
+    expected, mismatches = theirs(tmp_path / "x")
+    assert mismatches == {"missing_keys": [], "unexpected_keys": []}
     assert expected.std() >= 1
     np.testing.assert_allclose(ours(checkpoint), expected, rtol=0, atol=1e-4)
 

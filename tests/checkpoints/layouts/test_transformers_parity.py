@@ -41,8 +41,7 @@ def config_of(fraction: float, parallel: bool) -> gpt_neox.Config:
 
 
 def random_params(config):
-    """Every leaf random, norms and biases included; matrices with gain 1.5, so that the logits' SD
-    is above 1."""
+    """Every leaf random; matrices have gain 1.5, so that the SD of the logits is above 1."""
     shapes = jax.eval_shape(lambda key: models.init(key, config), jax.random.key(0))
     draw = np.random.default_rng(1)
 
@@ -65,13 +64,13 @@ def random_params(config):
 
 def theirs(folder, dtype=None):
     """The logits that transformers gives, and the keys it missed or did not know."""
-    model, info = transformers.GPTNeoXForCausalLM.from_pretrained(
+    model, mismatches = transformers.GPTNeoXForCausalLM.from_pretrained(
         folder, output_loading_info=True, attn_implementation="eager", dtype=dtype or torch.float32
     )
     with torch.no_grad():
         logits = model.eval()(torch.from_numpy(TOKENS).long()).logits
     return logits.float().numpy(), {
-        kind: sorted(info[kind]) for kind in ("missing_keys", "unexpected_keys")
+        kind: sorted(mismatches[kind]) for kind in ("missing_keys", "unexpected_keys")
     }
 
 
@@ -95,8 +94,8 @@ def randomise(model, dtype):
 def test_transformers_loads_what_is_saved_and_agrees(tmp_path, fraction, parallel):
     config = config_of(fraction, parallel)
     checkpoint = checkpoints.load(checkpoints.save(tmp_path / "x", config, random_params(config)))
-    expected, info = theirs(tmp_path / "x")
-    assert info == {"missing_keys": [], "unexpected_keys": []}
+    expected, mismatches = theirs(tmp_path / "x")
+    assert mismatches == {"missing_keys": [], "unexpected_keys": []}
     assert expected.std() >= 1
     np.testing.assert_allclose(ours(checkpoint), expected, rtol=0, atol=1e-4)
 
@@ -149,6 +148,6 @@ def test_half_precision_saves_are_half_precision_to_transformers(tmp_path):
     config = config_of(1.0, True)
     half = jax.tree.map(lambda leaf: leaf.astype(jax.numpy.bfloat16), random_params(config))
     checkpoint = checkpoints.load(checkpoints.save(tmp_path / "x", config, half))
-    expected, info = theirs(tmp_path / "x")
-    assert info == {"missing_keys": [], "unexpected_keys": []}
+    expected, mismatches = theirs(tmp_path / "x")
+    assert mismatches == {"missing_keys": [], "unexpected_keys": []}
     np.testing.assert_allclose(ours(checkpoint), expected, rtol=0, atol=1e-4)
