@@ -1,15 +1,18 @@
 """Chains over devices: the only file that knows of devices, meshes and processes.
 
-Axes: C chains, D devices of this process, c chains of one device, P processes.
+Axes: C chains, D devices of this process, c chains of one device.
 """
 
 import functools
 import os
+from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, PyTree, Shaped
 
 from dynamics.errors import InputError
 
@@ -17,30 +20,44 @@ AXES = ("chain", "model")
 
 
 @functools.lru_cache(maxsize=64)
-def map_chains(fn, mesh: Mesh | None = None, *, chain_batch: int | None = None):
-    """Spreads a device-blind function of one chain over the chains: mapped(per_chain, *shared) ->
-    leaves [C,...].
+def map_chains(
+    fn: Callable[..., PyTree[Shaped[Array, "..."]]],
+    mesh: Mesh | None = None,
+    *,
+    chain_batch: int | None = None,
+) -> Callable[..., PyTree[Shaped[Array, "C ..."]]]:
+    """Spreads a device-blind function of one chain over chains: mapped(per_chain, *shared).
+
+    `per_chain` is a pytree whose leaves [C,...] have a row for each chain, such as keys [C]; the
+    leaves that are returned are [C,...] too. A C that does not divide evenly is padded, and the
+    padding is cut off. Results do not depend on the layout beyond float reassociation.
 
     Args:
-        fn: (per_chain, *shared) -> pytree of arrays, for one chain. Compiled once per shape; kept
-            by its identity.
-        mesh: None vmaps chains inside a device and pmaps them over this process's devices; several
-            processes take a share each and gather the results. A mesh with the axes ("chain",
-            "model") runs the same under one jit with chains sharded over "chain" and the first
-            shared argument, the params, over "model", for models that one device does not hold.
+        fn: (per_chain, *shared) -> pytree of arrays, for one chain. It is compiled once per shape,
+            and its programs are kept by its identity.
+        mesh: None vmaps chains inside a device and pmaps them over this process's devices; each of
+            several processes takes a share and gathers the results of all. A mesh with the axes
+            ("chain", "model") runs the same under one jit, with chains sharded over "chain" and the
+            first shared argument, the params, over "model": for models too large for one device.
         chain_batch: how many chains are vmapped at once; the rest wait their turn.
-
-    `per_chain` is a pytree with leading axis C, such as keys [C]; a C that does not divide is
-    padded and cut again. Results do not depend on the layout beyond float reassociation.
 
     Raises:
         InputError: a mesh with other axes.
+        AssertionError: from `mapped`, for leaves of `per_chain` that differ in C.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> def walk(key, start):  # one chain
+        ...     return start + jnp.cumsum(jax.random.normal(key, (10,)))
+        >>> keys = jax.random.split(jax.random.key(0), 3)
+        >>> map_chains(walk)(keys, jnp.float32(1)).shape
+        (3, 10)
     """
     if mesh is None:
         return functools.partial(_over_processes, fn, chain_batch)
     if set(mesh.axis_names) != set(AXES):
         raise InputError(f"a mesh with axes {mesh.axis_names}", expected=f"the axes {AXES}")
-    # Explicit axes would ask fn, which is blind to them, for the sharding of every ambiguous
+    # With explicit axes fn, which knows no mesh, would have to name the sharding of every ambiguous
     # product.
     auto = Mesh(mesh.devices, mesh.axis_names, axis_types=(AxisType.Auto,) * len(mesh.axis_names))
     return functools.partial(_over_mesh, jax.jit(_batched(fn, chain_batch)), auto)
@@ -64,18 +81,21 @@ def _count(per_chain) -> int:
     return jax.tree.leaves(per_chain)[0].shape[0]
 
 
+def _check_chains(per_chain):
+    # Padding indexes every leaf by the first one's length, and JAX clips an index in silence.
+    chex.assert_equal_shape_prefix(jax.tree.leaves(per_chain), 1)
+
+
 def _take(per_chain, start: int, size: int):
-    """Chains start .. start + size - 1; past the end the last one again, whose result is cut off
-    later."""
+    """Chains start .. start + size - 1; past the end the last one again, to be cut off later."""
+    if size == _count(per_chain) and not start:
+        return per_chain
     index = np.minimum(np.arange(start, start + size), _count(per_chain) - 1)
-    return (
-        jax.tree.map(lambda x: x[index], per_chain)
-        if size != _count(per_chain) or start
-        else per_chain
-    )
+    return jax.tree.map(lambda x: x[index], per_chain)
 
 
 def _over_processes(fn, chain_batch, per_chain, *shared):
+    _check_chains(per_chain)
     count, processes = _count(per_chain), jax.process_count()
     share = -(-count // processes)
     mine = _take(per_chain, jax.process_index() * share, share)
@@ -86,26 +106,29 @@ def _over_local_devices(fn, chain_batch, per_chain, shared):
     count = _count(per_chain)
     used = tuple(jax.local_devices()[:count])
     each = -(-count // len(used))
-    split = jax.tree.map(
-        lambda x: x.reshape(len(used), each, *x.shape[1:]), _take(per_chain, 0, len(used) * each)
-    )
+    padded = _take(per_chain, 0, len(used) * each)
+    split = jax.tree.map(lambda x: x.reshape(len(used), each, *x.shape[1:]), padded)
+    # An explicit placement moves nothing that an earlier call has left in place.
     local = Mesh(np.array(used), ("chain",))
-    split = _place(
-        split, local, lambda shape: ["chain"]
-    )  # where a former result does not lie already
-    out = _pmapped(fn, chain_batch, used)(
-        split, _place(shared, local, lambda shape: [])
-    )  # [D,c,...]
-    return _cut(jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), out), count)
+    split = _place(split, local, lambda shape: ["chain"])
+    shared = _place(shared, local, lambda shape: [])
+    per_device = _pmapped(fn, chain_batch, used)((split,), shared)  # [D,c,...]
+    return _cut(jax.tree.map(lambda x: x.reshape(-1, *x.shape[2:]), per_device), count)
 
 
 @functools.lru_cache(maxsize=64)
 def _pmapped(fn, chain_batch, used: tuple):
-    # A new pmap traces anew, so there is one per function and set of devices.
-    return jax.pmap(_batched(fn, chain_batch), in_axes=(0, None), devices=used)
+    # Every new pmap traces again, so one is kept for each function and set of devices.
+    batched = _batched(fn, chain_batch)
+    # The chains come in a tuple because JAX 0.10 takes in_axes=(0, None) for the axes of leaves
+    # where there are as many leaves as arguments: two of per_chain, and nothing shared.
+    return jax.pmap(
+        lambda chains, shared: batched(chains[0], shared), in_axes=((0,), None), devices=used
+    )
 
 
 def _over_mesh(jitted, mesh: Mesh, per_chain, *shared):
+    _check_chains(per_chain)
     count, groups = _count(per_chain), mesh.shape["chain"]
     padded = _take(per_chain, 0, -(-count // groups) * groups)
 
@@ -114,23 +137,22 @@ def _over_mesh(jitted, mesh: Mesh, per_chain, *shared):
 
     own = _place(padded, mesh, lambda shape: ["chain", *model_axis(shape[1:])])
     params, *rest = shared
-    return _gathered(
-        jitted(own, (_place(params, mesh, model_axis), *_place(rest, mesh, lambda shape: []))),
-        count,
-    )
+    placed = (_place(params, mesh, model_axis), *_place(rest, mesh, lambda shape: []))
+    return _gathered(jitted(own, placed), count)
 
 
 def _place(tree, mesh: Mesh, spec):
-    """Puts every leaf on the mesh as `spec` of its shape says: a list of axis names, [] for a copy
-    on each device."""
+    """Puts every leaf on the mesh as spec(its shape) says: a list of axis names.
+
+    [] puts a copy on every device.
+    """
     return jax.tree.map(
         lambda x: _put(x, NamedSharding(mesh, PartitionSpec(*spec(np.shape(x))))), tree
     )
 
 
 def _put(x, sharding: NamedSharding):
-    """device_put, also where `sharding` reaches over other processes; every process holds the whole
-    of x."""
+    """device_put that also serves a sharding over other processes, if each holds the whole of x."""
     if sharding.is_fully_addressable:
         return jax.device_put(x, sharding)
     if jnp.issubdtype(getattr(x, "dtype", np.float32), jax.dtypes.prng_key):
@@ -142,30 +164,34 @@ def _put(x, sharding: NamedSharding):
 
 
 def _largest_divisible(shape, parts: int) -> list:
-    """A partition spec with "model" on the largest axis that divides into `parts`; replicated where
-    none does."""
+    """A partition spec with "model" on the largest axis that divides into `parts`.
+
+    Without such an axis the array is replicated.
+    """
     fitting = [axis for axis, size in enumerate(shape) if size % parts == 0 and size >= parts]
     largest = max(fitting, key=lambda axis: shape[axis], default=None)
     return ["model" if axis == largest else None for axis in range(len(shape))]
 
 
-def _gathered(out, count: int):
-    """Every process gets all C chains, once, at the end."""
+def _gathered(mapped, count: int):
+    """All C chains for every process, gathered once at the end."""
     if jax.process_count() > 1:
         from jax.experimental import multihost_utils
 
-        out = multihost_utils.process_allgather(out, tiled=True)
-    return _cut(out, count)
+        mapped = multihost_utils.process_allgather(mapped, tiled=True)
+    return _cut(mapped, count)
 
 
-def _cut(out, count: int):
-    # A slice that keeps everything would still copy, and bring an uneven number of chains onto
-    # every device.
-    return jax.tree.map(lambda x: x if x.shape[0] == count else x[:count], out)
+def _cut(mapped, count: int):
+    # A slice of everything would still copy, and would bring an uneven number of chains onto every
+    # device.
+    return jax.tree.map(lambda x: x if x.shape[0] == count else x[:count], mapped)
 
 
 def memory_bytes() -> int:
-    """What the first device of this process may hold: its own limit, or the machine's memory where
-    it has none."""
+    """Bytes that the first device of this process may hold.
+
+    This is the device's own limit or, where it has none, the machine's memory.
+    """
     stats = jax.local_devices()[0].memory_stats() or {}
     return stats.get("bytes_limit") or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

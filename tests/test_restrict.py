@@ -70,16 +70,16 @@ def test_all_is_every_weight(params):
 
 @pytest.mark.parametrize("by", ["layers", "modules"])
 def test_groups_partition_the_weights(params, by):
-    found = restrict.groups(CONFIG, by)
-    assert {"layers": L + 3, "modules": 4 * L + 3}[by] == len(found)
-    assert (covered(found.values(), params) == 1).all()
+    masks = restrict.groups(CONFIG, by)
+    assert {"layers": L + 3, "modules": 4 * L + 3}[by] == len(masks)
+    assert (covered(masks.values(), params) == 1).all()
 
 
 def test_heads_and_output_bias_partition_attention(params):
-    found = restrict.groups(CONFIG, "heads")
-    assert len(found) == L * H
-    assert covered(found.values(), params).max() == 1
-    parts = [mask for name, mask in found.items() if name.startswith("layers.2.")]
+    masks = restrict.groups(CONFIG, "heads")
+    assert len(masks) == L * H
+    assert covered(masks.values(), params).max() == 1
+    parts = [mask for name, mask in masks.items() if name.startswith("layers.2.")]
     both = covered([*parts, restrict.select(CONFIG, "layers.2.attention.out_bias")], params)
     np.testing.assert_array_equal(
         both, covered([restrict.select(CONFIG, "layers.2.attention")], params)
@@ -102,14 +102,17 @@ def test_heads_and_output_bias_partition_attention(params):
     ],
 )
 def test_short_forms(short, long):
-    one, other = restrict.select(CONFIG, *short), restrict.select(CONFIG, *long)
-    jax.tree.map(np.testing.assert_array_equal, one, other)
+    jax.tree.map(
+        np.testing.assert_array_equal,
+        restrict.select(CONFIG, *short),
+        restrict.select(CONFIG, *long),
+    )
 
 
 def test_every_name_selects_something_and_reads_back():
-    found = restrict.names(CONFIG)
-    assert len(found) == len(set(found)) == 4 + L * (6 + H)
-    assert all(size(name) > 0 for name in found)
+    names = restrict.names(CONFIG)
+    assert len(names) == len(set(names)) == 4 + L * (6 + H)
+    assert all(size(name) > 0 for name in names)
 
 
 @pytest.mark.parametrize(
@@ -126,9 +129,9 @@ def test_every_name_selects_something_and_reads_back():
     ],
 )
 def test_names_of_nothing_are_told(name, near):
-    with pytest.raises(InputError, match="unknown part") as told:
+    with pytest.raises(InputError, match="unknown part") as raised:
         restrict.select(CONFIG, "all", name)
-    assert near in str(told.value).rpartition("Did you mean")[2]
+    assert near in str(raised.value).rpartition("Did you mean")[2]
 
 
 def test_a_model_of_one_layer_has_layer_0():
@@ -141,6 +144,19 @@ def test_other_bad_calls_are_told():
         restrict.select(CONFIG)
     with pytest.raises(InputError, match="modules"):
         restrict.groups(CONFIG, "module")
+
+
+def test_masks_that_only_happen_to_broadcast_are_refused(params):
+    """A bias's mask of the wrong rank would select along another axis."""
+    mask = restrict.select(CONFIG, "layers.1.mlp")
+    flat = jax.tree.map(np.ravel, mask)
+    with pytest.raises(AssertionError, match="rank"):
+        restrict.size(CONFIG, flat)
+    long = jax.tree.map(lambda m: np.repeat(m, 2, axis=0), mask)
+    with pytest.raises(AssertionError, match="broadcast"):
+        restrict.size(CONFIG, long)
+    with pytest.raises(AssertionError):
+        restrict.size(CONFIG, mask["layers"])
 
 
 def test_a_heads_weights_move_that_head_alone(params):

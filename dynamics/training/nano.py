@@ -1,9 +1,8 @@
-"""Suites that are trained here, on first use, on the embedded corpus: small models of several
-seeds.
+"""The suites that are trained here, on first use: small models of several seeds.
 
-`nano`, GPT-NeoX, is the default of every experiment; `smoke` is the same path in seconds, to check
-an installation. `nano-masked` and `smoke-masked` are BERTs. `truth` and `smoke-truth` read text of
-which the distribution is known (`data.synthetic`) in place of the corpus.
+`nano`, GPT-NeoX on the embedded corpus, is the default of every experiment; `smoke` is the same
+path in seconds, to check an installation. `nano-masked` and `smoke-masked` are BERTs. `truth` and
+`smoke-truth` are trained on text of a known distribution (`data.synthetic`).
 """
 
 import dataclasses
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 from filelock import FileLock
+from jaxtyping import Int
 
 from dynamics.cache import cache_root
 from dynamics.data import corpus, synthetic, tokenizer
@@ -134,15 +134,15 @@ def suite(name: str) -> Suite:
 
 
 def text(name: str) -> corpus.Corpus:
-    """What the suite of this name is trained and, where nothing else is asked for, measured on."""
+    """The corpus that a suite is trained on and, by default, measured on."""
     return synthetic.corpus() if name in KNOWN_TRUTH else corpus.embedded()
 
 
 def ensure(name: str, models: tuple[str, ...], progress: Callable[[Recipe], Callable[[int], None]]):
-    """Trains whatever `models` of the suite lack; returns at once where nothing does.
+    """Trains those of `models` that are not trained yet; returns at once if there are none.
 
-    Several processes may call it together: one trains, the others wait. `progress(recipe)` gives
-    the function that is told every step.
+    Several processes may call it together: one trains, the others wait. `progress(recipe)` returns
+    a function that is called with every step.
     """
     folder = _folder(name)
     for recipe in RECIPES[name]:
@@ -165,17 +165,22 @@ def _train(name: str, recipe: Recipe, folder: Path, progress: Callable[[int], No
     )
 
 
-def _stream(name: str, folder: Path, recipe: Recipe) -> tuple[np.ndarray, Path]:
-    """The training documents as one token stream [N], each headed by the separator, and the
-    tokenizer's file."""
-    read, path = text(name).train(), folder / "tokenizer.json"
+def _stream(name: str, folder: Path, recipe: Recipe) -> tuple[Int[np.ndarray, " N"], Path]:
+    """The training documents as one token stream, and the tokenizer's file.
+
+    Each document is headed by the separator.
+    """
+    documents, path = text(name).train(), folder / "tokenizer.json"
     if not path.exists():
-        texts, masks = (d.text for d in read.documents), recipe.objective == "masked"
-        known = synthetic.tokenizer() if name in KNOWN_TRUTH else None
-        write_atomically(
-            path, (known or tokenizer.train(texts, recipe.config.vocab_size, masks=masks)).to_str()
-        )
-    return np.concatenate(tokenizer.encode(tokenizer.load(folder), read)), path
+        write_atomically(path, _tokenizer(name, documents, recipe).to_str())
+    return np.concatenate(tokenizer.encode(tokenizer.load(folder), documents)), path
+
+
+def _tokenizer(name: str, documents: corpus.Corpus, recipe: Recipe) -> tokenizer.Tokenizer:
+    if name in KNOWN_TRUTH:
+        return synthetic.tokenizer()
+    texts = (document.text for document in documents.documents)
+    return tokenizer.train(texts, recipe.config.vocab_size, masks=recipe.objective == "masked")
 
 
 def _folder(name: str) -> Path:

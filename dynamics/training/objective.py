@@ -1,23 +1,26 @@
-"""What a recipe minimises: the next token's surprisal, or that of hidden tokens.
+"""The loss that a recipe minimises: the surprisal of the next token, or of hidden tokens.
 
 Axes: B batch, T tokens, M hidden tokens of a row.
 """
 
+from collections.abc import Callable
+
+import chex
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Int, Key
 
 from dynamics.data.tokenizer import MASK_ID
 from dynamics.measures import masked, surprisal
 from dynamics.training.recipe import Recipe
 
-# Devlin et al. 2019, section 3.1: of the hidden tokens, a tenth become another token and a tenth
-# stay as they are.
+# Devlin et al. 2019, section 3.1: 15 % of the tokens are hidden. Of these 80 % become the mask,
+# 10 % another token, and 10 % stay as they are.
 SHARE, MASKED, REPLACED = 0.15, 0.8, 0.1
 
 
-def loss_fn(recipe: Recipe):
-    """loss(params, tokens [B,T], key) -> mean loss, nats; `key` is for what a batch leaves to
-    chance."""
+def loss_fn(recipe: Recipe) -> Callable[..., Float[Array, ""]]:
+    """loss(params, tokens [B,T], key) -> mean loss, nats; `key` draws which tokens are hidden."""
     if recipe.objective == "causal":
         causal = surprisal.loss_fn(recipe.config)
         return lambda params, tokens, key: causal(params, tokens)
@@ -25,9 +28,15 @@ def loss_fn(recipe: Recipe):
     return lambda params, tokens, key: hidden(params, hide(key, tokens, recipe.config.vocab_size))
 
 
-def hide(key, tokens, vocab_size: int) -> masked.Batch:
-    """Hides a fixed count of each row's tokens, 15 % of them: most behind the mask, some behind
-    another token."""
+def hide(key: Key[Array, ""], tokens: Int[Array, "B T"], vocab_size: int) -> masked.Batch:
+    """Hides 15 % of each row's tokens: most behind the mask, some behind another token.
+
+    Example:
+        >>> batch = hide(jax.random.key(0), jnp.full((2, 40), 7), vocab_size=11)
+        >>> batch.positions.shape, batch.targets.tolist()[0]
+        ((2, 6), [7, 7, 7, 7, 7, 7])
+    """
+    chex.assert_rank(tokens, 2)
     count = max(1, round(SHARE * tokens.shape[1]))
     where, how, which = jax.random.split(key, 3)
     _, positions = jax.lax.top_k(jax.random.uniform(where, tokens.shape), count)

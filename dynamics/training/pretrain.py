@@ -2,19 +2,21 @@
 
 Axes: S seeds, B batch, T tokens, N tokens of the training stream.
 
-Every batch is a function of (seed, step) alone, so a resumed run sees what an undisturbed one would
-have.
+Every batch is a function of (seed, step) alone, so a resumed run sees the batches of an undisturbed
+one.
 """
 
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jaxtyping import Array, Float, Int, PyTree
 
 from dynamics import checkpoints, models
 from dynamics.training import objective
@@ -24,17 +26,19 @@ _SAVE_EVERY = 64  # steps; a kill loses at most these
 
 
 class TrainState(NamedTuple):
-    """Everything the next step depends on."""
+    """Everything that the next step depends on."""
 
-    step: jax.Array  # [] int32, steps done
-    params: Any  # leaves [S, ...]
-    optimizer: Any  # leaves [S, ...]
-    loss: jax.Array  # [S] training loss of the last step, nats
+    step: Int[Array, ""]  # steps done
+    params: PyTree[Float[Array, "S ..."]]
+    optimizer: PyTree[Array]  # leaves [S, ...]
+    loss: Float[Array, " S"]  # training loss of the last step, nats
 
 
 def optimizer(recipe: Recipe) -> optax.GradientTransformation:
-    """AdamW after global-norm clipping; the first rate is 0, as in Pythia, so steps 0 and 1 are the
-    same model."""
+    """AdamW after global-norm clipping.
+
+    The first rate is 0, as in Pythia, so the checkpoints of steps 0 and 1 are equal.
+    """
     rate = optax.warmup_cosine_decay_schedule(
         0.0,
         recipe.peak_rate,
@@ -48,8 +52,11 @@ def optimizer(recipe: Recipe) -> optax.GradientTransformation:
     )
 
 
-def batch_at(recipe: Recipe, stream, seed, step):
-    """Tokens [B,T] that `seed` sees at `step`: windows at uniform offsets of the stream [N]."""
+def batch_at(
+    recipe: Recipe, stream: Int[Array, " N"], seed: Int[Array, ""] | int, step: Int[Array, ""] | int
+) -> Int[Array, "B T"]:
+    """The tokens that `seed` sees at `step`: windows at uniform offsets of the stream."""
+    chex.assert_rank(stream, 1)
     key = _key(0, seed, step)
     offsets = jax.random.randint(
         key, (recipe.batch_size, 1), 0, stream.shape[0] - recipe.context + 1
@@ -65,8 +72,10 @@ def _key(purpose: int, seed, step):
 
 @functools.cache
 def functions(recipe: Recipe) -> tuple[Callable, Callable]:
-    """(start(seeds [S]) -> TrainState, advance(state, seeds, stream [N]) -> TrainState), both
-    jitted."""
+    """The jitted functions start(seeds [S]) and advance(state, seeds [S], stream [N]).
+
+    Both return a TrainState; `advance` donates the memory of the state that it is called with.
+    """
     loss_fn, update = objective.loss_fn(recipe), optimizer(recipe)
 
     def start(seed):
@@ -99,38 +108,45 @@ def functions(recipe: Recipe) -> tuple[Callable, Callable]:
 
 
 def _over_seeds(fn, own):
-    """fn of every seed's part of `own`: side by side, or on a CPU in turn, where batched products
-    are half as fast."""
+    """fn of every seed's part of `own`."""
+    # On a CPU in turn: products that are batched over seeds take twice as long there.
     return jax.lax.map(fn, own) if jax.default_backend() == "cpu" else jax.vmap(fn)(own)
 
 
 def pretrain(
     recipe: Recipe,
-    stream: np.ndarray,
+    stream: Int[np.ndarray, " N"],
     folder: Path,
     tokenizer: Path,
     progress: Callable[[int], None],
 ):
-    """Trains every seed of `recipe` on the token stream [N]; checkpoints go to
-    folder/seed{k}/step{n}.
+    """Trains every seed of `recipe`; checkpoints go to folder/seed{k}/step{n}.
 
-    Resumes from folder/state. Calls progress(step) after every step.
+    It resumes from folder/state, where its own state is saved.
+
+    Args:
+        recipe: what is trained, and how.
+        stream: the training text's token ids.
+        folder: of this model of the suite.
+        tokenizer: the file that is copied into every checkpoint.
+        progress: called as progress(step) after every step.
     """
     import orbax.checkpoint as ocp
 
     start, advance = functions(recipe)
     seeds, stream_on_device = jnp.arange(recipe.num_seeds), jnp.asarray(stream)
-    state, wanted = start(seeds), set(recipe.checkpoint_steps())
+    state, checkpoint_steps = start(seeds), set(recipe.checkpoint_steps())
     options = ocp.CheckpointManagerOptions(max_to_keep=2, enable_async_checkpointing=False)
     with ocp.CheckpointManager((folder / "state").absolute(), options=options) as manager:
         if (latest := manager.latest_step()) is not None:
             state = manager.restore(latest, args=ocp.args.StandardRestore(state))
         for step in range(int(state.step), recipe.num_steps + 1):
-            if step in wanted:
+            if step in checkpoint_steps:
                 _save_seeds(recipe, state, folder, tokenizer)
-            # Saved after the hub checkpoint of the same step, so that a restored state has nothing
-            # left to write.
-            if (step in wanted and step >= _SAVE_EVERY) or step % _SAVE_EVERY == _SAVE_EVERY - 1:
+            # The state is saved after the hub checkpoint of the same step, so that a run that
+            # restores it has no older checkpoint left to write.
+            late_checkpoint = step in checkpoint_steps and step >= _SAVE_EVERY
+            if late_checkpoint or step % _SAVE_EVERY == _SAVE_EVERY - 1:
                 manager.save(step, args=ocp.args.StandardSave(state))
             progress(step)
             if step < recipe.num_steps:

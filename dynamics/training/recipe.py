@@ -1,4 +1,4 @@
-"""How a suite is trained: the numbers, and nothing else."""
+"""The numbers that a model of a suite is trained with, and nothing else."""
 
 import dataclasses
 import hashlib
@@ -11,18 +11,27 @@ from dynamics.suite.schedule import CosineSchedule
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One size of a suite. AdamW with betas, clipping and cosine decay as in Pythia (its
-    models/*/*.yml)."""
+    """One model of a suite: AdamW with betas, clipping and cosine decay as in Pythia.
+
+    Source: github.com/EleutherAI/pythia, models/*/*.yml.
+
+    Example:
+        >>> config = models.gpt_neox.Config(hidden_size=16, num_layers=1, num_heads=2,
+        ...                                 intermediate_size=32, vocab_size=11)
+        >>> recipe = Recipe(name="tiny", config=config, num_steps=10, warmup=2)
+        >>> recipe.objective, recipe.checkpoint_steps()
+        ('causal', (0, 1, 2, 4, 8, 10))
+    """
 
     name: str
     config: models.Config
     num_steps: int
     num_seeds: int = 3
     batch_size: int = 16
-    context: int = 128
+    context: int = 128  # tokens of a training window
     peak_rate: float = 3e-3
-    final_rate_share: float = 0.1
-    warmup: int = 50
+    final_rate_share: float = 0.1  # of the peak, at the last step
+    warmup: int = 50  # steps in which the rate rises from 0 to its peak
     beta1: float = 0.9
     beta2: float = 0.95
     weight_decay: float = 0.1
@@ -30,8 +39,7 @@ class Recipe:
 
     @property
     def objective(self) -> Literal["causal", "masked"]:
-        """What the model is trained to predict: the next token, or hidden ones where it sees both
-        sides."""
+        """What the model predicts: the next token, or hidden ones if it sees both sides."""
         return "causal" if models.architecture(self.config).CAUSAL else "masked"
 
     def checkpoint_steps(self) -> tuple[int, ...]:
@@ -40,13 +48,13 @@ class Recipe:
         return tuple(sorted({0, *powers, self.num_steps}))
 
     def learning_rate(self) -> CosineSchedule:
-        """The rate of each step, as the optimiser takes it."""
+        """The learning rate of each step, as the optimiser uses it."""
         peak, share = self.peak_rate, self.final_rate_share
         return CosineSchedule(
             peak=peak, warmup=self.warmup, num_steps=self.num_steps, final_share=share
         )
 
     def fingerprint(self, corpus_fingerprint: str) -> str:
-        """Names the recipe on this corpus: runs that share it share their checkpoints."""
+        """Identifies the recipe on a corpus: runs of one fingerprint share their checkpoints."""
         fields = json.dumps([dataclasses.asdict(self), corpus_fingerprint], sort_keys=True)
         return hashlib.sha256(fields.encode()).hexdigest()[:12]
