@@ -128,7 +128,7 @@ def test_every_name_selects_something_and_reads_back():
         ("", "expected one of all"),
     ],
 )
-def test_names_of_nothing_are_told(name, near):
+def test_names_of_nothing_are_refused(name, near):
     with pytest.raises(InputError, match="unknown part") as raised:
         restrict.select(CONFIG, "all", name)
     assert near in str(raised.value).rpartition("Did you mean")[2]
@@ -139,7 +139,7 @@ def test_a_model_of_one_layer_has_layer_0():
         restrict.select(dataclasses.replace(CONFIG, num_layers=1), "layers.0.mpl")
 
 
-def test_other_bad_calls_are_told():
+def test_other_bad_calls_are_refused():
     with pytest.raises(InputError, match="no name"):
         restrict.select(CONFIG)
     with pytest.raises(InputError, match="modules"):
@@ -160,8 +160,7 @@ def test_masks_that_only_happen_to_broadcast_are_refused(params):
 
 
 def test_a_heads_weights_move_that_head_alone(params):
-    """Noise on layer 1, head 2: "heads" of its layer changes there only; what enters the layer not
-    at all."""
+    """Noise on layer 1, head 2 changes that head alone, and nothing that enters the layer."""
     mask = restrict.select(CONFIG, "layers.1.attention.heads.2")
     moved = jax.tree.map(lambda p, m: p + 0.3 * m, params, mask)
     tokens = np.random.default_rng(1).integers(0, V, (2, 6))
@@ -176,8 +175,7 @@ def test_a_heads_weights_move_that_head_alone(params):
 
 
 def test_selected_weights_are_all_that_a_head_has(params):
-    """With its weights at zero, what it adds through the output matrix is gone: the head
-    contributes nothing."""
+    """With its weights at zero a head adds nothing through the output matrix."""
     mask = restrict.select(CONFIG, "layers.0.attention.heads.1")
     gone = jax.tree.map(lambda p, m: p * ~m, params, mask)
     tokens = np.random.default_rng(1).integers(0, V, (2, 6))
@@ -194,8 +192,7 @@ def test_selected_weights_are_all_that_a_head_has(params):
 
 @pytest.mark.long  # compiling the draws of its 17 leaves
 def test_masked_curvature_compiles_once(params):
-    """The Hessian of sum w^2/2 is 1: the trace of a block is its size; one program serves all
-    parts."""
+    """The Hessian of sum w^2/2 is 1, so a trace is a size; one program serves all parts."""
     traced = []
 
     def loss(p, batch):

@@ -54,7 +54,7 @@ class Process:
     classes: int = 7
     stay: float = 1 - 1 / 64  # probability that the topic stays the same for the next token
     document: int = 256  # mean tokens of a document, the separator among them
-    # Of the gamma draws of which class follows which: the smaller, the fewer classes follow one.
+    # Shape of the gamma draws of class transitions: the smaller, the fewer classes follow each.
     concentration: float = 0.5
     # Standard deviation, between topics, of a token's log frequency within its class.
     tilt: float = 1.2

@@ -1,5 +1,4 @@
-"""Documents are split disjointly and for good, fingerprints tell corpora apart, bad text is
-named."""
+"""Documents are split disjointly, fingerprints tell corpora apart, bad text is named."""
 
 import dataclasses
 import json

@@ -1,5 +1,4 @@
-"""The process whose truth is known: its forward algorithm against enumeration, its samples against
-its own numbers."""
+"""The process of known distribution: its forward algorithm against enumeration, its samples."""
 
 import itertools
 
@@ -54,9 +53,8 @@ def test_every_token_is_always_possible():
     np.testing.assert_allclose(np.exp(log_p).sum(-1), 1, rtol=1e-5)
 
 
-def test_corpus_and_windows_are_of_the_chain():
-    """Counts of a pair of tokens lie within five binomial errors, doubled for dependence, of the
-    exact chances."""
+def test_corpus_and_windows_have_the_pair_frequencies():
+    """Counts of token pairs lie within five binomial errors, doubled for dependence."""
     hmm = synthetic.draw_hmm()
     ids = np.concatenate(tokenizer.encode(synthetic.tokenizer(), synthetic.corpus()))
     windows = synthetic.windows(hmm, 4000, 32, 5)
@@ -91,7 +89,7 @@ def test_one_token_is_one_letter():
     assert made.decode([1, 2, 26, 63]) == "abz."
 
 
-def test_what_is_no_process_is_told():
+def test_what_is_no_process_is_refused():
     with pytest.raises(InputError, match="rows that are no distributions"):
         synthetic.hmm_of(np.ones((2, 2)), np.eye(2))
     with pytest.raises(InputError, match="impossible"):

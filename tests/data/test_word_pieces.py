@@ -1,5 +1,4 @@
-"""BERT's word pieces out of vocab.txt, and the ids that each tokenizer has for a document's head
-and a hidden token."""
+"""BERT's word pieces out of vocab.txt, and each tokenizer's ids of separator and mask."""
 
 import json
 

@@ -1,5 +1,4 @@
-"""Histograms against NumPy's, closed forms of normal and uniform weights, and the unembedding's
-gauge freedom.
+"""Histograms against NumPy's and closed forms; the gauge freedom of the unembedding.
 
 Axes: N values, D width, V vocabulary.
 """
@@ -226,6 +225,10 @@ def test_bad_edges_sizes_and_configs_are_refused(params):
     for half_width, num_bins in ((0.0, 4), (-1.0, 4), (float("nan"), 4), (1.0, 0)):
         with pytest.raises(InputError, match="positive"):
             weights.edges(half_width, num_bins)
+    with pytest.raises(AssertionError, match="type"):
+        weights.density(np.ones(3, np.int32), weights.edges(1.0, 4))
+    with pytest.raises(AssertionError, match="rank"):
+        weights.density(np.ones(3, np.float32), weights.edges(1.0, 4)[None])
     with pytest.raises(InputError, match="gpt_neox"):
         weights.matrices(object(), params)
 

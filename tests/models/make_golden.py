@@ -1,5 +1,4 @@
-"""Writes tests/models/golden: small GPT-NeoX checkpoints, tokens, and the logits that transformers
-gives for them.
+"""Writes tests/models/golden: small GPT-NeoX checkpoints, tokens, and transformers' logits.
 
     python tests/models/make_golden.py        (CPU, seconds; needs torch and transformers)
 
@@ -74,8 +73,7 @@ CASES = {
 
 
 def random_model(config: dict, dtype: str, seed: int):
-    """A transformers model whose every parameter is random and representable in `dtype`, and the
-    generator used."""
+    """A model of random parameters, all representable in `dtype`, and the generator used."""
     import torch
     import transformers
 
@@ -95,8 +93,10 @@ def random_model(config: dict, dtype: str, seed: int):
 
 
 def write_case(folder: Path, case: dict, seed: int):
-    """One checkpoint folder in the hub's layout, and expected.npz with tokens [B,T] and logits
-    float32 [B,T,V]."""
+    """A checkpoint folder in the hub's layout, with expected.npz in it.
+
+    That holds tokens [B,T] and logits float32 [B,T,V].
+    """
     import torch
     from safetensors.torch import save_file
 

@@ -1,5 +1,4 @@
-"""Writes tests/models/golden_bert: small BERT checkpoints, tokens, and the logits that transformers
-gives for them.
+"""Writes tests/models/golden_bert: small BERT checkpoints, tokens, and transformers' logits.
 
     python tests/models/make_golden_bert.py        (CPU, seconds; needs torch and transformers)
 
@@ -36,8 +35,7 @@ CASES = {"multibert": {}, "old_names": {"layer_norm_eps": 1e-5, "type_vocab_size
 
 
 def random_model(config: dict, seed: int):
-    """A transformers model whose every parameter is random and representable in float16, and the
-    generator used."""
+    """A model of random parameters, all representable in float16, and the generator used."""
     import torch
     import transformers
 
@@ -56,8 +54,10 @@ def random_model(config: dict, seed: int):
 
 
 def write_case(name: str, folder: Path, seed: int):
-    """One checkpoint folder in the hub's layout, and expected.npz with tokens [B,T] and logits
-    float32 [B,T,V]."""
+    """A checkpoint folder in the hub's layout, with expected.npz in it.
+
+    That holds tokens [B,T] and logits float32 [B,T,V].
+    """
     import torch
     from safetensors.torch import save_file
 

@@ -1,5 +1,4 @@
-"""BERT against transformers' logits on file, the published size, and the physics of a bidirectional
-transformer.
+"""BERT: transformers' logits on file, the published size, and what seeing both sides implies.
 
 Axes: B batch, T (and S) tokens, D width, H heads, K head dim, F MLP width, L layers, V vocabulary.
 """
@@ -206,6 +205,13 @@ def test_an_unseen_token_changes_no_other_prediction(case):
     np.testing.assert_array_equal(h[:, :-3], h_other[:, :-3])
     short, _ = hidden(checkpoint.config, checkpoint.params, tokens[:, :-3])
     np.testing.assert_allclose(h[:, :-3], short, atol=1e-5)
+
+
+def test_a_mask_of_another_shape_is_refused(case):
+    """One row would broadcast over the batch."""
+    checkpoint, tokens = case
+    with pytest.raises(AssertionError, match="shape"):
+        hidden(checkpoint.config, checkpoint.params, tokens, seen=np.ones_like(tokens[:1], bool))
 
 
 def test_zeroed_heads_are_a_zero_out_kernel(case):

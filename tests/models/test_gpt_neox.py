@@ -1,5 +1,4 @@
-"""GPT-NeoX against transformers' logits on file, the published sizes, and the physics of a causal
-rotary transformer.
+"""GPT-NeoX: transformers' logits on file, published sizes, and what causal and rotary imply.
 
 Axes: B batch, T (and S) tokens, D width, H heads, K head dim, F MLP width, L layers, V vocabulary.
 """

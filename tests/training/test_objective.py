@@ -1,5 +1,4 @@
-"""What masked models are trained on: how many tokens are hidden, behind what, and that causal ones
-see the text."""
+"""The objectives: which tokens are hidden and behind what; causal models see the text."""
 
 import jax
 import jax.numpy as jnp

@@ -1,5 +1,4 @@
-"""Training: batches are functions of (seed, step), a seed is the same among others, the first step
-changes nothing."""
+"""Batches are functions of (seed, step), seeds do not interact, the first step changes nothing."""
 
 import dataclasses
 
