@@ -1,7 +1,8 @@
-"""Ten deep linear networks of random shape: the estimate against the learning coefficient that
-algebra gives.
+"""Ten deep linear networks of random shape: estimated and exact learning coefficients.
 
-    python docs/deep_linear.py    # under a minute on two cores; draws deep_linear.png beside itself
+    python docs/deep_linear.py
+
+It takes under a minute on two cores, and draws deep_linear.png beside itself.
 
 Axes: L layers and widths H_0 ... H_L, padded to LAYERS matrices of SIDE x SIDE so that one program
 serves all shapes.
@@ -34,36 +35,38 @@ class Shape(NamedTuple):
 
 def random_shapes(count: int = 10, seed: int = 0) -> list[Shape]:
     """Two to four layers, widths 2 to 8, ranks from 0 to the narrowest width; uniform."""
-    rng, found = np.random.default_rng(seed), []
-    while len(found) < count:
+    rng, shapes = np.random.default_rng(seed), []
+    while len(shapes) < count:
         widths = tuple(rng.integers(2, SIDE + 1, rng.integers(2, LAYERS + 1) + 1).tolist())
-        found.append(Shape(widths, int(rng.integers(0, min(widths) + 1))))
-    return found
+        shapes.append(Shape(widths, int(rng.integers(0, min(widths) + 1))))
+    return shapes
 
 
 def padded(matrices: Sequence[np.ndarray]) -> np.ndarray:
-    """[LAYERS,SIDE,SIDE]: each matrix in its corner, zero elsewhere and for the layers that are not
-    there."""
+    """[LAYERS,SIDE,SIDE]: each matrix in the corner of a slice; zero elsewhere."""
     stack = np.zeros((LAYERS, SIDE, SIDE), np.float32)
-    for place, matrix in zip(stack, matrices, strict=False):
-        place[: matrix.shape[0], : matrix.shape[1]] = matrix
+    for layer, matrix in zip(stack, matrices, strict=False):
+        layer[: matrix.shape[0], : matrix.shape[1]] = matrix
     return stack
 
 
 def network(shape: Shape):
-    """(w* [LAYERS,SIDE,SIDE], the description that the loss takes for its data, of leading axis
-    1)."""
+    """w* [LAYERS,SIDE,SIDE], and the description of the network that the loss takes as its data.
+
+    The description has a leading axis of 1: a data set of one item.
+    """
     center = deep_linear.degenerate_point(*shape)
-    through = np.zeros((LAYERS, SIDE, SIDE), np.float32)
-    through[len(center) :] = np.eye(SIDE)  # layers that are not there pass everything on
-    there = padded([np.ones_like(matrix) for matrix in center])
+    padding = np.zeros((LAYERS, SIDE, SIDE), np.float32)
+    padding[len(center) :] = np.eye(SIDE)  # layers beyond the network pass everything on
+    weights = padded([np.ones_like(matrix) for matrix in center])  # 1 where there is a weight
     target = padded([deep_linear.target(*shape)])[0]
-    return padded(center), {"there": there[None], "through": through[None], "target": target[None]}
+    description = {"weights": weights, "padding": padding, "target": target}
+    return padded(center), {name: array[None] for name, array in description.items()}
 
 
 def loss(w, network):
-    """|W_L ... W_1 - A|^2 / 2; padding has no part in it."""
-    first, *rest = w * network["there"][0] + network["through"][0]
+    """|W_L ... W_1 - A|^2 / 2; the padding does not change it."""
+    first, *rest = w * network["weights"][0] + network["padding"][0]
     product = first
     for matrix in rest:
         product = matrix @ product
@@ -73,12 +76,12 @@ def loss(w, network):
 def sampler(shape: Shape, num_chains: int = 20) -> slt.SGLD:
     """Chains that stay near w*, with epsilon (n beta h + gamma) <= 0.4.
 
-    Weights that only gamma holds make of layer s a random matrix of norm near (sqrt H_s + sqrt
-    H_{s-1})/sqrt gamma. Where w* holds an identity, of norm 1, gamma keeps the largest of these at
-    2: the noise is of the weights' own size and the curvature stays near that at w*, h = L; half of
-    0.4 goes to what it grows by. At rank 0 nothing in w* sets a scale, and gamma acts through n
-    beta gamma^-L alone, which should be large: the norm is sqrt 8, a typical squared singular value
-    2, and h is that. Such chains start where the curvature is 0, and need longer.
+    Where only gamma holds the weights, layer s becomes a random matrix of norm near (sqrt H_s +
+    sqrt H_{s-1})/sqrt gamma. If w* holds an identity, of norm 1, gamma keeps the largest of these
+    norms at 2. Then the noise has the size of the weights, and the curvature stays near that at w*,
+    h = L; half of 0.4 is left for its growth. At rank 0 nothing in w* sets a scale, and gamma acts
+    only through n beta gamma^-L, which should be large. There the norm is sqrt 8, and h is the
+    typical squared singular value, 2. Such chains start where the curvature is 0, and need longer.
     """
     norm = max(np.sqrt(a) + np.sqrt(b) for a, b in itertools.pairwise(shape.widths))
     if shape.rank:
@@ -103,7 +106,7 @@ def estimates(shapes: Sequence[Shape]) -> list[slt.LLCEstimate]:
     ]
 
 
-def draw(shapes: Sequence[Shape], found: Sequence[slt.LLCEstimate]):
+def draw(shapes: Sequence[Shape], estimates: Sequence[slt.LLCEstimate]):
     """Estimate against lambda, and the band of 15 %."""
     figure, ax = style.axes("estimate, ± 2 SE", "learning coefficient λ, exact")
     figure.set_size_inches(6.4, 4.2)
@@ -114,21 +117,26 @@ def draw(shapes: Sequence[Shape], found: Sequence[slt.LLCEstimate]):
     )
     ax.plot(line, line, color=style.QUIET, linewidth=1, linestyle=":")
     for depth, color in zip((2, 3, 4), style.ramp(3), strict=True):
-        for full, fill in ((True, color), (False, "white")):
+        for has_rank, fill in ((True, color), (False, "white")):
             rows = [
-                (shape.exact.llc, one.llc, 2 * one.sem)
-                for shape, one in zip(shapes, found, strict=True)
-                if len(shape.widths) == depth + 1 and (shape.rank > 0) == full
+                (shape.exact.llc, estimate.llc, 2 * estimate.sem)
+                for shape, estimate in zip(shapes, estimates, strict=True)
+                if len(shape.widths) == depth + 1 and (shape.rank > 0) == has_rank
             ]
-            if rows:
-                label = f"{depth} layers" + ("" if full else ", rank 0")
-                look = {
-                    "color": color,
-                    "markerfacecolor": fill,
-                    "marker": style.MARKERS[depth - 2],
-                    "linestyle": "none",
-                }
-                ax.errorbar(*np.array(rows).T, label=label, markersize=7, **look)
+            if not rows:
+                continue
+            exact, llc, error = np.array(rows).T
+            ax.errorbar(
+                exact,
+                llc,
+                error,
+                label=f"{depth} layers" + ("" if has_rank else ", rank 0"),
+                color=color,
+                markerfacecolor=fill,
+                marker=style.MARKERS[depth - 2],
+                markersize=7,
+                linestyle="none",
+            )
     ax.set_xlim(0, end)
     ax.set_ylim(0, 1.15 * end)
     ax.legend(frameon=False, fontsize=9, labelcolor=style.INK, loc="upper left")
@@ -137,13 +145,16 @@ def draw(shapes: Sequence[Shape], found: Sequence[slt.LLCEstimate]):
 
 def main():
     shapes = random_shapes()
-    found = estimates(shapes)
+    sampled = estimates(shapes)
     print("widths               rank  lambda   m  estimate     SE   ratio  gamma  epsilon  R-hat")
-    for shape, one in zip(shapes, found, strict=True):
-        exact = f"{shape.widths!s:20s} {shape.rank:4d} {shape.exact.llc:7.1f} {shape.exact.multiplicity:3d}"
-        got = f"{one.llc:9.3f} {one.sem:6.3f} {one.llc / shape.exact.llc:7.3f}"
-        print(f"{exact} {got} {one.localization:6.2f} {one.step_size:8.1e} {one.rhat:6.3f}")
-    draw(shapes, found).savefig(Path(__file__).with_suffix(".png"), dpi=130, facecolor="white")
+    for shape, estimate in zip(shapes, sampled, strict=True):
+        llc, multiplicity = shape.exact
+        print(
+            f"{shape.widths!s:20s} {shape.rank:4d} {llc:7.1f} {multiplicity:3d}"
+            f" {estimate.llc:9.3f} {estimate.sem:6.3f} {estimate.llc / llc:7.3f}"
+            f" {estimate.localization:6.2f} {estimate.step_size:8.1e} {estimate.rhat:6.3f}"
+        )
+    draw(shapes, sampled).savefig(Path(__file__).with_suffix(".png"), dpi=130, facecolor="white")
 
 
 if __name__ == "__main__":

@@ -1,10 +1,11 @@
-"""Toy landscapes where everything is known: volumes, posteriors, free energies, and what the
-estimator says of them.
+"""Volumes, posteriors and free energies of toy landscapes, exact, and the estimates beside them.
 
-    python docs/landscapes.py    # half a minute on two cores; draws landscapes.png and crossing.png beside itself
+    python docs/landscapes.py
 
-Sections 4, 5 and A.1 of Hoogland et al. (2024), their Fig. 2 and Fig. 3, with numbers:
-landscapes.md tells the story.
+It takes half a minute on two cores, and draws landscapes.png and crossing.png beside itself.
+
+Sections 4 and 5, appendix A.1 and Figs. 2 and 3 of Hoogland et al. (2024), "Loss Landscape
+Degeneracy and Stagewise Development in Transformers", with numbers. landscapes.md explains them.
 Axes: C chains, V angles (as log tan of the angle to an axis), E loss thresholds.
 """
 
@@ -29,8 +30,10 @@ NO_DATA = np.zeros((2, 1), np.float32)
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Landscape:
-    """A loss of two weights, least at the origin and rising along every ray within the disc, and
-    how to sample it."""
+    """A loss of two weights and how to sample it.
+
+    It is least at the origin and rises along every ray within the disc.
+    """
 
     formula: str
     loss: Callable  # (w_1, w_2) -> loss, NumPy or JAX
@@ -95,11 +98,10 @@ LANDSCAPES = (
 
 
 def directions(step=0.02, reach=40.0):
-    """Unit vectors (cos, sin) [V] of a quadrant and their weights dtheta: the trapezoid rule in v =
-    log tan theta.
+    """Unit vectors (cos, sin) [V] of a quadrant, and the weights dtheta of a quadrature over it.
 
-    It reaches within e^-40 of both axes, where the singular landscapes have their ridges, with full
-    relative precision.
+    It is the trapezoid rule in v = log tan theta. It comes within e^-40 of both axes, where the
+    singular landscapes have their ridges, with full relative precision.
     """
     v = np.arange(-reach, reach + step / 2, step)
     return (
@@ -110,8 +112,10 @@ def directions(step=0.02, reach=40.0):
 
 
 def volume(loss, threshold: float) -> float:
-    """V(epsilon), the area of {l <= epsilon} in the disc: half the integral of r^2 over angles, r
-    by bisection."""
+    """V(epsilon), the area of {l <= epsilon} in the disc.
+
+    It is half the integral of r^2 over angles, with r by bisection along every ray.
+    """
     cos, sin, weight = directions()
     across, up = np.array(FOLDED).T[:, :, None] * np.stack([cos, sin])[:, None]  # [4,V]
     low, high = np.full(across.shape, -60.0), np.full(across.shape, math.log(RADIUS))  # log r
@@ -133,8 +137,7 @@ def slopes(volume_curve: np.ndarray) -> np.ndarray:
 
 
 def posterior_value(landscape: Landscape) -> float:
-    """n beta E[l] of exp(-n beta l - gamma/2 |w|^2), by the trapezoid rule over log r and over
-    directions."""
+    """n beta E[l] of exp(-n beta l - gamma/2 |w|^2), by quadrature over log r and directions."""
     cos, sin, weight = directions()
     furthest = math.log(40 / landscape.localization) / 2 + 0.5
     u = np.linspace(furthest - 25, furthest, 1000)[:, None]
@@ -150,9 +153,15 @@ def posterior_value(landscape: Landscape) -> float:
 
 def estimate(landscape: Landscape, num_chains=200, num_draws=450, burn_in=150) -> slt.LLCEstimate:
     """SGLD from the origin."""
-    shared = ("nbeta", "localization", "step_size", "thinning")
-    settings = {name: getattr(landscape, name) for name in shared}
-    sampler = slt.SGLD(num_chains=num_chains, num_draws=num_draws, burn_in=burn_in, **settings)
+    sampler = slt.SGLD(
+        step_size=landscape.step_size,
+        nbeta=landscape.nbeta,
+        localization=landscape.localization,
+        num_chains=num_chains,
+        num_draws=num_draws,
+        burn_in=burn_in,
+        thinning=landscape.thinning,
+    )
     return slt.estimate_llc(
         lambda w, batch: landscape.loss(w[0], w[1]),
         jnp.zeros(2),
@@ -162,27 +171,26 @@ def estimate(landscape: Landscape, num_chains=200, num_draws=450, burn_in=150) -
     )
 
 
-# Two minima on a line: a quartic one at -1 that is worse by GAP, a quadratic one at +1. The first
-# two terms are the polynomial of lowest degree that is GAP and flat to third order at -1, and 0 and
-# flat at +1.
-GAP, EDGE, TOP = (
-    0.002,
-    2.0,
-    1 / 3,
-)  # the prior is uniform on [-EDGE, EDGE]; TOP is the summit between the minima
+GAP = 0.002  # by which the quartic minimum is worse
+EDGE = 2.0  # the prior is uniform on [-EDGE, EDGE]
+TOP = 1 / 3  # the summit between the minima
 
 
 def two_minima(w):
+    """A loss on a line with a quartic minimum of loss GAP at -1, and a quadratic one of 0 at +1.
+
+    The first term is the polynomial of lowest degree that is GAP and flat to third order at -1, and
+    0 and flat at +1.
+    """
     return GAP * (1 + (w + 1) ** 4 * (2 * w - 3) / 16) + (w + 1) ** 4 * (w - 1) ** 2
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Basin:
-    """A minimum, what lies around it, and the leading term of its integral: mass n^-lambda e^(-n
-    loss)."""
+    """A minimum, its basin, and the leading term of its integral, mass n^-lambda e^(-n loss)."""
 
     at: float
-    low: float
+    low: float  # the basin is [low, high]
     high: float
     loss: float
     llc: float
@@ -203,8 +211,10 @@ QUADRATIC = Basin(
 
 
 def free_energy(basin: Basin, n: float) -> float:
-    """F_n(W) = -log int_W e^(-n l) phi dw, phi = 1/(2 EDGE), by Simpson's rule on a grid finer than
-    any posterior."""
+    """F_n(W) = -log int_W e^(-n l) phi dw with phi = 1/(2 EDGE), by Simpson's rule.
+
+    The grid is finer than any posterior.
+    """
     from scipy.integrate import simpson
 
     w = np.linspace(basin.low, basin.high, 200_001)
@@ -213,7 +223,7 @@ def free_energy(basin: Basin, n: float) -> float:
 
 
 def asymptotic_free_energy(basin: Basin, n: float) -> float:
-    """n l(w*) + lambda log n (eq. 4) and the constant that the paper leaves open."""
+    """n l(w*) + lambda log n (equation 4), and the constant that the paper leaves open."""
     return n * basin.loss + basin.llc * math.log(n) - math.log(basin.mass / (2 * EDGE))
 
 
@@ -227,8 +237,7 @@ def critical_n(energy=free_energy) -> float:
 
 
 def draw_landscapes(curves, estimates):
-    """Level sets of the four landscapes of Fig. 2; below them, volumes and their slopes, and the
-    estimates."""
+    """Level sets of the four landscapes of Fig. 2; below, volumes, their slopes, and estimates."""
     figure = style.sheet((11, 6.4))
     rows = figure.subfigures(2, 1, height_ratios=(1, 1.25))
     for ax, landscape in zip(rows[0].subplots(1, 4), LANDSCAPES, strict=False):
@@ -238,7 +247,7 @@ def draw_landscapes(curves, estimates):
     style.dress(slopes_at, "slope d log V / d log ε", "loss threshold ε, and 1/nβ of the estimates")
     tick = {"color": style.INK, "marker": "_", "markersize": 22, "linestyle": "none"}
     dot = {"marker": "o", "markersize": 5.5, "linestyle": "none"}
-    for landscape, curve, found, color in zip(
+    for landscape, curve, estimated, color in zip(
         LANDSCAPES, curves, estimates, style.CATEGORIES, strict=False
     ):
         name = landscape.formula + (
@@ -251,7 +260,7 @@ def draw_landscapes(curves, estimates):
         )
         slopes_at.plot(1 / landscape.nbeta, posterior_value(landscape), zorder=3, **tick)
         slopes_at.errorbar(
-            1 / landscape.nbeta, found.llc, 2 * found.sem, color=color, zorder=4, **dot
+            1 / landscape.nbeta, estimated.llc, 2 * estimated.sem, color=color, zorder=4, **dot
         )
     slopes_at.set_ylim(0, 1.1)
     slopes_at.set_yticks([0, 0.25, 0.5, 0.75, 1], ["0", "1/4", "1/2", "3/4", "1"])
@@ -281,8 +290,7 @@ def draw_levels(ax, landscape: Landscape):
 
 
 def draw_crossing():
-    """The loss over the posterior at three n; the difference of free energies; the mass that
-    changes basin."""
+    """Loss and posterior at three n; the difference of free energies; the mass of each basin."""
     figure = style.sheet((11, 3.5))
     loss_at, energy_at, mass_at = figure.subplots(1, 3)
     draw_posteriors(loss_at)
@@ -325,8 +333,7 @@ def draw_crossing():
 
 
 def draw_posteriors(ax):
-    """The loss, and below it the posterior before, at and after the crossing, each as tall as the
-    others."""
+    """The loss, and below it the posterior before, at and after the crossing, equally tall."""
     style.dress(ax, "loss", "w")
     ax.grid(False)
     w = np.linspace(-1.9, 1.6, 4001)
@@ -342,8 +349,8 @@ def draw_posteriors(ax):
                 color=color,
                 linewidth=0,
             )
-            here = density[side].sum() / density.sum()
-            ax.text(w[side][0] + 0.05, floor + 0.55, f"{here:.0%}", fontsize=9, color=color)
+            share = density[side].sum() / density.sum()
+            ax.text(w[side][0] + 0.05, floor + 0.55, f"{share:.0%}", fontsize=9, color=color)
         ax.axhline(floor, color=style.QUIET, linewidth=0.8)
         ax.text(-0.25, floor + 0.12, f"n = {n:.0f}", fontsize=9, color=style.INK, ha="center")
     ax.set_yticks([0, 1, 2])
@@ -352,13 +359,16 @@ def draw_posteriors(ax):
 
 def main():
     folder = Path(__file__).parent
-    curves, estimates = [volumes(one) for one in LANDSCAPES], [estimate(one) for one in LANDSCAPES]
-    print(
-        "loss                                lambda  m   slope at 1e-19   n beta   exact there   estimate     SE"
-    )
-    for one, curve, found in zip(LANDSCAPES, curves, estimates, strict=True):
-        numbers = f"{slopes(curve)[3]:14.4f} {one.nbeta:10.0e} {posterior_value(one):13.4f} {found.llc:10.4f}"
-        print(f"{one.formula:34s} {one.llc:7.2f} {one.multiplicity:2d} {numbers} {found.sem:6.4f}")
+    curves = [volumes(landscape) for landscape in LANDSCAPES]
+    estimates = [estimate(landscape) for landscape in LANDSCAPES]
+    header = "loss                                lambda  m   slope at 1e-19"
+    print(header, "  n beta   exact there   estimate     SE")
+    for landscape, curve, estimated in zip(LANDSCAPES, curves, estimates, strict=True):
+        print(
+            f"{landscape.formula:34s} {landscape.llc:7.2f} {landscape.multiplicity:2d}"
+            f" {slopes(curve)[3]:14.4f} {landscape.nbeta:10.0e} {posterior_value(landscape):13.4f}"
+            f" {estimated.llc:10.4f} {estimated.sem:6.4f}"
+        )
     exact, formula = (critical_n(energy) for energy in (free_energy, asymptotic_free_energy))
     print(f"both basins weigh the same at n = {exact:.1f}; by the formula at {formula:.1f}")
     for name, figure in (

@@ -1,13 +1,16 @@
 """Text in figures as data: drawn as it is, whatever a model or a file is called.
 
-matplotlib reads "$" as the start of a formula, a label without end leaves no room for the axes, and
-a character that the font lacks raises a warning. None of the three may depend on a name.
+matplotlib reads "$" as the start of a formula; a label without end leaves no room for the axes;
+half of a surrogate pair stops the font, and a character that it lacks raises a warning. None of
+these may depend on a name.
 """
 
 import functools
+import re
 import warnings
 
 LONGEST = 44  # characters of a line of text; more of a name does not help to tell it from another
+_UNDRAWABLE = re.compile("[\x00-\x09\x0b-\x1f\x7f\ud800-\udfff]")
 
 
 @functools.cache
@@ -37,23 +40,23 @@ def make_literal(figure):
         # Labels given by hand are set anew at every draw: it is the list that has to change.
         if isinstance(axis.get_major_locator(), FixedLocator):
             labels = [label.get_text() for label in axis.get_ticklabels()]
-            if any(label != shortened(label) for label in labels):
-                axis.set_ticklabels([shortened(label) for label in labels])
+            if any(label != drawable(label) for label in labels):
+                axis.set_ticklabels([drawable(label) for label in labels])
     for text in figure.findobj(Text):
         text.set_parse_math(False)
-        if text.get_text() != shortened(text.get_text()):
-            text.set_text(shortened(text.get_text()))
+        if text.get_text() != drawable(text.get_text()):
+            text.set_text(drawable(text.get_text()))
 
 
-def shortened(text: str, longest: int = LONGEST) -> str:
-    """The text with the middle of every line of more than `longest` characters left out.
+def drawable(text: str, longest: int = LONGEST) -> str:
+    """The text with a mark for what no font draws, and long lines without their middle.
 
     Example:
-        >>> shortened("a name that goes on and on", 12)
+        >>> drawable("a name that goes on and on", 12)
         'a name…and on'
     """
     half = longest // 2
     return "\n".join(
         line if len(line) <= longest + 1 else f"{line[:half]}…{line[-half:]}"
-        for line in text.split("\n")
+        for line in _UNDRAWABLE.sub("\ufffd", text).split("\n")
     )

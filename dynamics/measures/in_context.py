@@ -1,94 +1,107 @@
-"""What a longer context is worth: surprisal of one token given many tokens before it, and given
-few.
+"""The worth of a longer context: surprisal of one token after many tokens, and after few.
 
 Axes: B windows, T tokens, S seeds, C lengths of context. Units: nats.
 
-Source: Olsson et al. 2022, "In-context Learning and Induction Heads", as taken by Fehlauer,
-Mahowald & Pimentel (figure 1, footnote 2): the surprisal of a sentence's 500th token given the 400
-tokens before it, minus that given 50. Both are of the same token, so that what makes it hard by
-itself cancels; negative where the context helps.
+Source: Olsson et al. 2022, "In-context Learning and Induction Heads", as used by Fehlauer, Mahowald
+& Pimentel (figure 1, footnote 2): the surprisal of a sentence's 500th token after 400 tokens of
+context, minus that after 50. Both are of the same token, so that its own difficulty cancels; the
+difference is negative where the context helps.
 """
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import chex
 import jax
-import jax.numpy as jnp
 import numpy as np
+from jaxtyping import ArrayLike, Float, Float32, Int, PyTree
 
 from dynamics import models
 from dynamics.errors import InputError
-from dynamics.measures import token_chunks
+from dynamics.measures import cross_entropy, token_chunks
 
-_BLOCK_TOKENS = {
-    "cpu": 2**12,
-    "gpu": 2**16,
-    "tpu": 2**16,
-}  # tokens whose hidden states are held at once
+# Tokens whose hidden states are held at once.
+_BLOCK_TOKENS = {"cpu": 2**12, "gpu": 2**16, "tpu": 2**16}
 
 
 @functools.cache
-def last_surprisal_fn(config):
-    """last(params, tokens [B,T]) -> surprisal [B] of each window's last token given all before
-    it."""
+def last_surprisal_fn(config: models.Config) -> Callable:
+    """last(params, tokens [B,T]) -> surprisal [B] of each window's last token."""
     hidden, unembed = models.hidden_fn(config), models.unembed_fn(config)
+    size = token_chunks.tokens_per_chunk(config.vocab_size)
 
     def last(params, tokens):
         h, _ = hidden(params, tokens[:, :-1])
 
         def of_chunk(inputs):
             h, target = inputs
-            logits = unembed(params, h)
-            return (
-                jax.nn.logsumexp(logits, axis=-1)
-                - jnp.take_along_axis(logits, target[:, None], axis=-1)[:, 0]
-            )
+            return cross_entropy.surprisal_of(unembed(params, h), target)
 
-        return token_chunks.map_chunks(
-            of_chunk, (h[:, -1], tokens[:, -1]), token_chunks.tokens_per_chunk(config.vocab_size)
-        )
+        return token_chunks.map_chunks(of_chunk, (h[:, -1], tokens[:, -1]), size)
 
     return last
 
 
-def surprisal_by_context(config, stacked_params, tokens, lengths: Sequence[int]) -> np.ndarray:
-    """Surprisal of each window's last token given the `lengths` tokens before it: float32 [S,B,C].
+def surprisal_by_context(
+    config: models.Config,
+    stacked_params: PyTree[Float[ArrayLike, "S ..."]],
+    tokens: Int[ArrayLike, "B T"],
+    lengths: Sequence[int],
+) -> Float32[np.ndarray, "S B C"]:
+    """Surprisal of each window's last token after each length of context, nats.
 
     Args:
         config: the seeds' common model config.
-        stacked_params: params with a leading S on every leaf.
-        tokens: [B,T] int32, T over the greatest of lengths.
-        lengths: [C] tokens of context, each 1 or more.
+        stacked_params: params with a leading axis S on every leaf.
+        tokens: [B,T], with T above the greatest of `lengths`.
+        lengths: [C], how many tokens right before the last one the model reads; each 1 or more.
 
     Raises:
         InputError: a length beyond the windows.
+        AssertionError: params or tokens of the wrong shape.
+
+    Example:
+        >>> from dynamics.models import gpt_neox
+        >>> config = gpt_neox.Config(
+        ...     hidden_size=8, num_layers=1, num_heads=1, intermediate_size=8, vocab_size=17
+        ... )
+        >>> init = jax.jit(models.init, static_argnames="config")
+        >>> seeds = [init(jax.random.key(seed), config) for seed in range(2)]
+        >>> params = jax.tree.map(lambda *leaves: np.stack(leaves), *seeds)
+        >>> tokens = np.arange(12).reshape(2, 6)
+        >>> surprisal_by_context(config, params, tokens, [1, 5]).shape
+        (2, 2, 2)
     """
     tokens = np.asarray(tokens)
-    if not lengths or min(lengths) < 1 or max(lengths) >= tokens.shape[1]:
+    chex.assert_rank(tokens, 2)
+    num_seeds = jax.tree.leaves(stacked_params)[0].shape[0]
+    chex.assert_tree_shape_prefix(stacked_params, (num_seeds,))
+    longest = tokens.shape[1] - 1
+    if not lengths or min(lengths) < 1 or max(lengths) > longest:
+        contexts = ", ".join(map(str, lengths)) or "no"
         raise InputError(
-            f"contexts of {', '.join(map(str, lengths)) or 'no'} tokens in windows of {tokens.shape[1]}",
-            expected=f"1 to {tokens.shape[1] - 1}, what stands before the last token",
+            f"contexts of {contexts} tokens in windows of {tokens.shape[1]}",
+            expected=f"1 to {longest}, what stands before the last token",
         )
-    return np.stack(
-        [_of_length(config, stacked_params, tokens[:, -1 - n :]) for n in lengths], axis=-1
-    )
+    by_length = [_of_length(config, stacked_params, tokens[:, -1 - n :]) for n in lengths]
+    return np.stack(by_length, axis=-1)
 
 
-def _of_length(config, stacked_params, tokens: np.ndarray) -> np.ndarray:
-    """[S,B], block by block of one shape."""
+def _of_length(config: models.Config, stacked_params, tokens: np.ndarray) -> np.ndarray:
+    """[S,B], in blocks of one shape."""
     most = _BLOCK_TOKENS.get(jax.default_backend(), _BLOCK_TOKENS["cpu"])
     size = min(len(tokens), max(1, most // tokens.shape[1]))
     padded = np.concatenate([tokens, np.repeat(tokens[:1], -len(tokens) % size, axis=0)])
-    found = [
-        _jitted(config)(stacked_params, block)
+    surprisal = [
+        np.asarray(_of_seeds(config)(stacked_params, block))
         for block in padded.reshape(-1, size, tokens.shape[1])
     ]
-    return np.concatenate([np.asarray(block) for block in found], axis=1)[:, : len(tokens)]
+    return np.concatenate(surprisal, axis=1)[:, : len(tokens)]
 
 
 @functools.cache
-def _jitted(config):
-    """(params [S,...], tokens [B,T]) -> [S,B], one seed after the other."""
+def _of_seeds(config: models.Config):
+    """Jitted (params [S,...], tokens [B,T]) -> [S,B], one seed after the other."""
     last = last_surprisal_fn(config)
 
     @jax.jit

@@ -1,13 +1,15 @@
 """The likeliest next tokens of a model, and their probabilities.
 
-Axes: B windows, T tokens, P = T-1 predictions, K ranks, D width, V vocabulary.
+Axes: B windows, T tokens, P = T-1 predictions, K ranks, V vocabulary.
 """
 
 import functools
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float32, Int32
 
 from dynamics import models
 from dynamics.errors import InputError
@@ -15,17 +17,32 @@ from dynamics.measures import token_chunks
 
 
 class TopTokens(NamedTuple):
-    """The K likeliest tokens of every prediction, the likeliest first."""
+    """The K likeliest tokens of every prediction, in descending order."""
 
-    ids: Any  # [B,P,K] int32
-    probability: Any  # [B,P,K] float32
+    ids: Int32[Array, "B P K"]
+    probability: Float32[Array, "B P K"]
 
 
 @functools.cache
-def top_tokens_fn(config, k: int):
+def top_tokens_fn(config: models.Config, k: int) -> Callable[..., TopTokens]:
     """top(params, tokens [B,T]) -> TopTokens, jitted; logits are made and dropped chunk by chunk.
 
-    Raises InputError for a model that is not causal, or k beyond the vocabulary.
+    Args:
+        config: the model's config.
+        k: how many tokens of every prediction.
+
+    Raises:
+        InputError: a model that is not causal, or k beyond the vocabulary.
+
+    Example:
+        >>> from dynamics.models import gpt_neox
+        >>> config = gpt_neox.Config(
+        ...     hidden_size=8, num_layers=1, num_heads=1, intermediate_size=8, vocab_size=17
+        ... )
+        >>> params = jax.jit(models.init, static_argnames="config")(jax.random.key(0), config)
+        >>> top = top_tokens_fn(config, 3)(params, jnp.arange(12).reshape(2, 6))
+        >>> top.ids.shape, bool((top.probability[..., 0] >= top.probability[..., 1]).all())
+        ((2, 5, 3), True)
     """
     models.check_causal(config)
     if not 1 <= k <= config.vocab_size:
@@ -34,6 +51,7 @@ def top_tokens_fn(config, k: int):
             expected=f"1 to {config.vocab_size}, the model's vocabulary",
         )
     hidden, unembed = models.hidden_fn(config), models.unembed_fn(config)
+    size = token_chunks.tokens_per_chunk(config.vocab_size)
 
     @jax.jit
     def top(params, tokens) -> TopTokens:
@@ -42,13 +60,11 @@ def top_tokens_fn(config, k: int):
 
             def of_chunk(h):
                 logits = unembed(params, h)
-                value, ids = jax.lax.top_k(logits, k)
-                return ids, jnp.exp(value - jax.nn.logsumexp(logits, axis=-1, keepdims=True))
+                largest, ids = jax.lax.top_k(logits, k)
+                return ids, jnp.exp(largest - jax.nn.logsumexp(logits, axis=-1, keepdims=True))
 
-            flat = h.reshape(-1, h.shape[-1])
-            found = token_chunks.map_chunks(
-                of_chunk, flat, token_chunks.tokens_per_chunk(config.vocab_size)
-            )
-            return TopTokens(*(x.reshape(*tokens[:, 1:].shape, k) for x in found))
+            ids, probability = token_chunks.map_chunks(of_chunk, h.reshape(-1, h.shape[-1]), size)
+            shape = (*tokens[:, 1:].shape, k)
+            return TopTokens(ids.reshape(shape), probability.reshape(shape))
 
     return top

@@ -1,59 +1,87 @@
-"""How far models are from the truth, where every next-token distribution is known, and how much of
-it is their own.
+"""How far models are from the truth: the exact next-token distribution of a synthetic source.
 
-Axes: S models, W windows, T tokens, P = T-1 predictions, V vocabulary, D width. Units: nats.
+Axes: S models, B windows, T tokens, P = T-1 predictions, N tokens of a chunk, E width of a hidden
+state, V vocabulary. Units: nats.
 
-Beside the divergences stands their decomposition (Heskes 1998, "Bias/variance decompositions for
+The divergence from the truth has a decomposition (Heskes 1998, "Bias/variance decompositions for
 likelihood-based estimators", Neural Computation 10). With g the normalised geometric mean of the
 models' distributions,
 
     mean_i KL(truth || p_i) = KL(truth || g) + mean_i KL(g || p_i),
 
-exactly: what all models of a size have in common, and what each has alone (the variance). With S
-models the variance is about (S-1)/S of that of infinitely many, and the rest of it counts as
-common.
+exactly: the first term is common to all models of a size (the bias), the second is each model's own
+(the variance). With S models the variance is about (S-1)/S of that of infinitely many; the rest
+counts as common.
 """
 
 import functools
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
 from dynamics import models
 from dynamics.errors import InputError
 from dynamics.measures import divergence, token_chunks
 
-_BLOCK = 64  # windows whose hidden states are held at once
+_BLOCK_WINDOWS = 64  # windows whose hidden states are held at once
 
 
 def divergence_from_truth(
-    config, stacked_params, tokens, log_truth, log_unigram
+    config: models.Config,
+    stacked_params: PyTree[Float[ArrayLike, "S ..."]],
+    tokens: Int[ArrayLike, "B T"],
+    log_truth: Float[ArrayLike, "B P V"],
+    log_unigram: Float[ArrayLike, " V"],
 ) -> dict[str, np.ndarray]:
-    """Everything that one pass over the models tells, window block by block.
+    """Divergences between the models, the truth and the unigram, from one pass over the windows.
 
     Args:
         config: the models' common config.
-        stacked_params: params with a leading S on every leaf.
-        tokens: [W,T] int32.
-        log_truth: [W,P,V] ln of the true distribution of every predicted token; finite.
-        log_unigram: [V] ln of the tokens' true frequencies; finite.
+        stacked_params: params with a leading axis S on every leaf.
+        tokens: [B,T].
+        log_truth: [B,P,V], ln of the true distribution of every predicted token; finite.
+        log_unigram: [V], ln of the tokens' true frequencies; finite.
 
     Returns:
-        truth_model = KL(truth || model), model_truth, unigram_model, model_unigram, surprisal,
-        entropy (of the model), each [S,W,P]; kl [S,S,W,P] between models; common = KL(truth || g)
-        and variance = mean_i KL(g || p_i), truth's own entropy, true_surprisal and truth_unigram =
-        KL(truth || unigram), each [W,P].
+        Arrays by name, in nats.
+
+        - [S,B,P]: truth_model = KL(truth || model), model_truth, unigram_model, model_unigram,
+          surprisal and the model's entropy.
+        - [S,S,B,P]: kl between models.
+        - [B,P]: common = KL(truth || g), variance = mean_i KL(g || p_i), true_surprisal,
+          true_entropy and truth_unigram = KL(truth || unigram).
 
     Raises:
         InputError: fewer than two models, or distributions that are not the predictions'.
+        AssertionError: params or tokens of the wrong shape.
+
+    Example:
+        >>> from dynamics.models import gpt_neox
+        >>> config = gpt_neox.Config(
+        ...     hidden_size=8, num_layers=1, num_heads=1, intermediate_size=8, vocab_size=17
+        ... )
+        >>> init = jax.jit(models.init, static_argnames="config")
+        >>> seeds = [init(jax.random.key(seed), config) for seed in range(2)]
+        >>> params = jax.tree.map(lambda *leaves: np.stack(leaves), *seeds)
+        >>> uniform = np.full((2, 5, 17), -np.log(17))
+        >>> tokens = np.arange(12).reshape(2, 6)
+        >>> numbers = divergence_from_truth(config, params, tokens, uniform, uniform[0, 0])
+        >>> numbers["truth_model"].shape, numbers["common"].shape
+        ((2, 2, 5), (2, 5))
     """
     tokens, log_truth = np.asarray(tokens), np.asarray(log_truth, np.float32)
-    count = jax.tree.leaves(stacked_params)[0].shape[0]
-    if count < 2:
+    num_models = jax.tree.leaves(stacked_params)[0].shape[0]
+    if num_models < 2:
         raise InputError(
-            f"{count} seed", expected="two or more, to have a pair", mend="Select more --seeds."
+            f"{num_models} seed",
+            expected="two or more, to have a pair",
+            mend="Select more --seeds.",
         )
+    chex.assert_tree_shape_prefix(stacked_params, (num_models,))
+    chex.assert_rank(tokens, 2)
     expected = (tokens.shape[0], tokens.shape[1] - 1, config.vocab_size)
     if log_truth.shape != expected or np.shape(log_unigram) != expected[2:]:
         shapes = f"truth {log_truth.shape} and unigram {np.shape(log_unigram)}"
@@ -61,77 +89,83 @@ def divergence_from_truth(
             shapes,
             expected=f"{expected} and {expected[2:]}, one for every prediction of the models",
         )
-    block, unigram = _block(config), jnp.asarray(log_unigram, jnp.float32)
-    pieces = [
-        block(
+    unigram = jnp.asarray(log_unigram, jnp.float32)
+    blocks = [
+        _of_block(config)(
             stacked_params,
-            tokens[start : start + _BLOCK],
-            log_truth[start : start + _BLOCK],
+            tokens[start : start + _BLOCK_WINDOWS],
+            log_truth[start : start + _BLOCK_WINDOWS],
             unigram,
         )
-        for start in range(0, len(tokens), _BLOCK)
+        for start in range(0, len(tokens), _BLOCK_WINDOWS)
     ]
     return {
-        name: np.concatenate([np.asarray(p[name]) for p in pieces], axis=-2) for name in pieces[0]
+        name: np.concatenate([np.asarray(block[name]) for block in blocks], axis=-2)
+        for name in blocks[0]
     }
 
 
 @functools.cache
-def _block(config):
+def _of_block(config: models.Config):
+    """Jitted pass over a block: dict of [S,B,P], [S,S,B,P] and [B,P]."""
     hidden, unembed = models.hidden_fn(config), models.unembed_fn(config)
 
     @jax.jit
-    def block(stacked_params, tokens, log_truth, log_unigram):
+    def of_block(stacked_params, tokens, log_truth, log_unigram):
         with jax.default_matmul_precision("highest"):
-            h = jax.vmap(lambda params: hidden(params, tokens[:, :-1])[0])(
-                stacked_params
-            )  # [S,W,P,D]
-            count, shape = h.shape[0], h.shape[1:3]
-            flat = jnp.moveaxis(h.reshape(count, -1, h.shape[-1]), 1, 0), tokens[:, 1:].reshape(-1)
+            h = jax.vmap(lambda params: hidden(params, tokens[:, :-1])[0])(stacked_params)
+            num_models, shape = h.shape[0], h.shape[1:3]  # h [S,B,P,E]
+            flat = (
+                jnp.moveaxis(h.reshape(num_models, -1, h.shape[-1]), 1, 0),
+                tokens[:, 1:].reshape(-1),
+                log_truth.reshape(-1, log_truth.shape[-1]),
+            )
 
             def of_chunk(inputs):
-                h, target, truth = inputs  # [n,S,D], [n], [n,V]
+                h, target, truth = inputs  # [N,S,E], [N], [N,V]
                 logits = jax.vmap(unembed, in_axes=(0, 1))(stacked_params, h)
                 return jax.tree.map(
                     lambda x: jnp.moveaxis(x, -1, 0), numbers(logits, target, truth, log_unigram)
                 )
 
-            size = token_chunks.tokens_per_chunk(config.vocab_size, count + 2)
-            found = token_chunks.map_chunks(
-                of_chunk, (*flat, log_truth.reshape(-1, log_truth.shape[-1])), size
-            )
+            size = token_chunks.tokens_per_chunk(config.vocab_size, num_models + 2)
+            mapped = token_chunks.map_chunks(of_chunk, flat, size)
             return jax.tree.map(
-                lambda x: jnp.moveaxis(x, 0, -1).reshape(*x.shape[1:], *shape), found
+                lambda x: jnp.moveaxis(x, 0, -1).reshape(*x.shape[1:], *shape), mapped
             )
 
-    return block
+    return of_block
 
 
-def numbers(logits, target, log_truth, log_unigram) -> dict:
-    """logits [S,n,V], target [n], log_truth [n,V], log_unigram [V] -> what `divergence_from_truth`
-    tells, over n."""
-    count = len(logits)
+def numbers(
+    logits: Float[Array, "S N V"],
+    target: Int[Array, " N"],
+    log_truth: Float[Array, "N V"],
+    log_unigram: Float[Array, " V"],
+) -> dict[str, Array]:
+    """The numbers of `divergence_from_truth` for N tokens: [S,N], [S,S,N] and [N], nats."""
+    num_models = len(logits)
     log_p = jax.nn.log_softmax(logits, axis=-1)
-    middle = jnp.mean(log_p, axis=0)
-    away = -jax.nn.logsumexp(middle, axis=-1)  # mean_i KL(g || p_i) = -ln sum_v exp mean_i ln p_i
+    log_mean = jnp.mean(log_p, axis=0)  # ln g, not normalised
     unigram = jnp.broadcast_to(log_unigram[None], log_truth.shape)
-    kl = divergence.pairwise_kl(jnp.stack([*logits, log_truth, unigram, middle]))
-    truth, counts, common = count, count + 1, count + 2
+    kl = divergence.pairwise_kl(jnp.stack([*logits, log_truth, unigram, log_mean]))
+    truth, by_count, geometric = num_models, num_models + 1, num_models + 2  # their places in kl
+    # mean_i KL(g || p_i) = -ln sum_v exp mean_i ln p_i
+    variance = -jax.nn.logsumexp(log_mean, axis=-1)
 
     def at_target(logs):
-        return -jnp.take_along_axis(
-            logs, jnp.broadcast_to(target[..., None], (*logs.shape[:-1], 1)), axis=-1
-        )[..., 0]
+        index = jnp.broadcast_to(target[..., None], (*logs.shape[:-1], 1))
+        return -jnp.take_along_axis(logs, index, axis=-1)[..., 0]
 
     return {
-        "kl": kl[:count, :count],
-        "truth_model": kl[truth, :count],
-        "model_truth": kl[:count, truth],
-        "unigram_model": kl[counts, :count],
-        "model_unigram": kl[:count, counts],
-        "truth_unigram": kl[truth, counts],
-        "common": kl[truth, common],
-        "variance": jnp.maximum(away, 0.0),
+        "kl": kl[:num_models, :num_models],
+        "truth_model": kl[truth, :num_models],
+        "model_truth": kl[:num_models, truth],
+        "unigram_model": kl[by_count, :num_models],
+        "model_unigram": kl[:num_models, by_count],
+        "truth_unigram": kl[truth, by_count],
+        "common": kl[truth, geometric],
+        "variance": jnp.maximum(variance, 0.0),
         "surprisal": at_target(log_p),
         "entropy": -jnp.sum(jnp.exp(log_p) * log_p, axis=-1),
         "true_surprisal": at_target(log_truth),

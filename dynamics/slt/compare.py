@@ -43,17 +43,16 @@ def difference(first: LLCEstimate, second: LLCEstimate) -> Difference:
     Example:
         >>> import jax, jax.numpy as jnp, numpy as np
         >>> from dynamics import slt
-        >>> def flat(w, batch):
-        ...     return 0.5 * jnp.sum(w[:2] ** 2)
-        >>> def curved(w, batch):
-        ...     return 0.5 * jnp.sum(w**2)
+        >>> def loss(w, curvatures):
+        ...     return 0.5 * jnp.sum(curvatures.mean(0) * w**2)
         >>> sampler = slt.SGLD(
         ...     step_size=1e-3, nbeta=100.0, localization=1.0,
         ...     num_chains=20, num_draws=500, burn_in=100
         ... )
-        >>> data, key = np.zeros((2, 1), np.float32), jax.random.key(0)
+        >>> valley, bowl = np.array([[1.0, 1.0, 0.0]]), np.array([[1.0, 1.0, 1.0]])
         >>> first, second = (
-        ...     slt.estimate_llc(loss, jnp.zeros(3), data, key, sampler) for loss in (flat, curved)
+        ...     slt.estimate_llc(loss, jnp.zeros(3), curvatures, jax.random.key(0), sampler)
+        ...     for curvatures in (valley, bowl)
         ... )
         >>> change = slt.difference(first, second)
         >>> abs(change.llc - 0.5) < 0.15, change.sem < second.sem  # one more direction; paired

@@ -56,7 +56,7 @@ def estimate_language_model_llc(
         >>> from dynamics import models, slt
         >>> from dynamics.models import gpt_neox
         >>> config = gpt_neox.Config(
-        ...     hidden_size=8, num_layers=1, num_heads=2, intermediate_size=16, vocab_size=11
+        ...     hidden_size=16, num_layers=1, num_heads=2, intermediate_size=16, vocab_size=11
         ... )
         >>> params = models.init(jax.random.key(0), config)
         >>> tokens = np.random.default_rng(0).integers(0, 11, (16, 6))

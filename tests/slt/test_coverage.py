@@ -1,5 +1,4 @@
-"""Intervals between chains cover what chains of their length estimate on average; shorter ones are
-told apart."""
+"""Intervals between chains cover what chains estimate on average; too short chains are named."""
 
 import dataclasses
 
@@ -23,9 +22,9 @@ def quadratic(w, batch):
 
 
 def sampled(draws: int, chains: int, seed: int = 0):
-    plan = slt.SGLD(**SETTINGS, num_chains=chains, num_draws=draws, burn_in=20)
+    sampler = slt.SGLD(**SETTINGS, num_chains=chains, num_draws=draws, burn_in=20)
     return slt.estimate_llc(
-        quadratic, jnp.zeros(2), np.zeros((2, 1), np.float32), jax.random.key(seed), plan
+        quadratic, jnp.zeros(2), np.zeros((2, 1), np.float32), jax.random.key(seed), sampler
     )
 
 
@@ -49,14 +48,13 @@ def test_intervals_cover():
 
 @pytest.mark.long
 def test_short_chains_are_said_to_be():
-    """Most at an eighth of the length, all at a sixteenth: what a chain has not yet seen it cannot
-    count."""
-    told = {
+    """Most at an eighth of the length, all at a sixteenth: a chain counts only what it has seen."""
+    warned = {
         draws: sum(
             "too few draws" in sampled(20 + draws, 4, seed).verdict.warnings for seed in range(40)
         )
         for draws in (WANTED // 16, WANTED // 8, 2 * WANTED)
     }
-    assert told[WANTED // 16] >= 39
-    assert told[WANTED // 8] >= 28
-    assert told[2 * WANTED] <= 2
+    assert warned[WANTED // 16] >= 39
+    assert warned[WANTED // 8] >= 28
+    assert warned[2 * WANTED] <= 2

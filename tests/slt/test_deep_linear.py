@@ -1,5 +1,4 @@
-"""Deep linear networks: Aoyagi's formula against older formulas and direct integrals, and chains
-against both.
+"""Deep linear networks: Aoyagi's formula, older formulas, direct integrals, and chains.
 
 Axes: C chains, k singular values.
 """
@@ -60,8 +59,10 @@ def test_one_layer_is_regular():
 @pytest.mark.parametrize("ends", [(1, 1), (1, 3), (2, 1), (2, 4)])
 @pytest.mark.parametrize("depth", [2, 3, 4])
 def test_waists_of_width_one_are_monomials(ends, depth):
-    """l = |v|^2 w_1^2 ... |u|^2: lambda of each factor is half its dimension, the smallest wins,
-    and m counts it."""
+    """On l = |v|^2 w_1^2 ... |u|^2 the factor of the smallest dimension decides.
+
+    lambda of each factor is half its dimension, and m counts the smallest.
+    """
     dimensions = [ends[0], *[1] * (depth - 2), ends[1]]
     smallest = min(dimensions)
     expected = (smallest / 2, dimensions.count(smallest))
@@ -69,16 +70,15 @@ def test_waists_of_width_one_are_monomials(ends, depth):
 
 
 def test_full_rank_is_regular_and_order_does_not_matter():
-    """Where the product has all the rank it can, the minima are a manifold; at rank 0 the layers'
-    order drops out."""
+    """At full rank the minima are a manifold; at rank 0 the order of layers drops out."""
     for widths in [(3, 3, 3), (4, 2, 2, 5), (2, 6, 3), (5, 3, 3, 4)]:
         waist = min(widths)
         rank_manifold = waist * (widths[0] + widths[-1] - waist)
         assert deep_linear.learning_coefficient(widths, waist) == (rank_manifold / 2, 1)
-        found = {
+        coefficients = {
             deep_linear.learning_coefficient(order, 0) for order in itertools.permutations(widths)
         }
-        assert len(found) == 1
+        assert len(coefficients) == 1
 
 
 def test_wider_or_shallower_is_less_degenerate():
@@ -151,8 +151,10 @@ def test_two_singular_values_by_nested_quadrature():
 
 @pytest.mark.parametrize("widths", [(2, 3, 5), (4, 3, 1), (6, 3, 5), (8, 7, 6)])
 def test_either_layer_can_be_integrated_out(widths):
-    one, other = (deep_linear._without_last(*order, 200.0, 1.0) for order in (widths, widths[::-1]))
-    assert one == pytest.approx(other, rel=1e-7)
+    first_out, second_out = (
+        deep_linear._without_last(*order, 200.0, 1.0) for order in (widths, widths[::-1])
+    )
+    assert first_out == pytest.approx(second_out, rel=1e-7)
 
 
 def test_two_layer_posterior_is_an_average_over_the_prior():
@@ -184,7 +186,7 @@ def test_two_layer_posterior_tends_to_the_coefficient():
 @pytest.mark.parametrize(
     ("widths", "rank"), [((3,), 0), ((3, 2, 3), 3), ((3, 0, 3), 0), ((3, 2), -1)]
 )
-def test_bad_shapes_are_told(widths, rank):
+def test_bad_shapes_are_refused(widths, rank):
     with pytest.raises(InputError, match="widths"):
         deep_linear.learning_coefficient(widths, rank)
     with pytest.raises(InputError, match="three widths"):
@@ -212,8 +214,9 @@ def test_deep_linear_networks():
     shapes = example.random_shapes()
     assert len({shape.widths for shape in shapes}) == 10
     exact = np.array([shape.exact.llc for shape in shapes])
-    found = example.estimates(shapes)
-    llc, sem = (np.array([getattr(one, name) for one in found]) for name in ("llc", "sem"))
+    estimates = example.estimates(shapes)
+    llc = np.array([estimate.llc for estimate in estimates])
+    sem = np.array([estimate.sem for estimate in estimates])
     assert (np.abs(llc - exact) <= np.maximum(0.15 * exact, 4 * sem)).all()
     assert spearmanr(llc, exact).statistic >= 0.95
     assert (sem < 0.08 * exact).all()

@@ -1,5 +1,4 @@
-"""The closed forms against brute force: nested quadrature, linear recursions run many times, other
-derivations.
+"""The closed forms against brute force: quadrature, recursions run many times, derivations.
 
 Axes: C chains, T draws.
 """
@@ -41,9 +40,11 @@ def test_quadratic_values_on_record():
 
 
 def test_off_a_minimum_values_on_record():
-    one = {"nbeta": 100, "localization": 10}
-    assert exact_values.quadratic_posterior([1], 0.3, **one) == pytest.approx(-4.00826, abs=5e-6)
-    assert exact_values.quadratic_sgld([1], 0.3, step_size=1e-3, **one) == pytest.approx(
+    settings = {"nbeta": 100, "localization": 10}
+    assert exact_values.quadratic_posterior([1], 0.3, **settings) == pytest.approx(
+        -4.00826, abs=5e-6
+    )
+    assert exact_values.quadratic_sgld([1], 0.3, step_size=1e-3, **settings) == pytest.approx(
         -3.9954, abs=5e-5
     )
 
@@ -162,12 +163,10 @@ def test_monomial_against_one_coordinate_integrated_by_hand():
 
 
 def test_scaling_of_weights_leaves_values():
-    """w = s u turns (n beta, gamma) into (n beta s^p, gamma s^2), p the degree: nothing else may
-    matter."""
-    one = exact_values.monomial_posterior([2, 4], nbeta=100, localization=1)
-    assert exact_values.monomial_posterior(
-        [2, 4], nbeta=100 * 4**6, localization=16
-    ) == pytest.approx(one, rel=1e-10)
+    """w = s u turns (n beta, gamma) into (n beta s^p, gamma s^2) for degree p, and no more."""
+    plain = exact_values.monomial_posterior([2, 4], nbeta=100, localization=1)
+    scaled = exact_values.monomial_posterior([2, 4], nbeta=100 * 4**6, localization=16)
+    assert scaled == pytest.approx(plain, rel=1e-10)
 
 
 @pytest.mark.parametrize(
@@ -181,6 +180,6 @@ def test_scaling_of_weights_leaves_values():
         lambda: exact_values.monomial_posterior([2] * 3, nbeta=10, localization=1),
     ],
 )
-def test_what_has_no_answer_is_told(call):
+def test_a_problem_without_an_answer_is_refused(call):
     with pytest.raises(InputError, match="expected"):
         call()

@@ -1,5 +1,6 @@
 """Planted failures are named, and healthy chains pass."""
 
+import dataclasses
 import functools
 
 import jax
@@ -42,27 +43,24 @@ HEALTHY = slt.SGLD(
 )
 
 
-def estimate(seed=0, loss=mean_square, params=None, data=None, **changes):
+def estimate(seed=0, loss=mean_square, params=None, data=None, top_eigenvalue="measure", **changes):
     start, items = problem()
-    given = {
-        name: changes.pop(name) for name in ("top_eigenvalue", "on_unstable") if name in changes
-    }
-    options = {"trivial_loss": TRIVIAL, "top_eigenvalue": "measure", **given}
-    sampler = slt.SGLD(
-        **{**{f: getattr(HEALTHY, f) for f in HEALTHY.__dataclass_fields__}, **changes}
-    )
     return slt.estimate_llc(
-        loss, params or start, data or items, jax.random.key(seed), sampler, **options
+        loss,
+        params or start,
+        data or items,
+        jax.random.key(seed),
+        dataclasses.replace(HEALTHY, **changes),
+        trivial_loss=TRIVIAL,
+        top_eigenvalue=top_eigenvalue,
     )
 
 
 @pytest.mark.long
 def test_healthy_chains_pass():
     verdicts = [estimate(seed).verdict for seed in range(100)]
-    passed = [found.state == "local" and not found.warnings for found in verdicts]
-    assert sum(passed) >= 95, [
-        found.sentence for found, good in zip(verdicts, passed, strict=True) if not good
-    ]
+    failed = [verdict for verdict in verdicts if verdict.state != "local" or verdict.warnings]
+    assert len(failed) <= 5, [verdict.sentence for verdict in failed]
 
 
 @pytest.mark.long
@@ -79,8 +77,8 @@ class TestPlanted:
         assert "still spreading" in estimate(seed, localization=0.0, num_chains=8).verdict.warnings
 
     def test_wrong_sign(self, seed):
-        found = estimate(seed, loss=climbing, num_draws=200, burn_in=100)
-        assert "wrong sign" in found.verdict.warnings
+        verdict = estimate(seed, loss=climbing, num_draws=200, burn_in=100).verdict
+        assert "wrong sign" in verdict.warnings
         with pytest.raises(ChainError, match="is its sign right"):
             estimate(seed, loss=climbing, step_size=2e-3)
 
@@ -89,15 +87,15 @@ class TestPlanted:
         with pytest.raises(ChainError, match="leaf seen"):
             estimate(seed, params={**start, "seen": np.array([1, np.nan, 1], np.float32)})
         overwritten = np.random.default_rng(seed).normal(size=3).astype(np.float32) * 2
-        found = estimate(seed, params={**start, "seen": overwritten})
-        assert found.verdict.state in ("no basin to leave", "off a minimum")
+        verdict = estimate(seed, params={**start, "seen": overwritten}).verdict
+        assert verdict.state in ("no basin to leave", "off a minimum")
 
     def test_too_few_draws(self, seed):
         assert "too few draws" in estimate(seed, num_draws=540).verdict.warnings
 
     def test_left_the_basin(self, seed):
-        found = estimate(seed, nbeta=1.0, localization=0.01, step_size=0.02)
-        assert found.verdict.state == "left the basin"
+        verdict = estimate(seed, nbeta=1.0, localization=0.01, step_size=0.02).verdict
+        assert verdict.state == "left the basin"
 
 
 def climbing(w, batch):

@@ -56,8 +56,8 @@ def sampler(**changes):
 
 
 def grid(chain: int, model: int, axis_type=AxisType.Auto) -> Mesh:
-    found = np.array(jax.devices()[: chain * model]).reshape(chain, model)
-    return Mesh(found, ("chain", "model"), axis_types=(axis_type,) * 2)
+    grid_of_devices = np.array(jax.devices()[: chain * model]).reshape(chain, model)
+    return Mesh(grid_of_devices, ("chain", "model"), axis_types=(axis_type,) * 2)
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +108,7 @@ def test_mesh_with_explicit_axes_and_batches(problem, reference):
     )
 
 
-def test_mesh_of_other_axes_is_told(problem):
+def test_mesh_of_other_axes_is_refused(problem):
     with pytest.raises(InputError, match="chain"):
         slt.estimate_llc(
             loss,
@@ -122,28 +122,28 @@ def test_mesh_of_other_axes_is_told(problem):
 def test_plain_loop(problem, reference):
     params, data = problem
     params, settings = jax.tree.map(jnp.asarray, params), sampler()
-    scales = settings.scales(64)
-    losses, below = np.zeros((CHAINS, DRAWS)), np.zeros((CHAINS, DRAWS))
+    nbeta = settings.constants(64).nbeta
+    losses, init_losses = np.zeros((CHAINS, DRAWS)), np.zeros((CHAINS, DRAWS))
     for chain in range(CHAINS):
         key, w = jax.random.fold_in(jax.random.key(3), chain), params
         for step in range(DRAWS):
-            at = jax.random.fold_in(key, step)
+            step_key = jax.random.fold_in(key, step)
             batch = batches.draw_batch(
-                batches.fold_name(at, "batch"), jax.tree.map(jnp.asarray, data), 16
+                batches.fold_name(step_key, "batch"), jax.tree.map(jnp.asarray, data), 16
             )
-            losses[chain, step], below[chain, step] = loss(w, batch), loss(params, batch)
+            losses[chain, step], init_losses[chain, step] = loss(w, batch), loss(params, batch)
             pull = jax.tree.map(
-                lambda g, x, o: scales.nbeta * g + 5.0 * (x - o),
+                lambda g, x, o: nbeta * g + 5.0 * (x - o),
                 jax.grad(loss)(w, batch),
                 w,
                 params,
             )
-            eta = noise.noise(at, w)
+            eta = noise.noise(step_key, w)
             w = jax.tree.map(
                 lambda x, d, n: x - 5e-4 * d + np.float32(1e-3) ** 0.5 * n, w, pull, eta
             )
     np.testing.assert_allclose(reference.loss_trace[:, :20], losses[:, :20], rtol=1e-5, atol=1e-5)
-    assert abs(scales.nbeta * (losses - below).mean() - reference.llc) < 0.1 * reference.sem
+    assert abs(nbeta * (losses - init_losses).mean() - reference.llc) < 0.1 * reference.sem
 
 
 @pytest.mark.parametrize(
@@ -157,9 +157,10 @@ def test_plain_loop(problem, reference):
 def test_segments_are_bit_equal(problem, changes):
     *_, whole = slt.segments(loss, sampler(**changes), *problem, jax.random.key(3))
     *_, cut = slt.segments(loss, sampler(**changes, segment=23), *problem, jax.random.key(3))
-    for one, other in zip(jax.tree.leaves(whole.traces), jax.tree.leaves(cut.traces), strict=True):
-        assert one.shape == (CHAINS, DRAWS)
-        np.testing.assert_array_equal(one, other)
+    leaves = zip(jax.tree.leaves(whole.traces), jax.tree.leaves(cut.traces), strict=True)
+    for uncut, joined in leaves:
+        assert uncut.shape == (CHAINS, DRAWS)
+        np.testing.assert_array_equal(uncut, joined)
 
 
 def test_a_saved_run_goes_on_bit_for_bit(problem):
@@ -185,7 +186,7 @@ def test_a_saved_run_goes_on_whatever_the_segments_are(problem, segment):
     np.testing.assert_array_equal(resumed.traces.distance, straight.traces.distance)
 
 
-def test_a_run_that_cannot_go_on_is_told(problem):
+def test_a_run_that_cannot_go_on_is_refused(problem):
     *_, whole = slt.segments(loss, sampler(), *problem, jax.random.key(3))
     with pytest.raises(InputError, match="without its state"):
         next(
@@ -220,8 +221,7 @@ def test_progress_after_each_segment(problem):
 
 
 def test_noise_and_batches_repeat_at_every_checkpoint(problem):
-    """On a loss linear in w the displacement is noise, pull and batch gradients alone: the same
-    from any checkpoint."""
+    """On a loss linear in w, noise, pull and gradients do not depend on the checkpoint."""
 
     def linear(params, batch):
         return jnp.mean(batch[0] @ params["hidden"]) + jnp.sum(params["out"])
@@ -264,11 +264,13 @@ import numpy as np
 from jax.sharding import Mesh
 from dynamics import slt
 import test_layouts as layouts
-mesh = Mesh(np.array(jax.devices()).reshape(2, 1), ("chain", "model")) if sys.argv[3] == "mesh" else None
+mesh = None
+if sys.argv[3] == "mesh":
+    mesh = Mesh(np.array(jax.devices()).reshape(2, 1), ("chain", "model"))
 assert (jax.process_count(), len(jax.local_devices())) == (2, 1)
 problem, sampler = layouts.make_problem(), layouts.sampler(segment=20)
-found = slt.estimate_llc(layouts.loss, *problem, jax.random.key(3), sampler, mesh=mesh)
-print("estimate", found.llc)
+estimate = slt.estimate_llc(layouts.loss, *problem, jax.random.key(3), sampler, mesh=mesh)
+print("estimate", estimate.llc)
 """
 
 

@@ -36,8 +36,7 @@ def least_squares(w, batch):
 
 
 def finite_chain(h, *, nbeta, gamma, eps, start, draws):
-    """Mean and standard error (one chain) of the estimate on a quadratic from draws start .. start
-    + draws - 1."""
+    """Mean and error of a chain's estimate on a quadratic, draws start .. start + draws - 1."""
     h = np.asarray(h)
     a = nbeta * h + gamma
     rho, v = 1 - eps * a / 2, 1 / (a * (1 - eps * a / 4))
@@ -47,14 +46,27 @@ def finite_chain(h, *, nbeta, gamma, eps, start, draws):
     return mean, np.sqrt(variance)
 
 
-def estimate(loss_fn, start, seed=0, data=NO_DATA, **settings):
-    given = {
-        name: settings.pop(name)
-        for name in ("trivial_loss", "top_eigenvalue", "on_unstable")
-        if name in settings
-    }
+def estimate(
+    loss_fn,
+    start,
+    seed=0,
+    data=NO_DATA,
+    trivial_loss=None,
+    top_eigenvalue=None,
+    on_unstable="refuse",
+    **settings,
+):
     sampler = slt.SGLD(**{"localization": 1.0, "num_chains": 20, "num_draws": 1000, **settings})
-    return slt.estimate_llc(loss_fn, start, data, jax.random.key(seed), sampler, **given)
+    return slt.estimate_llc(
+        loss_fn,
+        start,
+        data,
+        jax.random.key(seed),
+        sampler,
+        trivial_loss=trivial_loss,
+        top_eigenvalue=top_eigenvalue,
+        on_unstable=on_unstable,
+    )
 
 
 @pytest.mark.parametrize(("eps", "exact"), [(1e-3, 1.6298), (2e-3, 1.9784)])
@@ -140,11 +152,11 @@ def test_standard_error_is_of_the_mean_over_chains():
     )
     assert got.llc == pytest.approx(got.per_chain.mean())
     assert got.sem == pytest.approx(got.per_chain.std(ddof=1) / 7**0.5)
-    one = estimate(
+    single = estimate(
         quadratic(CURVATURE), jnp.zeros(3), step_size=1e-3, nbeta=100, num_chains=1, num_draws=50
     )
-    assert np.isnan(one.sem)
-    assert "convergence unknown" in one.verdict.warnings
+    assert np.isnan(single.sem)
+    assert "convergence unknown" in single.verdict.warnings
 
 
 def test_running_trace_ends_at_the_estimate():
@@ -153,7 +165,7 @@ def test_running_trace_ends_at_the_estimate():
     )
     assert got.llc_trace.shape == (20, 40)
     np.testing.assert_allclose(got.llc_trace[:, -1], got.per_chain, rtol=1e-12)
-    step = np.diff(got.llc_trace * np.arange(1, 41)[None], axis=1)  # eq. 12
+    step = np.diff(got.llc_trace * np.arange(1, 41)[None], axis=1)  # A.4.4, equation 12
     np.testing.assert_allclose(
         step, 100 * (got.loss_trace[:, 11:].astype(float) - got.init_loss), rtol=1e-6, atol=1e-9
     )
@@ -200,21 +212,19 @@ def test_same_batch_baseline_is_unbiased_and_quieter(regression):
 
 
 def test_a_noisy_shared_baseline_is_no_escape(regression):
-    """Two batches at w* can read far above l(w*); chains that hardly move then agree on a negative
-    value."""
+    """Two batches at w* can read far above l(w*): chains that hardly move agree on a value < 0."""
     data, w = regression
     settings = {"step_size": 1e-7, "nbeta": 100, "num_chains": 2, "num_draws": 400, "batch_size": 8}
-    found = [
+    runs = [
         estimate(least_squares, w, seed, data=data, baseline="recycled", **settings)
         for seed in range(8)
     ]
-    assert any(got.llc < -3 * got.sem for got in found)
-    assert not any(got.verdict.state in ("escaped", "off a minimum") for got in found)
+    assert any(run.llc < -3 * run.sem for run in runs)
+    assert not any(run.verdict.state in ("escaped", "off a minimum") for run in runs)
 
 
 def test_error_of_a_recycled_baseline_is_that_of_drawing_it(regression):
-    """Over keys, estimates scatter by what they say: the data's own error as a sample is in chain
-    and l(w*) alike."""
+    """Over keys, estimates scatter by their stated error; the data's own is in both losses."""
     data, w = regression
     settings = {
         "num_draws": 200,
@@ -227,8 +237,8 @@ def test_error_of_a_recycled_baseline_is_that_of_drawing_it(regression):
         estimate(least_squares, w, seed, data=data, step_size=1e-5, **settings)
         for seed in range(40)
     ]
-    stated = np.mean([np.hypot(one.sem, one.shared_sem) for one in runs])
-    assert np.std([one.llc for one in runs], ddof=1) == pytest.approx(
+    stated = np.mean([np.hypot(run.sem, run.shared_sem) for run in runs])
+    assert np.std([run.llc for run in runs], ddof=1) == pytest.approx(
         stated, rel=0.35
     )  # 3 SD of a spread of 40
 
@@ -250,9 +260,9 @@ def test_error_of_a_difference_knows_the_shared_baseline(regression):
         )
         return slt.difference(*pair)
 
-    found = [difference(seed) for seed in range(40)]
-    spread = np.std([one.llc for one in found], ddof=1)
-    assert spread == pytest.approx(np.mean([one.sem for one in found]), rel=0.35)
+    differences = [difference(seed) for seed in range(40)]
+    spread = np.std([change.llc for change in differences], ddof=1)
+    assert spread == pytest.approx(np.mean([change.sem for change in differences]), rel=0.35)
 
 
 def test_noise_of_one_chain_is_no_escape(regression):
@@ -262,8 +272,8 @@ def test_noise_of_one_chain_is_no_escape(regression):
     runs = [
         estimate(least_squares, w, seed, data=data, step_size=1e-9, **settings) for seed in range(8)
     ]
-    assert min(one.llc for one in runs) < 0
-    assert {one.verdict.state for one in runs} == {"unchecked"}
+    assert min(run.llc for run in runs) < 0
+    assert {run.verdict.state for run in runs} == {"unchecked"}
 
 
 def test_a_run_of_hardly_any_draws_says_so():
@@ -356,7 +366,7 @@ def test_stability_bound_refuses_and_reports():
         ({"step_size": 1e-3, "on_unstable": "ignore"}, "refuse"),
     ],
 )
-def test_bad_settings_are_told(settings, message):
+def test_bad_settings_are_refused(settings, message):
     with pytest.raises(InputError, match=message):
         estimate(quadratic(CURVATURE), jnp.zeros(3), **settings)
 
@@ -371,7 +381,7 @@ def test_bad_settings_are_told(settings, message):
         ({}, "no leaf holds a number"),
     ],
 )
-def test_what_is_no_weight_is_told(params, named):
+def test_params_that_are_no_weights_are_refused(params, named):
     """Noise would move a counter or an index, and the estimate would not be of the model."""
     with pytest.raises(InputError, match=named):
         estimate(lambda params, batch: jnp.float32(0), params, step_size=1e-3)
@@ -384,7 +394,7 @@ def test_what_is_no_weight_is_told(params, named):
         )
 
 
-def test_bad_inputs_are_told():
+def test_bad_inputs_are_refused():
     sampler = slt.SGLD(step_size=1e-3, nbeta=1.0, localization=1.0, num_chains=2, num_draws=4)
     with pytest.raises(InputError, match=r"jax\.random\.key"):
         slt.estimate_llc(crossing, jnp.zeros(2), NO_DATA, jax.random.PRNGKey(0), sampler)
@@ -397,11 +407,16 @@ def test_bad_inputs_are_told():
         slt.estimate_llc(
             crossing, jnp.zeros(2), NO_DATA, jax.random.key(0), sampler, top_eigenvalue="mesure"
         )
-    given = {
-        "probes": {"one": NO_DATA, "none": NO_DATA[:0]},
-        "per_item_fn": lambda w, items: items.sum(1),
-    }
+    probes = {"some": NO_DATA, "none": NO_DATA[:0]}
     with pytest.raises(InputError, match="probes without items: none"):
-        slt.estimate_llc(crossing, jnp.zeros(2), NO_DATA, jax.random.key(0), sampler, **given)
+        slt.estimate_llc(
+            crossing,
+            jnp.zeros(2),
+            NO_DATA,
+            jax.random.key(0),
+            sampler,
+            probes=probes,
+            per_item_fn=lambda w, items: items.sum(1),
+        )
     with pytest.raises(InputError, match="leading axes"):
         slt.estimate_llc(crossing, jnp.zeros(2), (NO_DATA, NO_DATA[:1]), jax.random.key(0), sampler)

@@ -1,5 +1,4 @@
-"""The noise of a step is Threefry's, normal to the tails, and the same wherever and with whatever
-it is drawn.
+"""The noise of a step: Threefry's, normal to the tails, independent of how it is drawn.
 
 Axes: M numbers, K streams (chains, steps or leaves).
 """
@@ -68,23 +67,22 @@ def test_tails(drawn, beyond):
 
 def streams(which: str) -> np.ndarray:
     """[K,M/8] noise of eight chains, steps or leaves, or the eight rows of one leaf."""
-    key, one = jax.random.key(3), jnp.zeros(M // 8)
+    key, leaf = jax.random.key(3), jnp.zeros(M // 8)
     if which == "leaves":
-        tree = noise(key, dict.fromkeys("abcdefgh", one))
+        tree = noise(key, dict.fromkeys("abcdefgh", leaf))
         return np.stack([tree[name] for name in "abcdefgh"])
     if which == "places":
         return np.asarray(noise(key, jnp.zeros((8, M // 8))))
     keys = jax.vmap(lambda k: jax.random.fold_in(key, k))(jnp.arange(8))
     keys = keys if which == "chains" else jax.vmap(lambda k: jax.random.fold_in(k, 5))(keys)
-    return np.asarray(jax.vmap(lambda k: noise(k, one))(keys))
+    return np.asarray(jax.vmap(lambda k: noise(k, leaf))(keys))
 
 
 @pytest.mark.parametrize("which", ["chains", "steps", "leaves", "places"])
 def test_streams_are_independent(which):
-    """Neither numbers nor their squares correlate between streams, in place or at the next
-    place."""
-    found = streams(which).astype(np.float64)
-    for values in (found, (found**2 - 1) / np.sqrt(2)):
+    """Neither numbers nor their squares correlate, at the same place or at the next."""
+    numbers = streams(which).astype(np.float64)
+    for values in (numbers, (numbers**2 - 1) / np.sqrt(2)):
         for other in (values, np.roll(values, 1, axis=1)):
             correlation = values @ other.T / values.shape[1]
             off = correlation[~np.eye(8, dtype=bool)]
@@ -111,6 +109,6 @@ def test_numbers_depend_on_key_leaf_and_place_alone():
 
 @pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
 def test_any_typed_key_serves(impl):
-    found = noise(jax.random.key(0, impl=impl), jnp.zeros((7, 3), jnp.bfloat16))
-    assert found.shape == (7, 3)
-    assert found.dtype == jnp.bfloat16
+    numbers = noise(jax.random.key(0, impl=impl), jnp.zeros((7, 3), jnp.bfloat16))
+    assert numbers.shape == (7, 3)
+    assert numbers.dtype == jnp.bfloat16

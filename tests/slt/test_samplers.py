@@ -138,13 +138,13 @@ EXACT = {slt.MALA, slt.SGNHT}  # held to the posterior without an allowance
 
 
 def estimate(kind, landscape: Landscape, **changes):
-    step_size, burn_in, kept, thinning = SAMPLERS[kind]
+    step_size, burn_in, draws, thinning = SAMPLERS[kind]
     settings = {
         "step_size": step_size / landscape.stiff,
         "nbeta": landscape.nbeta,
         "localization": landscape.localization,
         "num_chains": landscape.chains,
-        "num_draws": burn_in + kept,
+        "num_draws": burn_in + draws,
         "burn_in": burn_in,
         "thinning": thinning,
         **changes,
@@ -156,10 +156,10 @@ def estimate(kind, landscape: Landscape, **changes):
 
 def holds(kind, name):
     landscape = LANDSCAPES[name]
-    found, exact = estimate(kind, landscape), landscape.posterior
+    estimated, exact = estimate(kind, landscape), landscape.posterior
     allowance = 0.0 if kind in EXACT else 0.02 * abs(exact)
-    assert found.sem <= landscape.precision * abs(exact)
-    assert abs(found.llc - exact) < 4 * found.sem + allowance
+    assert estimated.sem <= landscape.precision * abs(exact)
+    assert abs(estimated.llc - exact) < 4 * estimated.sem + allowance
 
 
 @pytest.mark.long
@@ -188,8 +188,8 @@ def test_step_size_bias_shrinks_linearly_on_a_singular_minimum():
             "thinning": per_draw,
             "num_chains": 2000,
         }
-        found = estimate(slt.SGLD, landscape, **settings)
-        biases.append((found.llc - landscape.posterior, found.sem))
+        estimated = estimate(slt.SGLD, landscape, **settings)
+        biases.append((estimated.llc - landscape.posterior, estimated.sem))
     (small, small_sem), (large, large_sem) = biases
     assert small > 8 * small_sem  # a bias is seen at all
     assert abs(large / small - 2) < 0.3 + 4 * np.hypot(large_sem, 2 * small_sem) / small
@@ -197,8 +197,7 @@ def test_step_size_bias_shrinks_linearly_on_a_singular_minimum():
 
 @pytest.mark.long
 def test_crossing_at_a_low_temperature():
-    """At n beta 1e6 the valley is a thousandth as wide as long: momenta run along it where Langevin
-    steps crawl."""
+    """At n beta 1e6 momenta run along a valley, a thousandth as wide as long, where SGLD crawls."""
     exact = exact_values.crossing_posterior(nbeta=1e6, localization=1.0)
     assert exact == pytest.approx(0.43754, abs=1e-5)
     settings = {
@@ -208,9 +207,9 @@ def test_crossing_at_a_low_temperature():
         "burn_in": 60,
         "num_draws": 160,
     }
-    found = estimate(slt.SGNHT, crossing(1e6), num_chains=200, **settings)
-    assert found.sem <= 0.05 * exact
-    assert abs(found.llc - exact) < 4 * found.sem
+    estimated = estimate(slt.SGNHT, crossing(1e6), num_chains=200, **settings)
+    assert estimated.sem <= 0.05 * exact
+    assert abs(estimated.llc - exact) < 4 * estimated.sem
 
 
 @pytest.mark.parametrize("kind", [slt.SGLD, slt.SGNHT, slt.MALA], ids=lambda kind: kind.__name__)
@@ -245,8 +244,7 @@ def test_a_box_truncates_the_posterior(kind):
 
 
 def test_acceptance_of_small_and_large_steps():
-    """MALA's own probability, asked of SGLD's moves: near 1 for small steps, and the same quantity
-    as MALA's."""
+    """MALA's probability for SGLD's moves: near 1 for small steps, else about MALA's own."""
     settings = {
         "nbeta": 100.0,
         "localization": 1.0,
@@ -279,10 +277,10 @@ def test_each_sampler_knows_its_own_bias():
         "num_draws": 3000,
         "burn_in": 100,
     }
-    given = (loss, start, NO_DATA, jax.random.key(0))
+    problem = (loss, start, NO_DATA, jax.random.key(0))
     exact = exact_values.quadratic_posterior([0.1, 1.0, 10.0], nbeta=100.0, localization=1.0)
     for kind in (slt.MALA, slt.SGNHT):
-        got = slt.estimate_llc(*given, kind(step_size=2 / 1001, **settings), top_eigenvalue=10.0)
+        got = slt.estimate_llc(*problem, kind(step_size=2 / 1001, **settings), top_eigenvalue=10.0)
         assert abs(got.llc - exact) < 4 * got.sem
         assert (got.stability.state, got.stability.bias_factor) == ("stable", 1.0)
     assert slt.SGNHT(step_size=1.0, **settings).bias_factor(4.01) == np.inf
@@ -333,10 +331,9 @@ def test_every_sampler_resumes_bit_for_bit(kind):
         "nbeta": 10.0,
         "burn_in": 5,
     }
-    given = (LANDSCAPES["quadratic"].loss, jnp.zeros(3), NO_DATA, jax.random.key(2))
-    whole = slt.estimate_llc(*given, kind(**settings))
-    cut = kind(segment=5, **settings)
-    loss, params, data, key = given
+    loss, params, data = LANDSCAPES["quadratic"].loss, jnp.zeros(3), NO_DATA
+    key, cut = jax.random.key(2), kind(segment=5, **settings)
+    whole = slt.estimate_llc(loss, params, data, key, kind(**settings))
     first = jax.tree.map(np.asarray, next(iter(slt.segments(loss, cut, params, data, key))))
     *_, last = slt.segments(loss, cut, params, data, key, run=first)
     np.testing.assert_array_equal(last.traces.loss, whole.loss_trace)
@@ -345,8 +342,7 @@ def test_every_sampler_resumes_bit_for_bit(kind):
 
 @pytest.mark.parametrize("kind", SAMPLERS, ids=lambda kind: kind.__name__)
 def test_frozen_weights_stay(kind):
-    """With a mask the others' posterior is that of the smaller problem, and the frozen do not move
-    at all."""
+    """Under a mask the frozen weights do not move, and the others have the smaller problem."""
     settings = {
         "step_size": 1e-3,
         "localization": 1.0,
@@ -355,7 +351,6 @@ def test_frozen_weights_stay(kind):
         "nbeta": 50.0,
         "burn_in": 5,
     }
-    given = {"mask": jnp.asarray([True, True, False])}
     start = jnp.asarray([0.1, 0.2, 0.3])
     frozen = slt.estimate_llc(
         lambda w, b: w[2] + 0.5 * jnp.sum(w[:2] ** 2),
@@ -363,7 +358,7 @@ def test_frozen_weights_stay(kind):
         NO_DATA,
         jax.random.key(0),
         kind(**settings),
-        **given,
+        mask=jnp.asarray([True, True, False]),
     )
     assert frozen.num_free == 2
     assert frozen.init_loss == pytest.approx(0.3 + 0.025)

@@ -35,7 +35,7 @@ def test_volume_of_a_cross_is_a_line_integral(threshold):
     assert toys.volume(SINGULAR.loss, threshold) == pytest.approx(exact, rel=1e-4)
 
 
-@pytest.mark.parametrize("landscape", toys.LANDSCAPES, ids=lambda one: one.formula)
+@pytest.mark.parametrize("landscape", toys.LANDSCAPES, ids=lambda landscape: landscape.formula)
 def test_slopes_of_volumes_tend_to_the_coefficient(landscape):
     """And more slowly by (m - 1)/log(1/epsilon) where the multiplicity is m."""
     low, high = 1e-24, 1e-23
@@ -55,7 +55,7 @@ def test_polar_posteriors_are_the_closed_forms():
         assert toys.posterior_value(landscape) == pytest.approx(value, rel=1e-6)
 
 
-@pytest.mark.parametrize("landscape", [QUARTIC, DISTANT], ids=lambda one: one.formula)
+@pytest.mark.parametrize("landscape", [QUARTIC, DISTANT], ids=lambda landscape: landscape.formula)
 def test_estimates_are_the_posteriors(landscape):
     got = toys.estimate(landscape)
     assert got.sem < 0.02 * landscape.llc

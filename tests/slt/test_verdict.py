@@ -53,8 +53,7 @@ def test_locality(chain_loss, init_loss, init_sem, trivial_loss, expected):
 
 
 def test_a_chain_that_leaves_a_bounded_basin_is_caught():
-    """A narrow well in a plateau above the trivial loss: noise finds the plateau, and the estimate
-    is its height."""
+    """Noise drives chains from a narrow well to a plateau; the estimate is the plateau's height."""
 
     def well(w, batch):
         return 4.43 - 3.0 * jnp.exp(-0.5 * jnp.sum(w**2) / 0.05**2)

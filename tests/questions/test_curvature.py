@@ -1,0 +1,210 @@
+"""What is shown of curvature: of which parts, of which block, beside the LLC, and of checkpoints
+where something is not finite."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from test_llc import one_record
+
+from dynamics.figures import style
+from dynamics.questions import Committed, curvature
+from dynamics.questions.curvature import figures, record
+from dynamics.results import Unit
+
+STEPS = (1, 2, 4, 8, 16)
+LOOK = style.Look(["toy"])
+
+
+def moments(trace: float, rank: float = 3.0) -> record.Moments:
+    return record.Moments(
+        trace=trace,
+        trace_sem=0.1,
+        frobenius=trace / 2,
+        frobenius_sem=0.1,
+        effective_rank=rank,
+        effective_rank_sem=0.1,
+    )
+
+
+def hessian(step: int, parts=(6.0, -1.0), rank: float = 3.0, block: str = "") -> record.Record:
+    """Everything grows with the step; the trace is the sum of the default parts."""
+    ends = record.Ends(
+        largest=np.array([5.0 * step, 4.0]),
+        largest_error=np.array([0.1, 0.1]),
+        smallest=np.array([-2.0 * step, -1.0]),
+        smallest_error=np.array([0.1, 0.1]),
+    )
+    by_part = record.Parts(
+        names=("layers.0", "layers.1"),
+        trace=step * np.array(parts),
+        trace_sem=np.array([0.2, 0.1]),
+    )
+    return record.Record(
+        hessian=moments(5.0 * step, rank),
+        gauss_newton=moments(6.0 * step),
+        ends=ends,
+        parts=by_part,
+        loss=3.0,
+        learning_rate=1e-2,
+        density=None,
+        block=block,
+        num_probes=16,
+    )
+
+
+def committed(hessians, llcs=(1.0, 2.0, 3.0, 4.0, 5.0), **llc_changes) -> Committed:
+    """Of one seed: a Hessian and an LLC at each step."""
+    from dynamics.questions.llc import record as llc_record
+
+    units = {record.MEASURE: [], llc_record.MEASURE: []}
+    for step, of_step, value in zip(STEPS, hessians, llcs, strict=True):
+        unit = Unit(measure=record.MEASURE, model="toy", seeds=(0,), step=step)
+        units[record.MEASURE].append((unit, record.to_dataset(of_step)))
+        estimate = dataclasses.replace(one_record(value, **llc_changes), sem=0.01)
+        unit = dataclasses.replace(unit, measure=llc_record.MEASURE)
+        units[llc_record.MEASURE].append((unit, llc_record.to_dataset(estimate)))
+    return Committed(units)
+
+
+def find(**changed) -> curvature.Curvature:
+    return model_of(committed([hessian(step, **changed) for step in STEPS]))
+
+
+def model_of(results: Committed) -> curvature.Curvature:
+    curvatures = curvature.find(results)
+    assert curvatures is not None
+    return curvatures[0]
+
+
+def page(model: curvature.Curvature):
+    """The page's section, each of whose panels can be drawn."""
+    section = curvature.QUESTION.section([model], LOOK)
+    for panel in section.panels:
+        assert panel.draw().axes
+        assert panel.table.rows
+    return section
+
+
+def agreement(model: curvature.Curvature) -> dict:
+    """Statistic -> (rank correlation, checkpoints)."""
+    (table,) = page(model).tables.values()
+    return {row[2]: (row[3], row[6]) for row in table.rows}
+
+
+@pytest.mark.parametrize("density", [True, False])
+def test_a_record_is_read_as_it_was_written(density):
+    written = hessian(4, block="" if density else "layers.0.mlp")
+    if density:
+        nodes = record.Density(nodes=np.ones((2, 3)), weights=np.full((2, 3), 0.5))
+        written = dataclasses.replace(written, density=nodes, parts=None, learning_rate=None)
+    data = record.to_dataset(written)
+    read = record.from_dataset(data)
+    for name in ("hessian", "gauss_newton", "loss", "learning_rate", "block", "num_probes"):
+        assert getattr(read, name) == getattr(written, name)
+    for name in ("largest", "largest_error", "smallest", "smallest_error"):
+        np.testing.assert_array_equal(getattr(read.ends, name), getattr(written.ends, name))
+        assert float(data[name]) == getattr(written.ends, name)[0]
+    assert (read.density is None) == (written.density is None)
+    assert (read.parts is None) == (written.parts is None)
+
+
+def test_older_files_have_the_trace_and_the_ends_alone():
+    later = ["frobenius", "frobenius_sem", "effective_rank", "effective_rank_sem", "part"]
+    data = record.to_dataset(hessian(4))
+    later += [name for name in data if "gauss" in name or "part" in name or "_all" in name]
+    read = record.from_dataset(data.drop_vars([*later, "learning_rate"]))
+    assert read.hessian.trace == 20.0
+    assert read.ends.largest.tolist() == [20.0]
+    assert read.parts is None
+    assert read.gauss_newton is None
+    model = model_of(committed([read] * len(STEPS)))
+    assert list(model.first.statistics) == ["Hessian trace", "largest eigenvalue"]
+    assert not any(panel.name == "sharpness" for panel in page(model).panels)
+
+
+def test_panels_draw_what_they_are_given():
+    model = find()
+    (line,) = [a for a in figures.trace([model], LOOK).axes[0].lines if a.get_label() == "toy"]
+    np.testing.assert_array_equal(line.get_ydata(), 5.0 * np.array(STEPS))
+    assert figures.ends([model], LOOK).axes[0].get_ylim()[0] < -32
+    section = page(model)
+    assert section.numbers["trace"][0] is model.trace
+    assert [track.label for track in section.tracks] == ["Hessian trace"]
+
+
+def test_parts_are_said_to_sum_to_the_whole_only_where_they_do():
+    def caption(model) -> str:
+        panels = {panel.name: panel.caption for panel in page(model).panels}
+        return panels["hessian-parts-toy"]
+
+    assert "sum to the whole" in caption(find())
+    heads = caption(find(parts=(0.3, 0.2)))
+    assert "sum to the whole" not in heads
+    assert "not all weights" in heads
+
+
+def test_a_block_is_named_in_every_caption_of_its_numbers():
+    block = {p.name: p.caption for p in page(find(block="layers.0.mlp")).panels}
+    for name in ("hessian-trace", "hessian-ends", "hessian-llc-toy"):
+        assert block[name].startswith("Of the block of layers.0.mlp alone.")
+    assert not any("Of the block" in panel.caption for panel in page(find()).panels)
+
+
+def test_sharpness_is_learning_rate_times_eigenvalue_over_two():
+    model = find()
+    np.testing.assert_allclose(model.first.sharpness, 1e-2 * 5.0 * np.array(STEPS) / 2)
+    sentences = [finding.sentence for finding in page(model).findings]
+    assert any("at most 0.400 (step 16), below" in sentence for sentence in sentences)
+
+
+def test_curves_that_rise_together_rank_alike():
+    assert agreement(find())["Hessian trace"] == (1.0, 5)
+
+
+def test_a_checkpoint_that_is_not_finite_does_not_end_the_page():
+    hessians = [hessian(step) for step in STEPS]
+    gap = model_of(committed(hessians, llcs=(1.0, 2.0, np.nan, 4.0, 5.0)))
+    assert agreement(gap)["Hessian trace"] == (1.0, 4)
+    (finding,) = [f for f in page(gap).findings if "rank correlation" in f.sentence]
+    assert "over the 4 at which both are finite" in finding.sentence
+    flat = agreement(find(rank=np.nan))
+    assert "effective rank" not in flat
+    assert flat["Hessian trace"] == (1.0, 5)
+
+
+def test_agreement_with_llcs_that_are_not_local_is_doubted():
+    hessians = [hessian(step) for step in STEPS]
+
+    def finding(**llc_changes):
+        findings = page(model_of(committed(hessians, **llc_changes))).findings
+        (agreeing,) = [f for f in findings if "rank correlation" in f.sentence]
+        return agreeing
+
+    assert finding().grade == "sure"
+    doubted = finding(verdict="left the basin", localization_share=0.99)
+    assert doubted.grade == "unsure"
+    assert "0 of 5 LLCs are local" in doubted.sentence
+    assert "rest on the setting γ" in doubted.sentence
+
+
+def test_without_llcs_nothing_is_beside():
+    results = committed([hessian(step) for step in STEPS])
+    alone = model_of(Committed({record.MEASURE: results.of(record.MEASURE)}))
+    assert alone.first.beside_llc is None
+    assert page(alone).tables == {}
+
+
+def test_errors_are_over_seeds_where_there_are_some():
+    units = [
+        (
+            Unit(measure=record.MEASURE, model="toy", seeds=(seed,), step=4),
+            record.to_dataset(hessian(seed + 1)),
+        )
+        for seed in range(3)
+    ]
+    model = model_of(Committed({record.MEASURE: units}))
+    assert model.trace.value[0] == pytest.approx(10.0)
+    assert model.trace.sem[0] == pytest.approx(5 / np.sqrt(3))
+    assert [run.trace.value[0] for run in model.runs] == [5.0, 10.0, 15.0]
+    assert model.first.steps.tolist() == [4]
