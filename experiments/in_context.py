@@ -62,10 +62,10 @@ def experiments(study: Study) -> list[common.Experiment]:
         )
     config = {
         **study.text_config(),
+        "context": positions.target,
         "positions": dataclasses.astuple(positions),
         "windows": FLAGS.icl_windows,
     }
-    del config["context"]  # the windows here are as long as the positions ask
     units = study.seed_set_units(record.MEASURE)
 
     def compute(study: Study, unit: Unit):

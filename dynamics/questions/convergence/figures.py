@@ -135,13 +135,11 @@ def late_slopes(models: Sequence[Convergence], look: style.Look):
 
 def _size_axis(ax, sizes: Sequence[float]):
     """Logarithmic, a tick at every model's size."""
-    from matplotlib.ticker import NullLocator
-
     ax.set_xscale("log")
     ax.set_xlim(min(sizes) / 1.5, max(sizes) * 1.5)
     labels = [style.short_step(size).replace("k", " k").replace("M", " M") for size in sizes]
     ax.set_xticks(sizes, labels)
-    ax.xaxis.set_minor_locator(NullLocator())
+    ax.minorticks_off()
 
 
 def intervals(models: Sequence[Convergence], look: style.Look):

@@ -12,7 +12,7 @@ def score(models: Sequence[ContextBenefit], look: style.Look):
     figure, ax = style.axes("difference of surprisal\n(nats)", size=(7.2, 3.9))
     curves = [benefit.score for benefit in models]
     style.lines(ax, curves, look)
-    style.reference(ax, 0, "a longer context does not help")
+    style.reference(ax, 0, "")
     return style.over_steps(figure, ax, all_steps(curves))
 
 

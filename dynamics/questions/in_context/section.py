@@ -40,7 +40,7 @@ def _panels(models: Sequence[ContextBenefit], look: style.Look) -> list[Panel]:
             name="in-context-score",
             title="What a longer context is worth",
             caption=f"Surprisal of {asked}: the first less the second, mean over {text} and over "
-            f"seeds. {words.bars(scores)}",
+            f"seeds. Dotted: the longer context makes no difference. {words.bars(scores)}",
             draw=lambda: figures.score(models, look),
             table=Table.of_curves(scores, "in-context score (nats)"),
         ),
