@@ -6,10 +6,10 @@ training.
     python -m experiments.convergence --suite=mine.toml --bytes
 
 A minute on 2 cores once the suite is trained, two with BLiMP's 6,700 pairs. With it go what is
-known of the text (`text_features`), the worth of a longer context (`in_context`), passages to read
-(`reading`) and, on request, minimal pairs; --bytes compares seeds whose tokenizers differ, byte by
-byte, in place of all that. Expect a seed-pair KL of 0.40 nats at step 0 (Pythia's initialisation),
-a minimum near the unigram stage, and a later rise.
+known of the text (`token_properties`), the worth of a longer context (`in_context`), passages to
+read (`reading`) and, on request, minimal pairs; --bytes compares seeds whose tokenizers differ,
+byte by byte, in place of all that. Expect a seed-pair KL of 0.40 nats at step 0 (Pythia's
+initialisation), a minimum near the unigram stage, and a later rise.
 """
 
 import numpy as np
@@ -20,7 +20,7 @@ from dynamics.measures import divergence, ngram
 from dynamics.questions.convergence import record, record_ngram
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import common, in_context, minimal_pairs, next_byte, reading, text_features
+from experiments import common, in_context, minimal_pairs, next_byte, reading, token_properties
 
 FLAGS = flags.FLAGS
 flags.DEFINE_bool("bytes", False, "compare next bytes, for seeds whose tokenizers differ")
@@ -37,7 +37,7 @@ def experiments(study: Study) -> list[common.Experiment]:
     yardstick = Unit.of_suite(record_ngram.MEASURE)
     return [
         # First, so that a tagger's faults are known before the long work.
-        *text_features.experiments(study),
+        *token_properties.experiments(study),
         common.Experiment(record_ngram.MEASURE, orders, [yardstick], kneser_ney),
         common.Experiment(record.MEASURE, text, units, seed_divergence),
         *in_context.experiments(study),
