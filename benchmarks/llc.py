@@ -9,6 +9,7 @@ forward pass.
 """
 
 import functools
+import gc
 import tempfile
 import time
 import warnings
@@ -98,6 +99,9 @@ def devinterp(case: Case, params, tokens, device: str = "cpu") -> Callable[[int]
     model = setting.in_torch(case.config, params)
     data = datasets.Dataset.from_dict({"input_ids": tokens.tolist()})
     data.set_format(type="torch", columns=["input_ids"])
+    # It collects garbage twice a chain; what is here by now need not be looked through again.
+    gc.collect()
+    gc.freeze()
 
     def timed(seed: int) -> Timed:
         calls: list[float] = []

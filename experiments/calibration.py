@@ -19,6 +19,7 @@ from dynamics.errors import ChainError, InputError
 from dynamics.measures import surprisal
 from dynamics.questions.calibration import record
 from dynamics.results import Unit
+from dynamics.study import Study
 from experiments import common, sampling
 
 FLAGS = flags.FLAGS
@@ -35,19 +36,19 @@ flags.DEFINE_integer(
 _NUMBERS = "positive numbers separated by commas"
 
 
-def experiments(context: common.Context) -> list[common.Experiment]:
+def experiments(study: Study) -> list[common.Experiment]:
     """The grid at a few checkpoints of every model, step 0 left out: it has no basin to stay in."""
     settings = grid()
-    config = sampling.config(context) | {name: list(values) for name, values in settings.items()}
-    steps = sampling.spaced([step for step in context.suite.steps if step > 0], FLAGS.calibrate_at)
+    config = sampling.config(study) | {name: list(values) for name, values in settings.items()}
+    steps = sampling.spaced([step for step in study.suite.steps if step > 0], FLAGS.calibrate_at)
     units = [
         unit
-        for unit in common.grid(context, record.MEASURE, context.suite.seeds[:1])
+        for unit in study.single_units(record.MEASURE, study.suite.seeds[:1])
         if unit.step in steps
     ]
     if not units:
         raise InputError(
-            f"steps {list(context.suite.steps)}",
+            f"steps {list(study.suite.steps)}",
             expected="a checkpoint after step 0 to calibrate at",
         )
     return [common.Experiment(record.MEASURE, config, units, calibrate)]
@@ -83,11 +84,11 @@ def _values(
     return tuple(sorted(values or {default * factor for factor in factors}))
 
 
-def calibrate(context: common.Context, unit: Unit):
+def calibrate(study: Study, unit: Unit):
     """Every setting at one checkpoint. What the stability bound condemns is not sampled."""
-    loaded = context.load(*unit.cells()[0])
-    params, plan, data = jax.device_put(loaded.params), sampling.sampler(), sampling.data(context)
-    loss, mask = surprisal.loss_fn(loaded.config), slt.part_mask(loaded.config, FLAGS.parts)
+    checkpoint = study.load(*unit.cells()[0])
+    params, plan, data = jax.device_put(checkpoint.params), sampling.sampler(), sampling.data(study)
+    loss, mask = surprisal.loss_fn(checkpoint.config), slt.part_mask(checkpoint.config, FLAGS.parts)
     ends = slt.measure_spectrum_ends(loss, params, data, jax.random.key(0), plan, mask)
     estimate = functools.partial(
         slt.estimate_llc,
@@ -96,7 +97,7 @@ def calibrate(context: common.Context, unit: Unit):
         data,
         jax.random.key(0),
         mask=mask,
-        trivial_loss=slt.trivial_loss(loaded.config),
+        trivial_loss=slt.trivial_loss(checkpoint.config),
         top_eigenvalue=ends,
     )
     settings = grid()
@@ -107,7 +108,7 @@ def calibrate(context: common.Context, unit: Unit):
         constants = sampler.constants(len(data))
         stability = slt.assess_stability(constants, ends, sampler.bias_factor)
         cells[place] = _cell(estimate, sampler, stability)
-    return record.to_dataset(_record(settings, cells, plan, ends.largest)), [loaded.provenance]
+    return record.to_dataset(_record(settings, cells, plan, ends.largest)), [checkpoint.provenance]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

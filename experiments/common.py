@@ -71,7 +71,6 @@ SUITES: dict[str, Callable[[], suite.Suite]] = {
     "multibert": suite.multibert,
 }
 
-Context = Study
 # (study, unit) -> the unit's data, and where its weights came from
 Compute = Callable[[Study, Unit], tuple[xr.Dataset, Sequence[Mapping]]]
 
@@ -203,10 +202,6 @@ def run_all(make: Callable[[Study], Sequence[Experiment]]):
     study = open_suite()
     for experiment in make(study):
         run(study, experiment)
-
-
-def grid(context: Study, measure: str, seeds: Sequence[int] | None = None) -> list[Unit]:
-    return context.single_units(measure, seeds)
 
 
 def main(body: Callable[[], None]):

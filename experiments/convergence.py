@@ -1,5 +1,4 @@
-"""Do the seeds of a suite predict the same next token? Divergence, surprisal and entropy over
-training.
+"""Do the seeds of a suite predict the same next token? Their divergence over training.
 
     python -m experiments.convergence --suite=nano
     python -m experiments.convergence --suite=nano --blimp=FILE --windows=800

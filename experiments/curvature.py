@@ -19,6 +19,7 @@ from dynamics.errors import InputError
 from dynamics.measures import curvature, surprisal
 from dynamics.questions.curvature import record
 from dynamics.results import Unit
+from dynamics.study import Study
 from experiments import common
 
 FLAGS = flags.FLAGS
@@ -58,24 +59,24 @@ _SETTINGS = (
 )
 
 
-def experiments(context: common.Context) -> list[common.Experiment]:
+def experiments(study: Study) -> list[common.Experiment]:
     """The Hessian at every checkpoint of the chosen seeds."""
-    config = {**context.text_config(), **{name: FLAGS[name].value for name in _SETTINGS}}
-    seeds = context.suite.seeds[: FLAGS.curvature_seeds or None]
-    units = common.grid(context, record.MEASURE, seeds)
+    config = {**study.text_config(), **{name: FLAGS[name].value for name in _SETTINGS}}
+    seeds = study.suite.seeds[: FLAGS.curvature_seeds or None]
+    units = study.single_units(record.MEASURE, seeds)
     return [common.Experiment(record.MEASURE, config, units, hessian)]
 
 
-def hessian(context: common.Context, unit: Unit):
+def hessian(study: Study, unit: Unit):
     """Curvature on one fixed batch, the same at every checkpoint."""
     cell = unit.cells()[0]
-    loaded = context.load(*cell)
-    loss = surprisal.loss_fn(loaded.config)
-    batch, params = _batch(context), jax.device_put(loaded.params)
+    checkpoint = study.load(*cell)
+    loss = surprisal.loss_fn(checkpoint.config)
+    batch, params = _batch(study), jax.device_put(checkpoint.params)
     of_loss = _in_parts(curvature.hessian(loss))
-    newton = _in_parts(surprisal.gauss_newton(loaded.config))
-    mask = restrict.select(loaded.config, *FLAGS.block) if FLAGS.block else None
-    parts = {} if FLAGS.block else restrict.groups(loaded.config, FLAGS.hessian_parts)
+    newton = _in_parts(surprisal.gauss_newton(checkpoint.config))
+    mask = restrict.select(checkpoint.config, *FLAGS.block) if FLAGS.block else None
+    parts = {} if FLAGS.block else restrict.groups(checkpoint.config, FLAGS.hessian_parts)
     keys = list(map(jax.random.key, range(3)))
     probes = {"num_samples": FLAGS.hessian_probes, "mask": mask}
     forms = curvature.probe(of_loss, params, batch, keys[0], parts=parts, **probes)
@@ -88,7 +89,7 @@ def hessian(context: common.Context, unit: Unit):
             of_loss, params, batch, keys[2], num_probes=FLAGS.density_probes, **lanczos
         )
         density = record.Density(nodes=quadrature.nodes, weights=quadrature.weights)
-    rate = context.suite.learning_rate
+    rate = study.suite.learning_rate
     measured = record.Record(
         hessian=_moments(forms.moments()),
         gauss_newton=_moments(newton_forms.moments()),
@@ -105,12 +106,12 @@ def hessian(context: common.Context, unit: Unit):
         block=", ".join(FLAGS.block),
         num_probes=FLAGS.hessian_probes,
     )
-    return record.to_dataset(measured), [loaded.provenance]
+    return record.to_dataset(measured), [checkpoint.provenance]
 
 
-def _batch(context: common.Context):
+def _batch(study: Study):
     """[B,T] windows of training text, the same at every checkpoint."""
-    windows = context.train_windows
+    windows = study.train_windows
     if FLAGS.hessian_windows > len(windows):
         raise InputError(
             f"--hessian_windows={FLAGS.hessian_windows}",

@@ -1,7 +1,9 @@
 """The main job: a suite of checkpoints to one page that shows how its models got their weights.
 
-    python -m experiments.demo                        # the nano suite, trained on first use; five minutes on 2 cores
+    python -m experiments.demo          # the nano suite, trained on first use
     python -m experiments.demo --suite=polypythia --models=14m,31m --weights=WEIGHTS --out=OUT
+
+Five minutes on 2 cores for the nano suite.
 
 Every work unit is committed when it is done, so the same command goes on where it was stopped. With
 --shard=i/n each process takes its share; run `python -m experiments.report` with the same --out
@@ -12,14 +14,14 @@ from experiments import common, convergence, curvature, llc, report, weights
 
 
 def body():
-    context = common.open_suite()
+    study = common.open_suite()
     for script in (weights, convergence, curvature, llc):
-        if script is convergence and len(context.suite.seeds) < 2:
+        if script is convergence and len(study.suite.seeds) < 2:
             continue  # one seed has no pair; the page says so
-        for experiment in script.experiments(context):
-            common.run(context, experiment)
-    if context.shard == "0/1":
-        report.write(context.store, context.suite.name)
+        for experiment in script.experiments(study):
+            common.run(study, experiment)
+    if study.shard == "0/1":
+        report.write(study.store, study.suite.name)
 
 
 if __name__ == "__main__":

@@ -1,5 +1,4 @@
-"""How much does a longer context help? Surprisal of the same token given many tokens before it, and
-given few.
+"""How much does a longer context help? Surprisal of a token given many before it, and given few.
 
     python -m experiments.in_context --suite=nano
     python -m experiments.in_context --suite=polypythia --icl_positions=500,400,50

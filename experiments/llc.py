@@ -18,6 +18,7 @@ from dynamics import slt
 from dynamics.measures import surprisal
 from dynamics.questions.llc import record
 from dynamics.results import Unit
+from dynamics.study import Study
 from experiments import calibration, common, sampling
 
 FLAGS = flags.FLAGS
@@ -30,44 +31,44 @@ flags.DEFINE_bool(
 flags.DEFINE_bool("common_noise", True, "the same noise and batches at every checkpoint")
 
 
-def experiments(context: common.Context) -> list[common.Experiment]:
+def experiments(study: Study) -> list[common.Experiment]:
     """The LLC at every checkpoint of the chosen seeds, or the calibration of its sampler."""
     if FLAGS.calibrate:
-        return calibration.experiments(context)
-    config = sampling.config(context)
+        return calibration.experiments(study)
+    config = sampling.config(study)
     config |= {"sensitivity": FLAGS.sensitivity, "common_noise": FLAGS.common_noise}
-    units = common.grid(context, record.MEASURE, sampling.seeds(context))
+    units = study.single_units(record.MEASURE, sampling.seeds(study))
     return [common.Experiment(record.MEASURE, config, units, learning_coefficient)]
 
 
-def learning_coefficient(context: common.Context, unit: Unit):
+def learning_coefficient(study: Study, unit: Unit):
     """The estimate at one checkpoint; noise and batches repeat at every checkpoint, unless asked
     otherwise."""
     cell = unit.cells()[0]
-    loaded = context.load(*cell)
-    params, key = jax.device_put(loaded.params), jax.random.key(0)
+    checkpoint = study.load(*cell)
+    params, key = jax.device_put(checkpoint.params), jax.random.key(0)
     key = key if FLAGS.common_noise else jax.random.fold_in(key, cell.step)
     estimator = slt.sensitivity if FLAGS.sensitivity else slt.estimate_llc
     estimated = estimator(
-        surprisal.loss_fn(loaded.config),
+        surprisal.loss_fn(checkpoint.config),
         params,
-        sampling.data(context),
+        sampling.data(study),
         key,
         sampling.sampler(),
-        mask=slt.part_mask(loaded.config, FLAGS.parts),
-        trivial_loss=slt.trivial_loss(loaded.config),
+        mask=slt.part_mask(checkpoint.config, FLAGS.parts),
+        trivial_loss=slt.trivial_loss(checkpoint.config),
         top_eigenvalue="measure",
         on_unstable=FLAGS.on_unstable,
     )
     if isinstance(estimated, slt.LLCEstimate):
-        return record.to_dataset(as_record(estimated)), [loaded.provenance]
+        return record.to_dataset(as_record(estimated)), [checkpoint.provenance]
     effects = record.Sensitivity(
         step_effect=estimated.step_effect,
         step_effect_sem=estimated.step_effect_sem,
         pull_effect=estimated.pull_effect,
         pull_effect_sem=estimated.pull_effect_sem,
     )
-    return record.to_dataset(as_record(estimated.estimate, effects)), [loaded.provenance]
+    return record.to_dataset(as_record(estimated.estimate, effects)), [checkpoint.provenance]
 
 
 def as_record(

@@ -21,6 +21,7 @@ from dynamics.errors import ChainError, InputError
 from dynamics.measures import prefix, surprisal
 from dynamics.questions.llc_sweeps import record
 from dynamics.results import Unit
+from dynamics.study import Study
 from experiments import common, sampling
 
 FLAGS = flags.FLAGS
@@ -43,14 +44,14 @@ _WIDER = 8  # times as many predictions as windows in a batch: each says less
 Estimate = slt.LLCEstimate | None  # None where chains went non-finite
 
 
-def experiments(context: common.Context) -> list[common.Experiment]:
+def experiments(study: Study) -> list[common.Experiment]:
     """Sweeps at a few checkpoints, and the curve with and without common noise at all of them."""
-    own = sampling.config(context)
+    own = sampling.config(study)
     config = {**own, "data_sizes": data_sizes(), "batch_sizes": batch_sizes()}
-    steps = sampling.spaced([step for step in context.suite.steps if step > 0], FLAGS.sweep_at)
-    seeds = context.suite.seeds[:1]
-    few = [unit for unit in common.grid(context, record.MEASURE, seeds) if unit.step in steps]
-    every = common.grid(context, record.NOISE_MEASURE, seeds)
+    steps = sampling.spaced([step for step in study.suite.steps if step > 0], FLAGS.sweep_at)
+    seeds = study.suite.seeds[:1]
+    few = [unit for unit in study.single_units(record.MEASURE, seeds) if unit.step in steps]
+    every = study.single_units(record.NOISE_MEASURE, seeds)
     return [
         common.Experiment(record.MEASURE, config, few, sweep),
         common.Experiment(record.NOISE_MEASURE, own, every, noise),
@@ -81,17 +82,17 @@ def _sizes(flag: str) -> list[int]:
     return sorted({int(text) for text in texts})
 
 
-def sweep(context: common.Context, unit: Unit):
+def sweep(study: Study, unit: Unit):
     """Estimates at one checkpoint, one thing varied at a time; NaN where chains went non-finite."""
-    loaded = context.load(*unit.cells()[0])
-    params, plan, data = jax.device_put(loaded.params), sampling.sampler(), sampling.data(context)
+    checkpoint = study.load(*unit.cells()[0])
+    params, plan, data = jax.device_put(checkpoint.params), sampling.sampler(), sampling.data(study)
     if max(data_sizes()) > len(data):
         raise InputError(
             f"data_sizes={data_sizes()}",
             expected=f"at most the {len(data)} windows that the corpus has",
         )
-    loss, key = surprisal.loss_fn(loaded.config), jax.random.key(0)
-    estimate = _estimator(loaded.config, params)
+    loss, key = surprisal.loss_fn(checkpoint.config), jax.random.key(0)
+    estimate = _estimator(checkpoint.config, params)
     plain = estimate(loss, data, key, plan)  # a member of every sweep
 
     def with_batch(size: int, baseline: str) -> Estimate:
@@ -105,7 +106,7 @@ def sweep(context: common.Context, unit: Unit):
     by_batch = [[with_batch(size, name) for size in batch_sizes()] for name in record.BASELINES]
     predictions = prefix.draw(jax.random.key(2), np.repeat(data, _POSITIONS, axis=0))
     wider = dataclasses.replace(plan, batch_size=_WIDER * (plan.batch_size or 1))
-    likelihood = estimate(prefix.loss_fn(loaded.config), predictions, key, wider)
+    likelihood = estimate(prefix.loss_fn(checkpoint.config), predictions, key, wider)
     traces = np.stack([_trace(sampled, plan) for sampled in (plain, likelihood)])  # [2,C,T]
     sweeps = record.Record(
         data_sizes=tuple(data_sizes()),
@@ -119,15 +120,15 @@ def sweep(context: common.Context, unit: Unit):
         nbeta=plan.nbeta or np.nan,
         num_chains=plan.num_chains,
     )
-    return record.to_dataset(sweeps), [loaded.provenance]
+    return record.to_dataset(sweeps), [checkpoint.provenance]
 
 
-def noise(context: common.Context, unit: Unit):
+def noise(study: Study, unit: Unit):
     """The estimate with the noise and batches of all checkpoints, and with its own."""
     cell = unit.cells()[0]
-    loaded = context.load(*cell)
-    params, plan, data = jax.device_put(loaded.params), sampling.sampler(), sampling.data(context)
-    loss, estimate = surprisal.loss_fn(loaded.config), _estimator(loaded.config, params)
+    checkpoint = study.load(*cell)
+    params, plan, data = jax.device_put(checkpoint.params), sampling.sampler(), sampling.data(study)
+    loss, estimate = surprisal.loss_fn(checkpoint.config), _estimator(checkpoint.config, params)
     common_key = jax.random.key(0)
     keys = common_key, jax.random.fold_in(common_key, cell.step)
     estimates = [estimate(loss, data, key, plan) for key in keys]
@@ -137,7 +138,7 @@ def noise(context: common.Context, unit: Unit):
         nbeta=plan.nbeta or np.nan,
         num_chains=plan.num_chains,
     )
-    return record.noise_to_dataset(both), [loaded.provenance]
+    return record.noise_to_dataset(both), [checkpoint.provenance]
 
 
 def _estimator(config, params):

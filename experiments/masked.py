@@ -1,5 +1,4 @@
-"""Do the seeds of a masked language model fill a gap with the same word? One mask at a time, over
-training.
+"""Do the seeds of a masked model fill a gap with the same word? One mask at a time, over training.
 
     python -m experiments.masked --suite=nano-masked
     python -m experiments.masked --suite=multibert --steps=log

@@ -10,6 +10,7 @@ trained on code alone.
 import functools
 from collections.abc import Callable
 
+import numpy as np
 from absl import flags
 
 from dynamics.data import minimal_pairs as pair_data
@@ -17,7 +18,8 @@ from dynamics.errors import InputError
 from dynamics.measures import minimal_pairs
 from dynamics.questions.minimal_pairs import record
 from dynamics.results import Unit
-from experiments import alike, common
+from dynamics.study import Study
+from experiments import common
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -33,69 +35,54 @@ flags.DEFINE_integer(
 )
 
 
-def experiments(context: common.Context) -> list[common.Experiment]:
-    """Preferences of every model's seeds at every step. Raises InputError without --blimp or with a
-    single seed."""
+def experiments(study: Study) -> list[common.Experiment]:
+    """Preferences of every model's seeds at every step.
+
+    Raises InputError without --blimp or with a single seed.
+    """
     if FLAGS.blimp is None:
         raise InputError(
             "no --blimp", expected="a file of minimal pairs, e.g. --blimp=blimp.jsonl.gz"
         )
-    seeds = context.suite.seeds
-    if len(seeds) < 2:
-        raise InputError(
-            f"{len(seeds)} seed",
-            expected="two or more, to have a pair",
-            mend="Select more --seeds.",
-        )
+    units = study.seed_set_units(record.MEASURE, fewest=2)
     pairs = _pairs(FLAGS.blimp, FLAGS.blimp_per_task)
     config = {
-        "suite": context.suite.name,
+        "suite": study.suite.name,
         "pairs_sha256": pairs.fingerprint(),
         "start": FLAGS.blimp_start,
     }
-    units = [
-        Unit(measure=record.MEASURE, model=model, seeds=seeds, step=step)
-        for model in context.suite.models
-        for step in context.suite.steps
-        if context.suite.whole(model, step, seeds)
-    ]
 
     @functools.cache
-    def plan() -> (
-        minimal_pairs.PairBatches
-    ):  # at the first unit, when its checkpoint and tokenizer are here; all share it
-        ids = pair_data.encode(context.tokenizer, (*pairs.good, *pairs.bad), FLAGS.blimp_start)
+    def batches() -> minimal_pairs.PairBatches:
+        # Made at the first unit, when its checkpoint and tokenizer are here; all units share it.
+        ids = pair_data.encode(study.tokenizer, (*pairs.good, *pairs.bad), FLAGS.blimp_start)
         return minimal_pairs.batch_pairs(ids[: len(pairs)], ids[len(pairs) :])
 
-    return [
-        common.Experiment(record.MEASURE, config, units, functools.partial(_judge, pairs, plan))
-    ]
+    compute = functools.partial(judge, pairs, batches)
+    return [common.Experiment(record.MEASURE, config, units, compute)]
 
 
-def _judge(
+def judge(
     pairs: pair_data.MinimalPairs,
-    plan: Callable[[], minimal_pairs.PairBatches],
-    context: common.Context,
+    batches: Callable[[], minimal_pairs.PairBatches],
+    study: Study,
     unit: Unit,
 ):
-    """log p(good) - log p(bad) of every seed, and the KL of its two-sentence distributions, pair by
-    pair."""
-    loaded = [context.load(*cell, reads_text=False) for cell in unit.cells()]
-    alike.check(unit, loaded)
-    params = alike.stack([checkpoint.params for checkpoint in loaded])
-    preference = minimal_pairs.preferences(loaded[0].config, params, plan())
+    """log p(good) - log p(bad) of every seed, and the KL of its two-sentence distributions."""
+    seeds = study.load_seeds(unit, reads_text=False)
+    preference = minimal_pairs.preferences(seeds.config, seeds.params, batches())
     start = "the document separator"
-    judgement = record.Record(
+    judgements = record.Record(
         seeds=unit.seeds,
-        kl=minimal_pairs.pair_kl(preference),
-        preference=preference,
+        kl=np.asarray(minimal_pairs.pair_kl(preference)),
+        preference=np.asarray(preference),
         task=pairs.task,
-        task_names=pairs.tasks,
-        terms=pairs.terms,
+        task_names=tuple(pairs.tasks),
+        terms=tuple(pairs.terms),
         source=pairs.name,
         start=start if FLAGS.blimp_start else "nothing; the first token is not scored",
     )
-    return record.to_dataset(judgement), [checkpoint.provenance for checkpoint in loaded]
+    return record.to_dataset(judgements), seeds.provenance
 
 
 @functools.cache

@@ -31,9 +31,8 @@ def counter(total: int, label: str) -> Callable[[int], None]:
                 bar.close()
 
         return draw
-    first: list[
-        float
-    ] = []  # when the first report came, and what it said: compiling before it tells nothing of the rest
+    # When the first report came, and what it said: compiling before it says nothing of the rest.
+    first: list[float] = []
     printed = [time.monotonic()]
 
     def line(done: int):

@@ -8,7 +8,7 @@ from absl import flags
 
 from dynamics import slt
 from dynamics.errors import InputError
-from experiments import common
+from dynamics.study import Study
 
 FLAGS = flags.FLAGS
 SAMPLERS = {
@@ -86,28 +86,28 @@ def sampler() -> slt.Sampler:
             f"--sampler={FLAGS.sampler} --preset={FLAGS.preset}",
             expected="sgld, as the study had it",
         )
-    given = {field: FLAGS[flag].value for flag, field in _FIELDS.items() if FLAGS[flag].present}
-    return dataclasses.replace(slt.PRESETS[FLAGS.preset](), **given)
+    present = {field: FLAGS[flag].value for flag, field in _FIELDS.items() if FLAGS[flag].present}
+    return dataclasses.replace(slt.PRESETS[FLAGS.preset](), **present)
 
 
-def config(context: common.Context) -> dict:
+def config(study: Study) -> dict:
     """What an estimate depends on."""
     plan_fields = dataclasses.asdict(sampler())
-    kept = {
+    decisive = {
         name: value for name, value in plan_fields.items() if name not in ("chain_batch", "segment")
     }
     named = {"sampler": FLAGS.sampler, "llc_windows": FLAGS.llc_windows, "parts": list(FLAGS.parts)}
-    return {**context.text_config(), **kept, **named}
+    return {**study.text_config(), **decisive, **named}
 
 
-def seeds(context: common.Context):
+def seeds(study: Study):
     """The seeds that are sampled around."""
-    return context.suite.seeds[: FLAGS.llc_seeds or None]
+    return study.suite.seeds[: FLAGS.llc_seeds or None]
 
 
-def data(context: common.Context):
+def data(study: Study):
     """int32 [N,T]: the windows that batches are drawn from."""
-    return context.train_windows.take(FLAGS.llc_windows).tokens
+    return study.train_windows.take(FLAGS.llc_windows).tokens
 
 
 def spaced(steps: Sequence[int], count: int) -> list[int]:

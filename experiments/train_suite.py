@@ -10,10 +10,10 @@ from experiments import common
 
 
 def body():
-    context = common.open_suite()
+    study = common.open_suite()
     print(
-        context.suite.source(
-            context.suite.models[0], context.suite.seeds[0], context.suite.steps[-1]
+        study.suite.source(
+            study.suite.models[0], study.suite.seeds[0], study.suite.steps[-1]
         ).location
     )
 

@@ -51,13 +51,13 @@ class Checks:
         for _, group in itertools.groupby(self.parts, key=lambda part: part.process):
             remaining = list(group)
             while remaining:
-                for line in self._process(remaining):
+                for line in self._process(tuple(remaining)):
                     remaining.pop(0)
                     lines.append(self.path, line)
                     self.numbers[line.part] = line.numbers
                     yield line
 
-    def _process(self, parts: list[Part]) -> Iterator[lines.Line]:
+    def _process(self, parts: tuple[Part, ...]) -> Iterator[lines.Line]:
         """The lines of one process: of all `parts`, or up to the first that went wrong."""
         if self.deadline - time.monotonic() < _GRACE_S:
             yield from (lines.Line(part.name, lines.NOT_REACHED, 0.0) for part in parts)

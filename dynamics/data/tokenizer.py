@@ -141,6 +141,14 @@ def frame(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return ((), ()) if before is None or after is None else ((before,), (after,))
 
 
+def piece(tokenizer: Tokenizer, token: int) -> str:
+    """A token as text.
+
+    Bytes that are no UTF-8 by themselves show as replacement characters, a NUL as its picture.
+    """
+    return tokenizer.decode([token], skip_special_tokens=False).replace("\0", "\u2400")
+
+
 def _id_of(tokenizer: Tokenizer, names: tuple[str, ...], expected: str) -> int:
     for name in names:
         if (index := tokenizer.token_to_id(name)) is not None:

@@ -16,7 +16,9 @@ from dynamics.questions import (
     masked,
     minimal_pairs,
     next_byte,
+    reading,
     stages,
+    token_properties,
     truth,
     weights,
 )
@@ -28,6 +30,7 @@ __all__ = ["ALL", "Committed", "Question"]
 ALL: tuple[Question, ...] = (
     audit.QUESTION,
     convergence.QUESTION,
+    token_properties.QUESTION,
     in_context.QUESTION,
     minimal_pairs.QUESTION,
     masked.QUESTION,
@@ -39,4 +42,5 @@ ALL: tuple[Question, ...] = (
     curvature.QUESTION,
     stages.QUESTION,
     weights.QUESTION,
+    reading.QUESTION,
 )

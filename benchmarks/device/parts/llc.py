@@ -10,7 +10,7 @@ from benchmarks import llc, pairs, setting
 from benchmarks.device import floor, memory, peers
 from dynamics import models
 
-MOST_APART = 4.0  # standard errors between the two sides' estimates
+LEAST_CHANCE = 6e-5  # of the estimates' distance: four standard errors of many chains
 
 
 class Sizes(NamedTuple):
@@ -46,17 +46,25 @@ def run(sizes: Sizes, earlier: Mapping) -> dict:
     parameters = num_parameters(setting.MODELS[sizes.model])
     remarks = [f"{parameters:,} parameters, {sizes.chains} chains", *numbers["remarks"]]
     if runs.peer:
-        estimates = [
+        mine, theirs = (
             np.concatenate([run.per_chain for run in side]) for side in (runs.ours, runs.peer)
-        ]
-        errors = pairs.standard_errors_apart(*estimates)
-        numbers["llc"] = {"ours": float(estimates[0].mean()), "peer": float(estimates[1].mean())}
-        numbers["standard_errors_apart"] = errors
-        numbers["agrees"] = errors < MOST_APART
+        )
+        errors = pairs.standard_errors_apart(mine.tolist(), theirs.tolist())
+        chance = chance_of_distance(mine, theirs)
+        numbers["llc"] = {"ours": float(mine.mean()), "peer": float(theirs.mean())}
+        numbers["standard_errors_apart"], numbers["p_value"] = errors, chance
+        numbers["agrees"] = chance > LEAST_CHANCE
         remarks.append(f"estimates {errors:.1f} standard errors apart")
     numbers["floor"] = share_of_floor(sizes, parameters, numbers["ours_s"]["median"], earlier)
     remarks.append(_floor_sentence(numbers["floor"]))
     return {**numbers, "remarks": remarks}
+
+
+def chance_of_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """Welch's: the chance of means this far apart from chains of one mean, however few they are."""
+    from scipy import stats
+
+    return float(stats.ttest_ind(ours, theirs, equal_var=False).pvalue)
 
 
 def num_parameters(config) -> int:

@@ -16,8 +16,7 @@ from dynamics.report.section import Finding, Grade
 
 
 def sentences(findings: Findings) -> list[Finding]:
-    """Course and phases of each model's divergence, its loss, and how the last slope goes with
-    size."""
+    """Each model's course, phases and last loss, and how the last slope goes with size."""
     models = findings.models
     lines = [course(m.divergence, "KL between seeds", "nats per token") for m in models]
     lines += [_phases(model) for model in models]

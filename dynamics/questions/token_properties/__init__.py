@@ -1,0 +1,18 @@
+"""On which tokens do seeds agree? Divergence by frequency, kind of word, final surprisal."""
+
+from dynamics.questions.question import Question
+from dynamics.questions.token_properties.findings import Properties, find
+from dynamics.questions.token_properties.record import FORMER, MEASURE
+from dynamics.questions.token_properties.section import section
+
+__all__ = ["QUESTION", "Properties", "find"]
+
+QUESTION = Question(
+    name="token_properties",
+    title="On which tokens do seeds agree?",
+    command="python -m experiments.convergence --suite={suite}",
+    measures=(MEASURE, FORMER),
+    find=find,
+    section=section,
+    models=lambda properties: list(properties.models),
+)

@@ -1,0 +1,78 @@
+"""Figures of convergence by a property of tokens, and of the regression on such properties."""
+
+from collections.abc import Sequence
+
+from dynamics.analysis.curve import Curve
+from dynamics.figures import style
+from dynamics.questions.token_properties.conditions import Condition
+from dynamics.questions.token_properties.equation6 import FREQUENCY, Regression
+
+
+def condition(by_bin: Condition):
+    """KL between seeds of every bin above, cross-entropy of the same predictions below."""
+    rows = -(-len(by_bin.bins) // 2)
+    figure = style.sheet((4.4, 4.6 + 0.17 * rows))
+    upper, lower = figure.subplots(2, 1, sharex=True)
+    style.dress(upper, "KL between seeds (nats)", "")
+    style.dress(lower, "cross-entropy (nats)", "training step")
+    for part, look in zip(by_bin.bins, _looks(by_bin), strict=True):
+        _line(upper, part.kl, part.name, look)
+        _line(lower, part.cross_entropy, None, look)
+    upper.set_ylim(bottom=0)
+    lower.set_ylim(bottom=0)
+    style.step_axis(lower, by_bin.bins[0].kl.steps.tolist())
+    style.legend(figure, upper, columns=2)
+    return figure
+
+
+def frequency_coefficient(regression: Regression):
+    """How much convergence a factor e of frequency is worth, with its 95 % limits."""
+    figure, ax = style.axes("coefficient (nats per ln frequency)")
+    look = {"color": style.CATEGORIES[0], "marker": "o"}
+    _line(ax, regression.coefficient(FREQUENCY), None, look)
+    ax.axhline(0, color=style.QUIET, linewidth=0.8)
+    return style.over_steps(figure, ax, regression.steps)
+
+
+def size_coefficients(regression: Regression, look: style.Look):
+    """Convergence of every model beyond the smallest one's, with its 95 % limits."""
+    figure, ax = style.axes(f"convergence beyond {regression.models[0]} (nats)")
+    for model in regression.models[1:]:
+        _line(ax, regression.coefficient(f"model: {model}"), model, look[model])
+    ax.axhline(0, color=style.QUIET, linewidth=0.8)
+    return style.over_steps(figure, ax, regression.steps)
+
+
+def word_coefficients(regression: Regression, group: str, reference: str):
+    """Convergence of every kind of word beyond the reference's, with its 95 % limits."""
+    figure, ax = style.axes(f"convergence beyond {reference} (nats)")
+    names = [name for name in regression.names if name.startswith(f"{group}: ")]
+    for k, name in enumerate(names):
+        look = {
+            "color": style.CATEGORIES[k % len(style.CATEGORIES)],
+            "marker": style.MARKERS[k % len(style.MARKERS)],
+        }
+        _line(ax, regression.coefficient(name), name.removeprefix(f"{group}: "), look)
+    ax.axhline(0, color=style.QUIET, linewidth=0.8)
+    return style.over_steps(figure, ax, regression.steps)
+
+
+def _looks(by_bin: Condition) -> Sequence[dict]:
+    """A colour and a marker for each bin: along a ramp where bins are ordered."""
+    count = len(by_bin.bins)
+    colors = style.ramp(count) if by_bin.ordered else style.CATEGORIES
+    return [
+        {
+            "color": colors[k % len(colors)],
+            "marker": style.MARKERS[k % len(style.MARKERS)],
+            "linestyle": "-" if k < len(colors) else "--",
+        }
+        for k in range(count)
+    ]
+
+
+def _line(ax, curve: Curve, label: str | None, look: dict):
+    ax.plot(curve.steps, curve.value, label=label, markersize=4, linewidth=1.5, **look)
+    if curve.has_errors:
+        shade = {"color": look["color"], "alpha": 0.18, "linewidth": 0}
+        ax.fill_between(curve.steps, curve.low, curve.high, **shade)

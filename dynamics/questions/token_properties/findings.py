@@ -1,0 +1,69 @@
+"""Convergence by properties of tokens: conditions, the regression on all, tokens at either end."""
+
+from dataclasses import dataclass
+
+from dynamics.errors import InputError
+from dynamics.questions.committed import Committed
+from dynamics.questions.convergence.findings import find as find_convergence
+from dynamics.questions.token_properties import record
+from dynamics.questions.token_properties.conditions import Condition, condition
+from dynamics.questions.token_properties.contexts import Text, contexts, text_of
+from dynamics.questions.token_properties.equation6 import Regression, regression
+from dynamics.questions.token_properties.partitions import partitions
+from dynamics.questions.token_properties.token_table import Token, tokens
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Properties:
+    """On which tokens seeds agree.
+
+    Attributes:
+        model: the largest, which the conditions and the tokens are of.
+        models: every model of the regression.
+        step: the last, which the tokens are of.
+        num_seeds: of the largest model.
+        text: what is known of the text.
+        predicted: conditions on the predicted token.
+        last_context: conditions on the last token of the context.
+        regression: None where there are fewer than two documents.
+        tokens: most divergent, middle, least divergent.
+    """
+
+    model: str
+    models: tuple[str, ...]
+    step: int
+    num_seeds: int
+    text: Text
+    predicted: tuple[Condition, ...]
+    last_context: tuple[Condition, ...]
+    regression: Regression | None
+    tokens: tuple[Token, ...]
+
+
+def find(committed: Committed) -> Properties | None:
+    """None without properties of the text, or without a model that has numbers of single tokens."""
+    units = committed.of(record.MEASURE, record.FORMER)
+    convergence = committed.findings(find_convergence)
+    if not units or convergence is None:
+        return None
+    text = text_of(record.from_dataset(units[0][1]))
+    models = contexts([model.divergence for model in convergence.models], text)
+    if not models:
+        return None
+    largest = models[-1]
+    cuts = partitions(text, largest)
+    try:
+        fitted = regression(models, text)
+    except InputError:  # one document, or models that share no step
+        fitted = None
+    return Properties(
+        model=largest.model,
+        models=tuple(model.model for model in models),
+        step=int(largest.steps[-1]),
+        num_seeds=len(largest.seeds),
+        text=text,
+        predicted=tuple(condition(largest, text, cut) for cut in cuts),
+        last_context=tuple(condition(largest, text, cut, "last context token") for cut in cuts),
+        regression=fitted,
+        tokens=tuple(tokens(largest, text)),
+    )

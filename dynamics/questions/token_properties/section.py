@@ -1,0 +1,224 @@
+"""The page on which tokens seeds agree."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dynamics.figures import style
+from dynamics.questions.token_properties import figures
+from dynamics.questions.token_properties.conditions import TOKENS, Bin, Condition
+from dynamics.questions.token_properties.equation6 import FREQUENCY, Regression
+from dynamics.questions.token_properties.findings import Properties
+from dynamics.questions.token_properties.token_table import visible
+from dynamics.report import words
+from dynamics.report.section import Finding, Panel, Section, Table
+
+INTRODUCTION = (
+    "The same divergence between seeds, taken apart by what is predicted and by what stands before "
+    "it: how frequent a token is, whether it is a function word, how surprising it stays to the "
+    "end."
+)
+_ALL_ELSE = "All else equal"
+
+
+def section(properties: Properties, look: style.Look) -> Section:
+    """Panels by property, the regression on all of them, and tokens in their contexts."""
+    conditions = [c for c in (*properties.predicted, *properties.last_context) if c.bins]
+    panels = [_condition(by_bin, properties) for by_bin in conditions]
+    if properties.regression is not None:
+        panels += _regression(properties.regression, look)
+    return Section(
+        introduction=INTRODUCTION,
+        panels=panels,
+        findings=_findings(properties),
+        tables={"Tokens in their contexts": _tokens(properties), **_coefficients(properties)},
+    )
+
+
+def _condition(by_bin: Condition, properties: Properties) -> Panel:
+    return Panel(
+        name=f"by-{by_bin.name}-{by_bin.token}".replace(" ", "-"),
+        title=f"By {by_bin.name} of the {by_bin.token}, {by_bin.model}",
+        caption=f"Above, the divergence between seeds; below, the cross-entropy of the same "
+        f"predictions. {_source(by_bin, properties)} {_sizes(by_bin)} Bands: one standard error "
+        "between documents, these seeds held fixed.",
+        draw=lambda: figures.condition(by_bin),
+        table=_bins(by_bin),
+        group=by_bin.token.capitalize(),
+    )
+
+
+def _bins(by_bin: Condition) -> Table:
+    kl = Table.of_curves([part.kl for part in by_bin.bins], "KL between seeds (nats)")
+    loss = Table.of_curves([part.cross_entropy for part in by_bin.bins], "cross-entropy (nats)")
+    names = [part.name for part in by_bin.bins for _ in part.kl.steps]
+    renamed = {"low": "low, cross-entropy", "high": "high, cross-entropy"}
+    beside = {renamed.get(name, name): cells for name, cells in loss.columns.items()}
+    return Table(columns={by_bin.name: names, **kl.columns, **beside})
+
+
+def _source(by_bin: Condition, properties: Properties) -> str:
+    if by_bin.name == "frequency":
+        return f"Bins by the token's count in {properties.text.frequency_corpus}."
+    if by_bin.name == "final surprisal":
+        return f"Surprisal at the last step, mean over {properties.num_seeds} seeds."
+    tagger = properties.text.tagger
+    closed = "a closed list of English function words"
+    return f"By {closed if tagger == 'closed' else f'the tagger {tagger}'}."
+
+
+def _sizes(by_bin: Condition) -> str:
+    """How many tokens the bins have, and which say little or nothing."""
+    total = sum(part.tokens for part in by_bin.bins)
+    listing = words.listed([f"{part.tokens:,} ({part.name})" for part in by_bin.bins])
+    sentences = [f"{total:,} tokens: {listing}."]
+    few = [part.name for part in by_bin.bins if part.few]
+    if few:
+        sentences.append(f"In fewer than five documents: {words.listed(few)}.")
+    if by_bin.empty:
+        sentences.append(f"No token is {words.listed(list(by_bin.empty))}.")
+    return " ".join(sentences)
+
+
+def _regression(regression: Regression, look: style.Look) -> list[Panel]:
+    basis = _basis(regression)
+    panels = []
+    if FREQUENCY in regression.names:
+        curve = regression.coefficient(FREQUENCY)
+        panels.append(
+            Panel(
+                name="regression-frequency",
+                title="Frequency, all else equal",
+                caption="Convergence (minus the divergence) regressed on log frequency, kinds of "
+                f"the predicted and the last context token, and model. {basis}",
+                draw=lambda: figures.frequency_coefficient(regression),
+                table=_coefficient_table([curve], "coefficient (nats per ln frequency)"),
+                group=_ALL_ELSE,
+            )
+        )
+    sized = [f"model: {m}" for m in regression.models[1:] if f"model: {m}" in regression.names]
+    if sized:
+        curves = [regression.coefficient(name) for name in sized]
+        panels.append(
+            Panel(
+                name="regression-size",
+                title="Size, all else equal",
+                caption=f"Convergence beyond that of {regression.models[0]} in the same "
+                f"regression. {basis}",
+                draw=lambda: figures.size_coefficients(regression, look),
+                table=_coefficient_table(curves, "coefficient (nats)"),
+                group=_ALL_ELSE,
+            )
+        )
+    return [*panels, *(_words(regression, group) for group in _word_groups(regression))]
+
+
+def _word_groups(regression: Regression) -> list[str]:
+    return [g for g in TOKENS if any(n.startswith(f"{g}: ") for n in regression.names)]
+
+
+def _words(regression: Regression, group: str) -> Panel:
+    reference = regression.references[group]
+    names = [name for name in regression.names if name.startswith(f"{group}: ")]
+    curves = [regression.coefficient(name) for name in names]
+    return Panel(
+        name=f"regression-{group}".replace(" ", "-"),
+        title=f"Kind of the {group}, all else equal",
+        caption=f"Convergence beyond that of {reference} in the same regression. "
+        f"{_basis(regression)}",
+        draw=lambda: figures.word_coefficients(regression, group, reference),
+        table=_coefficient_table(curves, "coefficient (nats)"),
+        group=_ALL_ELSE,
+    )
+
+
+def _basis(regression: Regression) -> str:
+    levels = [f"{level} ({group})" for group, level in regression.references.items()]
+    left = f" {regression.left_out:,} tokens that were never counted are left out."
+    dropped = f" Spanned by others, and dropped: {words.listed(list(regression.dropped))}."
+    return (
+        f"{regression.tokens:,} tokens of {regression.documents} documents and "
+        f"{len(regression.models)} models. References: {words.listed(levels)}. Bands: 95\u00a0% "
+        "limits with errors clustered by document, these seeds held fixed: they say nothing of "
+        "other seeds, and are too narrow where documents are few."
+        f"{left if regression.left_out else ''}{dropped if regression.dropped else ''}"
+    )
+
+
+def _coefficient_table(curves, quantity: str) -> Table:
+    columns = dict(Table.of_curves(curves, quantity).columns)
+    return Table(columns={"coefficient of": columns.pop("model"), **columns})
+
+
+def _coefficients(properties: Properties) -> dict[str, Table]:
+    """Every coefficient at the last step."""
+    regression = properties.regression
+    if regression is None:
+        return {}
+    last = regression.fits[-1]
+    columns: dict[str, Sequence[object]] = {
+        "coefficient of": regression.names,
+        f"at step {regression.steps[-1]} (nats)": last.value.tolist(),
+        "standard error": last.sem.tolist(),
+        "low": last.low.tolist(),
+        "high": last.high.tolist(),
+    }
+    return {"Coefficients at the last step": Table(columns=columns)}
+
+
+def _tokens(properties: Properties) -> Table:
+    tokens = properties.tokens
+    return Table(
+        columns={
+            "group": [token.group for token in tokens],
+            "token": [visible(token.piece) for token in tokens],
+            "in context": [
+                f"{visible(token.left)}‹{visible(token.piece)}›{visible(token.right)}"
+                for token in tokens
+            ],
+            "KL (nats)": [token.kl for token in tokens],
+            "surprisal (nats)": [token.surprisal for token in tokens],
+            "domain": [token.domain for token in tokens],
+        }
+    )
+
+
+def _findings(properties: Properties) -> list[Finding]:
+    by_surprisal = [c for c in properties.predicted if c.name == "final surprisal" and c.bins]
+    by_class = [c for c in properties.predicted if c.name == "word class" and len(c.bins) == 2]
+    findings = [_ends(by_bin, properties) for by_bin in (*by_class, *by_surprisal)]
+    regression = properties.regression
+    if regression is not None and FREQUENCY in regression.names:
+        findings.append(_frequency(regression, properties))
+    return findings
+
+
+def _ends(by_bin: Condition, properties: Properties) -> Finding:
+    """The bins on which seeds are farthest apart, and nearest, at the last step."""
+    order = sorted(by_bin.bins, key=lambda part: -part.kl.value[-1])
+    most, least = order[0], order[-1]
+    gap = most.kl.value[-1] - least.kl.value[-1]
+    sure = gap > 3 * np.hypot(most.kl.sem[-1], least.kl.sem[-1])
+    return Finding(
+        sentence=f"{properties.model} at step {properties.step}, by {by_bin.name} of the "
+        f"{by_bin.token}: seeds are {_nats(most)} apart on {most.name} and {_nats(least)} on "
+        f"{least.name}.",
+        rests_on=f"{properties.num_seeds} seeds, {most.documents} documents",
+        grade="sure" if sure else "unsure",
+    )
+
+
+def _nats(part: Bin) -> str:
+    return f"{words.number(float(part.kl.value[-1]))} nats"
+
+
+def _frequency(regression: Regression, properties: Properties) -> Finding:
+    curve = regression.coefficient(FREQUENCY)
+    value, low, high = (float(ends[-1]) for ends in (curve.value, curve.low, curve.high))
+    return Finding(
+        sentence=f"All else equal, a factor e of a token's frequency goes with "
+        f"{words.number(value)} nats of convergence ({words.number(low)} to {words.number(high)}) "
+        f"at step {regression.steps[-1]}.",
+        rests_on=f"{regression.documents} documents, these {properties.num_seeds} seeds",
+        grade="sure" if low * high > 0 else "unsure",
+    )

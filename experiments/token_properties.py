@@ -1,0 +1,135 @@
+"""What is known of every token of the held-out text before any model reads it.
+
+    python -m experiments.token_properties --suite=nano
+
+Its frequency and its part of speech. Seconds; reads no weights. `experiments.convergence` asks for
+it too, so that its page can condition on what it says.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from absl import flags
+
+from dynamics.data import corpus, frequency, tags, tokenizer, windows
+from dynamics.errors import InputError
+from dynamics.questions.token_properties import record
+from dynamics.results import Unit
+from dynamics.study import Study
+from experiments import common
+
+FLAGS = flags.FLAGS
+flags.DEFINE_string(
+    "frequency_corpus",
+    "eval",
+    "text that token frequencies are counted in: eval (the windows), train, or a path",
+)
+flags.DEFINE_string(
+    "tagger",
+    "closed",
+    "parts of speech: closed (function words by their spelling, no download), nltk (Penn tags), "
+    "or module:function",
+)
+# Characters of context that a tagger still sees after the last window, and room for its last word.
+_TAIL = 200
+
+
+def experiments(study: Study) -> list[common.Experiment]:
+    """One unit: the text is the same at every checkpoint."""
+    config = {**study.text_config(), "windows": FLAGS.windows, "tagger": FLAGS.tagger}
+    config["frequency_corpus"] = _frequency_corpus()
+    tags.tagger(FLAGS.tagger)  # an unknown one ends here, before any work
+    unit = Unit.of_suite(record.MEASURE)
+    return [common.Experiment(record.MEASURE, config, [unit], properties)]
+
+
+def properties(study: Study, unit: Unit):
+    """Ids, pieces, counts, tags and word classes of the windows that divergence is measured on."""
+    text = study.held_out.take(FLAGS.windows)
+    documents = study.corpus.held_out().documents
+    ids, index = np.unique(text.tokens, return_inverse=True)
+    count, counted_in = _counts(study, text)
+    tag_names, tag, word_class = _tagged(study.tokenizer, documents, text)
+    known_text = record.Record(
+        tokens=text.tokens,
+        document=text.document,
+        ids=ids,
+        pieces=tuple(tokenizer.piece(study.tokenizer, int(token)) for token in ids),
+        count=count[ids],
+        index=index.reshape(text.tokens.shape),
+        tag=tag,
+        tag_names=tuple(tag_names),
+        word_class=word_class,
+        frequency_corpus=counted_in,
+        frequency_total=int(count.sum()),
+        tagger=FLAGS.tagger,
+        domain={int(owner): documents[owner].domain for owner in np.unique(text.document)},
+    )
+    return record.to_dataset(known_text), []
+
+
+def _frequency_corpus() -> str:
+    """eval, train, or a digest of the text at a path, which may hold another text tomorrow."""
+    name = FLAGS.frequency_corpus
+    if name in ("eval", "train"):
+        return name
+    return f"sha256 {corpus.read(Path(name)).fingerprint()}"
+
+
+def _counts(study: Study, text: windows.Windows) -> tuple[np.ndarray, str]:
+    """Counts of every id, and in words where they were counted."""
+    if FLAGS.frequency_corpus == "eval":
+        documents, name = [text.tokens], "the windows measured on"
+    elif FLAGS.frequency_corpus == "train":
+        documents, name = study.train_documents, f"{study.corpus.name}, its part for training"
+    else:
+        other = corpus.read(Path(FLAGS.frequency_corpus))
+        documents = tokenizer.encode(study.tokenizer, other)
+        name = f"{other.name} (sha256 {other.fingerprint()[:12]}…)"
+    highest = max([int(text.tokens.max()), *(int(ids.max()) for ids in documents)])
+    count = frequency.counts(documents, max(study.tokenizer.get_vocab_size(), highest + 1))
+    return count, f"{name}, {int(count.sum()):,} tokens"
+
+
+def _tagged(encoder, documents, text: windows.Windows) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """Names of tags, and per token of the windows its tag and word class, [W,T] each."""
+    length, names = text.tokens.shape[1], []
+    tag = np.full(text.tokens.shape, tags.NONE)
+    word_class = np.full(text.tokens.shape, tags.NONE)
+    tagger = tags.tagger(FLAGS.tagger)
+    for owner in np.unique(text.document):
+        own = np.flatnonzero(text.document == owner)  # the first windows of the document, in order
+        ids, own_names, own_tags, own_classes = _of_document(
+            encoder, documents[owner].text, tagger, len(own) * length
+        )
+        if not np.array_equal(ids, text.tokens[own].ravel()):
+            raise InputError(
+                f"windows that are not the first of document {documents[owner].name}",
+                expected="windows cut from each document's start, so that tokens can be found in "
+                "its text",
+            )
+        names += [name for name in own_names if name not in names]
+        rank = np.array([*(names.index(name) for name in own_names), tags.NONE])
+        tag[own] = rank[own_tags].reshape(-1, length)
+        word_class[own] = own_classes.reshape(-1, length)
+    return names, tag, word_class
+
+
+def _of_document(encoder, text: str, tagger: tags.Tagger, count: int):
+    """The first `count` ids of a document, separator first; names of tags, tags, word classes."""
+    encoding = encoder.encode(text, add_special_tokens=False)
+    ids = [encoder.token_to_id(tokenizer.SEPARATOR), *encoding.ids][:count]
+    # The separator stands for no character.
+    spans = np.array([(0, 0), *encoding.offsets][:count], np.int64)
+    text = text[: int(spans.max()) + _TAIL]  # what no window reaches need not be tagged
+    spans = np.minimum(spans, len(text))
+    tagged = tags.tag_text(text, tagger)
+    classes = tags.tag_text(text, tags.closed_class)
+    of_class = np.array([int(name != "other") for name in classes.names] + [tags.NONE])
+    by_class = tags.majority(of_class[classes.of_character], classes.votes, spans)
+    by_tag = tags.majority(tagged.of_character, tagged.votes, spans)
+    return np.array(ids), tagged.names, by_tag, by_class
+
+
+if __name__ == "__main__":
+    common.main(lambda: common.run_all(experiments))
