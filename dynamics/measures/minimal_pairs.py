@@ -100,7 +100,7 @@ def preferences(
         batches: the sentences, by `batch_pairs`.
 
     Raises:
-        InputError: a model that is not causal, or tokens beyond the model's vocabulary.
+        InputError: a model that is not causal, or tokens or lengths beyond the model's.
         AssertionError: params whose leading axes differ.
 
     Example:
