@@ -32,16 +32,15 @@ def density(study: Study, unit: Unit):
     checkpoint = study.load(*cell, reads_text=False)
     by_matrix = weights.model_density(checkpoint.config, num_bins=FLAGS.bins)(checkpoint.params)
     edges = weights.edges(weights.default_half_width(checkpoint.config), FLAGS.bins)
-    stacked = weights.Density(*map(np.stack, zip(*by_matrix.values(), strict=True)))
+    densities = by_matrix.values()
+
+    def stacked(name: str) -> np.ndarray:
+        return np.stack([np.asarray(getattr(density, name)) for density in densities])
+
     census = record.Record(
         matrices=tuple(by_matrix),
         center=(edges[1:] + edges[:-1]) / 2,
-        counts=stacked.counts,
-        below=stacked.below,
-        above=stacked.above,
-        mean=stacked.mean,
-        sd=stacked.sd,
-        excess_kurtosis=stacked.excess_kurtosis,
+        **{name: stacked(name) for name in weights.Density._fields},
     )
     return record.to_dataset(census), [checkpoint.provenance]
 

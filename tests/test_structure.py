@@ -180,8 +180,9 @@ class Refuse:
         if name.partition(".")[0] in {"jax", "jaxlib", "flax", "chex"}:
             raise ImportError(f"{name} is not to be had here")
 sys.meta_path.insert(0, Refuse())
-from dynamics import questions, results
-print(questions.write(results.Store(sys.argv[1]), "toy", sys.argv[2]))
+from dynamics import results
+from dynamics.questions import site
+print(site.write(results.Store(sys.argv[1]), "toy", sys.argv[2]))
 """
 
 

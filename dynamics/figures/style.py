@@ -35,7 +35,7 @@ class Look(dict):
     """model -> its colour and marker, the same in every panel."""
 
     def __init__(self, models: Sequence[str]):
-        """`models` by size, as `analysis.curves.natural` sorts them."""
+        """`models` by size, from small to large."""
         looks = zip(models, ramp(len(models)), itertools.cycle(MARKERS), strict=False)
         super().__init__(
             {model: {"color": color, "marker": marker} for model, color, marker in looks}

@@ -103,7 +103,7 @@ def _judgements(model: str, pairs) -> Judgements:
         steps=steps,
         tasks=tuple(tasks.tolist()),
         sizes=sizes,
-        seed_kl=pair_curve(model, steps, kl, sizes, "seeds"),
+        seed_kl=pair_curve(model, steps, list(kl), sizes, "seeds"),
         accuracy=_accuracy(model, steps, right, sizes),
         phenomena=_phenomena(tasks, terms, sizes, of_task, right.mean(1)),
         last_kl=of_task[-1],

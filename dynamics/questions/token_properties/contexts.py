@@ -111,9 +111,8 @@ def contexts(models: Sequence[Divergence], text: Text) -> list[Contexts]:
 def _contexts(model: Divergence, text: Text) -> Contexts:
     shape = (text.index.shape[0], text.index.shape[1] - 1)
     for step, record in zip(model.steps, model.records, strict=True):
-        if record.token_kl.shape != shape or not np.array_equal(
-            record.window_document, text.document
-        ):
+        windows = np.asarray(record.window_document)
+        if record.token_kl.shape != shape or not np.array_equal(windows, text.document):
             raise InputError(
                 f"{model.model} at step {step} on {record.token_kl.shape} predictions, properties "
                 f"of a text of {shape}",
