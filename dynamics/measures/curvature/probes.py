@@ -1,18 +1,23 @@
-"""Random vectors over params, blocks of them, and the refusal of numbers that are not finite."""
+"""Random vectors over params, their blocks by a mask, and the refusal of non-finite numbers."""
 
 import zlib
+from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Key, PyTree
 
 from dynamics.errors import InputError
 from dynamics.measures.curvature.products import Product
 
 
-def draw(sampler, key, params):
-    """A random vector like params, each leaf from a key folded from its path; sampler(key, shape,
-    dtype)."""
+def draw(sampler: Callable, key: Key[Array, ""], params: PyTree) -> PyTree:
+    """A random vector like params, by sampler(key, shape, dtype).
+
+    Each leaf's key is folded from its path, so that it does not depend on the other leaves.
+    """
 
     def of_leaf(path, leaf):
         name = zlib.crc32(jax.tree_util.keystr(path).encode())
@@ -21,25 +26,32 @@ def draw(sampler, key, params):
     return jax.tree_util.tree_map_with_path(of_leaf, params)
 
 
-def restrict(vector, mask):
-    """`vector` with the parameters outside of `mask` at 0; the vector itself where mask is None."""
-    return (
-        vector
-        if mask is None
-        else jax.tree.map(lambda v, m: v * jnp.asarray(m, v.dtype), vector, mask)
-    )
+def restrict(vector: PyTree, mask: PyTree | None) -> PyTree:
+    """`vector` with 0 outside of `mask`; the vector itself where mask is None."""
+    if mask is None:
+        return vector
+    return jax.tree.map(lambda v, m: v * jnp.asarray(m, v.dtype), vector, mask)
 
 
-def dot(one, other, mask=None):
+def dot(first: PyTree, second: PyTree, mask: PyTree | None = None) -> Array:
     """Inner product of two pytrees over the parameters inside of `mask`."""
-    products = jax.tree.map(lambda a, b: (a * b).sum(), restrict(one, mask), other)
-    return sum(jax.tree.leaves(products))
+    products = jax.tree.map(lambda a, b: (a * b).sum(), restrict(first, mask), second)
+    return sum(jax.tree.leaves(products), start=jnp.zeros(()))
 
 
-def size(params, mask) -> int:
-    """Parameters, those inside of `mask`. Raises InputError for a mask of nothing."""
+def size(params: PyTree, mask: PyTree | None) -> int:
+    """How many parameters there are, or how many lie inside of `mask`.
+
+    Raises:
+        InputError: a mask that selects nothing.
+        AssertionError: a mask of another structure, or a leaf that is not of its parameter's rank
+            and broadcastable to it. Of another rank it would broadcast along the wrong axis.
+    """
     if mask is None:
         return sum(leaf.size for leaf in jax.tree.leaves(params))
+    chex.assert_trees_all_equal_structs(params, mask)
+    jax.tree.map(lambda p, m: chex.assert_equal_rank([p, m]), params, mask)
+    jax.tree.map(lambda p, m: chex.assert_is_broadcastable(np.shape(m), p.shape), params, mask)
     counts = jax.tree.map(lambda p, m: p.size // np.size(m) * np.count_nonzero(m), params, mask)
     inside = sum(map(int, jax.tree.leaves(counts)))
     if not inside:
@@ -49,12 +61,11 @@ def size(params, mask) -> int:
     return inside
 
 
-def as_float(params):
-    """Params on the device, half precision widened: second derivatives of rounded numbers are
-    noise.
+def as_float(params: PyTree) -> PyTree:
+    """Params on the device, at least float32: second derivatives of half precision are noise.
 
-    Refuses non-finite ones here, where the leaf at fault is known: one of them taints the products
-    of all the others, or of none.
+    Raises InputError for non-finite params, here where the leaf at fault is identifiable: one such
+    number taints the products of all leaves, or of none.
     """
     params = jax.tree.map(
         lambda p: jnp.asarray(p, jnp.promote_types(jnp.result_type(p), jnp.float32)), params
@@ -63,18 +74,20 @@ def as_float(params):
     return params
 
 
-def refuse_nonfinite(product: Product, params, batch, key, mask):
+def refuse_nonfinite(
+    product: Product, params: PyTree, batch: PyTree, key: Key[Array, ""], mask: PyTree | None
+):
     """Raises InputError, by leaf, if the product with a random vector is not finite."""
     vector = restrict(draw(jax.random.normal, key, params), mask)
     _check_finite(f"{product.name} products", product.apply(params, batch, vector))
 
 
-def _check_finite(kind: str, tree):
+def _check_finite(kind: str, tree: PyTree):
     leaves = jax.tree_util.tree_leaves_with_path(tree)
     names = [
-        jax.tree_util.keystr(p, simple=True, separator="/")
-        for p, x in leaves
-        if not jnp.isfinite(x).all()
+        jax.tree_util.keystr(path, simple=True, separator="/")
+        for path, leaf in leaves
+        if not jnp.isfinite(leaf).all()
     ]
     if names:
         listing = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")

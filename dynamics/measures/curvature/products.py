@@ -1,6 +1,6 @@
 """Matrix-vector products with a loss's Hessian and its Gauss-Newton matrix, never formed.
 
-Axes: B batch items, O outputs.
+Axes: B batch items, O outputs, P parameters.
 """
 
 import dataclasses
@@ -9,16 +9,18 @@ from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from dynamics.errors import InputError
 
-_KEPT = 64  # products kept
+_CACHED_PRODUCTS = 64
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Product:
-    """A symmetric matrix over params, known by its products; compiled programs are kept by the
-    identity of this object.
+    """A symmetric matrix over params, represented by its products with vectors.
+
+    Compiled programs are cached by the identity of this object.
 
     Attributes:
         name: for people, such as "Hessian".
@@ -27,54 +29,67 @@ class Product:
     """
 
     name: str
-    apply: Callable
+    apply: Callable[[PyTree, PyTree, PyTree], PyTree]
 
 
-def hvp(loss_fn, params, batch, vector):
-    """The Hessian of params -> loss_fn(params, batch) times `vector`; a pytree like params
-    (Pearlmutter 1994).
+def hvp(loss_fn: Callable, params: PyTree, batch: PyTree, vector: PyTree) -> PyTree:
+    """The Hessian of params -> loss_fn(params, batch) times `vector` (Pearlmutter 1994).
 
-    Forward over reverse: the cost of about two gradients, and of their memory. `vector` has the
-    dtypes of params.
+    Forward over reverse: the cost of about two gradients, and their memory. `vector` has the
+    structure and dtypes of params, as the product has.
+
+    Example:
+        >>> cubes = lambda params, batch: (params**3).sum() * batch
+        >>> hvp(cubes, jnp.array([1.0, 2.0]), 1.0, jnp.array([1.0, 1.0])).tolist()  # diagonal 6 w
+        [6.0, 12.0]
     """
     with jax.default_matmul_precision("highest"):
         return jax.jvp(jax.grad(lambda p: loss_fn(p, batch)), (params,), (vector,))[1]
 
 
-@functools.lru_cache(maxsize=_KEPT)
-def hessian(loss_fn) -> Product:
-    """The Hessian of `loss_fn`, the same object for the same function."""
+@functools.lru_cache(maxsize=_CACHED_PRODUCTS)
+def hessian(loss_fn: Callable) -> Product:
+    """The Hessian of `loss_fn`(params, batch); the same object for the same function."""
     return Product("Hessian", functools.partial(hvp, loss_fn))
 
 
-@functools.lru_cache(maxsize=_KEPT)
-def gauss_newton(outputs_fn, output_loss) -> Product:
-    """J'HJ with J the Jacobian of outputs_fn(params, batch) and H the Hessian of
-    output_loss(outputs, batch), a scalar.
+@functools.lru_cache(maxsize=_CACHED_PRODUCTS)
+def gauss_newton(outputs_fn: Callable, output_loss: Callable) -> Product:
+    """The Gauss-Newton matrix J'HJ of output_loss(outputs_fn(params, batch), batch).
 
-    Positive semidefinite where the loss is convex in the outputs, as cross-entropy and squared
-    error are. For the cross-entropy of a softmax it is the Fisher information matrix, too (Martens
-    2020, section 9). Outputs are held
-    whole: for language models, whose outputs are logits of a whole vocabulary, there is
-        `surprisal.gauss_newton`.
+    J is the Jacobian of the outputs in params, H the Hessian of the loss, a scalar, in the outputs.
+    J'HJ is positive semidefinite where the loss is convex in the outputs, as cross-entropy and
+    squared error are. For the cross-entropy of a softmax it is also the Fisher information matrix
+    (Martens 2020, section 9). The outputs are held whole; for language models, whose outputs are
+    logits of a whole vocabulary, use `surprisal.gauss_newton`.
+
+    Args:
+        outputs_fn: (params, batch) -> outputs, an array or a pytree.
+        output_loss: (outputs, batch) -> loss.
+
+    Example:
+        >>> square = lambda outputs, batch: (outputs**2).sum()
+        >>> matrix = gauss_newton(lambda params, x: x @ params, square)  # 2 x'x
+        >>> x = jnp.array([[1.0, 0.0], [0.0, 3.0]])
+        >>> matrix.apply(jnp.ones(2), x, jnp.ones(2)).tolist()
+        [2.0, 18.0]
     """
 
     def apply(params, batch, vector):
         with jax.default_matmul_precision("highest"):
-            outputs, moved = jax.jvp(lambda p: outputs_fn(p, batch), (params,), (vector,))
-            curved = jax.jvp(jax.grad(lambda o: output_loss(o, batch)), (outputs,), (moved,))[1]
+            outputs, tangent = jax.jvp(lambda p: outputs_fn(p, batch), (params,), (vector,))
+            curved = jax.jvp(jax.grad(lambda o: output_loss(o, batch)), (outputs,), (tangent,))[1]
             return jax.vjp(lambda p: outputs_fn(p, batch), params)[1](curved)[0]
 
     return Product("Gauss-Newton", apply)
 
 
-@functools.lru_cache(maxsize=_KEPT)
+@functools.lru_cache(maxsize=_CACHED_PRODUCTS)
 def accumulated(product: Product, microbatches: int) -> Product:
-    """The same matrix, of a loss that is a mean over equal items, with a batch taken in parts one
-    after another.
+    """The same matrix of a loss that is a mean over items, from one part of a batch after another.
 
-    Memory is that of one part: a batch twice as long in twice as many parts takes no more. Every
-    leaf of the batch has the items along its first axis.
+    Memory is that of one part: a batch of twice the length in twice as many parts takes no more.
+    Every leaf of the batch has the items along its first axis.
 
     Raises:
         InputError: when applied to a batch that does not split evenly.
