@@ -63,10 +63,13 @@ def compare(
 
 
 def start(first: Any, later: Sequence[Any]) -> float:
-    """Seconds that the first run takes and later ones do not: compilation, above all."""
+    """Seconds that the first run takes and later ones do not: compilation, above all.
+
+    0 where noise between runs is larger than that.
+    """
     if hasattr(first, "start"):
         return first.start
-    return first.seconds - float(np.median([run.seconds for run in later]))
+    return max(0.0, first.seconds - float(np.median([run.seconds for run in later])))
 
 
 def spread(values: Sequence[float]) -> dict[str, float] | None:

@@ -19,10 +19,10 @@ from benchmarks.device.parts import (
 )
 
 _ON_DEVICE = (
-    "tests/slt/test_samplers.py",
     "tests/measures/test_divergence.py",
     "tests/measures/test_curvature.py",
     "tests/measures/test_spectrum.py",
+    "tests/slt/test_samplers.py",
 )
 _FEW = (
     "tests/slt/test_samplers.py::test_frozen_weights_stay[SGLD]",

@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import jax
+
 ROOT = Path(__file__).parents[3]
 
 
@@ -13,19 +15,25 @@ class Sizes(NamedTuple):
     """Which, and for how long."""
 
     tests: tuple[str, ...]  # files or single tests
-    seconds: float  # after which no further test is begun
-    deselect: tuple[str, ...] = ()
+    seconds: float  # for all: none is begun after its share, and what one leaves goes to the next
 
 
 class Tally:
-    """A pytest plugin that counts, and stops when the time is up."""
+    """A pytest plugin that counts, and begins no further test once its time is up."""
 
-    def __init__(self, seconds: float):
-        self.until = time.monotonic() + seconds
-        self.passed, self.failures, self.skipped, self.collected = 0, [], 0, 0
+    def __init__(self, until: float):
+        """`until` is a time of `time.monotonic`."""
+        self.until = until
+        self.collected = self.passed = self.skipped = 0
+        self.failures: list[str] = []
 
     def pytest_collection_finish(self, session):
         self.collected = len(session.items)
+
+    def pytest_collectreport(self, report):
+        if report.failed:  # a file that cannot be imported
+            self.failures.append(report.nodeid)
+            self.collected += 1
 
     def pytest_runtest_logreport(self, report):
         if report.failed:
@@ -42,37 +50,53 @@ class Tally:
     def pytest_sessionstart(self, session):
         self.session = session
 
+    def not_reached(self) -> int:
+        """Tests that were selected and not begun."""
+        return max(0, self.collected - self.passed - self.skipped - len(self.failures))
+
 
 def run(sizes: Sizes, earlier: Mapping) -> dict:
     """Counts of what passed, failed and was not reached."""
-    import pytest
-
     # The session's own setting is CPU devices, unless the platforms are given: "" is JAX's choice.
     os.environ.setdefault("JAX_PLATFORMS", "")
     # What a test compares with is written in plain products, which a GPU would round to TF32.
-    os.environ["JAX_DEFAULT_MATMUL_PRECISION"] = "highest"
-    tally = Tally(sizes.seconds)
-    options = ["-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-W", "default", "--tb=short"]
-    deselected = [word for test in sizes.deselect for word in ("--deselect", test)]
-    code = pytest.main(
-        ["--rootdir", str(ROOT), "-m", "not long and not alone", *options, *deselected]
-        + [str(ROOT / test) for test in sizes.tests],
-        plugins=[tally],
-    )
-    reached = tally.passed + len(tally.failures) + tally.skipped
-    remarks = [
-        f"{tally.passed} tests passed, {len(tally.failures)} failed, {tally.skipped} skipped,"
-        f" {tally.collected - reached} not reached within {sizes.seconds:.0f} s"
+    jax.config.update("jax_default_matmul_precision", "highest")
+    end, tallies = time.monotonic() + sizes.seconds, []
+    for number, tests in enumerate(sizes.tests):
+        share = (end - time.monotonic()) / (len(sizes.tests) - number)
+        tallies.append(tallied(tests, time.monotonic() + share))
+    passed = sum(tally.passed for tally in tallies)
+    skipped = sum(tally.skipped for tally in tallies)
+    not_reached = sum(tally.not_reached() for tally in tallies)
+    failures = [test for tally in tallies for test in tally.failures]
+    # A file of which nothing ran is a fault: it was renamed, or pytest itself failed.
+    idle = [
+        tests
+        for tests, tally in zip(sizes.tests, tallies, strict=True)
+        if not tally.passed + tally.skipped + len(tally.failures)
     ]
-    if tally.failures:
-        remarks.append("failed: " + ", ".join(tally.failures))
-    if not reached:
-        remarks.append(f"no test ran: pytest's exit code is {int(code)}")
+    remarks = [
+        f"{passed} tests passed, {len(failures)} failed, {skipped} skipped,"
+        f" {not_reached} not reached within {sizes.seconds:.0f} s",
+        *([f"failed: {', '.join(failures)}"] if failures else []),
+        *([f"no test ran of {', '.join(idle)}"] if idle else []),
+    ]
     return {
-        "passed": tally.passed,
-        "failed": tally.failures,
-        "skipped": tally.skipped,
-        "not_reached": tally.collected - reached,
-        "agrees": not tally.failures and bool(reached),
+        "passed": passed,
+        "failed": failures,
+        "skipped": skipped,
+        "not_reached": not_reached,
+        "agrees": not failures and not idle,
         "remarks": remarks,
     }
+
+
+def tallied(tests: str, until: float) -> Tally:
+    """The tally of one file, or of one test."""
+    import pytest
+
+    tally = Tally(until)
+    options = ["-q", "-p", "no:xdist", "-p", "no:cacheprovider", "-W", "default", "--tb=short"]
+    selection = ["-m", "not long and not alone", str(ROOT / tests)]
+    pytest.main(["--rootdir", str(ROOT), *options, *selection], plugins=[tally])
+    return tally

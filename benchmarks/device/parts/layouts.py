@@ -1,33 +1,23 @@
 """Where chains run: on the devices of this process, on simulated CPU devices, on a CPU beside an
-accelerator.
-
-Axes: C chains.
-
-    python -m benchmarks.device.parts.layouts
-
-prints the traces of the same chains on the devices of its own process, as JSON.
-"""
+accelerator."""
 
 import json
 import os
 import subprocess
 import sys
 import time
-import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
-from benchmarks.device import memory, worker
-from dynamics import devices, slt
+from benchmarks.device import bowl, memory, worker
 
 TOLERANCE = 1e-5  # relative, of losses over 20 steps
-CHAINS = 4
 _ROOT = Path(__file__).parents[3]
+_COUNT = "--xla_force_host_platform_device_count"
 
 
 class Sizes(NamedTuple):
@@ -41,7 +31,7 @@ def run(sizes: Sizes, earlier: Mapping) -> dict:
     peaks = memory.Peaks()
     children = {count: start_simulated(count) for count in sizes.simulated}
     start = time.perf_counter()
-    reference, used = traced()
+    reference, used = bowl.trace()
     seconds = time.perf_counter() - start
     rows = [{"layout": "this process", "devices": used, "seconds": seconds, "difference": 0.0}]
     for count, child in children.items():
@@ -58,40 +48,13 @@ def run(sizes: Sizes, earlier: Mapping) -> dict:
     }
 
 
-def traced() -> tuple[np.ndarray, list[str]]:
-    """([C,draws] losses along the chains, the devices that pmap gave them)."""
-    sampler = slt.SGLD(
-        step_size=1e-2, nbeta=10.0, localization=100.0, num_chains=CHAINS, num_draws=20
-    )
-    data = np.zeros((2, 1), np.float32)
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        estimate = slt.estimate_llc(bowl, jnp.zeros(3), data, jax.random.key(0), sampler)
-    return estimate.loss_trace, places()
-
-
-def bowl(w, batch):
-    """A loss of three curvatures."""
-    return 0.5 * jnp.sum(jnp.asarray((0.1, 1.0, 10.0)) * w**2)
-
-
-def places() -> list[str]:
-    """The devices that `devices.map_chains` gives as many chains."""
-    numbers = devices.map_chains(_square)(jnp.arange(float(CHAINS)))
-    return sorted(str(device) for device in numbers.devices())
-
-
-def _square(x):
-    return x * x
-
-
 def beside(reference: np.ndarray) -> dict:
     """The same where an accelerator is there and the CPU is asked for as the default device."""
     if jax.default_backend() == "cpu":
         return {"devices": [], "note": "no accelerator is there"}
     try:
         with jax.default_device(jax.devices("cpu")[0]):
-            losses, used = traced()
+            losses, used = bowl.trace()
     except Exception as error:
         return {"devices": [], "failure": ": ".join(worker.classify(error))}
     return {"devices": used, "difference": difference(losses, reference)}
@@ -99,11 +62,15 @@ def beside(reference: np.ndarray) -> dict:
 
 def start_simulated(count: int) -> subprocess.Popen:
     """A process with `count` CPU devices and no other."""
-    flags = f"--xla_force_host_platform_device_count={count}"
+    flags = [flag for flag in os.environ.get("XLA_FLAGS", "").split() if _COUNT not in flag]
     return subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.device.parts.layouts"],
+        [sys.executable, "-m", "benchmarks.device.bowl"],
         cwd=_ROOT,
-        env={**os.environ, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags},
+        env={
+            **os.environ,
+            "JAX_PLATFORMS": "cpu",
+            "XLA_FLAGS": " ".join([*flags, f"{_COUNT}={count}"]),
+        },
         stdout=subprocess.PIPE,
         text=True,
     )
@@ -129,10 +96,3 @@ def _sentence(row: dict) -> str:
         return f"{row['layout']}: {row.get('failure') or row['note']}"
     where = ", ".join(row["devices"])
     return f"{row['layout']}: chains on {where}, losses {row['difference']:.1g} apart"
-
-
-if __name__ == "__main__":
-    start = time.perf_counter()
-    losses, used = traced()
-    seconds = time.perf_counter() - start
-    print(json.dumps({"devices": used, "seconds": seconds, "losses": losses.tolist()}))
