@@ -50,14 +50,18 @@ def environment(dry: bool) -> dict[str, str]:
 
 
 def main(_):
+    signal.signal(signal.SIGINT, lambda *_: sys.exit(130))
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    checks = driver.Checks(
-        "benchmarks.device.parts",
-        "dry" if FLAGS.dry else "full",
-        Path(FLAGS.out).absolute(),
-        FLAGS.seconds,
-        environment(FLAGS.dry),
-    )
+    try:
+        checks = driver.Checks(
+            "benchmarks.device.parts",
+            "dry" if FLAGS.dry else "full",
+            Path(FLAGS.out).absolute(),
+            FLAGS.seconds,
+            environment(FLAGS.dry),
+        )
+    except OSError as error:
+        sys.exit(f"error: got --out={FLAGS.out}, which cannot be written ({error.strerror})")
     wrong = []
     with contextlib.closing(checks.run()) as running:
         for line in running:

@@ -14,7 +14,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -46,8 +46,8 @@ class Checks:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("")
 
-    def run(self) -> Iterator[lines.Line]:
-        """Yields each line once it is in the file."""
+    def run(self) -> Generator[lines.Line, None, None]:
+        """Yields each line once it is in the file; its `close` ends the process under way."""
         for _, group in itertools.groupby(self.parts, key=lambda part: part.process):
             remaining = list(group)
             while remaining:

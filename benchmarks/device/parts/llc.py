@@ -64,7 +64,8 @@ def chance_of_distance(ours: np.ndarray, theirs: np.ndarray) -> float:
     """Welch's: the chance of means this far apart from chains of one mean, however few they are."""
     from scipy import stats
 
-    return float(stats.ttest_ind(ours, theirs, equal_var=False).pvalue)
+    _, p_value = np.asarray(stats.ttest_ind(ours, theirs, equal_var=False))
+    return float(p_value)
 
 
 def num_parameters(config) -> int:
