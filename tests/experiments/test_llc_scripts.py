@@ -4,7 +4,7 @@ import job
 import numpy as np
 import pytest
 
-from dynamics.analysis import calibration, sweeps
+from dynamics.questions import Committed, calibration, llc_sweeps
 from dynamics.results import Store
 
 pytestmark = pytest.mark.long
@@ -24,15 +24,16 @@ def trained(tmp_path_factory):
 
 
 def test_calibration_samples_what_is_stable_and_names_what_is_not(trained):
-    (found,) = calibration.calibrations(Store(trained[1]).committed("calibration"))
-    assert list(found.steps) == [8, 32]  # step 0 has no basin
-    beyond = found.eps_a >= 4
+    (calibrated,) = calibration.find(Committed(Store(trained[1])))
+    grid = calibrated.grid
+    assert list(grid.steps) == [8, 32]  # step 0 has no basin
+    beyond = grid.step_curvature >= 4
     assert beyond.any()
-    np.testing.assert_array_equal(found.failure == "unstable", beyond)
-    np.testing.assert_array_equal(np.isnan(found.llc), beyond)
-    a = found.axes["nbeta"][None, :] * found.top_eigenvalue[:, None] + 300
-    np.testing.assert_allclose(found.eps_a[:, 0, :, 0], 1e-5 * a, rtol=1e-5)
-    assert calibration.recommend(found).setting["step_size"] == 1e-5
+    np.testing.assert_array_equal(grid.failure == "unstable", beyond)
+    np.testing.assert_array_equal(np.isnan(grid.llc), beyond)
+    a = grid.nbetas[None, :] * grid.top_eigenvalue[:, None] + 300
+    np.testing.assert_allclose(grid.step_curvature[:, 0, :, 0], 1e-5 * a, rtol=1e-5)
+    assert calibrated.recommendation.setting.step_size == 1e-5
 
 
 def test_sweeps(trained):
@@ -40,16 +41,13 @@ def test_sweeps(trained):
     flags = ("--data_sizes=8,32", "--batch_sizes=2,4")
     code, _, stderr = job.run("llc_sweeps", *CHAINS, *flags, cache=cache, out=out)
     assert code == 0, stderr
-    store = Store(out)
-    (found,) = sweeps.sweeps(
-        list(store.committed("llc_sweeps")), list(store.committed("llc_noise"))
-    )
+    (sweeps,) = llc_sweeps.find(Committed(Store(out)))
     # One setting, seen four ways with one key: the flags' own batch, data set, noise and loss.
-    plain = found.data_size.llc[:, -1]
-    np.testing.assert_allclose(found.batch_size["same_batch"].llc[:, 0], plain, rtol=1e-5)
-    np.testing.assert_allclose(found.noise["common"].value[1:], plain, rtol=1e-5)
-    np.testing.assert_allclose(found.running["loss"][:, -1], plain, rtol=1e-5)
-    assert not np.allclose(found.noise["own"].value, found.noise["common"].value, rtol=0.01)
+    plain = sweeps.data_size.llc[:, -1]
+    np.testing.assert_allclose(sweeps.own_batch.llc[:, 0], plain, rtol=1e-5)
+    np.testing.assert_allclose(sweeps.noise.common.value[1:], plain, rtol=1e-5)
+    np.testing.assert_allclose(sweeps.by_loss.llc[:, -1], plain, rtol=1e-5)
+    assert not np.allclose(sweeps.noise.own.value, sweeps.noise.common.value, rtol=0.01)
 
 
 def test_a_head_with_its_sensitivity(trained, tmp_path):

@@ -1,119 +1,116 @@
-"""The page tells where every run's curves pause, and in plain words where there are too few
-checkpoints to say."""
-
-import json
-import re
-from pathlib import Path
+"""Where curves of single runs pause, and in plain words where too few checkpoints can say."""
 
 import numpy as np
 import pytest
-import xarray as xr
+from made_llc import one_record
+from test_curvature import hessian
 
-from dynamics import results
-from dynamics.analysis import run_stages
-from dynamics.report import page, stages
+from dynamics.figures import style
+from dynamics.questions import Committed, stages
+from dynamics.questions.curvature import record as curvature_record
+from dynamics.questions.llc import record as llc_record
+from dynamics.questions.stages.findings import LARGEST, LLC, TRACE
+from dynamics.results import Unit
 
 STEPS = [0, *np.unique(np.geomspace(1, 40_000, 60).astype(int)).tolist()]
+FEW = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 640]
 PAUSE = np.exp(8.5)  # of every curve below: a peak of the LLC, a shoulder of the trace
+LOOK = style.Look(["toy-8"])
 
 
-def llc(x: float, seed: int) -> xr.Dataset:
-    value = 20 * (np.clip(x, 6, 8) - np.clip(x, 9, 20) + 3 + seed)
-    names = (
-        "init_loss",
-        "chain_loss",
-        "trivial_loss",
-        "nbeta",
-        "localization",
-        "step_size",
-        "chain_loss_sem",
-        "localization_share",
-    )
-    scalars = dict.fromkeys((*names, "init_loss_sem"), 1.0) | {"llc": value, "sem": 0.2}
-    return xr.Dataset(
-        {**scalars, "loss_trace": (("chain", "draw"), np.ones((4, 9)))},
-        attrs={"verdict": "local" if x > 7 else "left the basin"},
+def llc(step: int, seed: int, value: float | None = None) -> llc_record.Record:
+    x = np.log1p(step)
+    peak = 20 * (np.clip(x, 6, 8) - np.clip(x, 9, 20) + 3 + seed)
+    return one_record(
+        peak if value is None else value,
+        sem=0.2,
+        shared_sem=0.0,
+        verdict="local" if x > 7 else "left the basin",
     )
 
 
-def curvature(x: float) -> xr.Dataset:
-    value = 100 * (np.clip(x, 6, 8) + np.clip(x, 9, 20))
-    ends = {
-        "trace": value,
-        "trace_sem": 1.0,
-        "largest": value / 50,
-        "largest_error": 1e-9,
-        "smallest": -2.0,
-    }
-    return xr.Dataset({**ends, "smallest_error": 0.1, "loss": 3.0})
+def curvature(step: int) -> curvature_record.Record:
+    x = np.log1p(step)
+    shoulder = 100 * (np.clip(x, 6, 8) + np.clip(x, 9, 20))
+    return hessian(
+        shoulder / 5
+    )  # whose trace is five times its argument, and largest eigenvalue too
 
 
-def store_of(root: Path, steps) -> results.Store:
-    store = results.Store(root)
+def find(steps=STEPS, missing: int | None = None) -> list[stages.RunStages]:
+    """LLC of two seeds and curvature of one; the LLC is NaN at the step `missing`."""
+    units = {llc_record.MEASURE: [], curvature_record.MEASURE: []}
     for step in steps:
-        made = [("llc", seed, llc(np.log1p(step), seed)) for seed in (0, 1)]
-        for measure, seed, data in (*made, ("curvature", 0, curvature(np.log1p(step)))):
-            unit = results.Unit(measure=measure, model="toy-8", seeds=(seed,), step=step)
-            store.write(unit, data, {"suite": "toy"}, {"weights": [], "corpus": {"name": "text"}})
-    return store
+        for seed in (0, 1):
+            unit = Unit(measure="llc", model="toy-8", seeds=(seed,), step=step)
+            estimate = llc(step, seed, np.nan if step == missing else None)
+            units["llc"].append((unit, llc_record.to_dataset(estimate)))
+        unit = Unit(measure="curvature", model="toy-8", seeds=(0,), step=step)
+        units["curvature"].append((unit, curvature_record.to_dataset(curvature(step))))
+    runs = stages.find(Committed(units))
+    assert runs is not None
+    return runs
 
 
 @pytest.fixture(scope="module")
-def text(tmp_path_factory) -> str:
-    store = store_of(tmp_path_factory.mktemp("store"), STEPS)
-    return page.write(store, "toy", store.root / "report.html").read_text(encoding="utf-8")
+def runs():
+    return find()
 
 
-def test_every_run_and_curve_has_a_panel(text):
-    names = re.findall(r'id="panel-(stages-[^"]*)"', text)
-    assert names == [
-        "stages-toy-8-0-llc",
-        "stages-toy-8-1-llc",
-        "stages-toy-8-0-trace",
-        "stages-toy-8-0-eigenvalue",
-    ]
+@pytest.fixture(scope="module")
+def section(runs):
+    return stages.QUESTION.section(runs, LOOK)
 
 
-def test_numbers_hold_the_boundaries_that_captions_tell(text):
-    shown = json.loads(re.search(r'id="numbers">(.*?)</script>', text, re.S)[1])["stages"]
+def test_every_run_and_curve_is_searched(runs):
+    names = [(run.label, run.seed) for run in runs]
+    assert names == [(LLC, 0), (LLC, 1), (TRACE, 0), (LARGEST, 0)]
+
+
+def test_numbers_hold_the_boundaries_that_sentences_say(section):
+    shown = section.numbers["stages"]
     assert len(shown) == 4
     for name, run in shown.items():
-        (one,) = run["boundaries"]
-        assert one["kind"] == ("peak" if "LLC" in name else "shoulder")
-        assert one["step"] == pytest.approx(PAUSE, rel=0.1)
-        assert one["low"] < PAUSE < one["high"]
+        (boundary,) = run["boundaries"]
+        assert boundary["kind"] == ("peak" if "LLC" in name else "shoulder")
+        assert boundary["step"] == pytest.approx(PAUSE, rel=0.1)
+        assert boundary["low"] < PAUSE < boundary["high"]
         assert len(run["value"]) == len(STEPS)
-    assert text.count(f"1 stage boundary on {len(STEPS)} checkpoints: a peak at step") == 2
-    assert text.count(f"1 stage boundary on {len(STEPS)} checkpoints: a shoulder at step") == 2
+    sentences = [finding.sentence for finding in section.findings]
+    assert sum("a peak at step" in sentence for sentence in sentences) == 2
+    assert sum("a shoulder at step" in sentence for sentence in sentences) == 2
 
 
-def test_pauses_of_estimates_that_are_not_local_are_doubted(text):
+def test_pauses_of_estimates_that_are_not_local_are_doubted(runs, section):
     local = sum(np.log1p(step) > 7 for step in STEPS)
-    assert (
-        text.count(
-            f"Only {local} of {len(STEPS)} estimates are local: elsewhere a pause is one of the loss."
-        )
-        == 2
-    )
+    doubt = f"only {local} of {len(STEPS)} estimates are local"
+    assert sum(doubt in finding.sentence for finding in section.findings) == 2
+    for run, finding in zip(runs, section.findings, strict=True):
+        assert run.all_local or finding.grade != "sure"
 
 
-def test_too_few_checkpoints_are_told_and_the_page_is_whole(tmp_path):
-    store = store_of(tmp_path, [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 640])
-    text = page.write(store, "toy", tmp_path / "report.html").read_text(encoding="utf-8")
-    told = re.search(r'<section id="stages">.*?</section>', text, re.S)[0]
-    assert "too few checkpoints: 12, of which 2 from step 300 on" in told
-    assert "LLC of toy-8, seed 0, and 3 other curves" in told
-    assert "<svg" not in told
-    assert 'id="panel-llc"' in text
+def test_boundaries_are_changes_on_the_common_axis(section):
+    changes = [change for track in section.tracks for change in track.changes]
+    assert len(changes) == 3  # of two LLCs and a trace
+    assert all(change.low < PAUSE < change.high for change in changes)
+
+
+def test_every_panel_draws_and_has_its_numbers(section):
+    for panel in section.panels:
+        assert panel.draw().axes
+        assert panel.table.rows
+
+
+def test_too_few_checkpoints_are_said_and_nothing_is_drawn():
+    section = stages.QUESTION.section(find(FEW), LOOK)
+    assert not section.panels
+    assert "too few checkpoints: 12, of which 2 from step 300 on" in section.absent
+    assert "LLC of toy-8, seed 0, and 3 other curves" in section.absent
 
 
 def test_checkpoints_without_a_number_are_left_out():
-    units = [
-        (results.Unit(measure="llc", model="toy", seeds=(0,), step=step), llc(np.log1p(step), 0))
-        for step in STEPS
-    ]
-    units[20][1]["llc"] = np.nan
-    (one,) = run_stages.all_runs({"llc": units})
-    assert len(one.curve.steps) == len(STEPS) - 1
-    assert one.found is not None
-    assert stages.boundary(one.found.boundaries[0]).startswith("a peak at step 5k (")
+    run = find(missing=STEPS[20])[0]
+    assert len(run.curve.steps) == len(STEPS) - 1
+    assert run.stages is not None
+    assert run.stages.boundaries[0].kind == "peak"
+    assert style.short_step(run.stages.boundaries[0].step) == "5k"

@@ -1,12 +1,12 @@
-"""Boundaries are drawn where they were found, over the values they were found in, with the curves
-beside."""
+"""Boundaries are drawn where they are, over the values that they are of, beside other curves."""
 
 import numpy as np
 import pytest
 
-from dynamics.analysis.curves import Curve
+from dynamics.analysis.curve import Curve
 from dynamics.analysis.stages import Rule, find_stages
-from dynamics.figures import stages
+from dynamics.figures import style
+from dynamics.questions.stages import figures
 
 STEPS = np.r_[0, np.unique(np.geomspace(1, 1e5, 80).astype(int))]
 X = np.log1p(STEPS)
@@ -37,19 +37,21 @@ def upright(ax) -> list[float]:
 
 
 def test_every_panel_marks_every_boundary(llc):
-    found = find_stages(llc.steps, llc.value, np.full(len(X), 0.02))
-    assert len(found.boundaries) == 2
-    figure = stages.stages(llc, found, "LLC", {"loss": curve(6 - X / 3), "norm": curve(X**2, 0.1)})
+    stages = find_stages(llc.steps, llc.value, np.full(len(X), 0.02))
+    assert len(stages.boundaries) == 2
+    figure = figures.curve_with_stages(
+        llc, stages, "LLC", {"loss": curve(6 - X / 3), "norm": curve(X**2, 0.1)}
+    )
     assert len(figure.axes) == 6
     for ax in figure.axes:
-        np.testing.assert_allclose(upright(ax), found.steps)
+        np.testing.assert_allclose(upright(ax), stages.steps)
     texts = [text.get_text() for text in figure.axes[0].texts]
-    assert texts == [stages.short(step) for step in found.steps]
+    assert texts == [style.short_step(step) for step in stages.steps]
 
 
 def test_points_are_the_values_and_the_line_the_smooth_curve(llc):
-    found = find_stages(llc.steps, llc.value)
-    figure = stages.stages(llc, found, "LLC")
+    stages = find_stages(llc.steps, llc.value)
+    figure = figures.curve_with_stages(llc, stages, "LLC")
     above, below = figure.axes
     (points,) = [line for line in above.lines if line.get_marker() == "o"]
     np.testing.assert_array_equal(points.get_ydata(), llc.value)
@@ -65,10 +67,10 @@ def test_points_are_the_values_and_the_line_the_smooth_curve(llc):
 
 def test_curves_with_gaps_and_without_boundaries(llc):
     value = 3 - X / 5
-    found = find_stages(STEPS, value, rule=Rule(start=0))
-    assert found.boundaries == ()
+    stages = find_stages(STEPS, value, rule=Rule(start=0))
+    assert stages.boundaries == ()
     broken = curve(np.where(np.arange(len(STEPS)) == 40, np.nan, llc.value), 0.1)
-    figure = stages.stages(curve(value), found, "loss", {"LLC": broken})
+    figure = figures.curve_with_stages(curve(value), stages, "loss", {"LLC": broken})
     figure.canvas.draw()
     assert 0 in figure.axes[1].get_xticks()
 
@@ -85,4 +87,4 @@ def test_curves_with_gaps_and_without_boundaries(llc):
     ],
 )
 def test_steps_are_written_short(step, text):
-    assert stages.short(step) == text
+    assert style.short_step(step) == text
