@@ -1,96 +1,167 @@
 """The density of a symmetric matrix's eigenvalues by stochastic Lanczos quadrature.
 
-Axes: P parameters, N probes, M Lanczos steps, X points. Units: eigenvalues in loss per squared
-parameter, the density per that unit; it integrates to 1 over all P eigenvalues.
+Axes: P parameters, N probes, M Lanczos steps, n deflated eigenvalues, K = n + M nodes, X points.
+Units: eigenvalues in loss per squared parameter, the density per that unit; it integrates to 1 over
+all P eigenvalues.
+
+Source: Ubaru, Chen & Saad 2017, "Fast estimation of tr(f(A)) via stochastic Lanczos quadrature".
 """
 
 import dataclasses
+from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Float64, Key, PyTree
 
 from dynamics.errors import InputError
 from dynamics.measures.curvature import eigenvalues, lanczos, probes
 from dynamics.measures.curvature.products import Product, hessian
 
+_DEFLATED_ERROR = 1e-3  # of the largest |eigenvalue|: the accuracy that deflation asks for
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SpectralDensity:
-    """A quadrature of the eigenvalues' distribution from each probe: (1/P) tr f(A) is about the
-    mean of sum w f(node).
+    """A quadrature of the eigenvalues' distribution from each probe.
+
+    (1/P) tr f(A) is estimated by the mean over probes of sum w f(node).
 
     Attributes:
-        nodes: [N,M] eigenvalues of each probe's tridiagonal matrix, ascending; before them those
-            that were deflated.
-        weights: [N,M] squared first components of its eigenvectors; rows sum to 1, 0 beyond an
-            early end.
+        nodes: [N,K] eigenvalues of each probe's tridiagonal matrix, ascending; before them the
+            deflated eigenvalues.
+        weights: [N,K] squared first components of its eigenvectors; rows sum to 1, and entries
+            beyond an early end are 0.
         dimension: P, the parameters that the matrix is over.
     """
 
-    nodes: np.ndarray
-    weights: np.ndarray
+    nodes: Float64[np.ndarray, "N K"]
+    weights: Float64[np.ndarray, "N K"]
     dimension: int
 
-    def mean(self, function) -> tuple[float, float]:
+    def mean(self, function: Callable) -> tuple[float, float]:
         """((1/P) tr f(A), standard error over probes; NaN for one probe)."""
         values = (self.weights * function(self.nodes)).sum(1)
         sem = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.nan
         return float(values.mean()), float(sem)
 
     def moment(self, order: int) -> tuple[float, float]:
-        """((1/P) tr A^order, standard error over probes); exact for the probes up to order 2 M -
-        1."""
+        """((1/P) tr A^order, standard error over probes).
+
+        Up to order 2 M - 1 the quadrature is exact, and probes are the only source of error.
+        """
         return self.mean(lambda nodes: nodes**order)
 
     def share_within(self, low: float, high: float) -> tuple[float, float]:
         """(share of the eigenvalues from `low` to `high`, standard error over probes)."""
         return self.mean(lambda nodes: ((low <= nodes) & (nodes <= high)).astype(float))
 
-    def smoothed(self, points, width: float) -> np.ndarray:
-        """[X] the density at `points` [X], each node widened to a Gaussian of standard deviation
-        `width`."""
+    def smoothed(self, points: Float[ArrayLike, " X"], width: float) -> Float64[np.ndarray, " X"]:
+        """The density at `points`, each node widened to a Gaussian.
+
+        Args:
+            points: [X], in units of the eigenvalues.
+            width: the Gaussian's standard deviation, in the same units.
+
+        Raises:
+            InputError: a width that is not positive.
+            AssertionError: points that are not [X].
+        """
         if not width > 0:
             raise InputError(
                 f"width={width}", expected="a positive number, in units of the eigenvalues"
             )
-        away = (np.asarray(points, np.float64)[:, None, None] - self.nodes) / width
+        points = np.asarray(points, np.float64)
+        chex.assert_rank(points, 1)
+        away = (points[:, None, None] - self.nodes) / width
         bells = np.exp(-0.5 * np.square(away)) / (width * np.sqrt(2 * np.pi))
         return (self.weights * bells).sum(2).mean(1)
 
 
-def spectral_density(loss_fn, params, batch, key, **options) -> SpectralDensity:
-    """`quadrature` of the Hessian of `loss_fn` at (params, batch)."""
-    return quadrature(hessian(loss_fn), params, batch, key, **options)
-
-
-def quadrature(
-    product: Product,
-    params,
-    batch,
-    key,
+def spectral_density(
+    loss_fn: Callable,
+    params: PyTree[Float[ArrayLike, "..."]],
+    batch: PyTree,
+    key: Key[Array, ""],
     *,
     num_probes: int = 8,
     num_matvecs: int = 32,
     method: lanczos.Method = "full",
     deflate: int = 0,
-    mask=None,
+    mask: PyTree | None = None,
 ) -> SpectralDensity:
-    """Stochastic Lanczos quadrature (Ubaru et al. 2017): Lanczos from Rademacher vectors, Gauss's
-    rule for each.
+    """`quadrature` of the Hessian of `loss_fn` at (params, batch).
 
-    Ghosts do no harm here, since copies of an eigenvalue share its weight (Greenbaum 1989):
+    Args:
+        loss_fn: (params, batch) -> mean loss, a scalar; compiled programs are cached by its
+            identity.
+        params, batch, key: as in `quadrature`.
+        num_probes, num_matvecs, method, deflate, mask: as in `quadrature`.
+
+    Raises:
+        InputError: as `quadrature`.
+
+    Example:
+        >>> quadratic = lambda params, curvatures: (curvatures * params**2).sum() / 2
+        >>> curvatures = jnp.array([0.0, 0.0, 1.0, 3.0])  # the eigenvalues
+        >>> density = spectral_density(quadratic, jnp.ones(4), curvatures, jax.random.key(0))
+        >>> trace, sem = (density.dimension * number for number in density.moment(1))
+        >>> round(trace, 4), round(sem, 4)  # signs see a diagonal matrix's trace exactly
+        (4.0, 0.0)
+        >>> share, _ = density.share_within(-0.1, 0.1)
+        >>> round(share, 4)
+        0.5
+    """
+    return quadrature(
+        hessian(loss_fn),
+        params,
+        batch,
+        key,
+        num_probes=num_probes,
+        num_matvecs=num_matvecs,
+        method=method,
+        deflate=deflate,
+        mask=mask,
+    )
+
+
+def quadrature(
+    product: Product,
+    params: PyTree[Float[ArrayLike, "..."]],
+    batch: PyTree,
+    key: Key[Array, ""],
+    *,
+    num_probes: int = 8,
+    num_matvecs: int = 32,
+    method: lanczos.Method = "full",
+    deflate: int = 0,
+    mask: PyTree | None = None,
+) -> SpectralDensity:
+    """Stochastic Lanczos quadrature: Lanczos from random vectors, Gauss's rule for each.
+
+    Ghosts do no harm here, since copies of an eigenvalue share its weight (Greenbaum 1989). So
     "recurrence" serves where a basis of M vectors does not fit into memory.
 
     Args:
-        deflate: eigenpairs of either end to find first (some 80 products, and their vectors held),
-            so that probes see only the rest. A few far eigenvalues carry most of the second moment
-            and make probes scatter by about its whole; without them the same probes tell it to a
-            few per cent.
+        product: the matrix, by its products.
+        params: any pytree of weights.
+        batch: a pytree of arrays.
+        key: a typed PRNG key, of the probes.
+        num_probes: N.
+        num_matvecs: Lanczos steps M of each probe, a product each; at most P are taken.
+        method: as in `ends`.
+        deflate: eigenpairs of either end to compute first, so that probes see only the rest. It
+            costs 4 deflate + 40 products and holds their vectors. A few far eigenvalues carry most
+            of the second moment and make its estimates scatter by about its own size; without them
+            the same probes give it to a few per cent.
+        mask: restricts the matrix to the parameters at 1.
 
     Raises:
-        InputError: no probe; more products than parameters; a basis beyond memory; a non-finite
-            product, by leaf.
+        InputError: no probe; no product; more deflated eigenvalues than a quarter of the
+            parameters; a basis beyond memory; a non-finite product, by leaf.
+        AssertionError: a mask that does not fit params.
     """
     params = probes.as_float(params)
     size = probes.size(params, mask)
@@ -99,33 +170,34 @@ def quadrature(
         raise InputError(
             f"num_probes={num_probes}, num_matvecs={num_matvecs}", expected="at least 1 of each"
         )
-    lanczos.check(method, steps, size, probes.size(params, None))
-    known, apart = _deflated(product, params, batch, key, deflate, size, method, mask)
+    lanczos.check(method, steps, probes.size(params, None))
+    deflated, project_out = _deflation(product, params, batch, key, deflate, size, method, mask)
     nodes, weights = np.zeros((num_probes, steps)), np.zeros((num_probes, steps))
+    # Signs have a fixed length, but deflation would change it; a normal vector's direction stays
+    # uniform in the subspace that is left.
+    sampler = jax.random.normal if len(deflated) else jax.random.rademacher
     for number in range(num_probes):
-        own = jax.random.fold_in(key, number)
-        start = apart(probes.restrict(probes.draw(_sampler(len(known)), own, params), mask))
-        found = lanczos.run(product, params, batch, own, steps, method, mask, start)
-        values, vectors = np.linalg.eigh(lanczos.matrix(found))
+        probe_key = jax.random.fold_in(key, number)
+        vector = probes.restrict(probes.draw(sampler, probe_key, params), mask)
+        tridiagonal = lanczos.run(
+            product, params, batch, probe_key, steps, method, mask, project_out(vector)
+        )
+        values, vectors = np.linalg.eigh(lanczos.matrix(tridiagonal))
         nodes[number, : len(values)], weights[number, : len(values)] = values, np.square(vectors[0])
         nodes[number, len(values) :] = values[-1]
-    exact = np.broadcast_to(known, (num_probes, len(known)))
+    exact = np.broadcast_to(deflated, (num_probes, len(deflated)))
     nodes = np.concatenate([exact, nodes], axis=1)
     weights = np.concatenate(
-        [np.full(exact.shape, 1 / size), weights * (1 - len(known) / size)], axis=1
+        [np.full(exact.shape, 1 / size), weights * (1 - len(deflated) / size)], axis=1
     )
     return SpectralDensity(nodes=nodes, weights=weights, dimension=size)
 
 
-def _sampler(deflated: int):
-    """Signs, whose length is fixed; where directions are taken out, normals, whose direction does
-    not know of it."""
-    return jax.random.normal if deflated else jax.random.rademacher
+def _deflation(product: Product, params, batch, key, count: int, size: int, method, mask):
+    """(eigenvalues [n] of either end, vector -> its part orthogonal to their eigenvectors).
 
-
-def _deflated(product: Product, params, batch, key, count: int, size: int, method, mask):
-    """(eigenvalues [n] of either end, found to 0.1 %, vector -> the vector outside of their
-    eigenvectors)."""
+    Eigenvalues that are not accurate enough to deflate are left to the probes.
+    """
     if not count:
         return np.zeros(0), lambda vector: vector
     if 4 * count > size:
@@ -134,23 +206,24 @@ def _deflated(product: Product, params, batch, key, count: int, size: int, metho
             expected="at most a quarter of the parameters",
         )
     steps = min(size, 4 * count + 40)
-    found = eigenvalues.ends(
+    extremes = eigenvalues.ends(
         product, params, batch, key, count, steps, method=method, vectors=True, mask=mask
     )
-    values = np.append(found.largest, found.smallest)
-    errors = np.append(found.largest_error, found.smallest_error)
-    once = np.unique(values, return_index=True)[
-        1
-    ]  # where few are distinct, both ends have the same ones
-    kept = once[errors[once] <= 1e-3 * np.abs(values).max()]
+    values = np.append(extremes.largest, extremes.smallest)
+    errors = np.append(extremes.largest_error, extremes.smallest_error)
+    # Of a matrix with few distinct eigenvalues both ends have the same ones.
+    distinct = np.unique(values, return_index=True)[1]
+    accurate = distinct[errors[distinct] <= _DEFLATED_ERROR * np.abs(values).max()]
     vectors = jax.tree.map(
-        lambda a, b: jnp.concatenate([a, b])[kept], found.largest_vectors, found.smallest_vectors
+        lambda top, bottom: jnp.concatenate([top, bottom])[accurate],
+        extremes.largest_vectors,
+        extremes.smallest_vectors,
     )
 
-    def apart(vector):
+    def project_out(vector):
         along = sum(
             jax.tree.leaves(jax.tree.map(lambda u, v: jnp.tensordot(u, v, v.ndim), vectors, vector))
         )
         return jax.tree.map(lambda v, u: v - jnp.tensordot(along, u, 1), vector, vectors)
 
-    return values[kept], apart
+    return values[accurate], project_out

@@ -1,30 +1,32 @@
-"""Traces by random probes, of a whole matrix and of its parts, and what the same probes tell of its
-square.
+"""Traces by random probes, of a whole matrix and of its parts, and moments of its square.
 
 Axes: P parameters, N probes, M products of a sketch. Units: loss (nats for a language model) per
 squared parameter.
+
+Sources: Hutchinson 1990 (trace by probes); Meyer et al. 2021, "Hutch++: Optimal Stochastic Trace
+Estimation".
 """
 
 import functools
-from collections.abc import Mapping
-from typing import Any, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Array, ArrayLike, Float, Key, PyTree
 
 from dynamics.errors import InputError
 from dynamics.measures.curvature import probes
 from dynamics.measures.curvature.products import Product, hessian
 
 _BLOCK = 16  # probes of one compiled call, between two looks at the standard error
-_KEPT = 64  # compiled programs kept
+_CACHED_PROGRAMS = 64
 
 
 class Moments(NamedTuple):
-    """What one set of probes tells of a symmetric matrix A, each with its standard error over
-    probes."""
+    """Moments of a symmetric matrix A from one set of probes, with standard errors over them."""
 
     trace: float
     trace_sem: float
@@ -35,11 +37,11 @@ class Moments(NamedTuple):
 
 
 class Forms(NamedTuple):
-    """Of N probes v: what traces are the means of."""
+    """Quadratic forms of N probes v, whose means are traces."""
 
-    trace: Any  # [N], v'Av
-    square: Any  # [N], |Av|^2, of mean tr A^2
-    parts: dict[str, Any]  # name -> [N], v'Av over the parameters of that part
+    trace: Float[ArrayLike, " N"]  # v'Av, of mean tr A
+    square: Float[ArrayLike, " N"]  # |Av|^2, of mean tr A^2
+    parts: Mapping[str, Float[ArrayLike, " N"]]  # by name, v'Av over the parameters of that part
 
     def moments(self) -> Moments:
         """Trace, Frobenius norm and effective rank, the last NaN for a matrix of zeros."""
@@ -59,45 +61,87 @@ class Forms(NamedTuple):
         return {name: _mean(values) for name, values in self.parts.items()}
 
 
-def hessian_trace(loss_fn, params, batch, key, **options) -> tuple[float, float]:
-    """`trace` of the Hessian of `loss_fn` at (params, batch): (mean, standard error)."""
-    return trace(hessian(loss_fn), params, batch, key, **options)
+def hessian_trace(
+    loss_fn: Callable,
+    params: PyTree[Float[ArrayLike, "..."]],
+    batch: PyTree,
+    key: Key[Array, ""],
+    *,
+    num_samples: int | None = None,
+    min_samples: int = 32,
+    max_samples: int = 1024,
+    relative_sem: float = 0.02,
+    at_once: int = 1,
+    mask: PyTree | None = None,
+) -> tuple[float, float]:
+    """`trace` of the Hessian of `loss_fn` at (params, batch): (mean, standard error).
+
+    Args:
+        loss_fn: (params, batch) -> mean loss, a scalar; compiled programs are cached by its
+            identity.
+        params, batch, key: as in `trace`.
+        num_samples, min_samples, max_samples, relative_sem, at_once, mask: as in `trace`.
+
+    Raises:
+        InputError: as `trace`.
+
+    Example:
+        >>> quadratic = lambda params, curvatures: (curvatures * params**2).sum() / 2
+        >>> curvatures = jnp.array([1.0, 2.0, 3.0])  # the Hessian is diagonal, so signs are exact
+        >>> hessian_trace(quadratic, jnp.ones(3), curvatures, jax.random.key(0))
+        (6.0, 0.0)
+    """
+    return trace(
+        hessian(loss_fn),
+        params,
+        batch,
+        key,
+        num_samples=num_samples,
+        min_samples=min_samples,
+        max_samples=max_samples,
+        relative_sem=relative_sem,
+        at_once=at_once,
+        mask=mask,
+    )
 
 
 def trace(
     product: Product,
-    params,
-    batch,
-    key,
+    params: PyTree[Float[ArrayLike, "..."]],
+    batch: PyTree,
+    key: Key[Array, ""],
     *,
-    num_samples=None,
-    min_samples=32,
-    max_samples=1024,
-    relative_sem=0.02,
-    at_once=1,
-    mask=None,
+    num_samples: int | None = None,
+    min_samples: int = 32,
+    max_samples: int = 1024,
+    relative_sem: float = 0.02,
+    at_once: int = 1,
+    mask: PyTree | None = None,
 ) -> tuple[float, float]:
-    """The trace and its standard error, over the Rademacher probes alone (Hutchinson 1990): the
-    batch is held fixed.
+    """The trace and its standard error over Rademacher probes; the batch is held fixed.
 
-    The mean of v'Av over vectors v of random signs, variance 2 sum_{i != j} A_ij^2 each: exact for
-    a diagonal matrix. Probe n is drawn from (key, n, leaf), so a longer run repeats the shorter
-    one's probes.
+    The mean of v'Av over vectors v of random signs (Hutchinson 1990), whose variance is 2 sum_{i !=
+    j} A_ij^2 each: exact for a diagonal matrix. Probe n is drawn from (key, n, leaf), so a longer
+    run repeats the shorter one's probes.
 
     Args:
+        product: the matrix, by its products.
+        params: any pytree of weights.
         batch: a pytree of arrays.
         key: a typed PRNG key.
-        num_samples: take just so many probes. Otherwise they go on in blocks of 16 until there are
-            `min_samples` and the standard error is `relative_sem` of the mean, and no further than
-            `max_samples`: a trace near zero by cancellation never gets there, and its standard
-            error says so.
+        num_samples: the number of probes. By default they go on in blocks of 16 until there are
+            `min_samples` and the standard error is `relative_sem` of the mean, up to
+            `max_samples`. A trace near zero by cancellation never reaches that accuracy, as its
+            standard error shows.
         at_once: probes vmapped together; each holds a gradient's activations.
+        mask: restricts the matrix to the parameters at 1.
 
     Returns:
         (mean, standard error), in units of the loss.
 
     Raises:
         InputError: fewer than two probes; a mask of nothing; a non-finite product, by leaf.
+        AssertionError: a mask that does not fit params.
     """
     least, most = (min_samples, max_samples) if num_samples is None else (num_samples, num_samples)
     values = np.zeros(0)
@@ -112,49 +156,87 @@ def trace(
 
 def probe(
     product: Product,
-    params,
-    batch,
-    key,
+    params: PyTree[Float[ArrayLike, "..."]],
+    batch: PyTree,
+    key: Key[Array, ""],
     *,
     num_samples: int = 64,
-    at_once=1,
-    mask=None,
-    parts: Mapping | None = None,
+    at_once: int = 1,
+    mask: PyTree | None = None,
+    parts: Mapping[str, PyTree] | None = None,
 ) -> Forms:
-    """The quadratic forms of `num_samples` Rademacher probes, of the whole and of each part: one
-    product serves all.
+    """The quadratic forms of Rademacher probes, of the whole matrix and of each part.
 
-    With v over all parameters, v_m'(Av)_m has the mean tr A_mm, since signs of different parts do
-    not correlate. So the traces of parts that partition the parameters sum to the whole's exactly,
-    probe by probe, at the price of what the coupling to other parts adds to the variance: A_ij^2
-    for each i in m and j outside of it, beside the 2 A_ij^2 of each pair i != j within. For one
-    part alone, `trace` with its mask has less.
+    One product per probe serves all of them. With v over all parameters, v_m'(Av)_m has the mean
+    tr A_mm, since signs of different parts do not correlate. So the traces of parts that partition
+    the parameters sum exactly to the whole's, probe by probe. The price is that the coupling to
+    other parts adds to the variance: A_ij^2 for each i in m and j outside of it, beside the
+    2 A_ij^2 of each pair i != j within. For one part alone, `trace` with its mask has less.
 
     Args:
+        product, params, batch, key, at_once, mask: as in `trace`.
+        num_samples: N.
         parts: name -> mask, such as `restrict.groups(config, "layers")`.
 
     Raises:
         InputError: as `trace`.
+        AssertionError: a mask that does not fit params.
+
+    Example:
+        >>> quadratic = lambda params, curvatures: (curvatures * params**2).sum() / 2
+        >>> curvatures = jnp.array([1.0, 2.0, 3.0])
+        >>> parts = {"first": np.array([1, 0, 0]), "rest": np.array([0, 1, 1])}
+        >>> forms = probe(
+        ...     hessian(quadratic), jnp.ones(3), curvatures, jax.random.key(0), parts=parts
+        ... )
+        >>> forms.by_part()
+        {'first': (1.0, 0.0), 'rest': (5.0, 0.0)}
+        >>> round(forms.moments().effective_rank, 3)  # 6^2 / (1 + 4 + 9)
+        2.571
     """
-    given = (key, num_samples, num_samples, at_once, mask, dict(parts or {}))
-    found = list(_blocks(product, params, batch, *given))
-    return jax.tree.map(lambda *blocks: np.concatenate(blocks)[:num_samples], *found)
+    masks = dict(parts or {})
+    blocks = list(
+        _blocks(product, params, batch, key, num_samples, num_samples, at_once, mask, masks)
+    )
+    return jax.tree.map(lambda *forms: np.concatenate(forms)[:num_samples], *blocks)
 
 
 def sketched_trace(
-    product: Product, params, batch, key, *, num_matvecs: int = 48, at_once: int = 1, mask=None
+    product: Product,
+    params: PyTree[Float[ArrayLike, "..."]],
+    batch: PyTree,
+    key: Key[Array, ""],
+    *,
+    num_matvecs: int = 48,
+    at_once: int = 1,
+    mask: PyTree | None = None,
 ) -> tuple[float, float]:
-    """Hutch++ (Meyer et al. 2021, algorithm 1): exactly on a random sketch's range, by probes on
-    the rest.
+    """Hutch++ (Meyer et al. 2021, algorithm 1): exact on a random sketch's range, probes elsewhere.
 
-    A third of the products each go into the sketch A S, into its range Q, and into probes of (1 -
-    QQ')A(1 - QQ'). It pays where few large eigenvalues make up most of |A|_F, as in a trained
-    network: the variance is then that of the rest alone. It holds M/3 vectors like params. The
-    standard error is that of the probes, the sketch given.
+    A third of the products each go into the sketch A S, into its range Q, and into probes of
+    (1 - QQ')A(1 - QQ'). It pays where few large eigenvalues make up most of |A|_F, as in a trained
+    network: the variance is then that of the rest alone. It holds M/3 vectors like params.
+
+    Args:
+        product, params, batch, key, at_once, mask: as in `trace`.
+        num_matvecs: M, the products in all.
+
+    Returns:
+        (mean, standard error over the probes, with the sketch held fixed), in units of the loss.
 
     Raises:
         InputError: fewer products than 6, or a third of them over the parameters; a non-finite
             product, by leaf.
+        AssertionError: a mask that does not fit params.
+
+    Example:
+        >>> quadratic = lambda params, curvatures: (curvatures * params**2).sum() / 2
+        >>> curvatures = jnp.array([0.0, 0.0, 5.0, 10.0])  # of rank 2, and so is the sketch
+        >>> mean, sem = sketched_trace(
+        ...     hessian(quadratic), jnp.ones(4), curvatures, jax.random.key(0), num_matvecs=6
+        ... )
+        >>> round(mean, 3), round(sem, 3)
+        (15.0, 0.0)
     """
     params = probes.as_float(params)
     count, dimension = num_matvecs // 3, probes.size(params, mask)
@@ -195,7 +277,7 @@ def _blocks(product: Product, params, batch, key, most: int, least: int, at_once
         yield block
 
 
-@functools.lru_cache(maxsize=_KEPT)
+@functools.lru_cache(maxsize=_CACHED_PROGRAMS)
 def _forms_fn(product: Product, at_once: int):
     """Forms of the probes numbered `indices` [N]."""
 
@@ -238,16 +320,17 @@ def _images(product: Product, params, batch, mask, at_once: int, rows):
     return jnp.concatenate(blocks)[: len(rows)]
 
 
-@functools.lru_cache(maxsize=_KEPT)
+@functools.lru_cache(maxsize=_CACHED_PROGRAMS)
 def _times_fn(product: Product, at_once: int):
+    """Jitted (params, batch, mask, rows [N,P]) -> A times each row [N,P]."""
+
     @jax.jit
     def times(params, batch, mask, rows):
         unravel = ravel_pytree(params)[1]
 
         def of_row(row):
-            inside = probes.restrict(
-                unravel(row), mask
-            )  # a basis of more than the range reaches outside
+            # A basis of more vectors than the sketch's rank reaches outside of the mask.
+            inside = probes.restrict(unravel(row), mask)
             return ravel_pytree(probes.restrict(product.apply(params, batch, inside), mask))[0]
 
         return jax.lax.map(of_row, rows, batch_size=at_once)
@@ -255,6 +338,7 @@ def _times_fn(product: Product, at_once: int):
     return times
 
 
-def _mean(values: np.ndarray) -> tuple[float, float]:
+def _mean(values) -> tuple[float, float]:
+    """(mean, standard error; NaN for a single value)."""
     sem = values.std(ddof=1) / len(values) ** 0.5 if len(values) > 1 else np.nan
     return float(values.mean()), float(sem)
