@@ -34,20 +34,20 @@ def drawn(seed: int = 0, dtype=np.float32):
     )
 
 
-def exact(fn, *given):
+def exact(fn, *inputs):
     """fn of whole logits on the same numbers in float64."""
     with jax.enable_x64(True):
         wide = jax.tree.map(
-            lambda x: np.asarray(x, np.float64 if x.dtype.kind == "f" else x.dtype), given
+            lambda x: np.asarray(x, np.float64 if x.dtype.kind == "f" else x.dtype), inputs
         )
         return jax.tree.map(np.asarray, jax.jit(fn)(*jax.tree.map(jnp.asarray, wide)))
 
 
-def close(found, expected, share=2e-6):
+def close(actual, expected, share=2e-6):
     def check(x, y):
         np.testing.assert_allclose(x, y, rtol=share * 10, atol=share * np.abs(y).max())
 
-    jax.tree.map(check, found, expected)
+    jax.tree.map(check, actual, expected)
 
 
 @pytest.mark.parametrize("chunk", CHUNKS)
@@ -60,22 +60,22 @@ def test_value_and_gradients(chunk, weighted):
         return cross_entropy(h, kernel, targets, weights if weighted else None, chunk=chunk)
 
     over = (0, 1, 2) if weighted else (0, 1)
-    found = jax.jit(jax.value_and_grad(chunked, over))(h, kernel, weights)
+    value_and_gradients = jax.jit(jax.value_and_grad(chunked, over))(h, kernel, weights)
     close(
-        found,
+        value_and_gradients,
         exact(
             jax.value_and_grad(lambda h, k, w: plain(h, k, targets, w), over), h, kernel, weights
         ),
     )
-    assert chunked(h, kernel, weights) == pytest.approx(float(found[0]), rel=1e-6)
+    assert chunked(h, kernel, weights) == pytest.approx(float(value_and_gradients[0]), rel=1e-6)
 
 
 def test_tokens_of_weight_zero_do_not_count():
     h, kernel, targets, weights = drawn()
     loss = functools.partial(cross_entropy, chunk=4)
-    one, slope = jax.value_and_grad(loss)(h, kernel, targets, weights)
-    other = loss(h.at[2].set(100.0), kernel, targets.at[7].set(0), weights)
-    assert one == pytest.approx(float(other), rel=1e-6)
+    plain_loss, slope = jax.value_and_grad(loss)(h, kernel, targets, weights)
+    changed_loss = loss(h.at[2].set(100.0), kernel, targets.at[7].set(0), weights)
+    assert plain_loss == pytest.approx(float(changed_loss), rel=1e-6)
     assert not slope[jnp.array([2, 7])].any()
 
 
@@ -83,19 +83,19 @@ def test_confident_tokens_lose_no_digits():
     """At p(target) = 1 - 1e-4 the slope is a small difference of probabilities."""
     h, kernel, targets, weights = drawn()
     h, kernel = jnp.zeros((N, V)).at[jnp.arange(N), targets].set(12.6), jnp.eye(V)
-    found = jax.grad(lambda h: cross_entropy(h, kernel, targets, weights, chunk=4))(h)
-    close(found, exact(jax.grad(lambda h, k: plain(h, k, targets, weights)), h, kernel), 1e-3)
+    gradient = jax.grad(lambda h: cross_entropy(h, kernel, targets, weights, chunk=4))(h)
+    close(gradient, exact(jax.grad(lambda h, k: plain(h, k, targets, weights)), h, kernel), 1e-3)
 
 
 @pytest.mark.parametrize("chunk", [4])
 def test_forward_mode(chunk):
     h, kernel, targets, weights = drawn()
     along = drawn(1)[:2]
-    found = jax.jvp(
+    value_and_tangent = jax.jvp(
         lambda h, k: cross_entropy(h, k, targets, weights, chunk=chunk), (h, kernel), along
     )
     close(
-        found,
+        value_and_tangent,
         exact(
             lambda x, v: jax.jvp(lambda h, k: plain(h, k, targets, weights), x, v),
             (h, kernel),
@@ -120,20 +120,22 @@ def product(loss, order: str):
 def test_hessian_products(order, chunk):
     h, kernel, targets, weights = drawn()
     along = drawn(1)[:2]
-    found = jax.jit(product(lambda h, k: cross_entropy(h, k, targets, weights, chunk=chunk), order))
+    hessian_product = jax.jit(
+        product(lambda h, k: cross_entropy(h, k, targets, weights, chunk=chunk), order)
+    )
     expected = exact(product(lambda h, k: plain(h, k, targets, weights), order), (h, kernel), along)
-    close(found((h, kernel), along), expected, 5e-6)
+    close(hessian_product((h, kernel), along), expected, 5e-6)
 
 
 def test_hessian_in_the_logits_is_diag_p_minus_pp():
     """With W the identity, h are the logits, and the Hessian of a token's loss is diag(p) - p
     p^T."""
     logits, targets = drawn()[0][:1], drawn()[2][:1]
-    found = jax.hessian(lambda h: cross_entropy(h, jnp.eye(D), targets % D, chunk=4))(logits)[
+    hessian = jax.hessian(lambda h: cross_entropy(h, jnp.eye(D), targets % D, chunk=4))(logits)[
         0, :, 0
     ]
     p = np.asarray(jax.nn.softmax(logits[0]))
-    np.testing.assert_allclose(found, np.diag(p) - np.outer(p, p), atol=1e-6)
+    np.testing.assert_allclose(hessian, np.diag(p) - np.outer(p, p), atol=1e-6)
 
 
 @pytest.mark.parametrize("chunk", [4])
@@ -141,19 +143,19 @@ def test_chains_are_vmapped(chunk):
     both = [drawn(seed) for seed in (0, 1)]
     stacked = jax.tree.map(lambda *x: jnp.stack(x), *both)
     slope = jax.value_and_grad(functools.partial(cross_entropy, chunk=chunk), (0, 1))
-    found = jax.jit(jax.vmap(slope))(*stacked)
-    close(found, jax.tree.map(lambda *x: jnp.stack(x), *(slope(*one) for one in both)))
+    batched = jax.jit(jax.vmap(slope))(*stacked)
+    close(batched, jax.tree.map(lambda *x: jnp.stack(x), *(slope(*inputs) for inputs in both)))
 
 
 def test_half_precision_keeps_logits_in_float32():
     h, kernel, targets, weights = drawn(dtype=jnp.bfloat16)
-    found, slopes = jax.value_and_grad(functools.partial(cross_entropy, chunk=4), (0, 1))(
+    total, slopes = jax.value_and_grad(functools.partial(cross_entropy, chunk=4), (0, 1))(
         h, kernel, targets, weights
     )
-    assert found.dtype == jnp.float32
+    assert total.dtype == jnp.float32
     assert {slope.dtype for slope in slopes} == {jnp.dtype(jnp.bfloat16)}
     wide = [x.astype(jnp.float32) for x in (h, kernel, weights)]
-    assert found == pytest.approx(float(exact(plain, *wide[:2], targets, wide[2])), rel=1e-2)
+    assert total == pytest.approx(float(exact(plain, *wide[:2], targets, wide[2])), rel=1e-2)
 
 
 def test_memory_does_not_hold_logits():

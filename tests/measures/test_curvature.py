@@ -28,12 +28,14 @@ def symmetric(size: int, seed: int = 0) -> np.ndarray:
 
 def test_residual_bound_holds_before_convergence():
     matrix = symmetric(60)
-    found = curvature.extreme_eigenvalues(quadratic, jnp.ones(60), matrix, KEY, k=2, num_matvecs=8)
+    extremes = curvature.extreme_eigenvalues(
+        quadratic, jnp.ones(60), matrix, KEY, k=2, num_matvecs=8
+    )
     exact = np.linalg.eigvalsh(matrix.astype(np.float64))
-    assert found.smallest_error.max() > 0.1  # not converged, or there is nothing to test
+    assert extremes.smallest_error.max() > 0.1  # not converged, or there is nothing to test
     for values, errors in (
-        (found.largest, found.largest_error),
-        (found.smallest, found.smallest_error),
+        (extremes.largest, extremes.largest_error),
+        (extremes.smallest, extremes.smallest_error),
     ):
         assert (
             np.abs(values[:, None] - exact[None]).min(axis=1) <= errors + 1e-5 * exact[-1]
@@ -55,10 +57,10 @@ def test_mask_restricts_to_a_block(whole_leaf):
         quadratic, params, matrix, KEY, num_samples=2000, at_once=16, mask=mask
     )
     assert abs(mean - np.trace(block)) < 4 * sem
-    found = curvature.extreme_eigenvalues(quadratic, params, matrix, KEY, k=3, mask=mask)
+    extremes = curvature.extreme_eigenvalues(quadratic, params, matrix, KEY, k=3, mask=mask)
     exact = np.linalg.eigvalsh(block)
-    np.testing.assert_allclose(found.smallest, exact[:3], rtol=1e-4, atol=1e-5)
-    np.testing.assert_allclose(found.largest, exact[::-1][:3], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(extremes.smallest, exact[:3], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(extremes.largest, exact[::-1][:3], rtol=1e-4, atol=1e-5)
     with pytest.raises(InputError, match=f"with {inside.sum()} parameters"):
         curvature.extreme_eigenvalues(
             quadratic, params, matrix, KEY, num_matvecs=int(inside.sum()) + 1, mask=mask
@@ -87,32 +89,34 @@ def test_diagonal_quadratic_is_exact():
         curvatures.sum(),
         0.0,
     )
-    found = curvature.extreme_eigenvalues(quadratic, params, np.diag(curvatures), KEY, k=6)
-    np.testing.assert_allclose(found.smallest, curvatures, rtol=2e-5, atol=1e-6)
-    np.testing.assert_allclose(found.largest, curvatures[::-1], rtol=2e-5, atol=1e-6)
-    assert max(found.largest_error.max(), found.smallest_error.max()) < 1e-4
+    extremes = curvature.extreme_eigenvalues(quadratic, params, np.diag(curvatures), KEY, k=6)
+    np.testing.assert_allclose(extremes.smallest, curvatures, rtol=2e-5, atol=1e-6)
+    np.testing.assert_allclose(extremes.largest, curvatures[::-1], rtol=2e-5, atol=1e-6)
+    assert max(extremes.largest_error.max(), extremes.smallest_error.max()) < 1e-4
 
 
 def test_signs_survive_where_power_iteration_loses_them():
     matrix = np.diag([-10.0, -1.0, 2.0, 3.0]).astype(np.float32)
-    found = curvature.extreme_eigenvalues(quadratic, jnp.ones(4), matrix, KEY)
-    assert found.largest[0] == pytest.approx(3, rel=1e-5)
-    assert found.smallest[0] == pytest.approx(-10, rel=1e-5)
+    extremes = curvature.extreme_eigenvalues(quadratic, jnp.ones(4), matrix, KEY)
+    assert extremes.largest[0] == pytest.approx(3, rel=1e-5)
+    assert extremes.smallest[0] == pytest.approx(-10, rel=1e-5)
 
 
 @pytest.mark.parametrize("scale", [0.0, 2.0, 3.3, 1e-20])
 def test_repeated_eigenvalue_ends_the_recurrence_early(scale):
-    found = curvature.extreme_eigenvalues(
+    extremes = curvature.extreme_eigenvalues(
         quadratic, jnp.ones(5), scale * np.eye(5, dtype=np.float32), KEY
     )
-    np.testing.assert_allclose([found.largest[0], found.smallest[0]], scale, rtol=1e-5)
+    np.testing.assert_allclose([extremes.largest[0], extremes.smallest[0]], scale, rtol=1e-5)
 
 
 def test_low_rank_gives_its_eigenvalues_and_zero():
     vectors = np.linalg.qr(symmetric(50))[0][:, :3]
     matrix = (vectors * np.array([-2.0, 1.0, 5.0], np.float32)) @ vectors.T
-    found = curvature.extreme_eigenvalues(quadratic, jnp.ones(50), matrix, KEY, k=2, num_matvecs=30)
-    np.testing.assert_allclose([*found.largest, found.smallest[0]], [5, 1, -2], rtol=1e-5)
+    extremes = curvature.extreme_eigenvalues(
+        quadratic, jnp.ones(50), matrix, KEY, k=2, num_matvecs=30
+    )
+    np.testing.assert_allclose([*extremes.largest, extremes.smallest[0]], [5, 1, -2], rtol=1e-5)
 
 
 def test_more_eigenvalues_than_distinct_ones_are_refused():

@@ -106,28 +106,30 @@ def test_product(transformer, case):
 
 @pytest.mark.parametrize("method", ["full", "recurrence"])
 def test_eigenvalues(transformer, case, method):
-    found = curvature.ends(case[0], *transformer, KEY, k=3, num_matvecs=80, method=method)
+    extremes = curvature.ends(case[0], *transformer, KEY, k=3, num_matvecs=80, method=method)
     exact = np.linalg.eigvalsh(case[1])
     rounding = 1e-5 * exact[-1]
-    np.testing.assert_allclose(found.largest, exact[::-1][:3], rtol=0.01)
-    assert (np.abs(found.largest - exact[::-1][:3]) <= found.largest_error + rounding).all()
+    np.testing.assert_allclose(extremes.largest, exact[::-1][:3], rtol=0.01)
+    assert (np.abs(extremes.largest - exact[::-1][:3]) <= extremes.largest_error + rounding).all()
     if case[0].name == "Hessian":
         assert exact[0] < 0
-        np.testing.assert_allclose(found.smallest, exact[:3], rtol=0.01)
-        assert (np.abs(found.smallest - exact[:3]) <= found.smallest_error + rounding).all()
+        np.testing.assert_allclose(extremes.smallest, exact[:3], rtol=0.01)
+        assert (np.abs(extremes.smallest - exact[:3]) <= extremes.smallest_error + rounding).all()
     else:
-        assert np.abs(found.smallest).max() < 1e-3 * exact[-1]  # positive semidefinite, of low rank
+        assert (
+            np.abs(extremes.smallest).max() < 1e-3 * exact[-1]
+        )  # positive semidefinite, of low rank
 
 
 def test_vectors(transformer, case):
     params, tokens = transformer
     values, exact = np.linalg.eigh(case[1])
     for method in ("full", "recurrence"):
-        found = curvature.ends(
+        extremes = curvature.ends(
             case[0], params, tokens, KEY, k=2, num_matvecs=80, method=method, vectors=True
         )
         for number in range(2):
-            vector = jax.tree.map(lambda leaf, n=number: leaf[n], found.largest_vectors)
+            vector = jax.tree.map(lambda leaf, n=number: leaf[n], extremes.largest_vectors)
             overlap = abs(np.asarray(ravel_pytree(vector)[0]) @ exact[:, -1 - number])
             assert overlap > 0.999
     assert values[-1] > values[-2] * 1.01  # told apart, or the vectors are not defined
@@ -136,13 +138,13 @@ def test_vectors(transformer, case):
 def test_density_moments(transformer, case):
     """Within 2 %: the far eigenvalues are taken out, or the second moment of 100 probes scatters by
     a tenth."""
-    found = curvature.quadrature(
+    density = curvature.quadrature(
         case[0], *transformer, KEY, num_probes=100, num_matvecs=10, deflate=12
     )
-    np.testing.assert_allclose(found.weights.sum(1), 1, rtol=1e-4)
+    np.testing.assert_allclose(density.weights.sum(1), 1, rtol=1e-4)
     for order in (2, 3, 4) if case[0].name == "Gauss-Newton" else (2, 4):
         exact = np.trace(np.linalg.matrix_power(case[1], order)) / len(case[1])
-        mean, sem = found.moment(order)
+        mean, sem = density.moment(order)
         assert abs(mean - exact) < 4 * sem + 1e-4 * exact
         assert abs(mean - exact) < 0.02 * exact
 
@@ -158,10 +160,10 @@ def test_trace(transformer, case):
 
 def test_traces_of_layers_sum_to_the_whole(transformer, case):
     params, tokens = transformer
-    found = curvature.probe(case[0], params, tokens, KEY, parts=LAYERS, num_samples=400, at_once=16)
-    parts = found.by_part()
-    np.testing.assert_allclose(sum(found.parts.values()), found.trace, rtol=1e-4, atol=1e-3)
-    assert sum(mean for mean, _ in parts.values()) == pytest.approx(found.moments().trace, rel=1e-5)
+    forms = curvature.probe(case[0], params, tokens, KEY, parts=LAYERS, num_samples=400, at_once=16)
+    parts = forms.by_part()
+    np.testing.assert_allclose(sum(forms.parts.values()), forms.trace, rtol=1e-4, atol=1e-3)
+    assert sum(mean for mean, _ in parts.values()) == pytest.approx(forms.moments().trace, rel=1e-5)
     for name, (mean, sem) in parts.items():
         exact = case[1][inside(params, LAYERS[name])][:, inside(params, LAYERS[name])].trace()
         assert abs(mean - exact) < 4 * sem
@@ -184,12 +186,13 @@ def test_traces_of_layers_by_a_sketch_of_their_whole_range(transformer, dense):
 
 
 def test_moments(transformer, case):
-    found = curvature.probe(case[0], *transformer, KEY, num_samples=2000, at_once=16).moments()
+    moments = curvature.probe(case[0], *transformer, KEY, num_samples=2000, at_once=16).moments()
     square = (case[1] ** 2).sum()
-    assert abs(found.trace - np.trace(case[1])) < 4 * found.trace_sem
-    assert abs(found.frobenius - square**0.5) < 4 * found.frobenius_sem
+    assert abs(moments.trace - np.trace(case[1])) < 4 * moments.trace_sem
+    assert abs(moments.frobenius - square**0.5) < 4 * moments.frobenius_sem
     assert (
-        abs(found.effective_rank - np.trace(case[1]) ** 2 / square) < 4 * found.effective_rank_sem
+        abs(moments.effective_rank - np.trace(case[1]) ** 2 / square)
+        < 4 * moments.effective_rank_sem
     )
 
 

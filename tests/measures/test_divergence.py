@@ -28,10 +28,10 @@ def exact_kl(p_logits, q_logits):
 
 
 def assert_matches(logits):
-    found = np.asarray(divergence.pairwise_kl(logits))
-    assert (found >= 0).all()
+    kl = np.asarray(divergence.pairwise_kl(logits))
+    assert (kl >= 0).all()
     for i, j in itertools.permutations(range(len(logits)), 2):
-        np.testing.assert_allclose(found[i, j], exact_kl(logits[i], logits[j]), rtol=1e-5)
+        np.testing.assert_allclose(kl[i, j], exact_kl(logits[i], logits[j]), rtol=1e-5)
 
 
 @pytest.mark.parametrize("apart", [1e-5, 1e-4, 1e-3, 1e-2, 0.1, 0.3, 1.0, 3.0, 30.0])
@@ -74,12 +74,12 @@ def test_jensen_shannon_agrees_with_extended_precision(apart, vocab):
     rng = np.random.default_rng(0)
     logits = rng.normal(size=(1, 3, vocab)) * 2 + apart * rng.normal(size=(3, 3, vocab))
     logits = logits.astype(np.float32)
-    found = np.asarray(divergence.pairwise_js(logits))
-    assert (found >= 0).all()
-    assert (found <= np.float32(np.log(2))).all()
-    np.testing.assert_array_equal(found, found.swapaxes(0, 1))
+    js = np.asarray(divergence.pairwise_js(logits))
+    assert (js >= 0).all()
+    assert (js <= np.float32(np.log(2))).all()
+    np.testing.assert_array_equal(js, js.swapaxes(0, 1))
     for i, j in itertools.combinations(range(3), 2):
-        np.testing.assert_allclose(found[i, j], exact_js(logits[i], logits[j]), rtol=2e-5)
+        np.testing.assert_allclose(js[i, j], exact_js(logits[i], logits[j]), rtol=2e-5)
 
 
 def test_jensen_shannon_is_the_mean_divergence_from_the_mixture():
@@ -103,18 +103,18 @@ def test_a_close_pair_among_far_seeds():
 
 def test_diagonal_is_zero_and_shift_invariant():
     logits = np.random.default_rng(2).normal(size=(3, 5, 101)).astype(np.float32)
-    found = np.asarray(divergence.pairwise_kl(logits))
-    assert (found[np.arange(3), np.arange(3)] == 0).all()
+    kl = np.asarray(divergence.pairwise_kl(logits))
+    assert (kl[np.arange(3), np.arange(3)] == 0).all()
     shifted = divergence.pairwise_kl(logits + np.float32([[[1.0]], [[-2.0]], [[4.0]]]))
-    np.testing.assert_allclose(shifted, found, rtol=1e-4)
+    np.testing.assert_allclose(shifted, kl, rtol=1e-4)
 
 
 def test_impossible_tokens_contribute_nothing():
-    one = jnp.log(jnp.array([0.5, 0.5, 0.0]))
-    other = jnp.log(jnp.array([0.25, 0.5, 0.25]))
-    found = divergence.pairwise_kl(jnp.stack([one, other]))
-    np.testing.assert_allclose(found[0, 1], 0.5 * np.log(2), rtol=1e-6)
-    assert np.isinf(found[1, 0])  # what is possible under p must be possible under q
+    narrow = jnp.log(jnp.array([0.5, 0.5, 0.0]))
+    wide = jnp.log(jnp.array([0.25, 0.5, 0.25]))
+    kl = divergence.pairwise_kl(jnp.stack([narrow, wide]))
+    np.testing.assert_allclose(kl[0, 1], 0.5 * np.log(2), rtol=1e-6)
+    assert np.isinf(kl[1, 0])  # what is possible under p must be possible under q
 
 
 def test_gaussian_logits_have_kl_of_their_variance():
@@ -145,20 +145,20 @@ def test_fused_pass_equals_whole_logits(monkeypatch):
         divergence._CHUNK_FLOATS, "cpu", 101 * 3 * 8
     )  # several chunks, the last one padded
     divergence._fused.cache_clear()
-    found = divergence.seed_divergence(
+    numbers = divergence.seed_divergence(
         CONFIG, params, tokens, documents=documents, log_unigram=unigram, full=True
     )
     divergence._fused.cache_clear()
     log_p = jax.nn.log_softmax(jax.vmap(models.apply_fn(CONFIG), (0, None))(params, tokens[:, :-1]))
     pairs = divergence.pairwise_kl(log_p)
     close = {"rtol": 2e-4, "atol": 1e-6}
-    np.testing.assert_allclose(found["kl_pairs"], pairs, **close)
-    np.testing.assert_allclose(found["kl"], pairs.sum((0, 1)) / 6, **close)
+    np.testing.assert_allclose(numbers["kl_pairs"], pairs, **close)
+    np.testing.assert_allclose(numbers["kl"], pairs.sum((0, 1)) / 6, **close)
     surprisal = -np.take_along_axis(np.asarray(log_p), tokens[None, :, 1:, None], -1)[..., 0]
-    np.testing.assert_allclose(found["surprisal"], surprisal, **close)
+    np.testing.assert_allclose(numbers["surprisal"], surprisal, **close)
     js = divergence.pairwise_js(log_p)
-    np.testing.assert_allclose(found["js_pairs"], js, **close)
-    np.testing.assert_allclose(found["js"], js.sum((0, 1)) / 6, **close)
+    np.testing.assert_allclose(numbers["js_pairs"], js, **close)
+    np.testing.assert_allclose(numbers["js"], js.sum((0, 1)) / 6, **close)
     entropy = -(np.exp(log_p) * log_p).sum(-1)
     reference = (np.exp(log_p) * (log_p - np.asarray(unigram)[None, None, None])).sum(-1)
     whole = {
@@ -170,12 +170,12 @@ def test_fused_pass_equals_whole_logits(monkeypatch):
     }
     for name, value in {**whole, "kl_uniform": np.log(101) - entropy}.items():
         of_seven = np.asarray(value)[..., [2, 4], :].mean((-2, -1))
-        np.testing.assert_allclose(found[f"{name}_documents"][..., 1], of_seven, **close)
-    assert found["document_tokens"].tolist() == [20, 20, 10]
+        np.testing.assert_allclose(numbers[f"{name}_documents"][..., 1], of_seven, **close)
+    assert numbers["document_tokens"].tolist() == [20, 20, 10]
     largest = np.abs(jax.vmap(models.apply_fn(CONFIG), (0, None))(params, tokens[:, :-1])).max(
         (1, 2, 3)
     )
-    np.testing.assert_allclose(found["max_logit"], largest, rtol=1e-5)
+    np.testing.assert_allclose(numbers["max_logit"], largest, rtol=1e-5)
 
 
 def test_blocks_change_nothing(monkeypatch):
@@ -196,12 +196,15 @@ import sys
 import jax, numpy as np
 from dynamics.measures import divergence
 from dynamics.models import gpt_neox
-config = gpt_neox.Config(hidden_size=128, num_layers=1, num_heads=2, intermediate_size=16, vocab_size=2048)
+config = gpt_neox.Config(
+    hidden_size=128, num_layers=1, num_heads=2, intermediate_size=16, vocab_size=2048
+)
 own = [gpt_neox.init(jax.random.key(seed), config) for seed in range(2)]
 params = jax.tree.map(lambda *leaves: np.stack(leaves), *own)
 tokens = np.random.default_rng(0).integers(0, 2048, (int(sys.argv[1]) // 128, 129)).astype(np.int32)
-found = divergence.seed_divergence(config, params, tokens, documents=np.arange(len(tokens)) // 8)
-assert found["kl"].size == tokens[:, 1:].size
+documents = np.arange(len(tokens)) // 8
+numbers = divergence.seed_divergence(config, params, tokens, documents=documents)
+assert numbers["kl"].size == tokens[:, 1:].size
 # Not getrusage: its peak is that of the parent, where that was the greater.
 (peak,) = (line.split()[1] for line in open('/proc/self/status') if line.startswith('VmHWM'))
 print(peak)
@@ -240,9 +243,9 @@ def test_pythia_initialisation_has_seed_kl_of_two_fifths(width):
         max_positions=64,
     )
     tokens = np.random.default_rng(0).integers(0, 8192, (4, 33)).astype(np.int32)
-    found = divergence.seed_divergence(config, seeds(3, config), tokens)
-    assert found["kl"].mean() == pytest.approx(0.4, rel=0.02)
-    assert found["kl_uniform_documents"].mean() == pytest.approx(0.2, rel=0.02)
+    numbers = divergence.seed_divergence(config, seeds(3, config), tokens)
+    assert numbers["kl"].mean() == pytest.approx(0.4, rel=0.02)
+    assert numbers["kl_uniform_documents"].mean() == pytest.approx(0.2, rel=0.02)
 
 
 def test_one_compilation_for_every_checkpoint():

@@ -31,13 +31,15 @@ def seeds():
 
 
 def test_it_is_that_of_the_cut_window(seeds):
-    found = in_context.surprisal_by_context(CONFIG, seeds, TOKENS, (12, 5))
+    by_context = in_context.surprisal_by_context(CONFIG, seeds, TOKENS, (12, 5))
     for s in range(2):
         params = jax.tree.map(lambda leaf, s=s: leaf[s], seeds)
         for c, length in enumerate((12, 5)):
             whole = surprisal.surprisal_fn(CONFIG)(params, TOKENS[:, -1 - length :])
-            np.testing.assert_allclose(found[s, :, c], whole[:, -1], rtol=1e-5)
-    assert np.abs(found[..., 0] - found[..., 1]).max() > 0.01  # the context does matter here
+            np.testing.assert_allclose(by_context[s, :, c], whole[:, -1], rtol=1e-5)
+    assert (
+        np.abs(by_context[..., 0] - by_context[..., 1]).max() > 0.01
+    )  # the context does matter here
 
 
 def test_blocks_change_nothing(seeds, monkeypatch):
@@ -53,8 +55,8 @@ def test_blocks_change_nothing(seeds, monkeypatch):
 def test_a_text_of_one_repeated_token_needs_no_more_context(seeds):
     """Rotary attention over equal tokens gives the same mixture however many there are."""
     same = np.full((2, 13), 4, np.int32)
-    found = in_context.surprisal_by_context(CONFIG, seeds, same, (12, 3))
-    np.testing.assert_allclose(found[..., 0], found[..., 1], rtol=1e-5)
+    by_context = in_context.surprisal_by_context(CONFIG, seeds, same, (12, 3))
+    np.testing.assert_allclose(by_context[..., 0], by_context[..., 1], rtol=1e-5)
 
 
 @pytest.mark.parametrize("lengths", [(), (13,), (0, 3)])

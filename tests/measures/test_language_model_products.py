@@ -76,9 +76,9 @@ def test_products_are_those_of_the_dense_matrix(params, dense, which):
     )[which]
     for seed in (3, 4):
         vector = random_like(params, seed)
-        found = ravel_pytree(jax.jit(product.apply)(params, TOKENS, vector))[0]
+        image = ravel_pytree(jax.jit(product.apply)(params, TOKENS, vector))[0]
         expected = dense[which] @ np.asarray(ravel_pytree(vector)[0], np.float64)
-        np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+        np.testing.assert_allclose(image, expected, atol=2e-5 * np.abs(expected).max())
 
 
 @pytest.mark.parametrize("which", [0, 1], ids=["Hessian", "Gauss-Newton"])

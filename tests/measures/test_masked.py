@@ -46,7 +46,7 @@ def stacked():
 
 
 @pytest.fixture(scope="module")
-def found(stacked):
+def numbers(stacked):
     log_unigram = np.log(np.arange(1, V + 1) / (V * (V + 1) / 2))
     return masked.seed_divergence(
         CONFIG,
@@ -76,7 +76,7 @@ def brute(stacked):
     return logits - np.log(np.exp(logits).sum(-1, keepdims=True))
 
 
-def test_numbers_equal_brute_force(found, brute):
+def test_numbers_equal_brute_force(numbers, brute):
     p = np.exp(brute)
     kl = np.einsum("ibpv,ijbpv->ijbp", p, brute[:, None] - brute[None])
     mixed = np.log((p[:, None] + p[None]) / 2)
@@ -84,15 +84,15 @@ def test_numbers_equal_brute_force(found, brute):
     targets = np.take_along_axis(TOKENS, POSITIONS, axis=1)
     lost = -np.take_along_axis(brute, targets[None, :, :, None], axis=-1)[..., 0]
     assert kl.mean() > 0.1
-    np.testing.assert_allclose(found["kl_pairs"], kl, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(numbers["kl_pairs"], kl, rtol=1e-4, atol=1e-6)
     np.testing.assert_allclose(
-        found["js_pairs"], (to_mixed + to_mixed.swapaxes(0, 1)) / 2, rtol=1e-4, atol=1e-6
+        numbers["js_pairs"], (to_mixed + to_mixed.swapaxes(0, 1)) / 2, rtol=1e-4, atol=1e-6
     )
-    np.testing.assert_allclose(found["kl"], kl.sum((0, 1)) / (S * (S - 1)), rtol=1e-4)
-    np.testing.assert_allclose(found["surprisal"], lost, rtol=1e-4)
+    np.testing.assert_allclose(numbers["kl"], kl.sum((0, 1)) / (S * (S - 1)), rtol=1e-4)
+    np.testing.assert_allclose(numbers["surprisal"], lost, rtol=1e-4)
 
 
-def test_documents_hold_the_means_of_their_masks(found, brute):
+def test_documents_hold_the_means_of_their_masks(numbers, brute):
     p = np.exp(brute)
     entropy = -(p * brute).sum(-1)
     unigram = np.log(np.arange(1, V + 1) / (V * (V + 1) / 2))
@@ -101,44 +101,44 @@ def test_documents_hold_the_means_of_their_masks(found, brute):
         "kl_uniform": math.log(V) - entropy,
         "kl_unigram": (p * (brute - unigram)).sum(-1),
     }
-    assert found["document_tokens"].tolist() == [P, 3 * P, P]  # documents 1, 4 and 9
+    assert numbers["document_tokens"].tolist() == [P, 3 * P, P]  # documents 1, 4 and 9
     for name, values in expected.items():
         means = np.stack([values[:, g == DOCUMENTS].mean((1, 2)) for g in (1, 4, 9)], axis=-1)
-        np.testing.assert_allclose(found[f"{name}_documents"], means, rtol=1e-4, err_msg=name)
+        np.testing.assert_allclose(numbers[f"{name}_documents"], means, rtol=1e-4, err_msg=name)
 
 
-def test_a_prediction_does_not_depend_on_the_token_that_was_masked(found, stacked):
+def test_a_prediction_does_not_depend_on_the_token_that_was_masked(numbers, stacked):
     """Bit for bit: the model never sees it, however the text that is given differs there."""
     changed = TOKENS.copy()
     rows = np.arange(B)
     changed[rows, POSITIONS[:, 1]] = (changed[rows, POSITIONS[:, 1]] - 3 + 1) % (V - 3) + 3
     other = masked.seed_divergence(CONFIG, stacked, changed, POSITIONS, MASK, full=True)
-    np.testing.assert_array_equal(other["kl_pairs"][..., 1], found["kl_pairs"][..., 1])
-    assert (other["surprisal"][..., 1] != found["surprisal"][..., 1]).all()
+    np.testing.assert_array_equal(other["kl_pairs"][..., 1], numbers["kl_pairs"][..., 1])
+    assert (other["surprisal"][..., 1] != numbers["surprisal"][..., 1]).all()
     # The other gaps of the window do see it.
-    assert (other["kl_pairs"][0, 1, :, 0] != found["kl_pairs"][0, 1, :, 0]).all()
+    assert (other["kl_pairs"][0, 1, :, 0] != numbers["kl_pairs"][0, 1, :, 0]).all()
 
 
 def test_equal_seeds_do_not_differ(stacked):
     twins = jax.tree.map(lambda leaf: np.stack([leaf[0], leaf[0]]), stacked)
-    found = masked.seed_divergence(CONFIG, twins, TOKENS, POSITIONS, MASK)
-    np.testing.assert_array_equal(found["kl"], 0)
-    np.testing.assert_array_equal(found["js"], 0)
-    np.testing.assert_array_equal(found["surprisal"][0], found["surprisal"][1])
+    numbers = masked.seed_divergence(CONFIG, twins, TOKENS, POSITIONS, MASK)
+    np.testing.assert_array_equal(numbers["kl"], 0)
+    np.testing.assert_array_equal(numbers["js"], 0)
+    np.testing.assert_array_equal(numbers["surprisal"][0], numbers["surprisal"][1])
 
 
-def test_the_order_of_layers_matters(found, stacked):
+def test_the_order_of_layers_matters(numbers, stacked):
     turned = {**stacked, "layers": jax.tree.map(lambda leaf: leaf[:, ::-1], stacked["layers"])}
     other = masked.seed_divergence(CONFIG, turned, TOKENS, POSITIONS, MASK)
-    assert np.abs(other["surprisal"] - found["surprisal"]).max() > 0.1
+    assert np.abs(other["surprisal"] - numbers["surprisal"]).max() > 0.1
 
 
 @pytest.mark.parametrize("masks", [1, 2 * P, 3 * P + 1])
-def test_blocks_of_any_size_give_the_same(found, stacked, monkeypatch, masks):
+def test_blocks_of_any_size_give_the_same(numbers, stacked, monkeypatch, masks):
     monkeypatch.setattr(masked, "_BLOCK_MASKS", masks)
     other = masked.seed_divergence(CONFIG, stacked, TOKENS, POSITIONS, MASK, documents=DOCUMENTS)
     for name in ("kl", "js", "surprisal", "entropy_documents", "kl_documents", "max_logit"):
-        np.testing.assert_allclose(other[name], found[name], rtol=1e-5, atol=1e-6, err_msg=name)
+        np.testing.assert_allclose(other[name], numbers[name], rtol=1e-5, atol=1e-6, err_msg=name)
 
 
 def test_a_sweep_compiles_once(stacked):
@@ -151,20 +151,20 @@ def test_a_sweep_compiles_once(stacked):
 
 def test_positions_are_one_of_every_stretch():
     places = range(2, 32)
-    found = masked.choose_positions(4000, places, 5)
-    for k, column in enumerate(found.T):
+    positions = masked.choose_positions(4000, places, 5)
+    for k, column in enumerate(positions.T):
         stretch, counts = np.unique(column, return_counts=True)
         np.testing.assert_array_equal(stretch, 2 + 6 * k + np.arange(6))
         np.testing.assert_allclose(counts / 4000, 1 / 6, atol=5 * (5 / 36 / 4000) ** 0.5)
     np.testing.assert_array_equal(
-        found[:7], masked.choose_positions(7, places, 5)
+        positions[:7], masked.choose_positions(7, places, 5)
     )  # of any number of windows
 
 
 def test_uneven_stretches_leave_no_place_out():
-    found = masked.choose_positions(2000, range(7), 3)
-    assert set(np.unique(found)) == set(range(7))
-    assert (np.diff(found) > 0).all()
+    positions = masked.choose_positions(2000, range(7), 3)
+    assert set(np.unique(positions)) == set(range(7))
+    assert (np.diff(positions) > 0).all()
 
 
 @pytest.mark.parametrize("count", [0, 30, 99])
@@ -200,9 +200,9 @@ def test_no_next_token_is_asked_of_a_masked_model(make):
 
 
 def test_bad_input_is_refused(stacked):
-    one = jax.tree.map(lambda leaf: leaf[:1], stacked)
+    single = jax.tree.map(lambda leaf: leaf[:1], stacked)
     with pytest.raises(InputError, match="1 seed; expected two or more"):
-        masked.seed_divergence(CONFIG, one, TOKENS, POSITIONS, MASK)
+        masked.seed_divergence(CONFIG, single, TOKENS, POSITIONS, MASK)
     with pytest.raises(
         InputError, match=f"mask token {V}; expected an id of the model's vocabulary, below {V}"
     ):

@@ -53,13 +53,15 @@ def log_prob(params, ids) -> float:
 @pytest.mark.parametrize("lengths", [1, 4])
 def test_preference_is_the_difference_of_whole_sentences(seeds, sentences, lengths):
     good, bad = sentences
-    found = minimal_pairs.preferences(CONFIG, seeds, minimal_pairs.batch_pairs(good, bad, lengths))
+    preference = minimal_pairs.preferences(
+        CONFIG, seeds, minimal_pairs.batch_pairs(good, bad, lengths)
+    )
     for s in range(2):
         params = jax.tree.map(lambda leaf, s=s: leaf[s], seeds)
         expected = [
             log_prob(params, a) - log_prob(params, b) for a, b in zip(good, bad, strict=True)
         ]
-        np.testing.assert_allclose(found[s], expected, atol=1e-4)
+        np.testing.assert_allclose(preference[s], expected, atol=1e-4)
 
 
 def test_batching_changes_nothing(seeds, sentences, monkeypatch):
@@ -83,12 +85,12 @@ def test_kl_is_that_of_two_sentence_distributions():
         -np.logaddexp(0, wide),
     )  # of the good sentence, of the bad one
     expected = np.exp(log_p[0]) * (log_p[0] - log_p[1]) + np.exp(log_q[0]) * (log_q[0] - log_q[1])
-    found = minimal_pairs.pair_kl(x)
+    kl = minimal_pairs.pair_kl(x)
     sound = expected > 1e-13 * np.abs(wide).max(0)  # below that the reference itself has cancelled
     assert sound.mean() > 0.6
-    np.testing.assert_allclose(found[0, 1][sound], expected[sound].astype(np.float64), rtol=1e-5)
-    assert (found >= 0).all()
-    assert (found[[0, 1], [0, 1]] == 0).all()
+    np.testing.assert_allclose(kl[0, 1][sound], expected[sound].astype(np.float64), rtol=1e-5)
+    assert (kl >= 0).all()
+    assert (kl[[0, 1], [0, 1]] == 0).all()
 
 
 def test_close_seeds_follow_the_second_order():

@@ -93,23 +93,23 @@ def enumerated(p, text: bytes, canonical: bool) -> float:
 def test_equals_enumeration_of_every_cover(canonical):
     config = tiny()
     params = params_of(config, 1)
-    found = next_byte.next_byte_fn(config, canonical)(params, toy_lookup())
+    next_bytes = next_byte.next_byte_fn(config, canonical)(params, toy_lookup())
     p = conditional(config, params)
     for g, text in enumerate(TEXTS):
         for n in range(len(text)):
             prefix = text[:n]
-            assert math.exp(found.log_prefix[g, n]) == pytest.approx(
+            assert math.exp(next_bytes.log_prefix[g, n]) == pytest.approx(
                 enumerated(p, prefix, canonical), rel=2e-5
             )
             mass = np.array([enumerated(p, prefix + bytes([b]), canonical) for b in LETTERS])
             if canonical:
-                reached = math.exp(found.log_boundary[g, n])
+                reached = math.exp(next_bytes.log_boundary[g, n])
                 assert reached == pytest.approx(_of_ids(p, greedy(prefix)), rel=2e-5)
                 end = reached * p(greedy(prefix))[0]
             else:
                 end = enumerated(p, prefix, canonical) - mass.sum()
             expected = np.array([*mass, end]) / (mass.sum() + end)
-            got = np.exp(np.asarray(found.log_probs[g, n, [*LETTERS, next_byte.END]]))
+            got = np.exp(np.asarray(next_bytes.log_probs[g, n, [*LETTERS, next_byte.END]]))
             np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-9)
 
 
@@ -125,27 +125,31 @@ def test_a_model_that_never_leaves_the_tokenizers_path_has_both_distributions():
     table = np.full((*lookup.valid.shape, len(WORDS)), 1 / len(WORDS), np.float32)
     rng = np.random.default_rng(2)
     for place, read in contexts.items():
-        kept = [
+        canonical_tokens = [
             t == 0 or [*greedy(read), t] == greedy(read + (WORDS[t] or b""))
             for t in range(len(WORDS))
         ]
-        weights = rng.exponential(size=len(WORDS)) * kept
+        weights = rng.exponential(size=len(WORDS)) * canonical_tokens
         table[place] = weights / weights.sum()
     flat = jnp.asarray(table.reshape(-1, len(WORDS)))
     read = jax.jit(functools.partial(next_byte.from_contexts, lambda p: p), static_argnums=2)
     both = [read(flat, lookup, canonical) for canonical in (False, True)]
-    for one, other in zip(*both, strict=True):
-        np.testing.assert_allclose(one[lookup.valid], other[lookup.valid], rtol=1e-5, atol=1e-6)
+    for all_covers, canonical_covers in zip(*both, strict=True):
+        np.testing.assert_allclose(
+            all_covers[lookup.valid], canonical_covers[lookup.valid], rtol=1e-5, atol=1e-6
+        )
 
 
 def test_next_bytes_multiply_to_the_string_and_sum_to_one():
     config = tiny()
-    found = next_byte.next_byte_fn(config)(params_of(config, 3), toy_lookup())
-    np.testing.assert_allclose(np.exp(found.log_probs)[toy_lookup().valid].sum(-1), 1, rtol=1e-6)
+    next_bytes = next_byte.next_byte_fn(config)(params_of(config, 3), toy_lookup())
+    np.testing.assert_allclose(
+        np.exp(next_bytes.log_probs)[toy_lookup().valid].sum(-1), 1, rtol=1e-6
+    )
     for g, text in enumerate(TEXTS):
-        steps = [float(found.log_probs[g, n, byte]) for n, byte in enumerate(text)]
+        steps = [float(next_bytes.log_probs[g, n, byte]) for n, byte in enumerate(text)]
         np.testing.assert_allclose(
-            found.log_prefix[g, 1 : len(text)], np.cumsum(steps)[:-1], rtol=1e-5, atol=1e-6
+            next_bytes.log_prefix[g, 1 : len(text)], np.cumsum(steps)[:-1], rtol=1e-5, atol=1e-6
         )
 
 
@@ -154,16 +158,16 @@ def test_no_byte_is_lost_at_boundaries():
     config = tiny()
     params = params_of(config, 4)
     texts = [bytes(letters) for letters in itertools.product(LETTERS, repeat=3)]
-    found = next_byte.next_byte_fn(config)(params, toy_lookup(texts))
+    next_bytes = next_byte.next_byte_fn(config)(params, toy_lookup(texts))
     total = 0.0
     for g, text in enumerate(texts):
-        logs = np.asarray(found.log_probs[g], np.float64)
+        logs = np.asarray(next_bytes.log_probs[g], np.float64)
         total += math.exp(sum(logs[n, byte] for n, byte in enumerate(text)))
     ended = {}
     for g, text in enumerate(texts):
         for n in range(3):
             ended[text[:n]] = math.exp(
-                found.log_prefix[g, n] + found.log_probs[g, n, next_byte.END]
+                next_bytes.log_prefix[g, n] + next_bytes.log_probs[g, n, next_byte.END]
             )
     assert total + sum(ended.values()) == pytest.approx(1, rel=1e-5)
 
@@ -207,9 +211,9 @@ def test_bytes_do_not_depend_on_how_ids_are_numbered():
         for text in TEXTS
     ]
     lookup = byte_lookup.build(TEXTS, encodings, renamed, before=[0])
-    one = next_byte.next_byte_fn(config)(params, toy_lookup()).log_probs
-    other = next_byte.next_byte_fn(config)(moved, lookup).log_probs
-    np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-5)
+    log_probs = next_byte.next_byte_fn(config)(params, toy_lookup()).log_probs
+    renumbered_log_probs = next_byte.next_byte_fn(config)(moved, lookup).log_probs
+    np.testing.assert_allclose(log_probs, renumbered_log_probs, rtol=1e-4, atol=1e-5)
 
 
 def test_prefixes_within_characters_are_encoded_as_the_tokenizer_would_go_on():
@@ -218,8 +222,8 @@ def test_prefixes_within_characters_are_encoded_as_the_tokenizer_would_go_on():
     words = spelling.token_bytes(bpe, 310)
     assert [words[0], *words[300:]] == [None] * 11
     assert sorted(word for word in words[1:257] if word) == [bytes([byte]) for byte in range(256)]
-    found = spelling.encode_prefixes(bpe, text.encode(), words)
-    for end, ids in enumerate(found):
+    encodings = spelling.encode_prefixes(bpe, text.encode(), words)
+    for end, ids in enumerate(encodings):
         assert b"".join(words[index] or b"" for index in ids) == text.encode()[:end]
         with_rest = bpe.encode(text.encode()[:end].decode(errors="ignore")).ids
         if text.encode()[:end].decode(errors="ignore").encode() == text.encode()[:end]:
@@ -237,17 +241,17 @@ def test_pythias_tokenizer_spells_every_prefix():
     )  # two special ids, and the padded rows
     assert words[50276] == b"  "  # added as it is, beside the alphabet of bytes
     text = "if x:\n        return “naïve” 'string'  # 中 😀".encode()
-    found = spelling.encode_prefixes(own, text, words)
+    encodings = spelling.encode_prefixes(own, text, words)
     assert all(
         b"".join(words[index] or b"" for index in ids) == text[:end]
-        for end, ids in enumerate(found)
+        for end, ids in enumerate(encodings)
     )
-    made = byte_lookup.build([text], [found], words, before=[0])
+    lookup = byte_lookup.build([text], [encodings], words, before=[0])
     # From a context that ends within a character its own token goes on: E2 80 before 9C in the
     # quotation mark.
     start = text.index("“".encode())
-    assert any(found[start + 2][:-1] == found[m] for m in range(start - 1, start + 2))
-    assert made.ahead.shape[:2] == (1, len(text))
+    assert any(encodings[start + 2][:-1] == encodings[m] for m in range(start - 1, start + 2))
+    assert lookup.ahead.shape[:2] == (1, len(text))
 
 
 def test_what_spells_no_bytes_is_told():

@@ -60,10 +60,10 @@ class BruteForce:
 @given(DOCUMENTS, ORDER, st.lists(st.integers(0, V - 1), max_size=8))
 def test_agrees_with_the_formula_and_sums_to_one_in_any_context(documents, order, context):
     model, brute = fit(arrays(documents), V, order), BruteForce(documents, V, order)
-    found = model.distribution(np.array(context, np.int32))
-    np.testing.assert_allclose(np.exp(found).sum(), 1, rtol=1e-13)
+    log_probs = model.distribution(np.array(context, np.int32))
+    np.testing.assert_allclose(np.exp(log_probs).sum(), 1, rtol=1e-13)
     expected = [brute.probability(w, tuple(context)) for w in range(V)]
-    np.testing.assert_allclose(found, np.log(expected), rtol=1e-11)
+    np.testing.assert_allclose(log_probs, np.log(expected), rtol=1e-11)
 
 
 @settings(max_examples=40, deadline=None)
@@ -167,10 +167,10 @@ def test_a_vocabulary_whose_fifth_power_overflows():
         BruteForce([d.tolist() for d in documents], vocab_size, 5),
     )
     context = documents[3][100:104]
-    found = model.distribution(context)
-    assert np.exp(found).sum() == pytest.approx(1, rel=1e-12)
+    log_probs = model.distribution(context)
+    assert np.exp(log_probs).sum() == pytest.approx(1, rel=1e-12)
     for token in (0, int(documents[3][104]), vocab_size - 1):
-        assert found[token] == pytest.approx(
+        assert log_probs[token] == pytest.approx(
             np.log(brute.probability(token, tuple(context.tolist()))), rel=1e-10
         )
 

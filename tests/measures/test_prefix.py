@@ -19,9 +19,9 @@ def test_is_the_surprisal_at_the_position():
     every = np.asarray(surprisal.surprisal_fn(CONFIG)(params, tokens))  # [5,11]
     for row in range(5):
         for position in (1, 7, 11):
-            one = prefix.Prefixes(tokens[row : row + 1], np.array([position]))
+            single = prefix.Prefixes(tokens[row : row + 1], np.array([position]))
             np.testing.assert_allclose(
-                prefix.loss_fn(CONFIG)(params, one), every[row, position - 1], rtol=1e-5
+                prefix.loss_fn(CONFIG)(params, single), every[row, position - 1], rtol=1e-5
             )
 
 

@@ -34,12 +34,14 @@ def test_ghosts_are_not_taken_for_eigenvalues():
     raw = lanczos.run(MATRIX, params, matrix, KEY, 60, "recurrence")
     copies = np.abs(np.linalg.eigvalsh(lanczos.matrix(raw)) - 50) < 0.01
     assert copies.sum() > 1  # there are ghosts, or nothing is tested
-    found = curvature.ends(MATRIX, params, matrix, KEY, k=3, num_matvecs=60, method="recurrence")
+    recurrence = curvature.ends(
+        MATRIX, params, matrix, KEY, k=3, num_matvecs=60, method="recurrence"
+    )
     full = curvature.ends(MATRIX, params, matrix, KEY, k=3, num_matvecs=60)
-    np.testing.assert_allclose(found.largest[0], 50, rtol=1e-5)
-    assert found.largest[1] < 1.01
-    np.testing.assert_allclose(found.largest, full.largest, rtol=0.02)
-    np.testing.assert_allclose(found.smallest, full.smallest, rtol=0.02)
+    np.testing.assert_allclose(recurrence.largest[0], 50, rtol=1e-5)
+    assert recurrence.largest[1] < 1.01
+    np.testing.assert_allclose(recurrence.largest, full.largest, rtol=0.02)
+    np.testing.assert_allclose(recurrence.smallest, full.smallest, rtol=0.02)
 
 
 @pytest.mark.parametrize("steps", [8, 12, 16, 30])
@@ -47,11 +49,11 @@ def test_recurrence_keeps_true_eigenvalues_of_a_million_parameters(steps):
     """A true eigenvalue's part of the start is a millionth then: little, and still no ghost's."""
     values = np.append(np.linspace(-1, 1, 10**6 - 3), [20.0, 30.0, 50.0]).astype(np.float32)
     diagonal = curvature.Product("diagonal", lambda params, batch, vector: batch * vector)
-    found = curvature.ends(
+    extremes = curvature.ends(
         diagonal, jnp.ones(10**6), values, KEY, k=4, num_matvecs=steps, method="recurrence"
     )
-    np.testing.assert_allclose(found.largest[:3], [50, 30, 20], rtol=1e-4)
-    assert found.largest[3] < 1.01
+    np.testing.assert_allclose(extremes.largest[:3], [50, 30, 20], rtol=1e-4)
+    assert extremes.largest[3] < 1.01
 
 
 def test_density_is_a_semicircle():
@@ -60,25 +62,27 @@ def test_density_is_a_semicircle():
     half = np.random.default_rng(1).normal(size=(600, 600))
     matrix = ((half + half.T) / 1200**0.5).astype(np.float32)
     for method in lanczos.METHODS:
-        found = curvature.quadrature(
+        density = curvature.quadrature(
             MATRIX, jnp.ones(600), matrix, KEY, num_probes=20, num_matvecs=40, method=method
         )
         points = np.linspace(-1.8, 1.8, 25)
         expected = np.sqrt(4 - points**2) / (2 * np.pi)
-        away = found.smoothed(points, 0.1) - expected
+        away = density.smoothed(points, 0.1) - expected
         assert (
             np.square(away).mean() ** 0.5 < 0.02
         )  # some 45 eigenvalues in a width, 20 probes: 0.014
-        assert found.moment(2)[0] == pytest.approx(1, rel=0.05)
-        assert found.moment(4)[0] == pytest.approx(2, rel=0.1)  # the Catalan numbers
-        assert found.share_within(-3, 3)[0] == pytest.approx(1, abs=1e-5)
+        assert density.moment(2)[0] == pytest.approx(1, rel=0.05)
+        assert density.moment(4)[0] == pytest.approx(2, rel=0.1)  # the Catalan numbers
+        assert density.share_within(-3, 3)[0] == pytest.approx(1, abs=1e-5)
 
 
 def test_density_of_few_eigenvalues_is_their_multiplicities():
     matrix = with_spectrum([5.0] * 10 + [0.0] * 70 + [-2.0] * 20)
-    found = curvature.quadrature(MATRIX, jnp.ones(100), matrix, KEY, num_probes=200, num_matvecs=10)
+    density = curvature.quadrature(
+        MATRIX, jnp.ones(100), matrix, KEY, num_probes=200, num_matvecs=10
+    )
     for low, high, share in ((4.9, 5.1, 0.1), (-0.1, 0.1, 0.7), (-2.1, -1.9, 0.2)):
-        mean, sem = found.share_within(low, high)
+        mean, sem = density.share_within(low, high)
         assert abs(mean - share) < 4 * sem
         assert sem < 0.02
 
@@ -88,37 +92,37 @@ def test_what_is_deflated_leaves_the_density_as_it_is():
     half = np.random.default_rng(2).normal(size=(200, 200))
     values = np.append(np.linalg.eigvalsh((half + half.T) / 400**0.5), [10.0, 20.0, -15.0])
     matrix, params = with_spectrum(values), jnp.ones(203)
-    plain, apart = (
+    plain, deflated = (
         curvature.quadrature(MATRIX, params, matrix, KEY, num_probes=40, num_matvecs=12, deflate=d)
         for d in (0, 2)
     )
     for order in (1, 2, 4):
         exact = (values**order).mean()
-        for found in (plain, apart):
-            mean, sem = found.moment(order)
+        for density in (plain, deflated):
+            mean, sem = density.moment(order)
             assert abs(mean - exact) < 4 * sem + 1e-4 * abs(exact)
-    assert apart.moment(2)[1] < 0.1 * plain.moment(2)[1]
-    assert apart.share_within(19.9, 20.1)[0] == pytest.approx(1 / 203, rel=1e-3)
+    assert deflated.moment(2)[1] < 0.1 * plain.moment(2)[1]
+    assert deflated.share_within(19.9, 20.1)[0] == pytest.approx(1 / 203, rel=1e-3)
 
 
 def test_what_both_ends_find_is_deflated_once():
     """Of three distinct eigenvalues the two largest and the two smallest share one."""
     matrix = with_spectrum([5.0] * 10 + [0.0] * 70 + [-2.0] * 20)
-    found = curvature.quadrature(
+    density = curvature.quadrature(
         MATRIX, jnp.ones(100), matrix, KEY, num_probes=100, num_matvecs=4, deflate=2
     )
-    np.testing.assert_allclose(found.nodes[0, :-4], [-2, 0, 5], atol=1e-5)
-    np.testing.assert_allclose(found.weights[0, :-4], 0.01)
-    np.testing.assert_allclose(found.weights.sum(1), 1, rtol=1e-5)
+    np.testing.assert_allclose(density.nodes[0, :-4], [-2, 0, 5], atol=1e-5)
+    np.testing.assert_allclose(density.weights[0, :-4], 0.01)
+    np.testing.assert_allclose(density.weights.sum(1), 1, rtol=1e-5)
 
 
 def test_recurrence_finds_the_same_vectors():
     matrix = with_spectrum(np.append(np.linspace(0, 1, 40), [3.0, 6.0]))
     for method in lanczos.METHODS:
-        found = curvature.ends(
+        extremes = curvature.ends(
             MATRIX, jnp.ones(42), matrix, KEY, k=2, num_matvecs=30, method=method, vectors=True
         )
-        for value, vector in zip(found.largest, found.largest_vectors, strict=True):
+        for value, vector in zip(extremes.largest, extremes.largest_vectors, strict=True):
             np.testing.assert_allclose(matrix @ vector, value * vector, atol=2e-3)
             np.testing.assert_allclose(np.linalg.norm(vector), 1, rtol=1e-5)
 
@@ -165,11 +169,11 @@ def test_effective_rank_counts_equal_eigenvalues():
     """And its standard error covers: of 12 equal eigenvalues among 40."""
     matrix, inside = with_spectrum([3.0] * 12 + [0.0] * 28), 0
     for key in jax.random.split(KEY, 300):
-        found = curvature.probe(
+        moments = curvature.probe(
             MATRIX, jnp.ones(40), matrix, key, num_samples=64, at_once=16
         ).moments()
-        inside += abs(found.effective_rank - 12) < 2 * found.effective_rank_sem
-    assert found.frobenius == pytest.approx(3 * 12**0.5, rel=0.2)
+        inside += abs(moments.effective_rank - 12) < 2 * moments.effective_rank_sem
+    assert moments.frobenius == pytest.approx(3 * 12**0.5, rel=0.2)
     assert inside / 300 > 0.9
 
 
@@ -179,10 +183,10 @@ def test_error_of_the_effective_rank_covers_where_the_trace_is_lost_in_its_own()
     matrix, inside = symmetric_of_trace(1.5), 0
     exact = np.trace(matrix) ** 2 / (matrix**2).sum()
     for key in jax.random.split(KEY, 300):
-        found = curvature.probe(
+        moments = curvature.probe(
             MATRIX, jnp.ones(40), matrix, key, num_samples=16, at_once=16
         ).moments()
-        inside += abs(found.effective_rank - exact) < 2 * found.effective_rank_sem
+        inside += abs(moments.effective_rank - exact) < 2 * moments.effective_rank_sem
     assert inside / 300 > 0.93
 
 
@@ -200,7 +204,7 @@ def test_a_basis_beyond_memory_is_refused(monkeypatch):
     monkeypatch.setattr(devices, "memory_bytes", lambda: 4000)
     with pytest.raises(InputError, match='recurrence"'):
         curvature.ends(MATRIX, jnp.ones(100), with_spectrum(np.ones(100)), KEY, num_matvecs=20)
-    found = curvature.ends(
+    extremes = curvature.ends(
         MATRIX,
         jnp.ones(100),
         with_spectrum(np.arange(100.0)),
@@ -208,7 +212,7 @@ def test_a_basis_beyond_memory_is_refused(monkeypatch):
         num_matvecs=20,
         method="recurrence",
     )
-    assert found.largest[0] == pytest.approx(99, rel=0.05)
+    assert extremes.largest[0] == pytest.approx(99, rel=0.05)
 
 
 def test_gauss_newton_of_squares_is_twice_the_gram_matrix():

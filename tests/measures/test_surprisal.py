@@ -22,13 +22,17 @@ def whole(params, tokens):
 
 @pytest.mark.parametrize("chunk", [1, 7, 11, 33, 1000])
 def test_equals_whole_logits(chunk):
-    found = surprisal.surprisal_fn(CONFIG, chunk)(PARAMS, TOKENS)
-    np.testing.assert_allclose(found, whole(PARAMS, TOKENS), rtol=1e-5, atol=1e-5)
+    per_token = surprisal.surprisal_fn(CONFIG, chunk)(PARAMS, TOKENS)
+    np.testing.assert_allclose(per_token, whole(PARAMS, TOKENS), rtol=1e-5, atol=1e-5)
 
 
 def test_gradient_does_not_depend_on_chunks():
-    one, other = (jax.grad(surprisal.loss_fn(CONFIG, chunk))(PARAMS, TOKENS) for chunk in (7, 1000))
-    jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), one, other)
+    short_chunks, one_chunk = (
+        jax.grad(surprisal.loss_fn(CONFIG, chunk))(PARAMS, TOKENS) for chunk in (7, 1000)
+    )
+    jax.tree.map(
+        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), short_chunks, one_chunk
+    )
 
 
 def test_memory_of_gradient_does_not_hold_logits():

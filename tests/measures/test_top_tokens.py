@@ -24,10 +24,10 @@ def test_they_are_those_of_the_whole_distribution(monkeypatch):
     monkeypatch.setitem(token_chunks._CHUNK_FLOATS, "cpu", 31 * 8)  # several chunks
     params = gpt_neox.init(jax.random.key(0), CONFIG)
     tokens = np.random.default_rng(0).integers(0, 31, (3, 11)).astype(np.int32)
-    found = top_tokens.top_tokens_fn(CONFIG, 4)(params, tokens)
+    top = top_tokens.top_tokens_fn(CONFIG, 4)(params, tokens)
     p = np.asarray(jax.nn.softmax(models.apply_fn(CONFIG)(params, tokens[:, :-1])))
-    np.testing.assert_array_equal(found.ids, np.argsort(-p, axis=-1, kind="stable")[..., :4])
-    np.testing.assert_allclose(found.probability, -np.sort(-p, axis=-1)[..., :4], rtol=1e-5)
+    np.testing.assert_array_equal(top.ids, np.argsort(-p, axis=-1, kind="stable")[..., :4])
+    np.testing.assert_allclose(top.probability, -np.sort(-p, axis=-1)[..., :4], rtol=1e-5)
 
 
 @pytest.mark.parametrize("k", [0, 32])

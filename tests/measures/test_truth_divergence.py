@@ -27,12 +27,12 @@ def measured():
 
 
 @pytest.fixture(scope="module")
-def found(measured):
+def numbers(measured):
     tokens, stacked, log_truth, log_unigram = measured
     return truth.divergence_from_truth(CONFIG, stacked, tokens, log_truth, log_unigram)
 
 
-def test_equals_float64_of_whole_distributions(measured, found):
+def test_equals_float64_of_whole_distributions(measured, numbers):
     """100 windows are two blocks; the second is not full."""
     tokens, stacked, log_truth, _ = measured
     logits = jax.vmap(models.apply_fn(CONFIG), in_axes=(0, None))(stacked, tokens[:, :-1])
@@ -41,15 +41,15 @@ def test_equals_float64_of_whole_distributions(measured, found):
     log_q = np.asarray(log_truth, np.float64)
     log_q -= np.log(np.exp(log_q).sum(-1, keepdims=True))
     np.testing.assert_allclose(
-        found["truth_model"], (np.exp(log_q) * (log_q - log_p)).sum(-1), rtol=2e-4
+        numbers["truth_model"], (np.exp(log_q) * (log_q - log_p)).sum(-1), rtol=2e-4
     )
     np.testing.assert_allclose(
-        found["model_truth"], (np.exp(log_p) * (log_p - log_q)).sum(-1), rtol=2e-4
+        numbers["model_truth"], (np.exp(log_p) * (log_p - log_q)).sum(-1), rtol=2e-4
     )
-    np.testing.assert_allclose(found["kl"], divergence.pairwise_kl(logits), rtol=1e-3, atol=1e-6)
+    np.testing.assert_allclose(numbers["kl"], divergence.pairwise_kl(logits), rtol=1e-3, atol=1e-6)
 
 
-def test_divergences_are_never_negative(found):
+def test_divergences_are_never_negative(numbers):
     for name in (
         "truth_model",
         "model_truth",
@@ -59,12 +59,12 @@ def test_divergences_are_never_negative(found):
         "common",
         "kl",
     ):
-        assert (found[name] >= 0).all(), name
+        assert (numbers[name] >= 0).all(), name
 
 
-def test_common_and_own_parts_sum_to_the_mean(found):
+def test_common_and_own_parts_sum_to_the_mean(numbers):
     np.testing.assert_allclose(
-        found["common"] + found["variance"], found["truth_model"].mean(0), rtol=1e-4
+        numbers["common"] + numbers["variance"], numbers["truth_model"].mean(0), rtol=1e-4
     )
 
 
@@ -89,14 +89,14 @@ def test_a_model_that_is_the_truth_has_none(measured):
         np.testing.assert_allclose(numbers[name], 0, atol=2e-6)
 
 
-def test_excess_loss_is_the_divergence_in_expectation(found):
+def test_excess_loss_is_the_divergence_in_expectation(numbers):
     """E[surprisal] - entropy = KL(truth || model) where targets are drawn from the truth; windows
     are independent."""
-    excess = (found["surprisal"] - found["true_surprisal"] - found["truth_model"]).mean(
+    excess = (numbers["surprisal"] - numbers["true_surprisal"] - numbers["truth_model"]).mean(
         (0, 2), dtype=np.float64
     )
     assert abs(excess.mean()) < 4 * excess.std(ddof=1) / np.sqrt(len(excess))
-    assert found["truth_model"].mean() > 1  # so that it is no identity of zeros
+    assert numbers["truth_model"].mean() > 1  # so that it is no identity of zeros
 
 
 def test_what_is_not_one_distribution_a_prediction_is_told(measured):
