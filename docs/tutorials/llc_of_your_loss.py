@@ -62,8 +62,8 @@ step = jax.jit(
 )
 for _ in range(2000):
     network = step(network)
-sampler = slt.SGLD(step_size=1e-5, nbeta=256.0, localization=10.0, num_chains=4,
-                   num_draws=2000, burn_in=1000)  # fmt: skip
+sampler = slt.SGLD(step_size=3e-4, nbeta=256.0, localization=10.0, num_chains=4,
+                   num_draws=16000, burn_in=4000)  # fmt: skip
 estimate = slt.estimate_llc(squared_error, network, (x, y), jax.random.key(1), sampler,
                             trivial_loss=float(y.var()))  # fmt: skip
 print(f"{estimate.llc:.1f} +- {estimate.sem:.1f} of {estimate.num_free} parameters")
@@ -78,8 +78,8 @@ print(estimate.verdict.sentence)
 
 # %%
 for gamma in (10.0, 1000.0):
-    pulled = slt.SGLD(step_size=1e-5, nbeta=256.0, localization=gamma, num_chains=4,
-                      num_draws=2000, burn_in=1000)  # fmt: skip
+    pulled = slt.SGLD(step_size=3e-4, nbeta=256.0, localization=gamma, num_chains=4,
+                      num_draws=16000, burn_in=4000)  # fmt: skip
     estimate = slt.estimate_llc(squared_error, network, (x, y), jax.random.key(1), pulled)
     share = estimate.verdict.localization_share
     print(
