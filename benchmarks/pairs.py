@@ -22,7 +22,12 @@ class Pairs(NamedTuple):
     peer: list  # as many as ours, or none
 
     def ratios(self) -> list[float]:
-        """Seconds of the peer over ours, pair by pair: more than 1 is faster here."""
+        """Seconds of the peer over ours, pair by pair: more than 1 is faster here.
+
+        An empty list where the peer cannot run.
+        """
+        if not self.peer:
+            return []
         return [
             theirs.seconds / mine.seconds for mine, theirs in zip(self.ours, self.peer, strict=True)
         ]

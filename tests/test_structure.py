@@ -210,7 +210,9 @@ def _dictionaries(function: ast.FunctionDef, measures: set[str]) -> set[str]:
 def _is_dictionary(value: ast.expr, measures: set[str]) -> bool:
     if not isinstance(value, ast.Call):
         return isinstance(value, (ast.Dict, ast.DictComp))
-    root = value.func.value if isinstance(value.func, ast.Attribute) else value.func
+    root = value.func
+    if isinstance(root, ast.Attribute):
+        root = root.value
     return isinstance(root, ast.Name) and root.id in measures
 
 

@@ -17,10 +17,12 @@ from pathlib import Path
 from absl import app, flags
 
 from benchmarks.device import driver, lines
+from dynamics.errors import InputError
 
 FLAGS = flags.FLAGS
 flags.DEFINE_bool("dry", False, "the same at toy size, on the CPU")
 flags.DEFINE_string("out", "results/device_checks.json", "the file of results, written anew")
+flags.DEFINE_list("only", [], "parts, by name, after `versions`; without it all")
 flags.DEFINE_float("seconds", 465, "for all parts together", lower_bound=1)
 
 
@@ -59,7 +61,10 @@ def main(_):
             Path(FLAGS.out).absolute(),
             FLAGS.seconds,
             environment(FLAGS.dry),
+            ["versions", *FLAGS.only] if FLAGS.only else [],
         )
+    except InputError as error:
+        sys.exit(f"error: {error}")
     except OSError as error:
         sys.exit(f"error: got --out={FLAGS.out}, which cannot be written ({error.strerror})")
     wrong = []

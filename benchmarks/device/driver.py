@@ -14,12 +14,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
 from benchmarks.device import lines
 from benchmarks.device.part import Part
+from dynamics.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 _GRACE_S = 2.0  # less than this is no time to start a process in
@@ -35,11 +36,22 @@ class Checks:
         path: Path,
         total_s: float,
         environment: Mapping[str, str],
+        only: Sequence[str] = (),
     ):
-        """`module`.PARTS are run at `sizes` within `total_s` seconds; lines go to `path`, and what
-        the parts print to a file of the same name that ends in .log."""
+        """`module`.PARTS are run at `sizes` within `total_s` seconds, or those named in `only`.
+
+        Lines go to `path`, and what the parts print to a file of the same name that ends in .log.
+
+        Raises:
+            InputError: a name in `only` that is no part's.
+        """
         self.module, self.sizes, self.path = module, sizes, path
-        self.parts: tuple[Part, ...] = importlib.import_module(module).PARTS
+        parts: tuple[Part, ...] = importlib.import_module(module).PARTS
+        names = [part.name for part in parts]
+        for name in only:
+            if name not in names:
+                raise InputError.unknown("part", name, names)
+        self.parts = tuple(part for part in parts if not only or part.name in only)
         self.deadline = time.monotonic() + total_s
         self.environment = dict(environment)
         self.numbers: dict[str, dict] = {}

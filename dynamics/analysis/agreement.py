@@ -1,4 +1,7 @@
-"""Do two curves over the same checkpoints rank them alike? Axes: K checkpoints, R resamples."""
+"""Whether two curves over the same checkpoints rank them alike.
+
+Axes: K checkpoints, R resamples.
+"""
 
 from dataclasses import dataclass
 
@@ -9,8 +12,10 @@ from dynamics.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class RankCorrelation:
-    """Spearman's rho, with the limits that the errors of both curves leave it; NaN where a curve
-    does not vary."""
+    """Spearman's rho and its limits under the errors of both curves.
+
+    NaN where a curve does not vary.
+    """
 
     rho: float
     low: float
@@ -19,10 +24,10 @@ class RankCorrelation:
 
 
 def rank_correlation(
-    one,
-    other,
-    one_sem=None,
-    other_sem=None,
+    first,
+    second,
+    first_sem=None,
+    second_sem=None,
     *,
     level: float = 0.95,
     num_resamples: int = 2000,
@@ -41,22 +46,22 @@ def rank_correlation(
     """
     from scipy import stats
 
-    one, other = np.asarray(one, np.float64), np.asarray(other, np.float64)
+    first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
     if (
-        one.ndim != 1
-        or one.shape != other.shape
-        or len(one) < 3
-        or not np.isfinite([one, other]).all()
+        first.ndim != 1
+        or first.shape != second.shape
+        or len(first) < 3
+        or not np.isfinite([first, second]).all()
     ):
         raise InputError(
-            f"curves of shapes {one.shape} and {other.shape}",
+            f"curves of shapes {first.shape} and {second.shape}",
             expected="two finite curves over three checkpoints or more",
         )
-    if not (np.ptp(one) and np.ptp(other)):
-        return RankCorrelation(rho=np.nan, low=np.nan, high=np.nan, count=len(one))
+    if not (np.ptp(first) and np.ptp(second)):
+        return RankCorrelation(rho=np.nan, low=np.nan, high=np.nan, count=len(first))
     rng = np.random.default_rng(seed)
 
-    def again(values, sem):
+    def resampled_ranks(values, sem):
         sem = (
             np.zeros_like(values)
             if sem is None
@@ -66,14 +71,14 @@ def rank_correlation(
 
     pairs = [
         rows - rows.mean(1, keepdims=True)
-        for rows in (again(one, one_sem), again(other, other_sem))
+        for rows in (resampled_ranks(first, first_sem), resampled_ranks(second, second_sem))
     ]
     products = [
         (a * b).sum(1)
         for a, b in ((pairs[0], pairs[1]), (pairs[0], pairs[0]), (pairs[1], pairs[1]))
     ]
     draws = products[0] / np.sqrt(products[1] * products[2])
-    rho = float(np.corrcoef(stats.rankdata(one), stats.rankdata(other))[0, 1])
+    rho = float(np.corrcoef(stats.rankdata(first), stats.rankdata(second))[0, 1])
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     low, high = max(-1.0, min(low, 2 * rho - high)), min(1.0, max(high, 2 * rho - low))
-    return RankCorrelation(rho=rho, low=float(low), high=float(high), count=len(one))
+    return RankCorrelation(rho=rho, low=float(low), high=float(high), count=len(first))

@@ -94,14 +94,15 @@ def _search(x, y, whitener, sets) -> np.ndarray:
     """The best of the sets for each curve, [R]."""
     target = whitener @ y.T  # [K, R]
     block = max(1, 2**22 // (len(y) * (2 + sets.shape[1])))
-    best, chosen = np.full(len(y), -np.inf), np.zeros(len(y), int)
+    largest, best = np.full(len(y), -np.inf), np.zeros(len(y), int)
     for start in range(0, len(sets), block):
         basis = np.linalg.qr(whitener @ _design(x, sets[start : start + block]))[0]
         explained = ((basis.swapaxes(1, 2) @ target) ** 2).sum(1)  # [N, R]
-        found = explained.argmax(0)
-        value = explained[found, np.arange(len(y))]
-        chosen, best = np.where(value > best, start + found, chosen), np.maximum(value, best)
-    return chosen
+        best_in_block = explained.argmax(0)
+        value = explained[best_in_block, np.arange(len(y))]
+        best = np.where(value > largest, start + best_in_block, best)
+        largest = np.maximum(value, largest)
+    return best
 
 
 def _refined(x, y, whitener, knots) -> np.ndarray:

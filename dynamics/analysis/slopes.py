@@ -45,18 +45,20 @@ def slope(steps: np.ndarray, kl: np.ndarray, weights: np.ndarray) -> Influences:
     return Influences(float(jackknife.theta(combined, weights)), seeds, documents)
 
 
-def interval(found: Influences, level: float = 0.95) -> Interval:
+def interval(influences: Influences, level: float = 0.95) -> Interval:
     """Limits over other seeds and other documents (documents alone where there are two seeds), the
     steps held fixed.
 
     Student's t on the raw scale, since a slope may have either sign; degrees of freedom as in
     `jackknife.log_limits`.
     """
-    return _limits(found.value, [found.seeds, found.documents], level, _rests_on([found]))
+    return _limits(
+        influences.value, [influences.seeds, influences.documents], level, _rests_on([influences])
+    )
 
 
 def against_size(
-    parameters: Sequence[float], found: Sequence[Influences], level: float = 0.95
+    parameters: Sequence[float], by_model: Sequence[Influences], level: float = 0.95
 ) -> Interval:
     """Change of the slope per e-fold of parameters, least squares over the models, as an interval.
 
@@ -68,12 +70,13 @@ def against_size(
     if len(set(parameters)) < 2:
         raise InputError(f"{len(set(parameters))} size", expected="two sizes or more")
     line = _line(sizes)
-    sources = [weight * one.seeds for weight, one in zip(line, found, strict=True)]
-    documents = [weight * one.documents for weight, one in zip(line, found, strict=True)]
-    shared = len({len(one) for one in documents}) == 1
+    weighted = list(zip(line, by_model, strict=True))
+    sources = [weight * influences.seeds for weight, influences in weighted]
+    documents = [weight * influences.documents for weight, influences in weighted]
+    shared = len({len(effects) for effects in documents}) == 1
     sources += [np.sum(documents, axis=0)] if shared else documents
-    value = float(line @ [one.value for one in found])
-    return _limits(value, sources, level, _rests_on(found))
+    value = float(line @ [influences.value for influences in by_model])
+    return _limits(value, sources, level, _rests_on(by_model))
 
 
 def _line(x: np.ndarray) -> np.ndarray:
@@ -83,7 +86,7 @@ def _line(x: np.ndarray) -> np.ndarray:
 
 
 def _limits(value: float, sources, level: float, rests_on: str) -> Interval:
-    parts = [((one**2).sum(), len(one) - 1) for one in sources if len(one) > 1]
+    parts = [((effects**2).sum(), len(effects) - 1) for effects in sources if len(effects) > 1]
     variance = sum(part for part, _ in parts)
     if variance == 0:
         return Interval(value, value, value, 0.0, rests_on)
@@ -95,7 +98,8 @@ def _limits(value: float, sources, level: float, rests_on: str) -> Interval:
     )
 
 
-def _rests_on(found: Sequence[Influences]) -> str:
-    seeds, documents = {len(one.seeds) for one in found}, {len(one.documents) for one in found}
+def _rests_on(by_model: Sequence[Influences]) -> str:
+    seeds = {len(influences.seeds) for influences in by_model}
+    documents = {len(influences.documents) for influences in by_model}
     counted = [f"{max(seeds)} seeds"] if max(seeds) else []
     return " and ".join([*counted, f"{max(documents)} documents"])

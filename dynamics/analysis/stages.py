@@ -1,5 +1,6 @@
 """Where a curve over training pauses: stage boundaries by one rule, fixed in advance.
-docs/stages.md tells the rule.
+
+docs/stages.md explains the rule.
 
 Axes: K checkpoints, M grid points, R posterior draws, P plateaus. x = ln(step + 1), in e-folds.
 
@@ -22,15 +23,17 @@ from dynamics.errors import InputError
 
 @dataclass(frozen=True, kw_only=True)
 class Rule:
-    """The rule's constants. The defaults were set on the curve of one published run, and are not to
-    be set anew."""
+    """The rule's constants.
+
+    The defaults were set on the curve of one published run, and are not to be tuned again.
+    """
 
     length: float = 0.5  # e-folds over which the curve may bend
     reach: float = 1.5  # the length is at least this times the gap between checkpoints
-    tolerance: float = (
-        0.065  # a plateau's slope at most, as a share of the curve's range per e-fold
-    )
-    rise: float = 0.02  # share of that range by which the curve must move between two plateaus, else they are one
+    # A plateau's slope at most, as a share of the curve's range per e-fold.
+    tolerance: float = 0.065
+    # Share of that range by which the curve must move between two plateaus, or they are merged.
+    rise: float = 0.02
     apart: float = 3.0  # standard deviations by which it must move, too
     least_share: float = 0.5  # of posterior draws that have a boundary, below which it is not one
     start: float = 300.0  # steps set apart at the left
@@ -51,9 +54,8 @@ class Boundary:
     high: float
     begin: float  # the plateau
     end: float
-    kind: (
-        str  # "peak", "valley": the slope changes sign across the plateau; "shoulder": it does not
-    )
+    # "peak" or "valley": the slope changes sign across the plateau; "shoulder": it does not.
+    kind: str
     share: float  # of posterior draws that have a boundary within this plateau
 
 
@@ -69,7 +71,7 @@ class Stages:
     @property
     def steps(self) -> np.ndarray:
         """float [P]"""
-        return np.array([one.step for one in self.boundaries])
+        return np.array([boundary.step for boundary in self.boundaries])
 
 
 RULE = Rule()
@@ -99,13 +101,14 @@ def find_stages(steps, llc, sem=None, rule: Rule = RULE) -> Stages:
         return max(least, (unsure[:, b] - unsure[:, a]).std())
 
     moves = np.ptp(curve) > least_move(np.argmin(curve), np.argmax(curve))
-    found = _plateaus(mean, grid, tolerance, least_move) if moves else []
-    others = [
-        _plateaus(one, grid, tolerance, lambda a, b: least) for one in drawn
-    ]  # nothing is unsure within a draw
-    named = (_boundary(plateau, others, mean, grid, rule.level) for plateau in found)
-    kept = tuple(one for one in named if one.share >= rule.least_share)
-    return Stages(boundaries=kept, rule=rule, tolerance=tolerance, fitted=fitted)
+    plateaus = _plateaus(mean, grid, tolerance, least_move) if moves else []
+    # Nothing is unsure within a draw.
+    drawn_plateaus = [_plateaus(slope, grid, tolerance, lambda a, b: least) for slope in drawn]
+    candidates = [
+        _boundary(plateau, drawn_plateaus, mean, grid, rule.level) for plateau in plateaus
+    ]
+    boundaries = tuple(boundary for boundary in candidates if boundary.share >= rule.least_share)
+    return Stages(boundaries=boundaries, rule=rule, tolerance=tolerance, fitted=fitted)
 
 
 def _checked(steps, llc, sem, rule: Rule):
@@ -182,29 +185,34 @@ def _plateaus(
     return [(begin, end) for begin, end in merged if begin > 0 and end < len(grid) - 1]
 
 
-def _boundary(plateau: tuple[int, int], others, slope, grid, level: float) -> Boundary:
+def _boundary(plateau: tuple[int, int], drawn_plateaus, slope, grid, level: float) -> Boundary:
     begin, end = plateau
     middle = (grid[begin] + grid[end]) / 2
-    matched = [_nearest(plateau, drawn, grid) for drawn in others]
-    there = [place for place in matched if place is not None]
+    nearest = [_nearest(plateau, drawn, grid) for drawn in drawn_plateaus]
+    midpoints = [midpoint for midpoint in nearest if midpoint is not None]
     low, high = (
-        np.quantile(there, [(1 - level) / 2, (1 + level) / 2])
-        if there
+        np.quantile(midpoints, [(1 - level) / 2, (1 + level) / 2])
+        if midpoints
         else (grid[begin], grid[end])
     )
     before, after = slope[begin - 1], slope[end + 1]
     kind = "shoulder" if before * after > 0 else "peak" if before > 0 else "valley"
-    places = {"step": middle, "low": low, "high": high, "begin": grid[begin], "end": grid[end]}
     return Boundary(
-        **{name: float(np.expm1(x)) for name, x in places.items()},
+        step=float(np.expm1(middle)),
+        low=float(np.expm1(low)),
+        high=float(np.expm1(high)),
+        begin=float(np.expm1(grid[begin])),
+        end=float(np.expm1(grid[end])),
         kind=kind,
-        share=len(there) / len(others),
+        share=len(midpoints) / len(drawn_plateaus),
     )
 
 
 def _nearest(plateau: tuple[int, int], drawn, grid) -> float | None:
-    """The midpoint of the draw's plateau that overlaps with `plateau`, the nearest of several; None
-    without one."""
+    """The midpoint of the draw's plateau that overlaps with `plateau`; None without one.
+
+    Of several, the nearest.
+    """
     middle = (grid[plateau[0]] + grid[plateau[1]]) / 2
     middles = [(grid[a] + grid[b]) / 2 for a, b in drawn if a <= plateau[1] and b >= plateau[0]]
     return min(middles, key=lambda place: abs(place - middle)) if middles else None

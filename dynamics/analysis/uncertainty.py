@@ -104,10 +104,10 @@ def population_interval(kl: np.ndarray, weights: np.ndarray, level: float = 0.95
     kl, weights = _checked(kl, weights, level, seeds=3, documents=3)
     sources = [jackknife.seed_source(kl, weights), jackknife.document_source(kl, weights)]
     total, larger = (choose(s.variance for s in sources) for choose in (sum, max))
-    kept = (
+    shrinkage = (
         max(total - jackknife.interaction_variance(kl, weights), larger) / total if total else 1.0
     )
-    sources = [source.scaled(kept) for source in sources]
+    sources = [source.scaled(shrinkage) for source in sources]
     return _log_interval(
         kl, weights, sources, level, f"{len(kl)} seeds and {len(weights)} documents"
     )

@@ -99,9 +99,11 @@ def inline(root: ET.Element, prefix: str, label: str, colours: Mapping[str, str]
                 element.set(name, f"url(#{prefix}-{value[5:]}")
             elif value in colours:
                 element.set(name, colours[value])
-    kept = {name: root.get(name, "") for name in ("viewBox", "stroke-linejoin", "stroke-linecap")}
+    drawing = {
+        name: root.get(name, "") for name in ("viewBox", "stroke-linejoin", "stroke-linecap")
+    }
     root.attrib.clear()
-    root.attrib |= {"role": "img", "aria-label": _NO_XML.sub("\ufffd", label), **kept}
+    root.attrib |= {"role": "img", "aria-label": _NO_XML.sub("\ufffd", label), **drawing}
     return ET.tostring(root, encoding="unicode")
 
 

@@ -9,8 +9,8 @@ from dynamics.errors import InputError
 
 def test_is_one_for_any_increasing_function_without_error():
     x = np.array([3.0, 1.0, 4.0, 1.5, 5.0])
-    found = rank_correlation(x, np.exp(x))
-    assert (found.rho, found.low, found.high) == pytest.approx((1, 1, 1))
+    correlation = rank_correlation(x, np.exp(x))
+    assert (correlation.rho, correlation.low, correlation.high) == pytest.approx((1, 1, 1))
     assert rank_correlation(x, -x).rho == pytest.approx(-1)
 
 
@@ -19,18 +19,18 @@ def test_is_one_for_any_increasing_function_without_error():
 def test_limits_hold_the_correlation_without_errors(shared, noise):
     rng, inside = np.random.default_rng(0), 0
     for trial in range(300):
-        one = rng.normal(size=12)
-        other = shared * one + (1 - shared**2) ** 0.5 * rng.normal(size=12)
-        noisy = [curve + noise * rng.normal(size=12) for curve in (one, other)]
-        found = rank_correlation(*noisy, noise, noise, seed=trial, num_resamples=200)
-        inside += found.low <= rank_correlation(one, other).rho <= found.high
+        first = rng.normal(size=12)
+        second = shared * first + (1 - shared**2) ** 0.5 * rng.normal(size=12)
+        noisy = [curve + noise * rng.normal(size=12) for curve in (first, second)]
+        correlation = rank_correlation(*noisy, noise, noise, seed=trial, num_resamples=200)
+        inside += correlation.low <= rank_correlation(first, second).rho <= correlation.high
     assert inside / 300 >= 0.9
 
 
 def test_large_errors_leave_nothing():
-    found = rank_correlation(np.arange(10.0), np.arange(10.0), 100.0, 100.0)
-    assert found.low < -0.4
-    assert found.high > 0.4
+    correlation = rank_correlation(np.arange(10.0), np.arange(10.0), 100.0, 100.0)
+    assert correlation.low < -0.4
+    assert correlation.high > 0.4
 
 
 @pytest.mark.parametrize(

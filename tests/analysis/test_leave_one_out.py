@@ -15,7 +15,10 @@ ALIKE = ["homogeneous", "lognormal", "noise of pairs"]
 def flags(kl: np.ndarray, runs: int = 400) -> np.ndarray:
     """bool [runs, S]"""
     return np.array(
-        [[one.outlier for one in seed_effects(each[..., None], np.ones(1))] for each in kl[:runs]]
+        [
+            [effect.outlier for effect in seed_effects(divergences[..., None], np.ones(1))]
+            for divergences in kl[:runs]
+        ]
     )
 
 
@@ -31,9 +34,9 @@ def moved(kl: np.ndarray, factor: float) -> np.ndarray:
 @pytest.mark.parametrize("kind", ALIKE)
 def test_a_far_seed_is_found(kind, seeds):
     kl = moved(pair_divergences(kind, np.random.default_rng(0), seeds), 3.0)
-    found = flags(kl)
-    assert found[:, 0].mean() >= 0.8
-    assert found[:, 1:].any(1).mean() <= 0.05
+    flagged = flags(kl)
+    assert flagged[:, 0].mean() >= 0.8
+    assert flagged[:, 1:].any(1).mean() <= 0.05
 
 
 @pytest.mark.parametrize("seeds", [4, 5, 10])
@@ -57,9 +60,9 @@ def test_leaving_one_out_is_the_mean_of_the_others():
     rng = np.random.default_rng(4)
     kl, weights = rng.lognormal(size=(4, 4, 7)), rng.uniform(1, 9, 7)
     kl[np.arange(4), np.arange(4)] = 0
-    for i, one in enumerate(seed_effects(kl, weights)):
-        kept = np.delete(np.delete(kl, i, 0), i, 1) @ weights / weights.sum()
-        assert one.without == pytest.approx(kept.sum() / 6)
+    for i, effect in enumerate(seed_effects(kl, weights)):
+        remaining = np.delete(np.delete(kl, i, 0), i, 1) @ weights / weights.sum()
+        assert effect.without == pytest.approx(remaining.sum() / 6)
         with_it = (kl[i] + kl[:, i]) @ weights / weights.sum() / 2
-        assert one.to_others == pytest.approx(with_it.sum() / 3)
+        assert effect.to_others == pytest.approx(with_it.sum() / 3)
     assert np.isnan(seed_effects(kl[:2, :2], weights)[0].without)

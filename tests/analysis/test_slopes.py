@@ -31,19 +31,21 @@ def curve(rng, seeds: int, documents: int, rate: float, effects: np.ndarray | No
 
 def test_a_straight_line_has_its_slope_and_no_error():
     kl = np.broadcast_to((2 - 0.1 * X)[:, None, None, None], (5, 4, 4, 6))
-    found = slopes.interval(slopes.slope(STEPS, kl, np.ones(6)))
-    np.testing.assert_allclose([found.mean, found.low, found.high], -0.1)
-    assert found.sem == pytest.approx(0, abs=1e-12)
+    interval = slopes.interval(slopes.slope(STEPS, kl, np.ones(6)))
+    np.testing.assert_allclose([interval.mean, interval.low, interval.high], -0.1)
+    assert interval.sem == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 def test_intervals_cover(seeds):
     rng = np.random.default_rng(seeds)
-    found = [
+    intervals = [
         slopes.interval(slopes.slope(STEPS, curve(rng, seeds, 20, -0.1), np.ones(20)))
         for _ in range(800)
     ]
-    assert 0.92 <= np.mean([one.low <= -0.1 <= one.high for one in found]) <= 0.985
+    assert (
+        0.92 <= np.mean([interval.low <= -0.1 <= interval.high for interval in intervals]) <= 0.985
+    )
 
 
 @pytest.mark.parametrize("sizes", [(1e6, 4e6), (1e6, 4e6, 2e7)])
@@ -56,31 +58,34 @@ def test_against_size_covers_and_knows_that_documents_are_shared(sizes):
             slopes.slope(STEPS, curve(rng, 5, 20, -0.02 * np.log(size / 1e6), effects), np.ones(20))
             for size in sizes
         ]
-        found = slopes.against_size(sizes, each)
-        held.append(found.low <= -0.02 <= found.high)
-        alone = [one._replace(documents=one.documents[: 20 - at]) for at, one in enumerate(each)]
+        interval = slopes.against_size(sizes, each)
+        held.append(interval.low <= -0.02 <= interval.high)
+        alone = [
+            influences._replace(documents=influences.documents[: 20 - at])
+            for at, influences in enumerate(each)
+        ]
         widths.append(
-            (found.high - found.low) / np.diff(limits(slopes.against_size(sizes, alone)))[0]
+            (interval.high - interval.low) / np.diff(limits(slopes.against_size(sizes, alone)))[0]
         )
     assert 0.92 <= np.mean(held) <= 0.985
     assert np.mean(widths) < 0.95
 
 
-def limits(one) -> tuple[float, float]:
-    return one.low, one.high
+def limits(interval) -> tuple[float, float]:
+    return interval.low, interval.high
 
 
 def test_two_seeds_rest_on_documents_alone():
-    one = planted(0, 2, seeds=2)
-    found = slopes.slope(one.steps[-3:], one.kl[-3:], one.weights)
-    assert not found.seeds.size
-    assert slopes.interval(found).rests_on == "20 documents"
+    curve_of_two = planted(0, 2, seeds=2)
+    influences = slopes.slope(curve_of_two.steps[-3:], curve_of_two.kl[-3:], curve_of_two.weights)
+    assert not influences.seeds.size
+    assert slopes.interval(influences).rests_on == "20 documents"
 
 
 def test_bad_input_is_refused():
     kl = np.ones((1, 3, 3, 5))
     with pytest.raises(InputError, match="1 steps"):
         slopes.slope(STEPS[:1], kl, np.ones(5))
-    found = slopes.Influences(1.0, np.ones(3), np.ones(5))
+    influences = slopes.Influences(1.0, np.ones(3), np.ones(5))
     with pytest.raises(InputError, match="1 size"):
-        slopes.against_size([1e6, 1e6], [found, found])
+        slopes.against_size([1e6, 1e6], [influences, influences])

@@ -18,15 +18,15 @@ NEAR = 0.25  # e-folds
 ONE_BOUNDARY = planted.curve(5, noise=1e-3)
 
 
-def matched(truth, found) -> list[tuple[float, stages.Boundary]]:
+def matched(truth, boundaries) -> list[tuple[float, stages.Boundary]]:
     """Pairs of a planted boundary and the nearest found one, no farther than NEAR; every found one
     at most once."""
-    free, pairs = list(found), []
+    free, pairs = list(boundaries), []
     for place in truth:
-        near = min(free, key=lambda one: abs(np.log(one.step / place)), default=None)
-        if near is not None and abs(np.log(near.step / place)) <= NEAR:
-            free.remove(near)
-            pairs.append((place, near))
+        nearest = min(free, key=lambda boundary: abs(np.log(boundary.step / place)), default=None)
+        if nearest is not None and abs(np.log(nearest.step / place)) <= NEAR:
+            free.remove(nearest)
+            pairs.append((place, nearest))
     return pairs
 
 
@@ -36,8 +36,10 @@ def judged(with_sem: bool, count: int = 200):
     rows = []
     for seed in range(count):
         curve = planted.curve(seed)
-        found = find_stages(curve.steps, curve.value, curve.sem if with_sem else None).boundaries
-        rows.append((curve, len(found), matched(curve.boundaries, found)))
+        boundaries = find_stages(
+            curve.steps, curve.value, curve.sem if with_sem else None
+        ).boundaries
+        rows.append((curve, len(boundaries), matched(curve.boundaries, boundaries)))
     return rows
 
 
@@ -47,11 +49,11 @@ def test_finds_what_was_planted_and_little_else(with_sem):
     total = sum(len(curve.boundaries) for curve, _, _ in rows)
     hits = sum(len(pairs) for _, _, pairs in rows)
     assert hits >= 0.9 * total
-    assert sum(found for _, found, _ in rows) - hits <= 0.5 * len(rows)
+    assert sum(count for _, count, _ in rows) - hits <= 0.5 * len(rows)
     kinds = [
-        curve.kinds[list(curve.boundaries).index(place)] == one.kind
+        curve.kinds[list(curve.boundaries).index(place)] == boundary.kind
         for curve, _, pairs in rows
-        for place, one in pairs
+        for place, boundary in pairs
     ]
     assert np.mean(kinds) >= 0.95
 
@@ -59,7 +61,9 @@ def test_finds_what_was_planted_and_little_else(with_sem):
 @pytest.mark.parametrize("with_sem", [True, False])
 def test_intervals_hold_what_was_planted_about_as_often_as_they_say(with_sem):
     held = [
-        one.low <= place <= one.high for _, _, pairs in judged(with_sem) for place, one in pairs
+        boundary.low <= place <= boundary.high
+        for _, _, pairs in judged(with_sem)
+        for place, boundary in pairs
     ]
     assert 0.88 <= np.mean(held) <= 0.99
 
@@ -67,12 +71,12 @@ def test_intervals_hold_what_was_planted_about_as_often_as_they_say(with_sem):
 def test_more_noise_means_wider_intervals():
     def width(noise):
         rows = [planted.curve(seed, noise=noise) for seed in range(8)]
-        found = [
-            one
+        boundaries = [
+            boundary
             for curve in rows
-            for one in find_stages(curve.steps, curve.value, curve.sem).boundaries
+            for boundary in find_stages(curve.steps, curve.value, curve.sem).boundaries
         ]
-        return np.median([np.log(one.high / one.low) for one in found])
+        return np.median([np.log(boundary.high / boundary.low) for boundary in boundaries])
 
     assert width(3e-4) < width(3e-3) < width(3e-2)
 
@@ -99,8 +103,8 @@ def test_neither_unit_nor_offset_matters():
     np.testing.assert_allclose(other.steps, plain.steps, rtol=1e-6)
     np.testing.assert_allclose(other.tolerance, 1e-4 * plain.tolerance, rtol=1e-6)
     mirrored = {"peak": "valley", "valley": "peak", "shoulder": "shoulder"}
-    assert [one.kind for one in other.boundaries] == [
-        mirrored[one.kind] for one in plain.boundaries
+    assert [boundary.kind for boundary in other.boundaries] == [
+        mirrored[boundary.kind] for boundary in plain.boundaries
     ]
 
 
@@ -115,12 +119,12 @@ def test_more_checkpoints_find_the_same_boundaries():
         np.unique(np.geomspace(1, 1e5, 240).astype(int)),
         np.unique(np.r_[np.geomspace(1, 1e5, 60), np.linspace(1, 1e5, 200)].astype(int)),
     ):
-        (found,) = find_stages(
+        (boundary,) = find_stages(
             steps, np.interp(np.log(steps), x, value), np.full(len(steps), 1e-3)
         ).boundaries
-        assert found.kind == "shoulder"
-        assert found.low < np.exp(8) < found.high
-        assert found.step == pytest.approx(np.exp(8), rel=0.1)
+        assert boundary.kind == "shoulder"
+        assert boundary.low < np.exp(8) < boundary.high
+        assert boundary.step == pytest.approx(np.exp(8), rel=0.1)
 
 
 def test_far_checkpoints_make_no_boundaries():
@@ -135,12 +139,12 @@ def test_kinds_and_step_zero(tail, kind):
     steps = np.r_[0, np.unique(np.geomspace(1, 1e5, 150).astype(int))]
     x = np.log1p(steps)
     value = np.clip(x, 6, 8) + tail * np.clip(x - 9, 0, None)
-    (found,) = find_stages(steps, value, np.full(len(x), 0.01)).boundaries
-    assert found.kind == kind
-    assert found.step == pytest.approx(np.exp(8.5), rel=0.1)
-    assert found.share > 0.95
+    (boundary,) = find_stages(steps, value, np.full(len(x), 0.01)).boundaries
+    assert boundary.kind == kind
+    assert boundary.step == pytest.approx(np.exp(8.5), rel=0.1)
+    assert boundary.share > 0.95
     turned = find_stages(steps, -value).boundaries
-    assert [one.kind for one in turned] == [{"peak": "valley"}.get(kind, kind)]
+    assert [boundary.kind for boundary in turned] == [{"peak": "valley"}.get(kind, kind)]
 
 
 def test_a_flat_curve_has_no_boundary():
@@ -182,7 +186,7 @@ STEPS = np.arange(100, 2000, 50)
 
 
 @pytest.mark.parametrize(
-    ("steps", "value", "sem", "told"),
+    ("steps", "value", "sem", "message"),
     [
         (STEPS, np.ones(3), None, "shapes"),
         (STEPS, STEPS, np.ones(3), "shapes"),
@@ -203,8 +207,8 @@ STEPS = np.arange(100, 2000, 50)
         (np.arange(100_000, 100_020), range(20), None, "between start and edge"),
     ],
 )
-def test_bad_input_is_told(steps, value, sem, told):
-    with pytest.raises(InputError, match=told):
+def test_bad_input_is_refused(steps, value, sem, message):
+    with pytest.raises(InputError, match=message):
         find_stages(steps, value, sem)
 
 
@@ -216,11 +220,11 @@ def test_boundaries_of_a_published_run(with_sem):
     """A regression test and no evidence: the tolerance was chosen on this very curve."""
     data = np.load(PUBLISHED)
     sem = data["llc_chain"].std(0, ddof=1) / np.sqrt(len(data["llc_chain"])) if with_sem else None
-    found = find_stages(data["steps"], data["llc"], sem)
-    kept = [step for step in found.steps if 300 < step < 450_000]
+    curve_stages = find_stages(data["steps"], data["llc"], sem)
+    inner = [step for step in curve_stages.steps if 300 < step < 450_000]
     for drawn in (1_000, 40_000, 126_000, 320_000):
-        assert min(abs(step / drawn - 1) for step in kept) <= 0.25
-    assert len(kept) <= 4 + 3
+        assert min(abs(step / drawn - 1) for step in inner) <= 0.25
+    assert len(inner) <= 4 + 3
 
 
 def test_constants_can_be_set():

@@ -56,8 +56,8 @@ def document_effects(
 
 
 def coverage(interval, kl: np.ndarray, weights: np.ndarray) -> float:
-    found = [interval(k, w) for k, w in zip(kl, weights, strict=True)]
-    return float(np.mean([i.low <= 1 <= i.high for i in found]))
+    intervals = [interval(k, w) for k, w in zip(kl, weights, strict=True)]
+    return float(np.mean([i.low <= 1 <= i.high for i in intervals]))
 
 
 @pytest.mark.parametrize("seeds", [3, 5, 10])
@@ -152,9 +152,9 @@ def test_the_mean_is_theta_whatever_the_diagonal(interval, example):
         20 * weights.sum()
     )
     kl[np.arange(5), np.arange(5)] = np.nan
-    found = interval(kl, weights)
-    assert found.mean == pytest.approx(theta)
-    assert 0 <= found.low < found.mean < found.high
+    estimate = interval(kl, weights)
+    assert estimate.mean == pytest.approx(theta)
+    assert 0 <= estimate.low < estimate.mean < estimate.high
 
 
 @pytest.mark.parametrize("interval", INTERVALS)
@@ -165,8 +165,8 @@ def test_a_higher_level_is_wider(interval, example):
 
 @pytest.mark.parametrize("interval", INTERVALS)
 def test_identical_pairs_and_documents_leave_no_doubt(interval):
-    found = interval(np.full((4, 4, 6), 2.0), np.full(6, 10.0))
-    np.testing.assert_allclose(limits(found), [2, 2, 2, 0], atol=1e-12)
+    estimate = interval(np.full((4, 4, 6), 2.0), np.full(6, 10.0))
+    np.testing.assert_allclose(limits(estimate), [2, 2, 2, 0], atol=1e-12)
 
 
 def test_the_population_error_holds_both_sources(example):
@@ -183,8 +183,8 @@ def test_document_interval_is_reproducible_and_in_blocks_alike(example):
         7
     )  # enough documents for several blocks: the normal interval is the limit
     kl, weights = rng.lognormal(size=(2, 2, 20_000)), np.ones(20_000)
-    found = document_interval(kl, weights, num_resamples=1000)
-    assert found.high - found.low == pytest.approx(2 * 1.96 * found.sem, rel=0.1)
+    estimate = document_interval(kl, weights, num_resamples=1000)
+    assert estimate.high - estimate.low == pytest.approx(2 * 1.96 * estimate.sem, rel=0.1)
 
 
 def test_what_two_steps_share_cancels(example):
@@ -200,11 +200,11 @@ def test_the_error_of_a_rise_is_that_of_both_sources():
     rng = np.random.default_rng(12)
     a, b = 0.1 * rng.standard_normal((RUNS, 6)), 0.3 * rng.standard_normal((RUNS, 20))
     change = a[:, :, None, None] + a[:, None, :, None] + b[:, None, None, :]
-    found = np.array([paired_difference(np.ones_like(c), 2 + c, np.ones(20)) for c in change])
+    differences = np.array([paired_difference(np.ones_like(c), 2 + c, np.ones(20)) for c in change])
     expected = 4 * 0.01 / 6 + 0.09 / 20
-    assert found[:, 0].mean() == pytest.approx(1, abs=0.01)
-    assert found[:, 0].var() == pytest.approx(expected, rel=0.1)
-    assert (found[:, 1] ** 2).mean() == pytest.approx(expected, rel=0.05)
+    assert differences[:, 0].mean() == pytest.approx(1, abs=0.01)
+    assert differences[:, 0].var() == pytest.approx(expected, rel=0.1)
+    assert (differences[:, 1] ** 2).mean() == pytest.approx(expected, rel=0.05)
 
 
 @pytest.mark.parametrize(
