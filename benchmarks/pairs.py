@@ -52,8 +52,8 @@ def interleave(ours: Callable[[int], Run], peer: Callable[[int], Run | None], co
 def standard_errors_apart(ours: Sequence[float], theirs: Sequence[float]) -> float:
     """How many standard errors the means of two sets of independent estimates lie apart.
 
-    >>> standard_errors_apart([1.0, 3.0], [3.0, 5.0])
-    1.4142135623730951
+    >>> round(standard_errors_apart([1.0, 3.0], [3.0, 5.0]), 3)
+    1.414
     """
     error = np.hypot(
         np.std(ours, ddof=1) / np.sqrt(len(ours)), np.std(theirs, ddof=1) / np.sqrt(len(theirs))
