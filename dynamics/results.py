@@ -146,7 +146,8 @@ class Store:
         path = self.root / unit.path
         if not path.exists():
             return False
-        _check_config(json.loads(_load(path).attrs["config"]), config, path)
+        with _opened(path) as body, h5py.File(body, "r") as stored:
+            _check_config(json.loads(stored.attrs["config"]), config, path)
         return True
 
     def write(self, unit: Unit, data: xr.Dataset, config: Mapping, provenance: Mapping):
@@ -238,13 +239,19 @@ def _present_fields(unit: Unit) -> dict:
 
 def _load(path: Path) -> xr.Dataset:
     """The data set of a file, in memory. Raises InputError unless its bytes are as written."""
+    with _opened(path) as body, xr.open_dataset(body, engine="h5netcdf") as stored:
+        return stored.load()
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[io.BytesIO]:
+    """The netCDF part of a file. Raises InputError unless it is as written and can be read."""
     try:
         content = path.read_bytes()
         body, seal, digest = content[:-_SEAL_SIZE], content[-_SEAL_SIZE:-32], content[-32:]
         if seal != _SEAL or digest != hashlib.sha256(body).digest():
             raise ValueError("its checksum is not that of its bytes")
-        with xr.open_dataset(io.BytesIO(body), engine="h5netcdf") as stored:
-            return stored.load()
+        yield io.BytesIO(body)
     except (OSError, ValueError) as error:
         raise InputError(
             f"{path}, unreadable ({error})",

@@ -25,12 +25,17 @@ export PYTHONPATH="$PWD${PYTHONPATH:+:$PYTHONPATH}"
 if [ -n "$wheels" ]; then
   lacking="$("$python" -m benchmarks.device.wheels "$wheels")"
   if [ -n "$lacking" ]; then
+    mapfile -t paths <<< "$lacking"
     packages="$(mktemp -d)"
     trap 'rm -rf "$packages"' EXIT
-    # One that does not fit is told and left out: its parts say that it is missing.
-    xargs "$python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-compile \
-      --no-cache-dir --target "$packages" <<< "$lacking" ||
-      echo "the wheels of $wheels could not be installed: what needs them says so" >&2
+    install() {
+      "$python" -m pip install --quiet --disable-pip-version-check --no-index --no-deps --no-compile --no-cache-dir \
+        --target "$packages" "$@" > /dev/null 2>&1
+    }
+    # One call is faster, but installs nothing where a single wheel does not fit this Python.
+    install "${paths[@]}" || for path in "${paths[@]}"; do
+      install "$path" || echo "not installed: $path" >&2
+    done
     PYTHONPATH="$PYTHONPATH:$packages"
   fi
 fi

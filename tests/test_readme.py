@@ -29,7 +29,7 @@ def test_the_example_runs(tmp_path, capsys, monkeypatch):
     checkpoints.save(folder, config, params, tmp_path / "tokenizer.json")
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(code.strip().splitlines()) < 15
+    assert len(code.strip().splitlines()) <= 15  # one look
     exec(compile(code, "README.md", "exec"), {})
     assert "trivial predictor" in capsys.readouterr().out
 

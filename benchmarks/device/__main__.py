@@ -63,6 +63,8 @@ def main(_):
             environment(FLAGS.dry),
             ["versions", *FLAGS.only] if FLAGS.only else [],
         )
+    except ModuleNotFoundError as error:
+        sys.exit(f"error: got a Python without {error.name}; expected it there or in --wheels")
     except InputError as error:
         sys.exit(f"error: {error}")
     except OSError as error:

@@ -175,7 +175,13 @@ def seed_divergence(
     return window_blocks.collect(numbers, size, tokens[:, 1:].shape, documents, full)
 
 
-def check_shapes(config: models.Config, stacked_params, tokens, documents, log_unigram):
+def check_shapes(
+    config: models.Config,
+    stacked_params: PyTree[Float[ArrayLike, "S ..."]],
+    tokens: Int[ArrayLike, "B T"],
+    documents: Int[np.ndarray, " B"] | None,
+    log_unigram: Float[ArrayLike, " V"] | None,
+) -> None:
     """AssertionError where the inputs of `seed_divergence` do not fit each other."""
     num_seeds = jax.tree.leaves(stacked_params)[0].shape[0]
     chex.assert_tree_shape_prefix(stacked_params, (num_seeds,))

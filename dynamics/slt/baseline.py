@@ -10,6 +10,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Key, PyTree
 
 from dynamics.slt import batches, centers
 from dynamics.slt.batches import LossFn
@@ -22,18 +23,20 @@ _MIN_GRADIENT_BATCHES = 16  # independent batches that a noise-free gradient nor
 class Baseline(NamedTuple):
     """What chain losses are compared with."""
 
-    trace: np.ndarray  # [C,draws]
+    trace: Float[np.ndarray, "C draws"]
     loss: float  # l(w*)
     sem: float  # standard error of `loss` as a population loss
     shared: float  # standard error of the draw of l(w*) that all chains share; 0 where they do not
 
 
-def sem(values) -> float:
+def sem(values: Float[np.ndarray, " values"]) -> float:
     """Standard error of the mean of independent values; nan for a single value."""
     return float(np.std(values, ddof=1) / math.sqrt(len(values))) if len(values) > 1 else math.nan
 
 
-def of_run(loss_fn: LossFn, params, data, sampler: Sampler, traces: Traces) -> Baseline:
+def of_run(
+    loss_fn: LossFn, params: PyTree, data: PyTree, sampler: Sampler, traces: Traces
+) -> Baseline:
     """The baseline that `sampler.baseline` names, with l(w*) and its error.
 
     The error is that of a mean over a sample of the population. Independent batches of m among N
@@ -54,7 +57,7 @@ def of_run(loss_fn: LossFn, params, data, sampler: Sampler, traces: Traces) -> B
     return Baseline(drawn, loss, error, 0.0)
 
 
-def data_loss(loss_fn: LossFn, params, data, size: int) -> tuple[float, float]:
+def data_loss(loss_fn: LossFn, params: PyTree, data: PyTree, size: int) -> tuple[float, float]:
     """l(w*) over the whole data in chunks of `size`, and its standard error.
 
     The error comes from the K chunks of equal size; nan where K is 1.
@@ -83,7 +86,14 @@ def _chunk_losses(loss_fn: LossFn, size: int):
     return jax.jit(losses)
 
 
-def gradient_norm(loss_fn: LossFn, params, data, key, sampler: Sampler, scale=None) -> float:
+def gradient_norm(
+    loss_fn: LossFn,
+    params: PyTree,
+    data: PyTree,
+    key: Key[Array, ""],
+    sampler: Sampler,
+    scale: PyTree | None = None,
+) -> float:
     """|gradient at w*| without the minibatches' noise, at least 0.
 
     From products of the gradients of B = max(C, 16) independent batches: the mean of g_a . g_b over

@@ -5,24 +5,25 @@ Axes: N data items, m items of a batch.
 
 import zlib
 from collections.abc import Callable
+from typing import Any
 
 import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, PyTree
+from jaxtyping import Array, Float, Key, PyTree
 
 from dynamics.errors import InputError
 
 LossFn = Callable[[PyTree, PyTree], Float[Array, ""]]  # (params, batch) -> mean loss of the batch
 
 
-def fold_name(key, name: str):
+def fold_name(key: Key[Array, ""], name: str) -> Key[Array, ""]:
     """The key that belongs to `name`, independent of what else is drawn from `key`."""
     return jax.random.fold_in(key, zlib.crc32(name.encode()))
 
 
-def check_key(key):
+def check_key(key: Any) -> None:
     """Raises InputError for anything but a single typed key."""
     typed = jnp.issubdtype(getattr(key, "dtype", np.dtype(object)), jax.dtypes.prng_key)
     if not typed or key.shape:
@@ -30,7 +31,7 @@ def check_key(key):
         raise InputError(kind, expected="one typed key", mend="Use jax.random.key(seed).")
 
 
-def num_items(data) -> int:
+def num_items(data: PyTree) -> int:
     """N, the length of the leading axis that all leaves share.
 
     Raises:
@@ -49,7 +50,7 @@ def num_items(data) -> int:
     return count
 
 
-def draw_batch(key, data, size: int | None):
+def draw_batch(key: Key[Array, ""], data: PyTree, size: int | None) -> PyTree:
     """`size` items of `data` drawn with replacement; for None or N all of it, in order."""
     count = num_items(data)
     if size is None or size == count:
@@ -58,7 +59,7 @@ def draw_batch(key, data, size: int | None):
     return jax.tree.map(lambda x: x[index], data)
 
 
-def accumulated(fn, parts: int):
+def accumulated(fn: Callable, parts: int) -> Callable:
     """fn(x, batch), a tree of means over a batch, from `parts` equal microbatches in turn."""
     if parts == 1:
         return fn

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, PyTree
 
 from dynamics.errors import InputError
 
@@ -17,29 +18,29 @@ from dynamics.errors import InputError
 class Units(NamedTuple):
     """How offsets u become weights; either field is None where it is 1 everywhere."""
 
-    scale: Any  # s, 0 where frozen
-    free: Any  # 0 where frozen, else 1
+    scale: PyTree | None  # s, 0 where frozen
+    free: PyTree | None  # 0 where frozen, else 1
 
 
-def as_float32(params):
+def as_float32(params: PyTree) -> PyTree:
     """params in float32, as chains need: sqrt(epsilon) is below the spacing of bfloat16."""
     return jax.tree.map(lambda x: jnp.asarray(x, jnp.float32), params)
 
 
-def place(center, offset, units: Units):
+def place(center: PyTree, offset: PyTree, units: Units) -> PyTree:
     """w* + s u."""
     if units.scale is None:
         return jax.tree.map(jnp.add, center, offset)
     return jax.tree.map(lambda w, u, s: w + s * u, center, offset, units.scale)
 
 
-def distance(offset, units: Units):
+def distance(offset: PyTree, units: Units) -> Float[Array, ""]:
     """|w - w*|."""
     move = offset if units.scale is None else jax.tree.map(jnp.multiply, offset, units.scale)
     return jnp.sqrt(sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(move)))
 
 
-def units(center, mask, scale_by: str) -> Units:
+def units(center: PyTree, mask: PyTree | None, scale_by: str) -> Units:
     """The units of a run around `center`.
 
     Raises:
@@ -94,7 +95,7 @@ def _leaf_scale(w, overall, scale_by: str):
     return jnp.sqrt((jnp.square(w) + typical**2) / 2)
 
 
-def num_free(params, mask) -> int:
+def num_free(params: PyTree, mask: PyTree | None) -> int:
     """The number of weights that a mask frees; all of them where it is None."""
     if mask is None:
         return sum(int(np.size(leaf)) for leaf in jax.tree.leaves(params))
@@ -104,14 +105,14 @@ def num_free(params, mask) -> int:
     return int(sum(jax.tree.leaves(counts)))
 
 
-def non_weights(params) -> str:
+def non_weights(params: PyTree) -> str:
     """' (leaf a, b)' of the leaves that hold no real floating-point numbers; '' where all do."""
     if not any(np.size(leaf) for leaf in jax.tree.leaves(params)):
         return " (no leaf holds a number)"
     return _names_where_not(params, lambda x: jnp.issubdtype(jnp.result_type(x), jnp.floating))
 
 
-def non_finite(params) -> str:
+def non_finite(params: PyTree) -> str:
     """' (leaf a, b)' of the leaves that are not finite; '' where all are."""
     return _names_where_not(params, lambda x: bool(np.isfinite(np.asarray(x, np.float32)).all()))
 

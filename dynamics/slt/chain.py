@@ -63,7 +63,7 @@ def chain_fn(
     length: int,
     keep_state: bool,
     per_item_fn: Callable | None = None,
-):
+) -> Callable:
     """Makes the function of one chain that takes draws start .. start + length - 1.
 
     Returns:
@@ -164,7 +164,7 @@ def _probe_losses(per_item_fn, params, probes: Mapping) -> dict:
 
 
 @functools.lru_cache(maxsize=64)
-def init_fn(loss_fn: LossFn, sampler: Sampler):
+def init_fn(loss_fn: LossFn, sampler: Sampler) -> Callable:
     """init(key, center, fixed, constants) -> the state in which a chain starts."""
 
     def init(key, center, fixed: Fixed, constants: Constants):
@@ -288,7 +288,7 @@ def _joined(before: Traces, after: Traces) -> Traces:
     return jax.tree.map(lambda x, y: np.concatenate([x, y], axis=1), before, after)
 
 
-def refuse_non_finite(traces: Traces, start: int, sampler: Sampler, params):
+def refuse_non_finite(traces: Traces, start: int, sampler: Sampler, params: PyTree) -> None:
     """Raises ChainError that names the non-finite chains and the first bad draw.
 
     At draw 0, which is the checkpoint itself, it names the bad leaves.

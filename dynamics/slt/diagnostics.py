@@ -8,6 +8,7 @@ import warnings
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 ENOUGH_DRAWS = 50.0  # independent draws per chain from which intervals between chains cover
 GROWTH = 1.1  # of the mean squared distance, from the second quarter of the draws to the last
@@ -24,7 +25,7 @@ class Mixing(NamedTuple):
     spreading: bool  # whether growth is above 1.1 by three standard errors between chains
 
 
-def mixing(excess, distance) -> Mixing:
+def mixing(excess: Float[np.ndarray, "C draws"], distance: Float[np.ndarray, "C draws"]) -> Mixing:
     """Mixing of the loss above baseline and of the distance from w*, each [C,draws]."""
     rhat, ess = convergence(excess)
     growth, spreading = _growth(distance)
@@ -32,7 +33,7 @@ def mixing(excess, distance) -> Mixing:
     return Mixing(rhat, ess, per_chain, growth, spreading)
 
 
-def convergence(values) -> tuple[float, float]:
+def convergence(values: Float[np.ndarray, "C draws"]) -> tuple[float, float]:
     """Rank-normalised split R-hat and the effective sample size for the mean, of [C,draws].
 
     Both are those of Vehtari et al. (2021). R-hat is nan for one chain; both are nan for fewer than

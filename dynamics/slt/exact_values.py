@@ -14,7 +14,9 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import chex
 import numpy as np
+from jaxtyping import ArrayLike, Float
 from scipy import special
 
 from dynamics.errors import InputError
@@ -29,7 +31,13 @@ class ChainValue(NamedTuple):
     sem: float
 
 
-def quadratic_posterior(h, slope=0.0, *, nbeta: float, localization: float) -> float:
+def quadratic_posterior(
+    h: Float[ArrayLike, " d"],
+    slope: Float[ArrayLike, " d"] | float = 0.0,
+    *,
+    nbeta: float,
+    localization: float,
+) -> float:
     """The posterior's value on l = sum_i c_i w_i + h_i w_i^2 / 2.
 
     With a = n beta h + gamma the posterior is Gaussian, of mean -n beta c/a and variance 1/a. So
@@ -51,7 +59,14 @@ def quadratic_posterior(h, slope=0.0, *, nbeta: float, localization: float) -> f
     return quadratic_sgld(h, slope, nbeta=nbeta, localization=localization, step_size=0.0)
 
 
-def quadratic_sgld(h, slope=0.0, *, nbeta: float, localization: float, step_size: float) -> float:
+def quadratic_sgld(
+    h: Float[ArrayLike, " d"],
+    slope: Float[ArrayLike, " d"] | float = 0.0,
+    *,
+    nbeta: float,
+    localization: float,
+    step_size: float,
+) -> float:
     """The value of stationary SGLD on the quadratic of `quadratic_posterior`.
 
     The step is w' = (1 - epsilon a/2) w - epsilon n beta c/2 + sqrt(epsilon) eta. Its variance is
@@ -66,8 +81,8 @@ def quadratic_sgld(h, slope=0.0, *, nbeta: float, localization: float, step_size
 
 
 def quadratic_chain(
-    h,
-    slope=0.0,
+    h: Float[ArrayLike, " d"],
+    slope: Float[ArrayLike, " d"] | float = 0.0,
     *,
     nbeta: float,
     localization: float,
@@ -168,8 +183,14 @@ def _powers(ratio, count):
 
 
 def _directions(h, slope, nbeta: float, localization: float, step_size: float):
-    """(h, c, a), each [d]. Raises InputError where a direction is not confined or not stable."""
+    """(h, c, a), each [d].
+
+    Raises:
+        InputError: a direction that is not confined or not stable.
+        AssertionError: curvatures that are no vector. A matrix would count each of its entries.
+    """
     curvature = np.atleast_1d(np.asarray(h, np.float64))
+    chex.assert_rank(curvature, 1)
     c = np.broadcast_to(np.asarray(slope, np.float64), curvature.shape)
     a = nbeta * curvature + localization
     _check(nbeta, localization, confined=bool((a > 0).all()))

@@ -11,7 +11,7 @@ import jax
 import numpy as np
 from jaxtyping import Array, Float, Int, Key, PyTree
 
-from dynamics import restrict
+from dynamics import models, restrict
 from dynamics.data import windows
 from dynamics.errors import InputError
 from dynamics.measures import surprisal
@@ -22,7 +22,7 @@ from dynamics.slt.samplers.base import Sampler
 
 
 def estimate_language_model_llc(
-    config,
+    config: models.Config,
     params: PyTree[Float[Array, "..."]],
     tokens: Int[Array, "N T"] | Int[np.ndarray, "N T"],
     key: Key[Array, ""],
@@ -92,12 +92,12 @@ def estimate_language_model_llc(
     )
 
 
-def trivial_loss(config) -> float:
+def trivial_loss(config: models.Config) -> float:
     """log V: the loss of the uniform prediction, in nats per token."""
     return math.log(config.vocab_size)
 
 
-def part_mask(config, parts: str | Sequence[str]) -> PyTree | None:
+def part_mask(config: models.Config, parts: str | Sequence[str]) -> PyTree | None:
     """The mask that frees the named parts of a model, for `estimate_llc`; None for no names.
 
     Raises:

@@ -131,7 +131,7 @@ def estimate_llc(
     )
 
 
-def check_start(loss_fn: LossFn, params, data, key):
+def check_start(loss_fn: LossFn, params: PyTree, data: PyTree, key: Key[Array, ""]) -> None:
     """Checks key, params and loss before any sampling.
 
     Raises:
@@ -166,7 +166,13 @@ def check_start(loss_fn: LossFn, params, data, key):
 
 
 def spectrum_ends(
-    loss_fn: LossFn, params, data, key, sampler: Sampler, mask, top_eigenvalue
+    loss_fn: LossFn,
+    params: PyTree,
+    data: PyTree,
+    key: Key[Array, ""],
+    sampler: Sampler,
+    mask: PyTree | None,
+    top_eigenvalue: float | stability.SpectrumEnds | Literal["measure"] | None,
 ) -> stability.SpectrumEnds | None:
     """The ends of the spectrum that `top_eigenvalue` of `estimate_llc` names; None for None."""
     if top_eigenvalue == "measure":

@@ -12,6 +12,7 @@ import zlib
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float32, Key, PyTree, UInt32
 
 from dynamics.slt import batches
 
@@ -19,7 +20,7 @@ _ROTATIONS = ((13, 15, 26, 6), (17, 29, 16, 24))  # Salmon et al. (2011), table 
 _PARITY = 0x1BD11BDA  # section 3.3, from Skein, so that no key is a fixed point
 
 
-def noise(key, tree):
+def noise(key: Key[Array, ""], tree: PyTree) -> PyTree:
     """Standard normal noise shaped like `tree`, each leaf in its own float dtype.
 
     A number comes from the cipher of (its index in the leaf, crc32 of the leaf's path) under the
@@ -38,7 +39,9 @@ def noise(key, tree):
     return jax.tree_util.tree_map_with_path(draw, tree)
 
 
-def threefry(key, first, second):
+def threefry(
+    key: UInt32[Array, "2"], first: UInt32[Array, "*axes"], second: UInt32[Array, "*axes"]
+) -> tuple[UInt32[Array, "*axes"], UInt32[Array, "*axes"]]:
     """Threefry-2x32-20: counters (first, second), uint32 of one shape, and key [2] -> two words."""
     schedule = (key[0], key[1], key[0] ^ key[1] ^ jnp.uint32(_PARITY))
     x, y = first + schedule[0], second + schedule[1]
@@ -51,7 +54,7 @@ def threefry(key, first, second):
     return x, y
 
 
-def normal(word):
+def normal(word: UInt32[Array, "*axes"]) -> Float32[Array, "*axes"]:
     """A word to a standard normal number, sqrt(2) erfinv(u), symmetric and up to 5.4 sigma.
 
     u is the middle of one of 2^24 equal cells of (-1, 1), which float32 holds exactly.

@@ -5,7 +5,9 @@ Axes: C chains, T draws after the burn-in, I and J items (or tokens) of two prob
 
 from typing import NamedTuple
 
+import chex
 import numpy as np
+from jaxtyping import Float64
 
 from dynamics.errors import InputError
 from dynamics.slt.estimate import LLCEstimate
@@ -14,8 +16,8 @@ from dynamics.slt.estimate import LLCEstimate
 class Response(NamedTuple):
     """Values with standard errors between chains (nan for one chain)."""
 
-    value: np.ndarray
-    sem: np.ndarray
+    value: Float64[np.ndarray, "*items"]
+    sem: Float64[np.ndarray, "*items"]
 
 
 def loss_covariance(estimate: LLCEstimate, first: str, second: str | None = None) -> Response:
@@ -102,7 +104,9 @@ def susceptibility(
     gap = items - level[:, :, None]
     chi = -np.einsum("ct,cti->ci", rise, gap) / (rise.shape[1] - 1)
     if full is not None:
-        center = _item_losses(full, probe).mean((0, 1)) - _item_losses(full, reference).mean()
+        full_items = _item_losses(full, probe)
+        chex.assert_equal(full_items.shape[2:], items.shape[2:])  # one item would broadcast
+        center = full_items.mean((0, 1)) - _item_losses(full, reference).mean()
         excess = level.mean(axis=1) - _loss_at_start(estimate, reference)
         chi = chi + excess[:, None] * (center - gap.mean(axis=1))
     value, sem = _over_chains(chi)

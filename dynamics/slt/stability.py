@@ -13,6 +13,7 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Key, PyTree
 
 from dynamics.errors import ChainError, InputError
 from dynamics.measures import curvature
@@ -59,12 +60,28 @@ class Stability:
 
 
 def measure_spectrum_ends(
-    loss_fn: LossFn, params, data, key, sampler: Sampler, mask=None
+    loss_fn: LossFn,
+    params: PyTree,
+    data: PyTree,
+    key: Key[Array, ""],
+    sampler: Sampler,
+    mask: PyTree | None = None,
 ) -> SpectrumEnds:
     """The ends of the Hessian's spectrum, for the first batch's worth of `data`.
 
     In the sampler's units and over the free weights; arguments as in `estimate_llc`. A Ritz value
     lies inside the spectrum. With its residual bound it is on the cautious side.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynamics import slt
+        >>> def loss(w, batch):
+        ...     return jnp.sum(jnp.array([-1.0, 2.0, 5.0]) * w**2) / 2
+        >>> sampler = slt.SGLD(step_size=1e-3, localization=1.0, num_chains=2, num_draws=10)
+        >>> data = np.zeros((2, 1), np.float32)  # this loss ignores it
+        >>> ends = measure_spectrum_ends(loss, jnp.zeros(3), data, jax.random.key(0), sampler)
+        >>> round(ends.largest, 3), round(ends.smallest, 3)
+        (5.0, -1.0)
     """
     center = centers.as_float32(params)
     units = centers.units(center, mask, sampler.scale_by)
@@ -171,13 +188,13 @@ def _unknown(sentence: str, at_maximum: bool = False) -> Stability:
     )
 
 
-def check_on_unstable(on_unstable: str):
+def check_on_unstable(on_unstable: str) -> None:
     """Raises InputError for anything but "refuse" and "report"."""
     if on_unstable not in ("refuse", "report"):
         raise InputError.unknown("on_unstable", on_unstable, ("refuse", "report"))
 
 
-def refuse_unstable(stability: Stability, constants: Constants):
+def refuse_unstable(stability: Stability, constants: Constants) -> None:
     """Raises ChainError where the bound says that chains diverge."""
     if stability.state != "unstable":
         return

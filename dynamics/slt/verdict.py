@@ -9,6 +9,7 @@ import dataclasses
 import math
 
 import numpy as np
+from jaxtyping import ArrayLike, Float
 
 from dynamics.errors import InputError
 from dynamics.slt.diagnostics import ENOUGH_DRAWS, SURE, Mixing
@@ -103,7 +104,9 @@ def surely_negative(llc: float, sem: float) -> bool:
     return llc < -SURE * sem
 
 
-def gradient_drop(grad_norm: float, constants: Constants, steps) -> float:
+def gradient_drop(
+    grad_norm: float, constants: Constants, steps: Float[ArrayLike, " steps"]
+) -> float:
     """The most by which a gradient at w* lowers the estimate: that of a chain on a plane.
 
     On l = g w the mean position at step t is -(n beta g / gamma)(1 - rho^t) with rho = 1 - epsilon

@@ -39,7 +39,7 @@ class Tridiagonal(NamedTuple):
     basis: Float[Array, "M P"] | None  # None for the recurrence
 
 
-def check(method: str, steps: int, num_params: int):
+def check(method: str, steps: int, num_params: int) -> None:
     """Raises InputError for an unknown method, and for a basis that does not fit into memory."""
     if method not in METHODS:
         raise InputError.unknown("method", method, METHODS)

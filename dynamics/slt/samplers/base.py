@@ -174,7 +174,7 @@ def langevin_bias(product: float) -> float:
     return 1 / (1 - product / 4) if product < UNSTABLE_FROM else math.inf
 
 
-def require(name: str, value, holds: bool, expected: str):
+def require(name: str, value: object, holds: bool, expected: str) -> None:
     """Raises InputError for the setting `name` unless `holds`."""
     if not holds:
         raise InputError(f"{name}={value}", expected=expected)

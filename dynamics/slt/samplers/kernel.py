@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Key, PyTree
 
 from dynamics.slt.noise import noise
 
@@ -48,24 +49,24 @@ class Kernel(NamedTuple):
     step: Callable
 
 
-def norm(tree):
+def norm(tree: PyTree) -> Float[Array, ""]:
     """Euclidean norm over all leaves."""
     return jnp.sqrt(dot(tree, tree))
 
 
-def dot(first, second):
+def dot(first: PyTree, second: PyTree) -> Float[Array, ""]:
     """Inner product over all leaves."""
     pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
     return sum(jnp.sum(x * y) for x, y in pairs)
 
 
-def free_noise(key, offset, target: Target):
+def free_noise(key: Key[Array, ""], offset: PyTree, target: Target) -> PyTree:
     """Standard normal noise for the free weights, 0 for the frozen ones."""
     eta = noise(key, offset)
     return eta if target.free is None else jax.tree.map(jnp.multiply, eta, target.free)
 
 
-def num_free(offset, target: Target):
+def num_free(offset: PyTree, target: Target) -> float | Float[Array, ""]:
     """The number of weights that move."""
     if target.free is None:
         return float(sum(leaf.size for leaf in jax.tree.leaves(offset)))
@@ -73,12 +74,12 @@ def num_free(offset, target: Target):
     return sum(jax.tree.leaves(counts))
 
 
-def potential_gradient(grad, offset, target: Target):
+def potential_gradient(grad: PyTree, offset: PyTree, target: Target) -> PyTree:
     """n beta grad l + gamma u."""
     return jax.tree.map(lambda g, u: target.nbeta * g + target.localization * u, grad, offset)
 
 
-def reflect(offset, target: Target):
+def reflect(offset: PyTree, target: Target) -> PyTree:
     """u folded back at the walls of the box, as often as it takes to be inside."""
     if target.box is None:
         return offset
@@ -90,7 +91,7 @@ def _folded(u, half_width):
     return jnp.where(position > 2 * half_width, 4 * half_width - position, position) - half_width
 
 
-def reflected_momentum(momentum, unfolded, target: Target):
+def reflected_momentum(momentum: PyTree, unfolded: PyTree, target: Target) -> PyTree:
     """Momentum with its sign flipped wherever the walls reversed the move to `unfolded`."""
     if target.box is None:
         return momentum
@@ -100,7 +101,7 @@ def reflected_momentum(momentum, unfolded, target: Target):
     return jax.tree.map(lambda p, flip: jnp.where(flip, -p, p), momentum, reversed_)
 
 
-def inside(offset, target: Target):
+def inside(offset: PyTree, target: Target) -> Bool[Array, ""]:
     """Whether every u lies in the box."""
     if target.box is None:
         return jnp.bool_(True)

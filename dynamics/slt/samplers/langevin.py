@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, Key, PyTree
 
 from dynamics.errors import InputError
 from dynamics.slt import batches
@@ -26,14 +27,20 @@ class MALAState(NamedTuple):
     grad: Any  # its gradient, as params
 
 
-def propose(key, offset, slope, target: Target):
+def propose(key: Key[Array, ""], offset: PyTree, slope: PyTree, target: Target) -> PyTree:
     """u - epsilon/2 slope + sqrt(epsilon) eta, with `slope` the gradient of the potential."""
     eta = kernel.free_noise(key, offset, target)
     half, deviation = target.step_size / 2, jnp.sqrt(target.step_size)
     return jax.tree.map(lambda u, f, n: u - half * f + deviation * n, offset, slope, eta)
 
 
-def langevin_stats(loss, grad, offset, target: Target, acceptance) -> StepStats:
+def langevin_stats(
+    loss: Float[Array, ""],
+    grad: PyTree,
+    offset: PyTree,
+    target: Target,
+    acceptance: Float[Array, ""],
+) -> StepStats:
     """Lengths of a Langevin step's parts.
 
     The length of the noise is its root mean square: with many weights no draw is far from it.
@@ -49,7 +56,11 @@ def langevin_stats(loss, grad, offset, target: Target, acceptance) -> StepStats:
     )
 
 
-def log_acceptance(current, proposed, target: Target):
+def log_acceptance(
+    current: tuple[PyTree, Float[Array, ""], PyTree],
+    proposed: tuple[PyTree, Float[Array, ""], PyTree],
+    target: Target,
+) -> Float[Array, ""]:
     """log of the Metropolis-Hastings ratio of a Langevin move from u to v.
 
     U(u) - U(v) + (v - u).(f + g)/2 - epsilon (|g|^2 - |f|^2)/8, where U is the potential and f and
