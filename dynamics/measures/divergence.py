@@ -178,7 +178,7 @@ def seed_divergence(
 def check_shapes(
     config: models.Config,
     stacked_params: PyTree[Float[ArrayLike, "S ..."]],
-    tokens: Int[ArrayLike, "B T"],
+    tokens: Int[np.ndarray, "B T"],
     documents: Int[np.ndarray, " B"] | None,
     log_unigram: Float[ArrayLike, " V"] | None,
 ) -> None:

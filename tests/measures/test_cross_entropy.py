@@ -128,8 +128,7 @@ def test_hessian_products(order, chunk):
 
 
 def test_hessian_in_the_logits_is_diag_p_minus_pp():
-    """With W the identity, h are the logits, and the Hessian of a token's loss is diag(p) - p
-    p^T."""
+    """With W = I, h are the logits, and a token's loss has the Hessian diag(p) - p p^T."""
     logits, targets = drawn()[0][:1], drawn()[2][:1]
     hessian = jax.hessian(lambda h: cross_entropy(h, jnp.eye(D), targets % D, chunk=4))(logits)[
         0, :, 0

@@ -127,8 +127,7 @@ def test_more_eigenvalues_than_distinct_ones_are_refused():
 
 
 def _covered(loss_fn, params, batch, exact: float, **choice) -> float:
-    """The share of 2,000 keys whose interval, by t on 39 degrees of freedom, holds the exact
-    trace."""
+    """The share of 2,000 keys whose t interval (39 degrees of freedom) holds the exact trace."""
     inside = 0
     for key in jax.random.split(KEY, 2000):
         mean, sem = curvature.hessian_trace(loss_fn, params, batch, key, at_once=16, **choice)

@@ -1,5 +1,4 @@
-"""Curvature of a GPT-NeoX against its dense float64 Hessian and Gauss-Newton matrix, whole and by
-part.
+"""Curvature of a GPT-NeoX against its dense float64 matrices, whole and by part.
 
 Axes: P parameters, B batch, T tokens, O outputs.
 """
@@ -51,8 +50,7 @@ GAUSS_NEWTON = curvature.gauss_newton(logits, cross_entropy)
 
 @pytest.fixture(scope="module")
 def transformer():
-    """Every parameter random, norms and biases too, so that no part of the Hessian is zero by
-    symmetry."""
+    """Every parameter is random, so that no part of the Hessian is zero by symmetry."""
     params = random_like(gpt_neox.init(KEY, CONFIG), 1)
     tokens = np.random.default_rng(2).integers(0, CONFIG.vocab_size, (8, 9))
     return params, jnp.asarray(tokens, jnp.int32)
@@ -136,8 +134,10 @@ def test_vectors(transformer, case):
 
 
 def test_density_moments(transformer, case):
-    """Within 2 %: the far eigenvalues are taken out, or the second moment of 100 probes scatters by
-    a tenth."""
+    """Within 2 %.
+
+    Without deflation the second moment of 100 probes would scatter by a tenth.
+    """
     density = curvature.quadrature(
         case[0], *transformer, KEY, num_probes=100, num_matvecs=10, deflate=12
     )
@@ -170,8 +170,7 @@ def test_traces_of_layers_sum_to_the_whole(transformer, case):
 
 
 def test_traces_of_layers_by_a_sketch_of_their_whole_range(transformer, dense):
-    """With a product per parameter a sketch leaves nothing over: each layer's trace to 1 %, and
-    their sum."""
+    """A sketch with a product per parameter leaves no rest: traces and their sum to 1 %."""
     params, tokens = transformer
     total = 0.0
     for mask in LAYERS.values():

@@ -52,8 +52,10 @@ def test_an_offset_between_seeds_costs_no_digits(offset, apart):
 
 
 def exact_js(p_logits, q_logits):
-    """JS in extended precision, as the mean KL to the mixture, by g(u) = u tanh u - log cosh u for
-    close pairs."""
+    """JS in extended precision, as the mean KL to the mixture.
+
+    By g(u) = u tanh u - log cosh u for close pairs.
+    """
     wide = [np.asarray(x, np.longdouble) for x in (p_logits, q_logits)]
     log_p, log_q = (x - np.logaddexp.reduce(x, -1, keepdims=True) for x in wide)
     u = (log_q - log_p) / 2
@@ -214,8 +216,10 @@ print(peak)
 @pytest.mark.long
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_memory_does_not_grow_with_tokens():
-    """From 10k to 100k tokens by no more than what is returned of each; all windows at once take
-    560 MB more."""
+    """From 10k to 100k tokens memory grows by no more than what is returned.
+
+    All windows at once would take 560 MB more.
+    """
 
     def peak(tokens: int) -> int:
         command = [sys.executable, "-c", _MEASURE, str(tokens)]

@@ -1,5 +1,4 @@
-"""Preferences between two sentences against whole log-probabilities, and the KL of a pair against
-extended precision.
+"""Preferences against whole log-probabilities, pair KL against extended precision.
 
 Axes: S seeds, N pairs.
 """
@@ -42,8 +41,10 @@ def sentences():
 
 
 def log_prob(params, ids) -> float:
-    """Sum over the tokens after the first, from whole logits; one length, as a causal model sees no
-    padding."""
+    """Sum over the tokens after the first, from whole logits.
+
+    All sentences have one length here, since a causal model sees no padding.
+    """
     padded = np.pad(ids, (0, LONGEST - len(ids)))
     logits = np.asarray(APPLY(params, padded[None])[0, : len(ids) - 1], np.float64)
     log_p = logits - np.logaddexp.reduce(logits, axis=-1, keepdims=True)

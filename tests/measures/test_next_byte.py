@@ -1,5 +1,4 @@
-"""Next-byte distributions against enumeration, and against the token distribution where every token
-is one byte."""
+"""Next-byte distributions against enumeration, and against tokens that are one byte each."""
 
 import functools
 import itertools
@@ -69,8 +68,7 @@ def conditional(config, params):
 
 
 def enumerated(p, text: bytes, canonical: bool) -> float:
-    """P(text is a prefix) by walking every sequence of tokens that covers it; 1 for the empty
-    text."""
+    """P(text is a prefix), by walking every sequence of tokens that covers it."""
     total, open_ends = 0.0, [(b"", [], 1.0)]
     if not text:
         return 1.0
@@ -118,8 +116,7 @@ def _of_ids(p, ids) -> float:
 
 
 def test_a_model_that_never_leaves_the_tokenizers_path_has_both_distributions():
-    """Where tokens off the path have no probability, dropping them and keeping them are one
-    thing."""
+    """Dropping tokens off the path changes nothing where they have no probability."""
     lookup = toy_lookup()
     contexts = {(g, m): TEXTS[g][:m] for g in range(3) for m in range(len(TEXTS[g]))}
     table = np.full((*lookup.valid.shape, len(WORDS)), 1 / len(WORDS), np.float32)
@@ -194,8 +191,7 @@ def test_is_the_token_divergence_where_every_token_is_a_byte():
 
 
 def test_bytes_do_not_depend_on_how_ids_are_numbered():
-    """The same model with its ids renamed: the same bytes, though every array of the lookup
-    differs."""
+    """Renaming a model's ids changes every array of the lookup, but no byte."""
     config = tiny()
     params = params_of(config, 8)
     order = np.array([0, 4, 3, 2, 1, 10, 9, 8, 7, 6, 5])

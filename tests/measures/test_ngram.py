@@ -24,8 +24,10 @@ def arrays(documents: list[list[int]]) -> list[np.ndarray]:
 
 
 class BruteForce:
-    """Interpolated Kneser-Ney in dictionaries of tuples, from the formula; a begin symbol opens
-    each document."""
+    """Interpolated Kneser-Ney from the formula, in dictionaries of tuples.
+
+    A begin symbol opens each document.
+    """
 
     def __init__(self, documents, vocab_size: int, order: int):
         self.vocab_size, self.order = vocab_size, order

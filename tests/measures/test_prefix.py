@@ -1,5 +1,4 @@
-"""The likelihood of windows cut at a position: its parts are the usual surprisals, its mean the
-usual loss."""
+"""Loss at one position of each window: its parts are surprisals, its mean the usual loss."""
 
 import jax
 import numpy as np

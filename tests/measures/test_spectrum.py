@@ -27,8 +27,7 @@ def with_spectrum(values, seed: int = 0) -> np.ndarray:
 
 
 def test_ghosts_are_not_taken_for_eigenvalues():
-    """One eigenvalue far out converges at once; without orthogonalisation it comes back again and
-    again."""
+    """A far eigenvalue converges at once; without orthogonalisation it comes back as copies."""
     values = np.append(np.linspace(-1, 1, 99), 50.0)
     matrix, params = with_spectrum(values), jnp.ones(100)
     raw = lanczos.run(MATRIX, params, matrix, KEY, 60, "recurrence")
@@ -57,8 +56,7 @@ def test_recurrence_keeps_true_eigenvalues_of_a_million_parameters(steps):
 
 
 def test_density_is_a_semicircle():
-    """Wigner (1958): of a random symmetric matrix with entries of variance 1/P, sqrt(4 - x^2) / 2
-    pi."""
+    """Wigner (1958): entries of variance 1/P give the density sqrt(4 - x^2) / (2 pi)."""
     half = np.random.default_rng(1).normal(size=(600, 600))
     matrix = ((half + half.T) / 1200**0.5).astype(np.float32)
     for method in lanczos.METHODS:
@@ -135,8 +133,10 @@ def test_a_sketch_that_holds_the_whole_range_is_exact():
 
 
 def test_a_sketch_of_a_block_does_not_reach_outside():
-    """A block of rank 2 with a large coupling to the rest: of 8 directions of the sketch, 6 are
-    arbitrary."""
+    """A block of rank 2 with a large coupling to the rest.
+
+    Of the sketch's 8 directions 6 are arbitrary.
+    """
     rng = np.random.default_rng(0)
     matrix, half = rng.normal(size=(30, 30)), rng.normal(size=(20, 2))
     matrix = matrix + matrix.T
@@ -150,8 +150,7 @@ def test_a_sketch_of_a_block_does_not_reach_outside():
 
 
 def test_a_sketch_beats_as_many_probes_on_a_decaying_spectrum():
-    """Hutch++ has the error of the tail; over many keys its mean square error is what its own
-    standard error says."""
+    """Hutch++ has the error of the tail, as its own standard error says over many keys."""
     matrix, params = with_spectrum(100.0 / np.arange(1, 81) ** 1.5), jnp.ones(80)
     exact, keys = np.trace(matrix), jax.random.split(KEY, 200)
     sketched = np.array(
@@ -178,8 +177,7 @@ def test_effective_rank_counts_equal_eigenvalues():
 
 
 def test_error_of_the_effective_rank_covers_where_the_trace_is_lost_in_its_own():
-    """A trace of 1.5 standard errors: its square, of the second order, is most of what is not
-    known."""
+    """At a trace of 1.5 standard errors, most of the error is of second order in the trace."""
     matrix, inside = symmetric_of_trace(1.5), 0
     exact = np.trace(matrix) ** 2 / (matrix**2).sum()
     for key in jax.random.split(KEY, 300):
@@ -216,8 +214,7 @@ def test_a_basis_beyond_memory_is_refused(monkeypatch):
 
 
 def test_gauss_newton_of_squares_is_twice_the_gram_matrix():
-    """Mean of (x w - y)^2: J'HJ = 2 x'x / B, and the Hessian is the same, the model being
-    linear."""
+    """Mean of (x w - y)^2: J'HJ = 2 x'x / B, which is the Hessian of this linear model too."""
     x = np.random.default_rng(0).normal(size=(20, 6)).astype(np.float32)
     product = curvature.gauss_newton(lambda w, x: x @ w, lambda out, x: ((out - 1) ** 2).mean())
     vector = jnp.arange(6.0)

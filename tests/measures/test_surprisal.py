@@ -36,8 +36,7 @@ def test_gradient_does_not_depend_on_chunks():
 
 
 def test_memory_of_gradient_does_not_hold_logits():
-    """With V = 50304, 1,024 tokens' logits are 206 MB; the compiled gradient's temporaries are a
-    fraction of that."""
+    """At V = 50304 the gradient's temporaries are a fraction of 1,024 tokens' logits, 206 MB."""
     config = gpt_neox.Config(
         hidden_size=8, num_layers=1, num_heads=1, intermediate_size=8, rotary_fraction=0.25
     )

@@ -69,8 +69,7 @@ def test_common_and_own_parts_sum_to_the_mean(numbers):
 
 
 def test_own_part_is_a_quarter_of_the_divergence_of_two_close_models():
-    """Either lies half as far from the middle as from the other, and KL goes with the square of the
-    distance."""
+    """KL goes with the squared distance, and the middle is half as far as the other model."""
     rng = np.random.default_rng(1)
     base, step = rng.normal(size=(1, 5, 64)), 1e-2 * rng.normal(size=(1, 5, 64))
     logits = jnp.asarray(np.concatenate([base - step, base + step]), jnp.float32)
@@ -90,8 +89,10 @@ def test_a_model_that_is_the_truth_has_none(measured):
 
 
 def test_excess_loss_is_the_divergence_in_expectation(numbers):
-    """E[surprisal] - entropy = KL(truth || model) where targets are drawn from the truth; windows
-    are independent."""
+    """E[surprisal] - entropy = KL(truth || model) where targets are drawn from the truth.
+
+    Windows are independent.
+    """
     excess = (numbers["surprisal"] - numbers["true_surprisal"] - numbers["truth_model"]).mean(
         (0, 2), dtype=np.float64
     )

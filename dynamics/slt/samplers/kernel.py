@@ -57,7 +57,7 @@ def norm(tree: PyTree) -> Float[Array, ""]:
 def dot(first: PyTree, second: PyTree) -> Float[Array, ""]:
     """Inner product over all leaves."""
     pairs = zip(jax.tree.leaves(first), jax.tree.leaves(second), strict=True)
-    return sum(jnp.sum(x * y) for x, y in pairs)
+    return jnp.asarray(sum(jnp.sum(x * y) for x, y in pairs))
 
 
 def free_noise(key: Key[Array, ""], offset: PyTree, target: Target) -> PyTree:
