@@ -1,6 +1,7 @@
 """Results are written whole or not at all, once, with their configuration."""
 
 import dataclasses
+import io
 import json
 import resource
 import signal
@@ -83,6 +84,40 @@ def test_damage_anywhere_is_seen(tmp_path):
                 look()
     path.write_bytes(content)
     xr.testing.assert_equal(store.read(UNIT), DATA)
+
+
+def test_a_result_is_read_as_xarray_reads_it(tmp_path):
+    """Every kind of variable and attribute that netCDF encodes."""
+    variables = {
+        "float": (("seed", "token"), np.array([[1.0, np.nan], [2.0, np.inf]])),
+        "single": ("token", np.array([0.1, 0.2], np.float32), {"units": "nats", "range": [0, 1]}),
+        "whole": ("seed", np.array([2**40, -1])),
+        "small": ("seed", np.array([0, 255], np.uint8)),
+        "truth": ("seed", np.array([True, False])),
+        "word": ("token", np.array(["naïve", ""], object)),
+        "nothing": ("none", np.zeros(0)),
+        "square": (("token", "token_2"), np.eye(2)),
+        "scalar": 3.5,
+        "count": 4,
+        "name": "a scalar text",
+    }
+    coordinates = {
+        "seed": [3, 5],
+        "token": ["a", "b"],
+        "length": ("seed", [1.0, 2.0]),
+        "size": 12,
+    }
+    written = xr.Dataset(variables, coordinates, {"units": "", "levels": [0.5, 1.5], "order": 2})
+    store = Store(tmp_path)
+    store.write(UNIT, written, {}, {})
+    read = store.read(UNIT)
+    body = (tmp_path / UNIT.path).read_bytes()[: -results._SEAL_SIZE]
+    with xr.open_dataset(io.BytesIO(body), engine="h5netcdf") as stored:
+        expected = stored.load()
+    xr.testing.assert_identical(read, expected)
+    assert list(read.variables) == list(expected.variables)
+    for name, variable in expected.variables.items():
+        assert read[name].dtype == variable.dtype, name
 
 
 def test_a_result_is_netcdf_to_any_reader(tmp_path):
