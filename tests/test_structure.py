@@ -196,10 +196,10 @@ def subscripts(source: str) -> set[str]:
 def _dictionaries(function: ast.FunctionDef, measures: set[str]) -> set[str]:
     """Names that every assignment in a function binds to a dictionary."""
     values: dict[str, list[ast.expr]] = {}
-    for node in ast.walk(function):
-        for target in node.targets if isinstance(node, ast.Assign) else []:
+    for assignment in (node for node in ast.walk(function) if isinstance(node, ast.Assign)):
+        for target in assignment.targets:
             if isinstance(target, ast.Name):
-                values.setdefault(target.id, []).append(node.value)
+                values.setdefault(target.id, []).append(assignment.value)
     return {
         name
         for name, bound in values.items()
