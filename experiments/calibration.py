@@ -20,7 +20,7 @@ from dynamics.measures import surprisal
 from dynamics.questions.calibration import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import common, sampling
+from experiments import common, sampler_flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -39,8 +39,10 @@ _NUMBERS = "positive numbers separated by commas"
 def experiments(study: Study) -> list[common.Experiment]:
     """The grid at a few checkpoints of every model, step 0 left out: it has no basin to stay in."""
     settings = grid()
-    config = sampling.config(study) | {name: list(values) for name, values in settings.items()}
-    steps = sampling.spaced([step for step in study.suite.steps if step > 0], FLAGS.calibrate_at)
+    config = sampler_flags.config(study) | {name: list(values) for name, values in settings.items()}
+    steps = sampler_flags.spaced(
+        [step for step in study.suite.steps if step > 0], FLAGS.calibrate_at
+    )
     units = [
         unit
         for unit in study.single_units(record.MEASURE, study.suite.seeds[:1])
@@ -60,7 +62,7 @@ def grid() -> dict[str, tuple[float, ...]]:
     Raises:
         InputError: values that are no list of positive numbers; a sampler without n beta.
     """
-    plan = sampling.sampler()
+    plan = sampler_flags.sampler()
     if plan.nbeta is None:
         raise InputError("a sampler without n beta", expected="--nbeta, to be varied")
     return {
@@ -87,7 +89,11 @@ def _values(
 def calibrate(study: Study, unit: Unit):
     """Every setting at one checkpoint. What the stability bound condemns is not sampled."""
     checkpoint = study.load(*unit.cells()[0])
-    params, plan, data = jax.device_put(checkpoint.params), sampling.sampler(), sampling.data(study)
+    params, plan, data = (
+        jax.device_put(checkpoint.params),
+        sampler_flags.sampler(),
+        sampler_flags.data(study),
+    )
     loss, mask = surprisal.loss_fn(checkpoint.config), slt.part_mask(checkpoint.config, FLAGS.parts)
     ends = slt.measure_spectrum_ends(loss, params, data, jax.random.key(0), plan, mask)
     estimate = functools.partial(

@@ -19,7 +19,7 @@ from dynamics.measures import surprisal
 from dynamics.questions.llc import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import calibration, common, sampling
+from experiments import calibration, common, sampler_flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_bool(
@@ -35,9 +35,9 @@ def experiments(study: Study) -> list[common.Experiment]:
     """The LLC at every checkpoint of the chosen seeds, or the calibration of its sampler."""
     if FLAGS.calibrate:
         return calibration.experiments(study)
-    config = sampling.config(study)
+    config = sampler_flags.config(study)
     config |= {"sensitivity": FLAGS.sensitivity, "common_noise": FLAGS.common_noise}
-    units = study.single_units(record.MEASURE, sampling.seeds(study))
+    units = study.single_units(record.MEASURE, sampler_flags.seeds(study))
     return [common.Experiment(record.MEASURE, config, units, learning_coefficient)]
 
 
@@ -52,9 +52,9 @@ def learning_coefficient(study: Study, unit: Unit):
     estimated = estimator(
         surprisal.loss_fn(checkpoint.config),
         params,
-        sampling.data(study),
+        sampler_flags.data(study),
         key,
-        sampling.sampler(),
+        sampler_flags.sampler(),
         mask=slt.part_mask(checkpoint.config, FLAGS.parts),
         trivial_loss=slt.trivial_loss(checkpoint.config),
         top_eigenvalue="measure",

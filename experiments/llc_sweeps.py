@@ -22,7 +22,7 @@ from dynamics.measures import prefix, surprisal
 from dynamics.questions.llc_sweeps import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import common, sampling
+from experiments import common, sampler_flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_list(
@@ -46,9 +46,9 @@ Estimate = slt.LLCEstimate | None  # None where chains went non-finite
 
 def experiments(study: Study) -> list[common.Experiment]:
     """Sweeps at a few checkpoints, and the curve with and without common noise at all of them."""
-    own = sampling.config(study)
+    own = sampler_flags.config(study)
     config = {**own, "data_sizes": data_sizes(), "batch_sizes": batch_sizes()}
-    steps = sampling.spaced([step for step in study.suite.steps if step > 0], FLAGS.sweep_at)
+    steps = sampler_flags.spaced([step for step in study.suite.steps if step > 0], FLAGS.sweep_at)
     seeds = study.suite.seeds[:1]
     few = [unit for unit in study.single_units(record.MEASURE, seeds) if unit.step in steps]
     every = study.single_units(record.NOISE_MEASURE, seeds)
@@ -59,12 +59,12 @@ def experiments(study: Study) -> list[common.Experiment]:
 
 
 def data_sizes() -> list[int]:
-    whole, batch = FLAGS.llc_windows, sampling.sampler().batch_size or 1
+    whole, batch = FLAGS.llc_windows, sampler_flags.sampler().batch_size or 1
     return _sizes("data_sizes") or sorted({max(whole // part, batch) for part in (64, 8, 1)})
 
 
 def batch_sizes() -> list[int]:
-    batch = sampling.sampler().batch_size
+    batch = sampler_flags.sampler().batch_size
     if batch is None:
         raise InputError("a sampler of whole data", expected="minibatches, to be varied")
     return _sizes("batch_sizes") or sorted(
@@ -85,7 +85,11 @@ def _sizes(flag: str) -> list[int]:
 def sweep(study: Study, unit: Unit):
     """Estimates at one checkpoint, one thing varied at a time; NaN where chains went non-finite."""
     checkpoint = study.load(*unit.cells()[0])
-    params, plan, data = jax.device_put(checkpoint.params), sampling.sampler(), sampling.data(study)
+    params, plan, data = (
+        jax.device_put(checkpoint.params),
+        sampler_flags.sampler(),
+        sampler_flags.data(study),
+    )
     if max(data_sizes()) > len(data):
         raise InputError(
             f"data_sizes={data_sizes()}",
@@ -127,7 +131,11 @@ def noise(study: Study, unit: Unit):
     """The estimate with the noise and batches of all checkpoints, and with its own."""
     cell = unit.cells()[0]
     checkpoint = study.load(*cell)
-    params, plan, data = jax.device_put(checkpoint.params), sampling.sampler(), sampling.data(study)
+    params, plan, data = (
+        jax.device_put(checkpoint.params),
+        sampler_flags.sampler(),
+        sampler_flags.data(study),
+    )
     loss, estimate = surprisal.loss_fn(checkpoint.config), _estimator(checkpoint.config, params)
     common_key = jax.random.key(0)
     keys = common_key, jax.random.fold_in(common_key, cell.step)

@@ -24,7 +24,7 @@ MOST_EMPTY = 0.2  # of a card
 # The share of each card that is farther than a line's height from anything in it.
 EMPTY_CARDS = """
 const apart = 14, grid = 6, shares = [];
-const pieces = ".name, .sheet svg, .canvas, figcaption > bdi, summary, .downloads, .scroll, .note";
+const pieces = ".name, .sheet svg, figcaption > bdi, summary, .downloads, .scroll, .note";
 for (const card of document.querySelectorAll(".card")) {
   const box = card.getBoundingClientRect();
   if (!box.height) continue;

@@ -10,9 +10,15 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TQDM_DISABLE"] = "1"
 
+import hypothesis
 import jax
 import pytest
 
+# A loaded machine is slow at drawing examples, which says nothing of the code under test.
+hypothesis.settings.register_profile(
+    "loaded", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("loaded")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 

@@ -37,12 +37,14 @@ def test_slurm_warns_the_job_itself(place):
     job."""
     script = LAUNCH / "slurm.sh"
     assert "#SBATCH --signal=B:TERM@120" in script.read_text().splitlines()
-    told = {
+    environment = {
         "SLURM_SUBMIT_DIR": str(place),
         "SLURM_ARRAY_TASK_ID": "3",
         "SLURM_ARRAY_TASK_COUNT": "8",
     }
-    with subprocess.Popen(["bash", script, "--suite=nano"], env={**os.environ, **told}) as job:
+    with subprocess.Popen(
+        ["bash", script, "--suite=nano"], env={**os.environ, **environment}
+    ) as job:
         until = time.monotonic() + 30
         while not (place / "started").exists() and time.monotonic() < until:
             time.sleep(0.01)

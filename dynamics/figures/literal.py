@@ -34,18 +34,24 @@ def make_literal(figure):
     """Takes formulas out of every text of a figure, and the middle out of long lines."""
     from matplotlib.axis import Axis
     from matplotlib.text import Text
+
+    for artist in figure.findobj(lambda artist: isinstance(artist, (Axis, Text))):
+        if isinstance(artist, Axis):
+            _make_ticks_literal(artist)
+            continue
+        artist.set_parse_math(False)
+        if artist.get_text() != drawable(artist.get_text()):
+            artist.set_text(drawable(artist.get_text()))
+
+
+def _make_ticks_literal(axis):
+    """Labels given by hand are set anew at every draw: it is the list that has to change."""
     from matplotlib.ticker import FixedLocator
 
-    for axis in figure.findobj(Axis):
-        # Labels given by hand are set anew at every draw: it is the list that has to change.
-        if isinstance(axis.get_major_locator(), FixedLocator):
-            labels = [label.get_text() for label in axis.get_ticklabels()]
-            if any(label != drawable(label) for label in labels):
-                axis.set_ticklabels([drawable(label) for label in labels])
-    for text in figure.findobj(Text):
-        text.set_parse_math(False)
-        if text.get_text() != drawable(text.get_text()):
-            text.set_text(drawable(text.get_text()))
+    if isinstance(axis.get_major_locator(), FixedLocator):
+        labels = [label.get_text() for label in axis.get_ticklabels()]
+        if any(label != drawable(label) for label in labels):
+            axis.set_ticklabels([drawable(label) for label in labels])
 
 
 def drawable(text: str, longest: int = LONGEST) -> str:

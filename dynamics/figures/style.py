@@ -9,6 +9,7 @@ import numpy as np
 from dynamics.figures import literal, readout
 
 SIZE = (4.4, 3.1)  # inches
+_LONG_LABEL = 32  # characters that fit beside a panel of this size
 INK, GRID, QUIET = "#1b1f24", "#d9dde3", "#6b7480"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 # From small models to large, in hues that the common colour-vision deficiencies tell apart.
@@ -62,7 +63,7 @@ def sheet(size: tuple[float, float]):
 
 
 def dress(ax, ylabel: str, xlabel: str):
-    """Gives one panel the look of all."""
+    """Gives one panel the look of all. A long label of the y axis has its unit on a second line."""
     ax.set_facecolor("none")
     for side, spine in ax.spines.items():
         spine.set_visible(side in ("left", "bottom"))
@@ -71,8 +72,10 @@ def dress(ax, ylabel: str, xlabel: str):
     ax.grid(color=GRID, linewidth=0.7)
     ax.set_axisbelow(True)
     ax.margins(y=0.08)
+    ax.ticklabel_format(axis="y", useOffset=False, scilimits=(-4, 6))
     ax.set_xlabel(xlabel, fontsize=10, color=INK)
-    ax.set_ylabel(ylabel, fontsize=10, color=INK)
+    long = len(ylabel) > _LONG_LABEL and "\n" not in ylabel
+    ax.set_ylabel(ylabel.replace(" (", "\n(") if long else ylabel, fontsize=10, color=INK)
 
 
 def step_axis(ax, steps: Sequence[int], most: int = 7):

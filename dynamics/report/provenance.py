@@ -7,6 +7,7 @@ from pathlib import Path
 
 import xarray as xr
 
+from dynamics.report import words
 from dynamics.results import Unit
 
 Pairs = Sequence[tuple[Unit, xr.Dataset]]
@@ -40,7 +41,11 @@ def facts(results: Mapping[str, Pairs]) -> list[Fact]:
         for making in made_by
         for name, version in (making.get("packages") or {}).items()
     )
-    units = [f"{measure}: {len(pairs)} units" for measure, pairs in results.items() if pairs]
+    units = [
+        f"{measure}: {words.counted(len(pairs), 'unit')}"
+        for measure, pairs in results.items()
+        if pairs
+    ]
     return [
         Fact(label="Code", values=_distinct(_code(making) for making in made_by if making)),
         Fact(label="Packages", values=[", ".join(packages)]),

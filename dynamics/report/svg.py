@@ -17,6 +17,7 @@ from dynamics.figures import style
 FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 POINTS_PER_INCH = 72  # the user unit of matplotlib's SVG
 RASTER_DPI = 170  # of what a figure has drawn as an image
+_LONGEST_RAMP = 8  # colours; neighbours of a longer one differ too little to be told apart
 
 _SVG, _XLINK = "{http://www.w3.org/2000/svg}", "{http://www.w3.org/1999/xlink}"
 # What XML 1.0 cannot hold, escaped or not (its production 2, Char).
@@ -40,14 +41,23 @@ class Variable:
 
 def theme(num_models: int) -> list[Variable]:
     """The colours that a page with figures of so many models must define."""
-    ramps = zip(style.ramp(num_models), style.ramp(num_models, style.DARK_RAMP), strict=True)
-    return [
+    variables = [
         Variable(name="grid", light=style.GRID, dark="#333b46"),
         Variable(name="quiet", light=style.QUIET, dark="#97a1ae"),
-        *(
-            Variable(name=f"model-{k}", light=light, dark=dark)
-            for k, (light, dark) in enumerate(ramps)
-        ),
+        *_ramp("model", num_models),
+    ]
+    # Steps, sizes and bins have ramps of their own lengths; their ends are the same colours.
+    for count in range(2, _LONGEST_RAMP + 1):
+        taken = {variable.light for variable in variables}
+        variables += [v for v in _ramp(f"ramp-{count}", count) if v.light not in taken]
+    return variables
+
+
+def _ramp(name: str, count: int) -> list[Variable]:
+    pairs = zip(style.ramp(count), style.ramp(count, style.DARK_RAMP), strict=True)
+    return [
+        Variable(name=f"{name}-{k}", light=light, dark=dark)
+        for k, (light, dark) in enumerate(pairs)
     ]
 
 

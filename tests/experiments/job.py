@@ -29,13 +29,15 @@ DEMO = (
 DEMO = (*DEMO, "--hessian_windows=4")
 
 # A background shell hands its children an ignored SIGINT; a user at a terminal has the default.
-_AS_AT_A_TERMINAL = "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); os.execv(sys.argv[1], sys.argv[1:])"
+_AS_AT_A_TERMINAL = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
 
 
 @functools.cache
 def _programs() -> dict[str, str]:
-    """Where this session's jobs leave compiled programs for one another: a job started again
-    compiles nothing anew."""
+    """Where jobs leave compiled programs for one another: a restarted job compiles nothing."""
     folder = tempfile.mkdtemp(prefix="programs-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     return {
@@ -91,8 +93,7 @@ def stop_when(
     cache: Path | str,
     out: Path,
 ):
-    """Starts the job and sends it `how` as soon as `seen()`; returns (exit code, standard
-    error)."""
+    """Starts the job, sends it `how` once `seen()`; returns (exit code, standard error)."""
     process = start(script, *flags, cache=cache, out=out)
     while process.poll() is None and not seen():
         time.sleep(0.01)
@@ -103,18 +104,16 @@ def stop_when(
 
 def numbers(out: Path) -> dict[str, xr.Dataset]:
     """Every committed data set by its place in the folder."""
-    found = {}
-    for path in sorted(out.glob("*/*/seed*/step*.nc")):
+    data_sets = {}
+    for path in sorted(out.rglob("*.nc")):
         with xr.open_dataset(path, engine="h5netcdf") as stored:
-            found[str(path.relative_to(out))] = stored.load()
-    return found
+            data_sets[path.relative_to(out).as_posix()] = stored.load()
+    return data_sets
 
 
-def same(one: xr.Dataset, other: xr.Dataset) -> bool:
+def same(data: xr.Dataset, other: xr.Dataset) -> bool:
     """Bit-equal variables and coordinates; provenance may name other folders."""
-    if set(one.variables) != set(other.variables):
+    if set(data.variables) != set(other.variables):
         return False
-    return all(
-        np.array_equal(one[name].values, other[name].values, equal_nan=one[name].dtype.kind == "f")
-        for name in one.variables
-    )
+    pairs = [(data[name].values, other[name].values) for name in data.variables]
+    return all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs)

@@ -32,10 +32,10 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def divergence(store):
     """{model: {step: data set}}"""
-    found = {}
+    by_model = {}
     for unit, data in store.committed("convergence"):
-        found.setdefault(unit.model, {})[unit.step] = data
-    return found
+        by_model.setdefault(unit.model, {})[unit.step] = data
+    return by_model
 
 
 def mean_kl(data) -> float:
@@ -91,15 +91,15 @@ def test_larger_model_beats_the_bigram(store, divergence):
 
 
 def test_loss_falls_and_llc_is_judged(store):
-    found = [(unit, data) for unit, data in store.committed("llc")]
-    assert all(data.attrs["verdict"] for _, data in found)
+    estimates = list(store.committed("llc"))
+    assert all(data.attrs["verdict"] for _, data in estimates)
     first, last = (
-        next(d for u, d in found if u.model == "nano-64" and u.step == s) for s in (0, 640)
+        next(d for u, d in estimates if u.model == "nano-64" and u.step == s) for s in (0, 640)
     )
     assert first.attrs["verdict"] == "no basin to leave"
     assert last.attrs["verdict"] == "local"
     assert float(last.llc) > 5 * float(last.sem)
-    assert all(float(data.eps_a) < 4 for _, data in found)
+    assert all(float(data.eps_a) < 4 for _, data in estimates)
 
 
 def test_initial_weights_are_pythias(store):

@@ -39,14 +39,14 @@ def test_killed_while_training_sampling_and_writing(undisturbed, tmp_path):
         assert code == -signal.SIGKILL
     code, _, stderr = job.run("demo", *job.DEMO, cache=cache, out=out)
     assert code == 0, stderr
-    expected, found = job.numbers(undisturbed[1]), job.numbers(out)
-    assert expected.keys() == found.keys()
-    assert [name for name in expected if not job.same(expected[name], found[name])] == []
+    expected, resumed = job.numbers(undisturbed[1]), job.numbers(out)
+    assert expected.keys() == resumed.keys()
+    assert [name for name in expected if not job.same(expected[name], resumed[name])] == []
     _assert_same_weights(undisturbed[0], cache)
 
 
-def _assert_same_weights(one, other):
-    files = {p.relative_to(one): p for p in one.glob("*/*/seed*/step*/model.safetensors")}
+def _assert_same_weights(whole, other):
+    files = {p.relative_to(whole): p for p in whole.glob("*/*/seed*/step*/model.safetensors")}
     assert len(files) == 2 * 3 * 7
     for relative, path in files.items():
         assert path.read_bytes() == (other / relative).read_bytes(), relative
@@ -108,9 +108,9 @@ def test_preemption_commits_what_is_whole(undisturbed, tmp_path):
     assert code == 143
     assert "committed results stay" in stderr
     assert "Traceback" not in stderr
-    found, expected = job.numbers(out), job.numbers(undisturbed[1])
-    assert found
-    assert all(job.same(found[name], expected[name]) for name in found)
+    resumed, expected = job.numbers(out), job.numbers(undisturbed[1])
+    assert resumed
+    assert all(job.same(resumed[name], expected[name]) for name in resumed)
 
 
 def test_interrupt_ends_cleanly(undisturbed, tmp_path):
@@ -134,6 +134,6 @@ def test_shards_together_are_the_whole(undisturbed, tmp_path):
         code, _, stderr = job.run("weights", *job.SMALL, f"--shard={part}", cache=cache, out=out)
         assert code == 0, stderr
     expected = {k: v for k, v in job.numbers(undisturbed[1]).items() if k.startswith("weights/")}
-    found = job.numbers(out)
-    assert found.keys() == expected.keys()
-    assert all(job.same(found[name], expected[name]) for name in found)
+    resumed = job.numbers(out)
+    assert resumed.keys() == expected.keys()
+    assert all(job.same(resumed[name], expected[name]) for name in resumed)

@@ -14,7 +14,7 @@ from dynamics.questions.convergence import record_ngram
 from dynamics.questions.convergence.findings import TARGETS, Convergence, Findings
 from dynamics.questions.convergence.phases import Phases
 
-LARGE = (7.2, 3.9)  # inches: the figure that answers the question
+WIDTH = 7.2  # inches, of rows over one axis of steps
 SEED_KL = "KL between seeds (nats)"
 # Okabe-Ito hues for the stretches of training; a phase has the same one in every panel.
 HUES = {
@@ -30,7 +30,7 @@ HUES = {
 
 def seed_kl(models: Sequence[Convergence], look: style.Look):
     """Seed-pair KL of every model with the 95 % interval over seeds as a band, from 0."""
-    figure, ax = style.axes(SEED_KL, size=LARGE)
+    figure, ax = style.axes(SEED_KL)
     curves = [model.divergence.seed_kl for model in models]
     style.lines(ax, curves, look, band=True)
     style.reference(ax, 0, "0: the seeds predict the same", at="left")
@@ -50,7 +50,7 @@ def overview(findings: Findings, look: style.Look):
     rows = ["KL between\nseeds (nats)", "KL to uniform —,\nunigram – – (nats)"]
     rows += ["ICL score\n(nats)"] if scores else []
     rows += ["cross-entropy\n(nats per token)"] + (["learning\nrate"] if rates else [])
-    figure = style.sheet((LARGE[0], 0.55 + 1.3 * len(rows)))
+    figure = style.sheet((WIDTH, 0.55 + 1.3 * len(rows)))
     panels = dict(zip(rows, figure.subplots(len(rows), 1, sharex=True), strict=True))
     for label, ax in panels.items():
         bottom = label == rows[-1]
@@ -65,9 +65,6 @@ def overview(findings: Findings, look: style.Look):
     others = [scores, [seed.surprisal for seed in seeds], rates]
     for ax, curves in zip(rest, filter(None, others), strict=True):
         style.lines(ax, curves, look, markersize=4)
-    if rates:
-        rest[-1].ticklabel_format(axis="y", style="sci", scilimits=(-2, 2))
-        rest[-1].yaxis.get_offset_text().set_size(8.5)
     for boundary in last_boundaries(findings.models):
         for ax in panels.values():
             ax.axvline(boundary, color=style.QUIET, linewidth=1.1, linestyle=":")

@@ -9,7 +9,7 @@ from dynamics.questions.in_context.findings import ContextBenefit
 
 def score(models: Sequence[ContextBenefit], look: style.Look):
     """The in-context score of every model with standard errors over seeds, against no help."""
-    figure, ax = style.axes("difference of surprisal\n(nats)", size=(7.2, 3.9))
+    figure, ax = style.axes("difference of surprisal\n(nats)")
     curves = [benefit.score for benefit in models]
     style.lines(ax, curves, look)
     style.reference(ax, 0, "")

@@ -40,12 +40,15 @@ def section(models: Sequence[Estimates], look: style.Look) -> Section:
 def _answer(models: Sequence[Estimates], look: style.Look) -> Panel:
     curves, settings = [m.llc for m in models], models[-1].settings
     setting = f"n β = {settings.nbeta:g}, γ = {settings.localization:g}"
+    dotted = (
+        "A dotted line is the loss curve again. " if any(m.is_loss_again for m in models) else ""
+    )
     return Panel(
         name="llc",
         title="Local learning coefficient",
         caption="Filled markers: the chains stayed near the model, and the estimate is about it. "
-        "Hollow: they did not, and it says nothing about the landscape. A dotted line is the loss "
-        f"curve again. {words.bars(curves)} Estimates compare only at one setting, here {setting}, "
+        "Hollow: they did not, and it says nothing about the landscape. "
+        f"{dotted}{words.bars(curves)} Estimates compare only at one setting, here {setting}, "
         f"ε = {settings.step_size:g}.",
         draw=lambda: figures.estimates(models, look),
         table=_estimate_table(models),

@@ -9,7 +9,7 @@ from dynamics.questions.seed_divergence import Divergence
 
 def seed_kl(models: Sequence[Divergence], look: style.Look):
     """Seed-pair KL of every model, with the 95 % interval over seeds as a band that may be cut."""
-    figure, ax = style.axes("KL between seeds (nats)", size=(7.2, 3.9))
+    figure, ax = style.axes("KL between seeds (nats)")
     curves = [divergence.seed_kl for divergence in models]
     style.lines(ax, curves, look, band=True)
     ax.set_ylim(0, style.ceiling(curves))

@@ -1,4 +1,4 @@
-"""The page to read: passages whose tokens are coloured by how far seeds are apart, at every step."""
+"""The page to read: passages whose tokens are coloured by how far seeds are apart."""
 
 import json
 from pathlib import Path

@@ -19,6 +19,10 @@ INTRODUCTION = (
     "end."
 )
 _ALL_ELSE = "All else equal"
+_BANDS = (
+    "Bands: 95\u00a0% limits with errors clustered by document, these seeds held fixed: too narrow "
+    "where documents are few."
+)
 
 
 def section(properties: Properties, look: style.Look) -> Section:
@@ -40,8 +44,8 @@ def _condition(by_bin: Condition, properties: Properties) -> Panel:
         name=f"by-{by_bin.name}-{by_bin.token}".replace(" ", "-"),
         title=f"By {by_bin.name} of the {by_bin.token}, {by_bin.model}",
         caption=f"Above, the divergence between seeds; below, the cross-entropy of the same "
-        f"predictions. {_source(by_bin, properties)} {_sizes(by_bin)} Bands: one standard error "
-        "between documents, these seeds held fixed.",
+        f"predictions. {' '.join([_source(by_bin, properties), *_weak(by_bin)])} Bands: one standard "
+        "error between documents, these seeds held fixed.",
         draw=lambda: figures.condition(by_bin),
         table=_bins(by_bin),
         group=by_bin.token.capitalize(),
@@ -52,9 +56,10 @@ def _bins(by_bin: Condition) -> Table:
     kl = Table.of_curves([part.kl for part in by_bin.bins], "KL between seeds (nats)")
     loss = Table.of_curves([part.cross_entropy for part in by_bin.bins], "cross-entropy (nats)")
     names = [part.name for part in by_bin.bins for _ in part.kl.steps]
+    counts = [part.tokens for part in by_bin.bins for _ in part.kl.steps]
     renamed = {"low": "low, cross-entropy", "high": "high, cross-entropy"}
     beside = {renamed.get(name, name): cells for name, cells in loss.columns.items()}
-    return Table(columns={by_bin.name: names, **kl.columns, **beside})
+    return Table(columns={by_bin.name: names, "tokens": counts, **kl.columns, **beside})
 
 
 def _source(by_bin: Condition, properties: Properties) -> str:
@@ -67,21 +72,18 @@ def _source(by_bin: Condition, properties: Properties) -> str:
     return f"By {closed if tagger == 'closed' else f'the tagger {tagger}'}."
 
 
-def _sizes(by_bin: Condition) -> str:
-    """How many tokens the bins have, and which say little or nothing."""
-    total = sum(part.tokens for part in by_bin.bins)
-    listing = words.listed([f"{part.tokens:,} ({part.name})" for part in by_bin.bins])
-    sentences = [f"{total:,} tokens: {listing}."]
+def _weak(by_bin: Condition) -> list[str]:
+    """Sentences on the bins that say little or nothing."""
+    sentences = []
     few = [part.name for part in by_bin.bins if part.few]
     if few:
         sentences.append(f"In fewer than five documents: {words.listed(few)}.")
     if by_bin.empty:
         sentences.append(f"No token is {words.listed(list(by_bin.empty))}.")
-    return " ".join(sentences)
+    return sentences
 
 
 def _regression(regression: Regression, look: style.Look) -> list[Panel]:
-    basis = _basis(regression)
     panels = []
     if FREQUENCY in regression.names:
         curve = regression.coefficient(FREQUENCY)
@@ -90,7 +92,8 @@ def _regression(regression: Regression, look: style.Look) -> list[Panel]:
                 name="regression-frequency",
                 title="Frequency, all else equal",
                 caption="Convergence (minus the divergence) regressed on log frequency, kinds of "
-                f"the predicted and the last context token, and model. {basis}",
+                f"the predicted and the last context token, and model. {_basis(regression)} "
+                f"{_BANDS}",
                 draw=lambda: figures.frequency_coefficient(regression),
                 table=_coefficient_table([curve], "coefficient (nats per ln frequency)"),
                 group=_ALL_ELSE,
@@ -104,7 +107,7 @@ def _regression(regression: Regression, look: style.Look) -> list[Panel]:
                 name="regression-size",
                 title="Size, all else equal",
                 caption=f"Convergence beyond that of {regression.models[0]} in the same "
-                f"regression. {basis}",
+                f"regression. {_BANDS}",
                 draw=lambda: figures.size_coefficients(regression, look),
                 table=_coefficient_table(curves, "coefficient (nats)"),
                 group=_ALL_ELSE,
@@ -124,8 +127,7 @@ def _words(regression: Regression, group: str) -> Panel:
     return Panel(
         name=f"regression-{group}".replace(" ", "-"),
         title=f"Kind of the {group}, all else equal",
-        caption=f"Convergence beyond that of {reference} in the same regression. "
-        f"{_basis(regression)}",
+        caption=f"Convergence beyond that of {reference} in the same regression. {_BANDS}",
         draw=lambda: figures.word_coefficients(regression, group, reference),
         table=_coefficient_table(curves, "coefficient (nats)"),
         group=_ALL_ELSE,
@@ -133,14 +135,13 @@ def _words(regression: Regression, group: str) -> Panel:
 
 
 def _basis(regression: Regression) -> str:
+    """What the regression stands on."""
     levels = [f"{level} ({group})" for group, level in regression.references.items()]
     left = f" {regression.left_out:,} tokens that were never counted are left out."
     dropped = f" Spanned by others, and dropped: {words.listed(list(regression.dropped))}."
     return (
         f"{regression.tokens:,} tokens of {regression.documents} documents and "
-        f"{len(regression.models)} models. References: {words.listed(levels)}. Bands: 95\u00a0% "
-        "limits with errors clustered by document, these seeds held fixed: they say nothing of "
-        "other seeds, and are too narrow where documents are few."
+        f"{len(regression.models)} models. References: {words.listed(levels)}."
         f"{left if regression.left_out else ''}{dropped if regression.dropped else ''}"
     )
 
