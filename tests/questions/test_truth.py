@@ -64,8 +64,8 @@ def find(records: list[record.Record]) -> truth.KnownTruth:
     return findings[0]
 
 
-def sentences(known: truth.KnownTruth) -> str:
-    section = truth.QUESTION.section([known], style.Look(["toy-8"]))
+def sentences(approach: truth.KnownTruth) -> str:
+    section = truth.QUESTION.section([approach], style.Look(["toy-8"]))
     captions = [panel.caption for panel in section.panels]
     return " ".join([*captions, *(finding.sentence for finding in section.findings)])
 
@@ -119,17 +119,17 @@ def test_a_rise_within_its_error_is_not_said():
     for k in range(len(STEPS)):
         rough = np.abs(np.random.default_rng(k).standard_cauchy(WINDOWS)) + 0.1
         records.append(planted(k, between_noise=rough))
-    known = find(records)
-    assert np.diff(known.between.value).max() > 0
-    assert known.rises == ()
-    assert "at no step did seeds draw apart, by two standard errors" in sentences(known)
+    approached = find(records)
+    assert np.diff(approached.between.value).max() > 0
+    assert approached.rises == ()
+    assert "at no step did seeds draw apart, by two standard errors" in sentences(approached)
 
 
 def test_two_seeds_have_no_interval_over_seeds():
-    known = find([planted(k, seeds=2) for k in range(len(STEPS))])
-    assert not known.to_truth.has_errors
-    assert not known.between.has_errors
-    assert "95 % interval" not in sentences(known)
+    approached = find([planted(k, seeds=2) for k in range(len(STEPS))])
+    assert not approached.to_truth.has_errors
+    assert not approached.between.has_errors
+    assert "95 % interval" not in sentences(approached)
 
 
 def test_every_panel_draws_and_has_its_numbers(approach):
