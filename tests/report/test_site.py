@@ -195,8 +195,12 @@ def test_the_answer_comes_first_and_never_folds(files):
     assert page.index('class="card answer') < page.index('<details class="group')
     groups = re.findall(r'<details class="group">.*?</details>\s*(?=<details class="group|</main)',
                         page, re.S)  # fmt: skip
-    assert len(groups) == 1
-    assert groups[0].count("<figure") == 2
+    assert [group.count("<figure") for group in groups] == [0, 2, 0]  # findings, figures, tables
+    headline = page[: page.index('class="card answer')]
+    assert "the toy is sure." in headline
+    assert "the toy is unsure." not in headline
+    assert "the toy is unsure." in groups[0]
+    assert 'id="alpha-table-of-the-toy"' in groups[2]
 
 
 def test_csv_holds_the_table_to_the_last_digit(files):

@@ -1,4 +1,7 @@
-"""The grid of a suite's checkpoints, coloured by what an audit says of each."""
+"""The grid of a suite's checkpoints, coloured by what an audit says of each.
+
+Their captions are in `section`.
+"""
 
 import numpy as np
 

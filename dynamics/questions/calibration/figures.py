@@ -3,6 +3,8 @@
 Axes: K checkpoints (rows of panels), G values of gamma (columns of panels); within a panel E step
 sizes across and B values of n beta up. After Fig. A.4 of "Loss Landscape Degeneracy and Stagewise
 Development in Transformers".
+
+Their captions are in `section`.
 """
 
 import numpy as np

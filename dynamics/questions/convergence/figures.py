@@ -2,6 +2,8 @@
 
 Paper: "Convergence and Divergence of Language Models under Different Random Seeds". E[conv] = -KL
 between seeds; drawn is the KL itself, so that down is convergence. Nats per token throughout.
+
+Their captions are in `panels`.
 """
 
 from collections.abc import Sequence

@@ -1,6 +1,8 @@
 """Figures of the Hessian of the loss.
 
 Axes: K checkpoints, M parts. Units are nats per squared weight.
+
+Their captions are in `section`.
 """
 
 from collections.abc import Sequence

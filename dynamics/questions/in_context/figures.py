@@ -1,4 +1,7 @@
-"""Figures of in-context learning: what a longer context is worth, over training."""
+"""Figures of in-context learning: what a longer context is worth, over training.
+
+Their captions are in `section`.
+"""
 
 from collections.abc import Sequence
 

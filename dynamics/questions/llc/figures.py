@@ -1,6 +1,8 @@
 """Figures of the local learning coefficient, and of whether its chains were still near the model.
 
 Axes: K steps, C chains, T draws. Losses in nats per token.
+
+Their captions are in `section`.
 """
 
 from collections.abc import Sequence

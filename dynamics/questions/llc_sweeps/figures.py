@@ -2,6 +2,8 @@
 
 Axes: K checkpoints, X values of what is varied, T draws. After Figs. A.1, A.2, A.3 and A.6 of "Loss
 Landscape Degeneracy and Stagewise Development in Transformers".
+
+Their captions are in `section`.
 """
 
 from collections.abc import Sequence

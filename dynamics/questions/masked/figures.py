@@ -1,4 +1,7 @@
-"""Figures of masked models, asked one mask at a time. Nats per hidden token throughout."""
+"""Figures of masked models, asked one mask at a time. Nats per hidden token throughout.
+
+Their captions are in `section`.
+"""
 
 from collections.abc import Sequence
 

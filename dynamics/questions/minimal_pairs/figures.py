@@ -1,4 +1,7 @@
-"""Figures of minimal pairs: which of two sentences is better, by models of different seeds."""
+"""Figures of minimal pairs: which of two sentences is better, by models of different seeds.
+
+Their captions are in `section`.
+"""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,7 @@
-"""Figures of divergence per byte."""
+"""Figures of divergence per byte.
+
+Their captions are in `section`.
+"""
 
 from collections.abc import Sequence
 

@@ -1,6 +1,8 @@
 """Figures of stages: the boundaries of all runs, and single curves with theirs.
 
 After Figs. B.1 and B.2 of "Loss Landscape Degeneracy and Stagewise Development in Transformers".
+
+Their captions are in `section`.
 """
 
 from collections.abc import Mapping, Sequence

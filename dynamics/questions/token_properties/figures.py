@@ -1,4 +1,7 @@
-"""Figures of convergence by a property of tokens, and of the regression on such properties."""
+"""Figures of convergence by a property of tokens, and of the regression on such properties.
+
+Their captions are in `section`.
+"""
 
 from collections.abc import Sequence
 

@@ -40,12 +40,13 @@ def section(properties: Properties, look: style.Look) -> Section:
 
 
 def _condition(by_bin: Condition, properties: Properties) -> Panel:
+    about_bins = " ".join([_source(by_bin, properties), *_weak(by_bin)])
     return Panel(
         name=f"by-{by_bin.name}-{by_bin.token}".replace(" ", "-"),
         title=f"By {by_bin.name} of the {by_bin.token}, {by_bin.model}",
         caption=f"Above, the divergence between seeds; below, the cross-entropy of the same "
-        f"predictions. {' '.join([_source(by_bin, properties), *_weak(by_bin)])} Bands: one standard "
-        "error between documents, these seeds held fixed.",
+        f"predictions. {about_bins} Bands: one standard error between documents, these seeds "
+        "held fixed.",
         draw=lambda: figures.condition(by_bin),
         table=_bins(by_bin),
         group=by_bin.token.capitalize(),

@@ -1,4 +1,7 @@
-"""Figures of divergence from a known truth. Nats per token throughout."""
+"""Figures of divergence from a known truth. Nats per token throughout.
+
+Their captions are in `section`.
+"""
 
 from collections.abc import Sequence
 

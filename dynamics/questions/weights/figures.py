@@ -1,4 +1,7 @@
-"""Figures of the spread of weights over training. Units are those of the weights."""
+"""Figures of the spread of weights over training. Units are those of the weights.
+
+Their captions are in `section`.
+"""
 
 import numpy as np
 
