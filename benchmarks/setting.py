@@ -2,6 +2,7 @@
 model on both sides."""
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 import tempfile
@@ -95,8 +96,10 @@ def _threads() -> int:
 
 
 def commit() -> str:
-    """The checkout's commit, with a "+" where tracked files differ from it; "unknown" without
-    git."""
+    """The checkout's commit, with a "+" where tracked files differ from it.
+
+    Where git knows none, as in a copy of the files, the environment's DYNAMICS_COMMIT, or "unknown".
+    """
 
     def git(*words: str) -> str:
         command = ["git", *words]
@@ -108,7 +111,9 @@ def commit() -> str:
             return ""
 
     head = git("rev-parse", "--short", "HEAD")
-    return head + ("+" if git("status", "--porcelain", "-uno") else "") if head else "unknown"
+    if not head:
+        return os.environ.get("DYNAMICS_COMMIT", "unknown")
+    return head + ("+" if git("status", "--porcelain", "-uno") else "")
 
 
 def spread(values: Sequence[float]) -> str:

@@ -105,6 +105,14 @@ def test_bad_flags_are_one_line():
         assert run.stderr.startswith(sentence)
 
 
+def test_a_copy_without_git_has_its_commit_from_the_environment(tmp_path, monkeypatch):
+    monkeypatch.setattr(setting, "__file__", str(tmp_path / "setting.py"))
+    monkeypatch.delenv("DYNAMICS_COMMIT", raising=False)
+    assert setting.commit() == "unknown"
+    monkeypatch.setenv("DYNAMICS_COMMIT", "abc1234")
+    assert setting.commit() == "abc1234"
+
+
 def test_no_limit_is_long_and_names_are_unique():
     assert all(0 < part.limit_s <= 120 for part in parts.PARTS)
     names = [part.name for part in parts.PARTS]
