@@ -98,7 +98,8 @@ def _threads() -> int:
 def commit() -> str:
     """The checkout's commit, with a "+" where tracked files differ from it.
 
-    Where git knows none, as in a copy of the files, the environment's DYNAMICS_COMMIT, or "unknown".
+    Where git knows none, as in a copy of the files: DYNAMICS_COMMIT of the environment, or
+    "unknown".
     """
 
     def git(*words: str) -> str:
