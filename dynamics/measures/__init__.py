@@ -1,7 +1,24 @@
 """Measures: pure functions of params and tokens; numbers per token, pair or matrix, in nats.
 
-Each file is one measure, and is imported by its name: `from dynamics.measures import divergence`.
+Each module is one measure. `cross_entropy` is the loss that several of them share.
 """
+
+from dynamics.measures import (
+    byte_lookup,
+    cross_entropy,
+    curvature,
+    divergence,
+    in_context,
+    masked,
+    minimal_pairs,
+    next_byte,
+    ngram,
+    prefix,
+    surprisal,
+    top_tokens,
+    truth,
+    weights,
+)
 
 __all__ = [
     "byte_lookup",
