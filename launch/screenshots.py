@@ -3,10 +3,13 @@
     python launch/screenshots.py results/nano/report.html --out=screenshots
 
 Every page of the site, with all that is folded open, on a phone, a small and a large desktop, in
-the light and the dark scheme, and as it is printed. Needs chromium, chromedriver (Debian: apt-get
-install chromium chromium-driver) and selenium. Exit code 1 if a page scrolls sideways, asks any
-network for anything, writes an error to the console, shows a card more than a fifth of which is
-empty, or a figure whose labels overlap.
+the light and the dark scheme, and as it is printed; the overview also as it opens. With
+--axe=axe.min.js, the script of npm's axe-core, each is checked for accessibility too.
+
+Needs chromium, chromedriver (Debian: apt-get install chromium chromium-driver) and selenium. Exit
+code 1 if a page scrolls sideways, asks any network for anything, writes an error to the console,
+shows a card more than a fifth of which is empty, a figure whose labels overlap or of which no value
+is read, breaks one of axe's rules seriously, or if the overview is longer than two screens.
 """
 
 import argparse
@@ -20,6 +23,7 @@ WIDTHS = (390, 1024, 1440)
 SCHEMES = ("light", "dark")
 PAPER = {"printBackground": False, "paperWidth": 8.27, "paperHeight": 11.69}  # inches: A4
 MOST_EMPTY = 0.2  # of a card
+SCREEN = (1440, 1000)  # width and height in pixels, of which the overview fills two at most
 
 # The share of each card that is farther than a line's height from anything in it.
 EMPTY_CARDS = """
@@ -58,6 +62,14 @@ return overlaps;
 """
 
 
+# Figures of which the pointer and the arrow keys read no value.
+WITHOUT_READINGS = """
+const node = document.getElementById("readings");
+const plots = node ? JSON.parse(node.textContent).plots : {};
+return Object.keys(plots).filter(plot => !plots[plot].panels.length);
+"""
+
+
 def browser():
     """A headless chromium that logs its requests. Raises FileNotFoundError where there is none."""
     from selenium import webdriver
@@ -86,10 +98,11 @@ def pages(report: Path) -> list[Path]:
     return [report, *sorted(report.with_suffix("").glob("*.html"))]
 
 
-def capture(report: Path, out: Path) -> list[str]:
+def capture(report: Path, out: Path, axe: str = "") -> list[str]:
     """Writes a PNG per page, width and scheme and a PDF per page under `out`.
 
-    Returns what is wrong with the site, a line for each fault.
+    `axe` is the source of axe-core; "" for no check by it. Returns what is wrong with the site, a
+    line for each fault.
     """
     out.mkdir(parents=True, exist_ok=True)
     driver, faults = browser(), []
@@ -99,10 +112,12 @@ def capture(report: Path, out: Path) -> list[str]:
                 for scheme in SCHEMES:
                     show(driver, page, width, scheme)
                     where = f"{page.name}, {width} px, {scheme}"
-                    faults += [f"{where}: {fault}" for fault in _faults(driver, width)]
+                    seen = _faults(driver, width) + (_barriers(driver, axe) if axe else [])
+                    faults += [f"{where}: {fault}" for fault in seen]
                     _save(driver, out / f"{page.stem}-{width}-{scheme}.png")
             printed = driver.execute_cdp_cmd("Page.printToPDF", PAPER)
             (out / f"{page.stem}.pdf").write_bytes(base64.b64decode(printed["data"]))
+        faults += _as_it_opens(driver, report, out)
     finally:
         driver.quit()
     return faults
@@ -122,6 +137,13 @@ def show(driver, page: Path, width: int, scheme: str, unfold: bool = True):
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", {**metrics, "height": height})
 
 
+def _as_it_opens(driver, report: Path, out: Path) -> list[str]:
+    show(driver, report, SCREEN[0], "light", unfold=False)
+    _save(driver, out / f"{report.stem}-as-it-opens.png")
+    height = driver.execute_script("return document.documentElement.scrollHeight")
+    return [f"{report.name} is {height} px long"] if height > 2 * SCREEN[1] else []
+
+
 def _save(driver, path: Path):
     picture = driver.execute_cdp_cmd("Page.captureScreenshot", {"captureBeyondViewport": True})
     path.write_bytes(base64.b64decode(picture["data"]))
@@ -137,11 +159,23 @@ def _faults(driver, width: int) -> list[str]:
         for card, share in driver.execute_script(EMPTY_CARDS)
         if share > MOST_EMPTY
     ]
+    faults += [f"nothing is read off {plot}" for plot in driver.execute_script(WITHOUT_READINGS)]
     faults += [
         f"labels of {card} overlap: {first!r} and {second!r}"
         for card, first, second in driver.execute_script(OVERLAPS)
     ]
     return faults
+
+
+def _barriers(driver, axe: str) -> list[str]:
+    """Rules of axe-core that the page breaks seriously, with the first element that does."""
+    driver.execute_script(axe)
+    run = "axe.run().then(report => arguments[0](report.violations))"
+    return [
+        f"{rule['impact']}: {rule['help']}, {rule['nodes'][0]['html'][:120]}"
+        for rule in driver.execute_async_script(run)
+        if rule["impact"] in ("serious", "critical")
+    ]
 
 
 def _requests(driver) -> list[str]:
@@ -161,12 +195,14 @@ def _errors(driver) -> list[str]:
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description="Pictures of a report, and its faults.")
     parser.add_argument("report", type=Path)
     parser.add_argument("--out", type=Path, default=Path("screenshots"))
+    parser.add_argument("--axe", type=Path, help="axe.min.js of npm's axe-core")
     arguments = parser.parse_args()
     try:
-        faults = capture(arguments.report, arguments.out)
+        axe = arguments.axe.read_text(encoding="utf-8") if arguments.axe else ""
+        faults = capture(arguments.report, arguments.out, axe)
     except FileNotFoundError as error:
         faults = [f"missing: {error}"]
     print("\n".join(faults) or f"pictures in {arguments.out}")

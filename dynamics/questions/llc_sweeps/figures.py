@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dynamics.figures import style
+from dynamics.figures import readout, style
 from dynamics.questions.llc_sweeps.findings import SURE, NoiseCurves, Sweep, Sweeps
 
 MOST_POINTS = 200  # of one line: a curve of more points than pixels only makes the page heavy
@@ -74,17 +74,22 @@ def noise(curves: NoiseCurves):
 def running(sweeps: Sweeps):
     """Running estimates that sample loss and likelihood, in bands of one standard error."""
     figure, ax = style.axes("running estimate of the LLC", "draw after the burn-in")
-    for estimate, dashes in ((sweeps.by_loss, "-"), (sweeps.by_likelihood, "--")):
-        for trace, sem, color in zip(estimate.llc, estimate.sem, _colors(sweeps), strict=True):
+    loss_based, likelihood_based = "loss-based", "likelihood-based"
+    estimates = {loss_based: sweeps.by_loss, likelihood_based: sweeps.by_likelihood}
+    dashes = {loss_based: "-", likelihood_based: "--"}
+    for kind, estimate in estimates.items():
+        rows = zip(sweeps.steps, estimate.llc, estimate.sem, _colors(sweeps), strict=True)
+        for step, trace, sem, color in rows:
             draws = np.arange(1, len(trace) + 1)
             drawn = np.unique(np.linspace(0, len(draws) - 1, MOST_POINTS).round().astype(int))
-            ax.plot(draws[drawn], trace[drawn], dashes, color=color, linewidth=1.5)
             low, high = (trace - sem)[drawn], (trace + sem)[drawn]
+            (line,) = ax.plot(draws[drawn], trace[drawn], dashes[kind], color=color, linewidth=1.5)
+            readout.set_series(line, f"{_step(step)}, {kind}", low, high)
             ax.fill_between(draws[drawn], low, high, color=color, alpha=0.15, linewidth=0)
     for step, color in zip(sweeps.steps, _colors(sweeps), strict=True):
         ax.plot([], [], color=color, label=_step(step))
-    ax.plot([], [], "-", color=style.QUIET, label="loss-based")
-    ax.plot([], [], "--", color=style.QUIET, label="likelihood-based")
+    for kind in estimates:
+        ax.plot([], [], dashes[kind], color=style.QUIET, label=kind)
     style.legend(figure, ax)
     return figure
 
@@ -102,7 +107,9 @@ def _sweep(ax, sweeps: Sweeps, sweep: Sweep, dashes: str, named: bool = True):
     rows = zip(sweeps.steps, sweep.llc, sweep.sem, _colors(sweeps), strict=True)
     for step, llc, sem, color in rows:
         label = _step(step) if named else None
-        ax.plot(sweep.values, llc, f"o{dashes}", markersize=4.5, color=color, label=label)
+        (line,) = ax.plot(sweep.values, llc, f"o{dashes}", markersize=4.5, color=color, label=label)
+        name = _step(step) if named else f"{_step(step)}, fresh batch"
+        readout.set_series(line, name, llc - sem, llc + sem)
         ax.vlines(sweep.values, llc - sem, llc + sem, color=color, linewidth=1.3)
 
 

@@ -6,7 +6,7 @@ Their captions are in `section`.
 from collections.abc import Sequence
 
 from dynamics.analysis.curve import Curve
-from dynamics.figures import style
+from dynamics.figures import readout, style
 from dynamics.questions.token_properties.conditions import Condition
 from dynamics.questions.token_properties.equation6 import FREQUENCY, Regression
 
@@ -20,7 +20,7 @@ def condition(by_bin: Condition):
     style.dress(lower, "cross-entropy (nats)", "training step")
     for part, look in zip(by_bin.bins, _looks(by_bin), strict=True):
         _line(upper, part.kl, part.name, look)
-        _line(lower, part.cross_entropy, None, look)
+        _line(lower, part.cross_entropy, part.name, look)
     upper.set_ylim(bottom=0)
     lower.set_ylim(bottom=0)
     style.step_axis(lower, by_bin.bins[0].kl.steps.tolist())
@@ -32,7 +32,7 @@ def frequency_coefficient(regression: Regression):
     """How much convergence a factor e of frequency is worth, with its 95 % limits."""
     figure, ax = style.axes("coefficient (nats per ln frequency)")
     look = {"color": style.CATEGORIES[0], "marker": "o"}
-    _line(ax, regression.coefficient(FREQUENCY), None, look)
+    _line(ax, regression.coefficient(FREQUENCY), FREQUENCY, look)
     ax.axhline(0, color=style.QUIET, linewidth=0.8)
     return style.over_steps(figure, ax, regression.steps)
 
@@ -74,8 +74,9 @@ def _looks(by_bin: Condition) -> Sequence[dict]:
     ]
 
 
-def _line(ax, curve: Curve, label: str | None, look: dict):
-    ax.plot(curve.steps, curve.value, label=label, markersize=4, linewidth=1.5, **look)
+def _line(ax, curve: Curve, label: str, look: dict):
+    (line,) = ax.plot(curve.steps, curve.value, label=label, markersize=4, linewidth=1.5, **look)
+    readout.set_series(line, label, curve.low, curve.high)
     if curve.has_errors:
         shade = {"color": look["color"], "alpha": 0.18, "linewidth": 0}
         ax.fill_between(curve.steps, curve.low, curve.high, **shade)

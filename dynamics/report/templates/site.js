@@ -103,6 +103,12 @@
       const down = { ArrowDown: 1, ArrowUp: -1 }[event.key];
       if (event.altKey || event.ctrlKey || event.metaKey || (!across && !down) || !this.groups.length) return;
       event.preventDefault();
+      this.step(across, down);
+      this.follow();
+    }
+
+    // One place on, across or down.
+    step(across, down) {
       const clamp = (k, count) => Math.min(Math.max(k, 0), count - 1);
       const start = this.at || { index: 0, stop: -1, row: 0, column: -1 };
       const group = this.groups[start.index];
@@ -113,6 +119,14 @@
         else this.show({ index: start.index, row, column: clamp(start.column + (across || 0), columns) });
       } else if (down) this.enter(start.index + down);
       else this.show({ index: start.index, stop: clamp(start.stop + across, group.places.length) });
+    }
+
+    // Where the figure is wider than its card, the crosshair stays in sight.
+    follow() {
+      const mark = this.ink.querySelector("line, rect");
+      if (!mark || this.node.scrollWidth <= this.node.clientWidth) return;
+      const { left, width } = mark.getBoundingClientRect(), seen = this.node.getBoundingClientRect();
+      this.node.scrollLeft += left + width / 2 - (seen.left + seen.width / 2);
     }
 
     // The first place of another group of panels, where there is one.
