@@ -9,10 +9,11 @@ from dynamics.report.section import Panel, Table, Track
 from dynamics.report.slugs import Slugs
 from dynamics.report.tables import Shown
 
-_EXPLAINED = (
+_ROWS = (
     "A row for each quantity, a colour for each model, over the same training steps; rows differ "
-    "in their scales. Diamonds mark changes, the bars through them their intervals."
+    "in their scales."
 )
+_CHANGES = "Diamonds mark changes, the bars through them their intervals."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,7 +99,7 @@ class Cards:
         return Card(
             slug=slug,
             title=title,
-            caption=_EXPLAINED,
+            caption=f"{_ROWS} {_CHANGES}" if changes.rows else _ROWS,
             views=drawn.views,
             numbers=tables.shown(changes if changes.rows else values),
             folded="Changes" if changes.rows else "Numbers",
