@@ -93,9 +93,9 @@ def step_axis(ax, steps: Sequence[int], most: int = 7):
 
 
 def step_ticks(steps: Sequence[int], most: int = 7) -> list[int]:
-    """At most `most` of the steps, 0 among them, the others near evenly apart on a log axis.
+    """At most `most` of the steps, 0 and both ends among them, near evenly apart on a log axis.
 
-    Where two would run into each other, the later stays.
+    Where two would run into each other, an end stays, else the later.
     """
     steps = sorted(set(steps))
     positive = [step for step in steps if step > 0]
@@ -104,11 +104,11 @@ def step_ticks(steps: Sequence[int], most: int = 7) -> list[int]:
         marks = np.geomspace(positive[0], positive[-1], room)
         positive = sorted({min(positive, key=lambda s, m=m: abs(np.log(s / m))) for m in marks})
     apart = np.log(positive[-1] / positive[0]) / (1.5 * most) if positive else 0.0
-    spaced: list[int] = []
-    for step in reversed(positive):
-        if not spaced or np.log(spaced[0] / step) >= apart:
+    spaced = positive[-1:] if len(positive) > 1 else []
+    for step in reversed(positive[1:-1]):
+        if min(np.log(spaced[0] / step), np.log(step / positive[0])) >= apart:
             spaced.insert(0, step)
-    return [step for step in steps if step == 0] + spaced
+    return [step for step in steps if step == 0] + positive[:1] + spaced
 
 
 def over_steps(figure, ax, steps: Sequence[int] | np.ndarray, columns: int = 3):

@@ -5,7 +5,7 @@ import pytest
 
 from dynamics.figures import style
 from dynamics.questions import Committed, weights
-from dynamics.questions.weights import record
+from dynamics.questions.weights import figures, record
 from dynamics.results import Unit
 
 MATRICES, STEPS = ("embed", "unembed", "unembed_centred"), (0, 8, 64)
@@ -59,6 +59,12 @@ def test_a_density_integrates_to_what_lies_inside_the_bins():
         inside = density.sum(1) * width
         assert (inside <= 1 + 1e-12).all()
         assert inside.min() == pytest.approx(1 - spread.outside, abs=spread.outside + 1e-12)
+
+
+def test_a_density_is_drawn_as_one_image():
+    """As vectors its cells would outweigh the page."""
+    (mesh,) = figures.density(find(), "embed").axes[0].collections
+    assert mesh.get_rasterized()
 
 
 def test_widths_are_relative_to_the_same_seeds_first_step():
