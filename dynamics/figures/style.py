@@ -10,6 +10,7 @@ from dynamics.figures import literal, readout
 
 SIZE = (4.4, 3.1)  # inches
 _LONG_LABEL = 32  # characters that fit beside a panel of this size
+_ENTRY, _LETTER = 0.4, 0.068  # inches that a legend's entry and each letter of its label take
 INK, GRID, QUIET = "#1b1f24", "#d9dde3", "#6b7480"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
 # From small models to large, in hues that the common colour-vision deficiencies tell apart.
@@ -198,7 +199,8 @@ def legend(figure, ax, columns: int = 3):
     """Above the panel, where it hides no datum. None for a single thing."""
     handles, labels = ax.get_legend_handles_labels()
     if len(handles) > 1:
-        options = {"loc": "outside upper left", "ncols": columns, "frameon": False, "fontsize": 9}
+        ncols = legend_columns(figure, labels, columns)
+        options = {"loc": "outside upper left", "ncols": ncols, "frameon": False, "fontsize": 9}
         spacing = {
             "handlelength": 1.6,
             "columnspacing": 1.1,
@@ -206,6 +208,16 @@ def legend(figure, ax, columns: int = 3):
             "handletextpad": 0.5,
         }
         figure.legend(handles, labels, labelcolor=INK, **options, **spacing)
+
+
+def legend_columns(figure, labels: Sequence[str], most: int) -> int:
+    """Columns of a legend that its figure is wide enough for, `most` at most."""
+    letters = [max(map(len, literal.drawable(label).split("\n"))) for label in labels]
+    for columns in range(min(most, len(labels)), 1, -1):
+        widths = [_ENTRY + _LETTER * max(part) for part in np.array_split(letters, columns)]
+        if sum(widths) <= figure.get_figwidth():
+            return columns
+    return 1
 
 
 def log_y(ax):

@@ -193,7 +193,7 @@ def _legend(picture, panels, columns: int):
             list(entries.values()),
             list(entries),
             loc="outside upper left",
-            ncols=columns,
+            ncols=style.legend_columns(picture, list(entries), columns),
             frameon=False,
             fontsize=9.5,
             labelcolor=style.INK,

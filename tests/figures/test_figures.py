@@ -98,6 +98,13 @@ def test_a_long_label_has_its_unit_on_a_line_of_its_own():
     assert ax.get_ylabel() == "KL between seeds (nats)"
 
 
+def test_a_legend_has_as_many_columns_as_fit():
+    figure, _ = style.axes("")
+    assert style.legend_columns(figure, ["nano-32", "nano-64", "nano-128"], 3) == 3
+    assert style.legend_columns(figure, ["a"], 3) == 1
+    assert style.legend_columns(figure, [30 * "long", 30 * "name"], 3) == 1
+
+
 @pytest.mark.parametrize("scale", [1e-3, 1.0, 1e3])
 def test_ticks_are_numbers_in_full(scale):
     """No factor stands apart at the end of an axis, where it is overlooked."""

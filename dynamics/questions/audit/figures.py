@@ -5,7 +5,7 @@ Their captions are in `section`.
 
 import numpy as np
 
-from dynamics.figures import style
+from dynamics.figures import literal, style
 from dynamics.questions.audit.findings import Audit
 from dynamics.questions.audit.record import CONVICTED, REMARK, SOUND, UNSEEN
 
@@ -18,6 +18,7 @@ LOOKS = {
 }
 _MOST_MARKS = 600  # a larger grid shows colour alone
 _MOST_NAMES = 30  # of runs, whose labels fit
+_NAME = 24  # characters of a run's name that leave room for the grid
 
 
 def grid(audit: Audit):
@@ -35,7 +36,8 @@ def grid(audit: Audit):
     columns = np.unique(np.linspace(0, len(audit.steps) - 1, 7).round().astype(int))
     ax.set_xticks(columns + 0.5, [style.step_label(audit.steps[column]) for column in columns])
     named = range(0, rows, -(-rows // _MOST_NAMES))
-    ax.set_yticks([row + 0.5 for row in named], [audit.runs[row] for row in named], fontsize=8.5)
+    names = [literal.drawable(audit.runs[row], _NAME) for row in named]
+    ax.set_yticks([row + 0.5 for row in named], names, fontsize=8.5)
     ax.invert_yaxis()
     ax.grid(False)
     present = [(label, color) for state, (label, color, _) in LOOKS.items() if audit.count(state)]
