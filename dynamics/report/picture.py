@@ -84,13 +84,12 @@ def pair(
 
 def _drawn(plot: str, label: str, draws: dict[Kind, Callable[[], Any]], variables) -> Picture:
     """All drawings, the widest first: that is the file."""
-    colours, views, file = svg.css_colours(variables), [], ""
+    colours, views, trees = svg.css_colours(variables), [], []
     for kind, draw in draws.items():
         figure = draw()
-        tree = svg.tree(figure)
+        trees.append(svg.tree(figure))
         name = f"{plot}-narrow" if kind == "narrow" else plot
-        markup = svg.inline(tree, name, label, colours)
+        markup = svg.inline(trees[-1], name, label, colours)
         readings = hover.readings(figure, colours)
         views.insert(0, View(plot=name, kind=kind, svg=markup, readings=readings))
-        file = svg.standalone(tree)
-    return Picture(views=views, file=file)
+    return Picture(views=views, file=svg.standalone(trees[-1]))

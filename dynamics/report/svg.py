@@ -119,9 +119,9 @@ def inline(root: ET.Element, prefix: str, label: str, colours: Mapping[str, str]
 
 def standalone(root: ET.Element) -> str:
     """The tree as a file of its own, in the colours that it was drawn in."""
-    root = copy.deepcopy(root)
     names = {"xmlns": _SVG[1:-1], "xmlns:xlink": _XLINK[1:-1], "font-family": FONT}
-    root.attrib |= names
+    drawing, root = root, ET.Element(root.tag, root.attrib | names)
+    root.extend(drawing)
     return '<?xml version="1.0" encoding="utf-8"?>\n' + ET.tostring(root, encoding="unicode")
 
 
