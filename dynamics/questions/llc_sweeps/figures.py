@@ -19,7 +19,7 @@ MOST_POINTS = 200  # of one line: a curve of more points than pixels only makes 
 def moves(models: Sequence[Sweeps], look: style.Look):
     """How far the estimate moves with each thing that is changed: a marker for each checkpoint."""
     names = list(dict.fromkeys(name for sweeps in models for name in sweeps.moves))
-    size = (5.4, 1.1 + 0.5 * len(names))
+    size = (style.SIZE[0], 1.1 + 0.5 * len(names))
     figure, ax = style.axes("", "move of the LLC (standard errors)", size=size)
     for place, sweeps in enumerate(models):
         offset = 0.5 * ((place + 1) / (len(models) + 1) - 0.5)
