@@ -37,6 +37,7 @@ _PACKAGES = ("jax", "jaxlib", "flax", "optax", "numpy", "matfree")
 _INTERNAL = {"CLASS", "NAME", "REFERENCE_LIST", "DIMENSION_LIST"}
 # Where the files of a measure lie, under its folder: of the suite, of runs, of checkpoints.
 _PATTERNS = ("suite.nc", "*/seed*/run.nc", "*/seed*/step*.nc")
+_LONGEST_NAME = 255  # bytes that file systems allow in the name of a folder
 
 
 @functools.total_ordering
@@ -232,10 +233,17 @@ def _revision() -> str:
 
 
 def _folder_name(model: str) -> str:
-    """One folder's name for a model of any name: no path, not out of the store, no file's name."""
+    """One folder's name for a model of any name: no path, not out of the store, no file's name.
+
+    A name that is too long for a file system is cut, and ends in a digest of the whole instead.
+    """
     quoted = urllib.parse.quote(model, safe="")
     plain = quoted.strip(".") and not quoted.endswith(".nc")
-    return quoted if plain else quoted.replace(".", "%2E")
+    name = quoted if plain else quoted.replace(".", "%2E")
+    if len(name) <= _LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(model.encode()).hexdigest()[:32]
+    return f"{name[: _LONGEST_NAME - 1 - len(digest)]}~{digest}"
 
 
 def _present_fields(unit: Unit) -> dict:

@@ -1,6 +1,7 @@
 """Names say what a thing is: words that would fit anything are bound hardly anywhere."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,32 @@ def bound(tree: ast.AST) -> Iterator[str]:
             yield node.name
         elif isinstance(node, ast.alias) and node.asname:
             yield node.asname
+
+
+def bound_in_script(source: str) -> Iterator[str]:
+    """Names that a script in a template binds by const, let and function, and as parameters."""
+    declared = re.findall(r"\b(?:const|let|var|function|class)\s+(\w+)", source)
+    unpacked = re.findall(r"\b(?:const|let)\s*[\[{]([^\]}=]*)[\]}]\s*=", source)
+    parameters = re.findall(r"\(([\w\s,]*)\)\s*(?:=>|\{)", source)
+    yield from declared
+    yield from re.findall(r"(\w+)\s*=>", source)
+    for names in (*unpacked, *parameters):
+        yield from re.findall(r"\w+", names)
+
+
+def test_every_way_to_bind_a_name_in_a_script_is_seen():
+    source = """
+function found(told, one) { let [given, known] = told; const { chosen } = one; }
+const kept = there => there;
+"""
+    assert set(bound_in_script(source)) >= CATCH_ALL
+
+
+@pytest.mark.parametrize("pattern", ["*.js", "*.html"])
+def test_scripts_of_pages_bind_no_catch_all_name(pattern):
+    for path in sorted((ROOT / "dynamics").rglob(pattern)):
+        names = CATCH_ALL & set(bound_in_script(path.read_text(encoding="utf-8")))
+        assert not names, f"{path.relative_to(ROOT)}: {names}"
 
 
 def test_every_way_to_bind_a_name_is_seen():

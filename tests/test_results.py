@@ -140,6 +140,8 @@ def test_a_result_is_netcdf_to_any_reader(tmp_path):
         "é",
         "1.4b-deduped",
         "suite.nc",
+        "m" * 300,
+        "é" * 255,
     ],
 )
 def test_any_name_of_a_model_is_one_folder(tmp_path, model):
@@ -152,6 +154,17 @@ def test_any_name_of_a_model_is_one_folder(tmp_path, model):
     folder = tmp_path / "out" / "llc"
     assert all(path.parents[2] == folder for path in tmp_path.rglob("*.nc"))
     assert model != "1.4b-deduped" or (folder / model).is_dir()
+
+
+def test_long_names_that_differ_at_their_ends_are_two_folders(tmp_path):
+    store = Store(tmp_path)
+    units = [dataclasses.replace(UNIT, model=300 * "m" + end) for end in "ab"]
+    for unit in units:
+        store.write(unit, DATA.assign(place=unit.model), {}, {})
+    assert [(unit, str(data["place"].values)) for unit, data in store.committed("llc")] == [
+        (unit, unit.model) for unit in units
+    ]
+    assert {len(path.name) for path in (tmp_path / "llc").iterdir()} == {255}
 
 
 SUITE, RUN = Unit.of_suite("llc"), Unit.of_run("llc", "nano-32", (0, 2))
