@@ -6,6 +6,7 @@ Seconds on a laptop; reads each checkpoint once. Expect Gaussians of Pythia's in
 0.
 """
 
+import jax
 import numpy as np
 from absl import flags
 
@@ -32,15 +33,16 @@ def density(study: Study, unit: Unit):
     checkpoint = study.load(*cell, reads_text=False)
     by_matrix = weights.model_density(checkpoint.config, num_bins=FLAGS.bins)(checkpoint.params)
     edges = weights.edges(weights.default_half_width(checkpoint.config), FLAGS.bins)
-    densities = by_matrix.values()
-
-    def stacked(name: str) -> np.ndarray:
-        return np.stack([np.asarray(getattr(density, name)) for density in densities])
-
+    stacked = jax.tree.map(lambda *leaves: np.stack(leaves), *by_matrix.values())
     census = record.Record(
         matrices=tuple(by_matrix),
         center=(edges[1:] + edges[:-1]) / 2,
-        **{name: stacked(name) for name in weights.Density._fields},
+        counts=stacked.counts,
+        below=stacked.below,
+        above=stacked.above,
+        mean=stacked.mean,
+        sd=stacked.sd,
+        excess_kurtosis=stacked.excess_kurtosis,
     )
     return record.to_dataset(census), [checkpoint.provenance]
 

@@ -18,7 +18,7 @@ from jaxtyping import ArrayLike, Float, Float32, Int, PyTree
 
 from dynamics import models
 from dynamics.errors import InputError
-from dynamics.measures import cross_entropy, token_chunks
+from dynamics.measures import surprisal, token_chunks
 
 # Tokens whose hidden states are held at once.
 _BLOCK_TOKENS = {"cpu": 2**12, "gpu": 2**16, "tpu": 2**16}
@@ -33,11 +33,10 @@ def last_surprisal_fn(config: models.Config) -> Callable:
     def last(params, tokens):
         h, _ = hidden(params, tokens[:, :-1])
 
-        def of_chunk(inputs):
-            h, target = inputs
-            return cross_entropy.surprisal_of(unembed(params, h), target)
+        def logits(h):
+            return unembed(params, h)
 
-        return token_chunks.map_chunks(of_chunk, (h[:, -1], tokens[:, -1]), size)
+        return surprisal.in_chunks(logits, h[:, -1], tokens[:, -1], size)
 
     return last
 
@@ -92,11 +91,11 @@ def _of_length(config: models.Config, stacked_params, tokens: np.ndarray) -> np.
     most = _BLOCK_TOKENS.get(jax.default_backend(), _BLOCK_TOKENS["cpu"])
     size = min(len(tokens), max(1, most // tokens.shape[1]))
     padded = np.concatenate([tokens, np.repeat(tokens[:1], -len(tokens) % size, axis=0)])
-    surprisal = [
+    by_block = [
         np.asarray(_of_seeds(config)(stacked_params, block))
         for block in padded.reshape(-1, size, tokens.shape[1])
     ]
-    return np.concatenate(surprisal, axis=1)[:, : len(tokens)]
+    return np.concatenate(by_block, axis=1)[:, : len(tokens)]
 
 
 @functools.cache

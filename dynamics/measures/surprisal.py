@@ -1,6 +1,7 @@
 """Surprisal of every token under a causal language model, and the mean loss that it makes.
 
-Axes: B batch, T tokens, V vocabulary. Units: nats. Masked models are refused, because they see the
+Axes: B batch, T tokens, N = B (T-1) predictions, c of them in a chunk, E width of a hidden state, V
+vocabulary. Units: nats. Masked models are refused, because they see the
 tokens that they would have to predict.
 """
 
@@ -8,6 +9,7 @@ import functools
 from collections.abc import Callable
 
 import jax
+from jaxtyping import Array, Float, Int
 
 from dynamics import models
 from dynamics.measures import cross_entropy, token_chunks
@@ -42,14 +44,33 @@ def surprisal_fn(config: models.Config, chunk: int | None = None) -> Callable:
         h, _ = hidden(params, tokens[:, :-1])
         targets = tokens[:, 1:]
 
-        def of_chunk(inputs):
-            h, target = inputs
-            return cross_entropy.surprisal_of(unembed(params, h), target)
+        def logits(h):
+            return unembed(params, h)
 
-        flat = (h.reshape(-1, h.shape[-1]), targets.reshape(-1))
-        return token_chunks.map_chunks(of_chunk, flat, size, remat=True).reshape(targets.shape)
+        flat = h.reshape(-1, h.shape[-1])
+        by_token = in_chunks(logits, flat, targets.reshape(-1), size, remat=True)
+        return by_token.reshape(targets.shape)
 
     return surprisal
+
+
+def in_chunks(
+    logits: Callable[[Float[Array, "c E"]], Float[Array, "c V"]],
+    h: Float[Array, "N E"],
+    targets: Int[Array, " N"],
+    chunk: int,
+    remat: bool = False,
+) -> Float[Array, " N"]:
+    """Surprisal of every target, the logits of `chunk` tokens at a time made and dropped.
+
+    With `remat` the backward pass makes a chunk's logits again instead of holding them.
+    """
+
+    def of_chunk(inputs):
+        h, target = inputs
+        return cross_entropy.surprisal_of(logits(h), target)
+
+    return token_chunks.map_chunks(of_chunk, (h, targets), chunk, remat=remat)
 
 
 @functools.cache
