@@ -67,7 +67,7 @@ def find(pairs) -> reading.Passages:
 
 
 def document(pairs) -> str:
-    return reading.QUESTION.section(find(pairs), Look([])).document
+    return reading.QUESTION.section(find(pairs), Look([])).document([])
 
 
 def embedded(html: str) -> dict:
@@ -202,7 +202,7 @@ def test_a_browser_moves_through_training(tmp_path):
         detail = driver.find_element("id", "detail").text
         assert "</script><b>" in detail
         assert "Seed 1: surprisal" in detail
-        driver.find_element("css selector", ".chosen").send_keys("\ue014")  # the right arrow
+        driver.find_element("css selector", ".selected").send_keys("\ue014")  # the right arrow
         assert "&amp;" in driver.find_element("css selector", "#detail h2").text
         _point(driver, 5)  # passing over another token on the way to the slider
         assert '"' in driver.find_element("css selector", "#detail h2").text

@@ -30,7 +30,8 @@
   }
 
   function place(x) {
-    return typeof x === "number" && !Number.isInteger(x) ? number(x) : String(x).replace("-", "−");
+    if (typeof x !== "number") return x;
+    return Number.isInteger(x) ? String(x).replace("-", "−") : number(x);
   }
 
   function value([, , , y, low, high]) {
@@ -50,8 +51,8 @@
 
   // The cell between two of its edges, which may ascend or descend; clamped to the first and last.
   function between(edges, at) {
-    const found = edges.findIndex((edge, k) => k && (at - edge) * (at - edges[k - 1]) <= 0);
-    return found > 0 ? found - 1 : nearest([edges[0], edges[edges.length - 1]], at) * (edges.length - 2);
+    const upper = edges.findIndex((edge, k) => k && (at - edge) * (at - edges[k - 1]) <= 0);
+    return upper > 0 ? upper - 1 : nearest([edges[0], edges[edges.length - 1]], at) * (edges.length - 2);
   }
 
   class Plot {
