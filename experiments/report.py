@@ -8,7 +8,7 @@ Seconds; computes nothing but figures. Open report.html in the folder of results
 from absl import flags
 
 from dynamics import results
-from dynamics.questions import site
+from dynamics.questions import Launch, site
 from experiments import common
 
 FLAGS = flags.FLAGS
@@ -16,7 +16,8 @@ FLAGS = flags.FLAGS
 
 def write(store: results.Store, name: str):
     """Writes the site into the store's folder and prints the path of its overview."""
-    print(site.write(store, name, store.root / "report.html"))
+    launch = Launch(suite=FLAGS.suite, out=FLAGS.out or "")
+    print(site.write(store, name, store.root / "report.html", launch=launch))
 
 
 def body():

@@ -23,9 +23,9 @@ from dynamics.questions import (
     weights,
 )
 from dynamics.questions.committed import Committed
-from dynamics.questions.question import Question
+from dynamics.questions.question import Launch, Question
 
-__all__ = ["ALL", "Committed", "Question"]
+__all__ = ["ALL", "Committed", "Launch", "Question"]
 
 ALL: tuple[Question, ...] = (
     audit.QUESTION,

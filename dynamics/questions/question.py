@@ -5,6 +5,7 @@ A room of `dynamics.questions` holds all of one question: `record` the data set 
 the question's `QUESTION`, and `dynamics.questions.ALL` lists them in the order of the page.
 """
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -21,11 +22,13 @@ class Question:
     Attributes:
         name: of its room, its script and its page.
         title: the question, as the page asks it.
-        command: what to run where there are no results; "{suite}" stands for the suite.
+        command: what to run where there are no results; "{flags}" stands for the suite and the
+            folder of results.
         measures: names of the results that it reads, for the page of provenance.
         find: findings of the results, computed once; None where there are none.
         section: what the page shows of the findings, in the look that all models have.
         models: names of the models that the findings speak of.
+        fewest_seeds: of a model, without which the command refuses.
     """
 
     name: str
@@ -35,3 +38,27 @@ class Question:
     find: Callable[[Committed], Any | None]
     section: Callable[[Any, Look], Section]
     models: Callable[[Any], list[str]]
+    fewest_seeds: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launch:
+    """How scripts were called that filled a folder of results.
+
+    Attributes:
+        suite: of --suite.
+        out: of --out; "" where it was left to its default.
+
+    Example:
+        >>> Launch(suite="my runs.toml", out="results/mine").flags
+        "--suite='my runs.toml' --out=results/mine"
+    """
+
+    suite: str
+    out: str = ""
+
+    @property
+    def flags(self) -> str:
+        """As a shell takes them."""
+        flags = f"--suite={shlex.quote(self.suite)}"
+        return f"{flags} --out={shlex.quote(self.out)}" if self.out else flags

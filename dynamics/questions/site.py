@@ -3,19 +3,24 @@
 It needs the results and nothing else: neither the suite's checkpoints nor JAX.
 """
 
-import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
 from dynamics.errors import InputError
-from dynamics.questions import ALL, Question
+from dynamics.questions import ALL, Launch, Question
 from dynamics.questions.committed import Committed, natural
 from dynamics.report import provenance, site
 from dynamics.report.contents import Chapter, Contents, Model
 from dynamics.results import Store
 
 
-def write(store: Store, suite: str, target: Path, questions: Sequence[Question] = ALL) -> Path:
+def write(
+    store: Store,
+    suite: str,
+    target: Path,
+    questions: Sequence[Question] = ALL,
+    launch: Launch | None = None,
+) -> Path:
     """Writes the site of all that a store holds.
 
     Args:
@@ -23,6 +28,8 @@ def write(store: Store, suite: str, target: Path, questions: Sequence[Question] 
         suite: name of the suite, as the site calls it.
         target: path of the overview; everything else lies in the folder beside it of that name.
         questions: what is asked, in the order of the site.
+        launch: how scripts were called, for the commands of what is not measured; by default with
+            --suite=SUITE and nothing else.
 
     Returns:
         `target`.
@@ -30,11 +37,15 @@ def write(store: Store, suite: str, target: Path, questions: Sequence[Question] 
     Raises:
         InputError: the store is empty, a result is unreadable, or `target` cannot be written.
     """
-    return site.write(contents(Committed(store), suite, questions, str(store.root)), target)
+    return site.write(contents(Committed(store), suite, questions, str(store.root), launch), target)
 
 
 def contents(
-    committed: Committed, suite: str, questions: Sequence[Question] = ALL, source: str = "results"
+    committed: Committed,
+    suite: str,
+    questions: Sequence[Question] = ALL,
+    source: str = "results",
+    launch: Launch | None = None,
 ) -> Contents:
     """What the site shows of committed results, `source` being what an error calls them.
 
@@ -54,13 +65,15 @@ def contents(
     names = {model for question in answered for model in question.models(findings[question.name])}
     models = [_model(name, results.values()) for name in sorted(names, key=natural)]
     shown = Contents(suite=suite, chapters=(), models=models)
+    launch = launch or Launch(suite=suite)
     return Contents(
         suite=suite,
         chapters=[
             Chapter(
                 name=question.name,
                 title=question.title,
-                command=question.command.replace("{suite}", shlex.quote(suite)),
+                command=question.command.replace("{flags}", launch.flags),
+                needs=_needs(question, models),
                 section=(
                     question.section(findings[question.name], shown.look)
                     if question in answered
@@ -75,10 +88,18 @@ def contents(
     )
 
 
+def _needs(question: Question, models: Sequence[Model]) -> str:
+    """Why the question cannot be asked of these models; "" where it can."""
+    most = max((len(model.seeds) for model in models), default=question.fewest_seeds)
+    if most >= question.fewest_seeds:
+        return ""
+    return f"It compares seeds, and needs {question.fewest_seeds} of a model; {most} is here."
+
+
 def _model(name: str, results) -> Model:
     units = [unit for pairs in results for unit, _ in pairs if unit.model == name]
     return Model(
         name=name,
         seeds=sorted({seed for unit in units for seed in unit.seeds}),
-        steps=sorted({unit.step for unit in units}),
+        steps=sorted({unit.step for unit in units if unit.step is not None}),
     )

@@ -16,6 +16,7 @@ class Chapter:
         name: of its page.
         title: the question.
         command: what makes its results.
+        needs: what lacks to ask it of this suite; "" where the command would run.
         section: what is shown of it; None where nothing was measured.
     """
 
@@ -23,11 +24,15 @@ class Chapter:
     title: str
     command: str
     section: Section | None
+    needs: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model of the suite, with the seeds and steps that any result is of."""
+    """A model of the suite, with the seeds and steps that any result is of.
+
+    An audit alone is of no step.
+    """
 
     name: str
     seeds: Sequence[int]

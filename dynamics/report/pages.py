@@ -15,7 +15,7 @@ from dynamics.figures import style
 from dynamics.report import policy, svg, words
 from dynamics.report.cards import Card, Cards
 from dynamics.report.contents import Chapter, Contents, Model
-from dynamics.report.section import Section, Track
+from dynamics.report.section import Entry, Section, Track
 from dynamics.report.slugs import Slugs
 from dynamics.report.timeline import merged
 
@@ -77,9 +77,9 @@ class Pages:
             extent=_extent(self._contents),
             timeline=timeline,
             chapters=[
-                {"link": link, "findings": section.findings}
+                {"link": link, "findings": section.findings, "absent": section.absent}
                 for link, (_, section) in zip(self._links, self._sections, strict=True)
-                if section.findings
+                if section.findings or section.absent
             ],
             models=self._contents.models,
             rows=_rows(self._contents.models, tracks),
@@ -90,8 +90,8 @@ class Pages:
         """Path in the site's folder -> the page of a question, of all that have findings."""
         return {
             link.path.removeprefix(self._folder): (
-                policy.secured(section.document)
-                if section.document
+                policy.secured(section.document(self._entries(link)))
+                if section.document is not None
                 else self._question(place, chapter, section)
             )
             for place, (link, (chapter, section)) in enumerate(
@@ -109,6 +109,14 @@ class Pages:
             facts=contents.facts,
             settings=contents.settings,
         )
+
+    def _entries(self, here: Link) -> list[Entry]:
+        """The navigation as a page in the site's folder has it."""
+        links = [self._overview, *self._links, self._provenance]
+        return [
+            Entry(name=link.name, address="" if link is here else f"../{link.path}")
+            for link in links
+        ]
 
     def _question(self, place: int, chapter: Chapter, section: Section) -> str:
         answer, groups = None, {}
@@ -173,9 +181,12 @@ def _extent(contents: Contents) -> str:
         steps = sorted({step for model in models for step in model.steps})
         parts.append(_count(len(models), "model"))
         parts.append(_count(len(seeds), "seed"))
-        span = f" from step {steps[0]} to {steps[-1]}" if len(steps) > 1 else f", step {steps[0]}"
-        parts.append(_count(len(steps), "checkpoint") + span)
-    asked = sum(chapter.section is not None for chapter in contents.chapters)
+        if len(steps) > 1:
+            parts.append(f"{_count(len(steps), 'checkpoint')} from step {steps[0]} to {steps[-1]}")
+        elif steps:
+            parts.append(f"1 checkpoint, step {steps[0]}")
+    sections = [chapter.section for chapter in contents.chapters]
+    asked = sum(section is not None and not section.absent for section in sections)
     total = _count(len(contents.chapters), "question")
     return f"{', '.join(parts)}{'; ' if parts else ''}{asked} of {total} answered."
 
@@ -191,7 +202,7 @@ def _rows(models: Sequence[Model], tracks: Sequence[Track]) -> list[tuple[str, l
     rows = [
         ("seeds", [str(len(model.seeds)) for model in models]),
         ("checkpoints", [str(len(model.steps)) for model in models]),
-        ("last step", [str(model.steps[-1]) for model in models]),
+        ("last step", [str(model.steps[-1]) if model.steps else "–" for model in models]),
     ]
     return rows + [
         (track.label, [_last(track, model.name) for model in models]) for track in tracks

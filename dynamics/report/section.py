@@ -102,6 +102,14 @@ class Track:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Entry:
+    """A page in the navigation of another: `address` leads there, "" from the page itself."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Section:
     """What the page of one question shows.
 
@@ -113,7 +121,8 @@ class Section:
         tables: heading -> table, beyond those behind the figures.
         absent: why there is no panel; "" where there is one.
         numbers: name -> curves by model, or plain data: what the JSON of the site holds.
-        document: a whole HTML document in place of the page, for a question that has its own form.
+        document: makes a whole HTML document in place of the page, for a question that has its own
+            form, from the entries of the site's navigation.
     """
 
     introduction: str
@@ -123,4 +132,4 @@ class Section:
     tables: Mapping[str, Table] = field(default_factory=dict)
     absent: str = ""
     numbers: Mapping[str, Any] = field(default_factory=dict)
-    document: str = ""
+    document: Callable[[Sequence[Entry]], str] | None = None

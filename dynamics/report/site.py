@@ -6,6 +6,7 @@
     OUT/report/numbers.json          every drawn curve
     OUT/report/data/<name>.csv       the table behind a figure
     OUT/report/figures/<name>.svg    a figure
+    OUT/report/files.json            the list of these files
 
 It reads from a disk without a network, and knows no question. Names in addresses and ids are made
 from safe slugs; what a model, a suite or a file is called is data, and shown as it is.
@@ -21,6 +22,8 @@ from dynamics.files import write_atomically, write_folder_atomically
 from dynamics.report import numbers
 from dynamics.report.contents import Contents
 from dynamics.report.pages import NUMBERS, PROVENANCE, Pages
+
+MANIFEST = "files.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,21 +54,34 @@ def write(contents: Contents, target: Path) -> Path:
     folder = target.with_suffix("")
     if target.suffix != ".html":
         raise InputError(f"{target}", expected="a path that ends in .html")
-    if folder.is_dir() and any(folder.iterdir()) and not (folder / PROVENANCE).is_file():
-        raise InputError(
-            f"{folder}, a folder of other files",
-            expected="no folder of that name, or that of an earlier report",
-            mend="Move it away.",
-        )
+    _check_replaceable(folder)
     files = render(contents, target.name)
 
     def fill(empty: Path):
-        for path, text in files.folder.items():
+        listed = json.dumps(sorted([*files.folder, MANIFEST]))
+        for path, text in {**files.folder, MANIFEST: listed}.items():
             (empty / path).parent.mkdir(exist_ok=True)
             (empty / path).write_text(text, encoding="utf-8", errors="replace", newline="")
 
     write_folder_atomically(folder, fill)
     return write_atomically(target, files.overview)
+
+
+def _check_replaceable(folder: Path):
+    """Raises InputError where the folder holds a file that no earlier site wrote."""
+    files = [path for path in folder.rglob("*") if not path.is_dir()]
+    if not files:
+        return
+    own = folder / MANIFEST
+    written = set(json.loads(own.read_bytes())) if own.is_file() else set()
+    foreign = [path for path in files if path.relative_to(folder).as_posix() not in written]
+    # A site of before the list of files is known by its page of provenance.
+    if foreign if written else not (folder / PROVENANCE).is_file():
+        raise InputError(
+            f"{folder} with {foreign[0].name}, which no report wrote",
+            expected="no folder of that name, or that of an earlier report",
+            mend="Move it away: the folder is replaced as a whole.",
+        )
 
 
 def render(contents: Contents, overview: str = "report.html") -> Files:

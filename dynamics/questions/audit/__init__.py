@@ -10,7 +10,7 @@ __all__ = ["QUESTION", "Audit", "find"]
 QUESTION = Question(
     name="audit",
     title="Are the checkpoints what they claim to be?",
-    command="python -m experiments.audit --suite={suite}",
+    command="python -m experiments.audit {flags}",
     measures=(MEASURE,),
     find=find,
     section=section,

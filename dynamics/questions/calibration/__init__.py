@@ -10,7 +10,7 @@ __all__ = ["QUESTION", "Calibration", "find"]
 QUESTION = Question(
     name="calibration",
     title="Which sampler settings are healthy?",
-    command="python -m experiments.calibration --suite={suite}",
+    command="python -m experiments.calibration {flags}",
     measures=(MEASURE,),
     find=find,
     section=section,

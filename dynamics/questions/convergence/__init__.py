@@ -10,9 +10,10 @@ __all__ = ["QUESTION", "Convergence", "Findings", "find"]
 QUESTION = Question(
     name="convergence",
     title="Do seeds converge to one model?",
-    command="python -m experiments.convergence --suite={suite}",
+    command="python -m experiments.convergence {flags}",
     measures=(record.MEASURE, record_ngram.MEASURE),
     find=find,
     section=section,
     models=lambda findings: [convergence.model for convergence in findings.models],
+    fewest_seeds=2,
 )

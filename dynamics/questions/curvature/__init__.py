@@ -10,7 +10,7 @@ __all__ = ["QUESTION", "Curvature", "find"]
 QUESTION = Question(
     name="curvature",
     title="How curved is the loss?",
-    command="python -m experiments.curvature --suite={suite}",
+    command="python -m experiments.curvature {flags}",
     measures=(MEASURE,),
     find=find,
     section=section,

@@ -10,7 +10,7 @@ __all__ = ["QUESTION", "ContextBenefit", "find"]
 QUESTION = Question(
     name="in_context",
     title="How much does a longer context help?",
-    command="python -m experiments.in_context --suite={suite}",
+    command="python -m experiments.in_context {flags}",
     measures=(MEASURE, FORMER),
     find=find,
     section=section,

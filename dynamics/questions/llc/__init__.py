@@ -10,7 +10,7 @@ __all__ = ["QUESTION", "Estimates", "find"]
 QUESTION = Question(
     name="llc",
     title="How degenerate is the loss around each checkpoint?",
-    command="python -m experiments.llc --suite={suite}",
+    command="python -m experiments.llc {flags}",
     measures=(MEASURE,),
     find=find,
     section=section,

@@ -10,7 +10,7 @@ __all__ = ["QUESTION", "Sweeps", "find"]
 QUESTION = Question(
     name="llc_sweeps",
     title="What does the estimate depend on?",
-    command="python -m experiments.llc_sweeps --suite={suite}",
+    command="python -m experiments.llc_sweeps {flags}",
     measures=(MEASURE, NOISE_MEASURE),
     find=find,
     section=section,

@@ -10,9 +10,10 @@ __all__ = ["QUESTION", "find"]
 QUESTION = Question(
     name="masked",
     title="Do masked models fill a gap alike?",
-    command="python -m experiments.masked --suite={suite}",
+    command="python -m experiments.masked {flags}",
     measures=(MEASURE,),
     find=find,
     section=section,
     models=lambda findings: [divergence.model for divergence in findings],
+    fewest_seeds=2,
 )

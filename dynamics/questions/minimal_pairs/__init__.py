@@ -10,9 +10,10 @@ __all__ = ["QUESTION", "Judgements", "find"]
 QUESTION = Question(
     name="minimal_pairs",
     title="Do seeds judge sentences alike?",
-    command="python -m experiments.minimal_pairs --suite={suite} --blimp=FILE",
+    command="python -m experiments.minimal_pairs {flags} --blimp=FILE",
     measures=(MEASURE,),
     find=find,
     section=section,
     models=lambda findings: [judgements.model for judgements in findings],
+    fewest_seeds=2,
 )

@@ -10,9 +10,10 @@ __all__ = ["QUESTION", "ByteDivergence", "find"]
 QUESTION = Question(
     name="next_byte",
     title="Do models predict the same next byte?",
-    command="python -m experiments.next_byte --suite={suite}",
+    command="python -m experiments.next_byte {flags}",
     measures=(MEASURE, FORMER),
     find=find,
     section=section,
     models=lambda findings: [model.model for model in findings],
+    fewest_seeds=2,
 )

@@ -10,7 +10,7 @@ __all__ = ["QUESTION", "Passages", "find"]
 QUESTION = Question(
     name="reading",
     title="Where do seeds agree, token by token?",
-    command="python -m experiments.reading --suite={suite}",
+    command="python -m experiments.reading {flags}",
     measures=(MEASURE,),
     find=find,
     section=section,

@@ -9,8 +9,7 @@ __all__ = ["QUESTION", "RunStages", "find"]
 QUESTION = Question(
     name="stages",
     title="When do curves pause?",
-    command="python -m experiments.llc --suite={suite}; "
-    "python -m experiments.curvature --suite={suite}",
+    command="python -m experiments.llc {flags}; python -m experiments.curvature {flags}",
     measures=("llc", "curvature"),
     find=find,
     section=section,

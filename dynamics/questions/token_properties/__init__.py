@@ -10,9 +10,10 @@ __all__ = ["QUESTION", "Properties", "find"]
 QUESTION = Question(
     name="token_properties",
     title="On which tokens do seeds agree?",
-    command="python -m experiments.convergence --suite={suite}",
+    command="python -m experiments.convergence {flags}",
     measures=(MEASURE, FORMER),
     find=find,
     section=section,
     models=lambda properties: list(properties.models),
+    fewest_seeds=2,
 )

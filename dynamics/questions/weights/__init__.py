@@ -10,7 +10,7 @@ __all__ = ["QUESTION", "Spread", "find"]
 QUESTION = Question(
     name="weights",
     title="How are the weights spread?",
-    command="python -m experiments.weights --suite={suite}",
+    command="python -m experiments.weights {flags}",
     measures=(MEASURE,),
     find=find,
     section=section,
