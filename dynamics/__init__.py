@@ -11,7 +11,7 @@ import importlib
 __version__ = "0.1.0"
 
 _ROOMS = (
-    "analysis", "cache", "checkpoints", "data", "devices", "errors", "figures", "files",
+    "analysis", "cache", "checkpoints", "data", "devices", "errors", "figures", "files", "inputs",
     "measures", "models", "questions", "report", "restrict", "results", "slt", "study", "suite",
     "training",
 )  # fmt: skip

@@ -16,6 +16,7 @@ FILES = sorted((ROOT / "dynamics").rglob("*.py"))
 # questions stand on all of them.
 ROOMS = [
     "errors",
+    "inputs",
     "files",
     "cache",
     "devices",

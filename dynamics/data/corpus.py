@@ -7,15 +7,18 @@ held-out parts are split by document.
 import dataclasses
 import hashlib
 import importlib
-import json
 import sysconfig
+from collections.abc import Iterable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeGuard
 
+from dynamics import inputs
 from dynamics.errors import InputError
 
 HELD_OUT_EVERY = 10  # one document in ten is held out; a hash of its name decides
 _BLOCK = 8_000  # characters of one document where a plain text file has no documents of its own
+_MOST_BYTES = 1 << 30  # of a corpus, unpacked
+_RECORD = 'a JSON object with a "text" field'
 
 # A fixed list, so that every installation of one Python release has the same corpus: library
 # modules that each full CPython 3.11 to 3.13 has, on every system. No tests, no tables of encodings
@@ -115,14 +118,17 @@ def embedded() -> Corpus:
 
 
 def read(path: str | Path) -> Corpus:
-    """A user's corpus: a folder of text files, a jsonl file, or one plain text file.
+    """A user's corpus: a folder of files, or one file of plain text or of JSON.
 
-    In a folder each file is a document; hidden files and folders are left out. In a jsonl file each
-    line is one, an object with a "text" field and, where it has it, a "domain" field. A plain text
-    file is cut at blank lines into documents of about 8,000 characters. All text is UTF-8.
+    A plain text file is cut at blank lines into documents of about 8,000 characters. In a .jsonl or
+    .ndjson file each line is a document, an object with a "text" field and, where it has it, a
+    "domain" field; a .json file holds such an object, a list of them, or one on each line. In a
+    folder every file counts, hidden ones left out: of JSON as above, and any other as one document.
+    All text is UTF-8, with or without a byte-order mark, and gzipped where the name ends in .gz.
 
     Raises:
-        InputError: a path that does not exist, a corpus without text, a bad line or file.
+        InputError: a path that does not exist, or is a pipe or a device; a corpus without text, or
+            of more than 1 GiB; a bad line or file.
 
     Example:
         >>> import pathlib, tempfile
@@ -140,18 +146,10 @@ def read(path: str | Path) -> Corpus:
         raise InputError(
             f"the corpus {path}, which does not exist", expected="a text or jsonl file, or a folder"
         )
-    if path.is_dir():
-        files = sorted(
-            p for p in path.rglob("*") if p.is_file() and not _hidden(p.relative_to(path))
-        )
-        documents = [Document(str(p.relative_to(path)), _domain(p), _text(p)) for p in files]
-    elif path.suffix == ".jsonl":
-        documents = _jsonl(path)
-    else:
-        documents = _blocks(path)
+    documents = _of_folder(path) if path.is_dir() else _of_file(path)
     if not any(document.text.strip() for document in documents):
         raise InputError(f"the corpus {path} without text", expected="at least one document")
-    return Corpus(path.name, tuple(documents))
+    return Corpus(inputs.utf8_name(path.name), tuple(documents))
 
 
 def _is_held_out(name: str) -> bool:
@@ -173,7 +171,10 @@ def _modules(library: Path) -> list[Document]:
             p for p in (library / package).rglob("*.py") if not _test_file(p.relative_to(library))
         ]
     by_name = {str(path.relative_to(library)): path for path in files if path.is_file()}
-    return [Document(name, "code", _text(by_name[name])) for name in sorted(by_name)]
+    return [
+        Document(name, "code", inputs.read_text(by_name[name], _MOST_BYTES))
+        for name in sorted(by_name)
+    ]
 
 
 def _test_file(path: Path) -> bool:
@@ -188,42 +189,87 @@ def _domain(path: Path) -> str:
     return {".py": "code", ".md": "prose", ".rst": "prose"}.get(path.suffix, "text")
 
 
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise InputError(
-            f"{path}, which is not UTF-8 ({error.reason} at byte {error.start})", expected="text"
-        ) from error
-
-
-def _jsonl(path: Path) -> list[Document]:
-    documents = []
-    # Not splitlines(): JSON strings may hold U+2028 and its like, which end no record.
-    for number, line in enumerate(_text(path).split("\n"), 1):
-        if not line.strip():
+def _of_folder(path: Path) -> list[Document]:
+    documents, size = [], 0
+    for file in sorted(p for p in path.rglob("*") if p.is_file()):
+        relative = file.relative_to(path)
+        if _hidden(relative):
             continue
-        try:
-            record = json.loads(line)
-            record["text"].encode()  # refuses an unpaired surrogate: valid JSON, but no text
-            documents.append(
-                Document(f"{path.name}#{number}", str(record.get("domain", "text")), record["text"])
-            )
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        text, name = inputs.read_text(file, _MOST_BYTES), inputs.utf8_name(str(relative))
+        size += len(text)
+        if size > _MOST_BYTES:
             raise InputError(
-                f"line {number} of {path}: {line[:60]!r}",
-                expected='a JSON object with a "text" field',
-            ) from error
+                f"the corpus {path} of more than 1 GiB",
+                expected="less text",
+                mend="Give a part of it: windows are measured by the hundred.",
+            )
+        documents += _of_json(file, text, name) or [Document(name, _domain(file), text)]
     return documents
 
 
-def _blocks(path: Path) -> list[Document]:
+def _of_file(path: Path) -> list[Document]:
+    text, name = inputs.read_text(path, _MOST_BYTES), inputs.utf8_name(path.name)
+    documents = _of_json(path, text, name)
+    if documents is None:
+        return _blocks(text, name)
+    if not documents and text.strip():
+        raise InputError(f"the corpus {path}, which holds JSON without documents", expected=_RECORD)
+    return documents
+
+
+def _of_json(path: Path, text: str, name: str) -> list[Document] | None:
+    """The documents of a JSON file: none where it holds other JSON, None for another file."""
+    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    if suffix in (".jsonl", ".ndjson"):
+        rows = inputs.json_lines(text, str(path), _RECORD)
+    elif suffix == ".json":
+        rows = _rows(text, str(path))
+    else:
+        return None
+    return [Document(f"{name}#{place.split()[1]}", *_fields(row, place)) for place, row in rows]
+
+
+def _rows(text: str, where: str) -> Iterable[tuple[str, object]]:
+    """(place, object) of each document of a .json file: an object, a list, or objects by line."""
+    rows = _parsed(text)
+    if rows is None and _are_documents(_parsed(text.lstrip().partition("\n")[0])):
+        return inputs.json_lines(text, where, _RECORD)  # many files of lines bear this name
+    if not _are_documents(rows):
+        return []
+    return [(f"object {number} of {where}", row) for number, row in enumerate(rows, 1)]
+
+
+def _parsed(text: str) -> list | None:
+    """The values of a JSON list, or the one value that is none; None for what is no JSON."""
+    try:
+        content = inputs.parse_json(text, "")
+    except InputError:
+        return None
+    return content if isinstance(content, list) else [content]
+
+
+def _are_documents(rows: list | None) -> TypeGuard[list]:
+    return any(isinstance(row, dict) and "text" in row for row in rows or [])
+
+
+def _fields(row: object, place: str) -> tuple[str, str]:
+    """(domain, text) of a document's object."""
+    if not isinstance(row, dict) or not isinstance(row.get("text"), str):
+        raise InputError(f"{place}: {inputs.shown(row)}", expected=_RECORD)
+    try:
+        text = inputs.check_text(row["text"], "text", nul=True)
+        return inputs.check_text(row.get("domain", "text"), "domain"), text
+    except InputError as error:
+        raise InputError(
+            f"{place}: {error.got}", expected=f"{_RECORD}, {error.expected}"
+        ) from error
+
+
+def _blocks(text: str, name: str) -> list[Document]:
     blocks, size = [[]], 0
-    for paragraph in _text(path).split("\n\n"):
+    for paragraph in text.split("\n\n"):
         if size > _BLOCK:
             blocks, size = [*blocks, []], 0
         blocks[-1].append(paragraph)
         size += len(paragraph) + 2
-    return [
-        Document(f"{path.name}#{k}", "text", "\n\n".join(block)) for k, block in enumerate(blocks)
-    ]
+    return [Document(f"{name}#{k}", "text", "\n\n".join(block)) for k, block in enumerate(blocks)]
