@@ -1,12 +1,17 @@
 """Errors for people to read: what was got, what was expected, the likely mend."""
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Self
+
+_LONGEST_WORD, _LONGEST_TEXT = 400, 3000  # characters; a path or a list of names fits
 
 
 class InputError(ValueError):
     """Bad input. Scripts print its one sentence, without a traceback, and exit with code 1.
+
+    Whatever the parts quote, the sentence is one printable line of limited length.
 
     Args:
         got: what was got.
@@ -19,12 +24,13 @@ class InputError(ValueError):
     """
 
     def __init__(self, got: str, *, expected: str = "", mend: str = ""):
+        self.got, self.expected, self.mend = got, expected, mend
         sentence = (
             f"got {got}"
             + (f"; expected {expected}" if expected else "")
             + (f". {mend}" if mend else "")
         )
-        super().__init__(sentence)
+        super().__init__(printable(sentence))
 
     @classmethod
     def unknown(cls, kind: str, name: object, choices: Iterable[object]) -> Self:
@@ -46,6 +52,35 @@ class InputError(ValueError):
             expected=f"one of {listing or '(none known)'}",
             mend=f"Did you mean {' or '.join(near)}?" if near else "",
         )
+
+
+def printable(text: str) -> str:
+    """The text on one line, fit for a terminal.
+
+    Characters that would move the cursor, colour, hide or reorder text become escapes. A word of
+    more than 400 characters and a text of more than 3,000 lose their middle.
+
+    Example:
+        >>> print(printable("a name\\x1b[31m in red"), len(printable("x" * 1_000_000)))
+        a name\\x1b[31m in red 400
+    """
+    # Cut first: a name may have a million characters.
+    text = re.sub(
+        rf"\S{{{_LONGEST_WORD + 1},}}", lambda word: _without_middle(word[0], _LONGEST_WORD), text
+    )
+    text = _without_middle(text, _LONGEST_TEXT)
+    return "".join(c if c.isprintable() else _escape(c) for c in text)
+
+
+def _without_middle(text: str, length: int) -> str:
+    if len(text) <= length:
+        return text
+    tail = length // 3
+    return f"{text[: length - tail - 1]}…{text[-tail:]}"
+
+
+def _escape(character: str) -> str:
+    return character.encode("unicode_escape").decode("ascii")
 
 
 class ChainError(InputError):
