@@ -8,6 +8,7 @@ trained on code alone.
 """
 
 import functools
+import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -79,7 +80,7 @@ def judge(
         task=pairs.task,
         task_names=tuple(pairs.tasks),
         terms=tuple(pairs.terms),
-        source=pairs.name,
+        source=pairs.source,
         start=start if FLAGS.blimp_start else "nothing; the first token is not scored",
     )
     return record.to_dataset(judgements), seeds.provenance
@@ -88,6 +89,8 @@ def judge(
 @functools.cache
 def _pairs(path: str, per_task: int | None) -> pair_data.MinimalPairs:
     pairs = pair_data.read(path)
+    if pairs.num_same:
+        print(f"minimal pairs: {len(pairs):,} of {pairs.source}", file=sys.stderr)
     return pairs if per_task is None else pairs.first(per_task)
 
 

@@ -117,7 +117,7 @@ def _tagged(encoder, documents, text: windows.Windows) -> tuple[list[str], np.nd
 
 def _of_document(encoder, text: str, tagger: tags.Tagger, count: int):
     """The first `count` ids of a document, separator first; names of tags, tags, word classes."""
-    encoding = encoder.encode(text, add_special_tokens=False)
+    (encoding,) = tokenizer.encode_texts(encoder, [text], fast=False)
     ids = [encoder.token_to_id(tokenizer.SEPARATOR), *encoding.ids][:count]
     # The separator stands for no character.
     spans = np.array([(0, 0), *encoding.offsets][:count], np.int64)

@@ -2,15 +2,15 @@
 
 Files are of BLiMP's form (Warstadt et al. 2020): each line is a JSON object with `sentence_good`,
 `sentence_bad` and the task's name `UID`, and optionally `linguistics_term`, `field` and `pairID`.
+As published, 7 of BLiMP's 67,000 rows hold the same sentence twice. A model cannot prefer either,
+so such rows are left out, and counted.
 
 Axes: N pairs, K tasks, T tokens of a sentence.
 """
 
 import dataclasses
-import gzip
 import hashlib
 import json
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -18,12 +18,14 @@ import numpy as np
 from jaxtyping import Int
 from tokenizers import Tokenizer
 
+from dynamics import inputs
 from dynamics.data import tokenizer as tokenizers
 from dynamics.errors import InputError
 
 _NEEDED = ("sentence_good", "sentence_bad", "UID")
 _OPTIONAL = ("linguistics_term", "field", "pairID")
-_SUFFIXES = (".jsonl", ".jsonl.gz")
+_SUFFIXES = (".jsonl", ".ndjson", ".jsonl.gz", ".ndjson.gz")
+_MOST_BYTES = 1 << 28  # of a file, unpacked: ten times BLiMP
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,9 +38,18 @@ class MinimalPairs:
     task: Int[np.ndarray, " N"]  # index into tasks
     tasks: tuple[str, ...]  # [K]
     terms: tuple[str, ...]  # [K], the phenomenon of each task, "" where the file does not say
+    num_same: int = 0  # rows that were left out, because their two sentences are the same
 
     def __len__(self) -> int:
         return len(self.good)
+
+    @property
+    def source(self) -> str:
+        """The file's name, and how many of its rows were left out."""
+        if not self.num_same:
+            return self.name
+        rows = "row" if self.num_same == 1 else "rows"
+        return f"{self.name}, {self.num_same} {rows} with the same sentence twice left out"
 
     def fingerprint(self) -> str:
         """sha256 over tasks and sentences."""
@@ -65,10 +76,12 @@ class MinimalPairs:
 def read(path: str | Path) -> MinimalPairs:
     """Pairs of a .jsonl or .jsonl.gz file, or of every such file under a folder.
 
+    Rows whose two sentences are the same are left out, and counted in `num_same`.
+
     Raises:
         InputError: naming file and line: a line that is no JSON object; a field that is missing or
-            is not text; two sentences that are the same. An optional field of a file's first line
-            is expected of all its lines.
+            is not text; no row with two sentences that differ. An optional field of a file's first
+            line is expected of all its lines.
 
     Example:
         >>> import json, pathlib, tempfile
@@ -82,19 +95,24 @@ def read(path: str | Path) -> MinimalPairs:
     """
     path = Path(path)
     files = _files(path)
-    rows = [row for file in files for row in _rows(file)]
+    all_rows = [row for file in files for row in _rows(file)]
+    rows = [row for row in all_rows if row["sentence_good"] != row["sentence_bad"]]
     if not rows:
-        raise InputError(f"{path} without minimal pairs", expected="at least one line of JSON")
+        same = f" ({len(all_rows)} rows hold the same sentence twice)" if all_rows else ""
+        raise InputError(
+            f"{path} without minimal pairs{same}", expected="at least one line of JSON"
+        )
     tasks = list(dict.fromkeys(row["UID"] for row in rows))
     index = {name: k for k, name in enumerate(tasks)}
-    terms = {row["UID"]: str(row.get("linguistics_term", "")) for row in reversed(rows)}
+    terms = {row["UID"]: row.get("linguistics_term", "") for row in reversed(rows)}
     return MinimalPairs(
-        name=path.name,
+        name=inputs.utf8_name(path.name),
         good=tuple(row["sentence_good"] for row in rows),
         bad=tuple(row["sentence_bad"] for row in rows),
         task=np.array([index[row["UID"]] for row in rows], np.int32),
         tasks=tuple(tasks),
         terms=tuple(terms[name] for name in tasks),
+        num_same=len(all_rows) - len(rows),
     )
 
 
@@ -120,7 +138,7 @@ def encode(
                 mend="Take the sentences without a start token.",
             )
         head = [separator]
-    encodings = tokenizer.encode_batch_fast(list(sentences), add_special_tokens=False)
+    encodings = tokenizers.encode_texts(tokenizer, sentences)
     ids = [np.array([*head, *encoding.ids], np.int32) for encoding in encodings]
     short = next((k for k, row in enumerate(ids) if len(row) < 2), None)
     if short is not None:
@@ -135,9 +153,15 @@ def _files(path: Path) -> list[Path]:
         raise InputError(
             f"the minimal pairs {path}, which do not exist", expected="a .jsonl or .jsonl.gz file"
         )
-    if path.is_file():
+    if not path.is_dir():
         return [path]
-    files = sorted(p for p in path.rglob("*") if p.is_file() and p.name.endswith(_SUFFIXES))
+    files = sorted(
+        file
+        for file in path.rglob("*")
+        if file.is_file()
+        and file.name.lower().endswith(_SUFFIXES)
+        and not any(part.startswith(".") for part in file.relative_to(path).parts)
+    )
     if not files:
         raise InputError(
             f"the folder {path} without {' or '.join(_SUFFIXES)} files", expected="minimal pairs"
@@ -147,57 +171,24 @@ def _files(path: Path) -> list[Path]:
 
 def _rows(path: Path) -> list[dict]:
     rows, wanted = [], _NEEDED
-    # Not splitlines(): JSON strings may hold U+2028 and its like, which end no record.
-    for number, line in enumerate(_text(path).split("\n"), 1):
-        if not line.strip():
-            continue
-        row = _record(line, f"line {number} of {path}")
+    text = inputs.read_text(path, _MOST_BYTES, "UTF-8 text, or gzip of it")
+    for place, row in inputs.json_lines(text, str(path)):
         if not rows:
             wanted = (*_NEEDED, *(name for name in _OPTIONAL if name in row))
-        _check(row, wanted, f"line {number} of {path}")
+        _check(row, wanted, place)
         rows.append(row)
     return rows
-
-
-def _text(path: Path) -> str:
-    try:
-        content = path.read_bytes()
-        return (gzip.decompress(content) if path.suffix == ".gz" else content).decode()
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}, unreadable ({error})", expected="UTF-8 text, or gzip of it"
-        ) from error
-
-
-def _record(line: str, place: str) -> dict:
-    try:
-        row = json.loads(line)
-    except ValueError as error:
-        raise InputError(
-            f"{place}: {line[:60]!r}, which is no JSON ({error})", expected="a JSON object"
-        ) from error
-    if not isinstance(row, dict):
-        raise InputError(f"{place}: {line[:60]!r}", expected="a JSON object")
-    return row
 
 
 def _check(row: Mapping, wanted: Sequence[str], place: str):
     for name in wanted:
         if name not in row:
             raise InputError(
-                f"{place} without the field {name!r}", expected=f"the fields {', '.join(wanted)}"
+                f"{place} without the field {name!r}",
+                expected=f"the fields {', '.join(wanted)}",
+                mend="Name the folder of the pairs alone; in BLiMP's repository it is data.",
             )
     for name in _NEEDED:
-        if not isinstance(row[name], str) or not row[name].strip() or not _encodable(row[name]):
+        if not inputs.check_text(row[name], f"{place} with {name}").strip():
             raise InputError(f"{place} with {name} = {row[name]!r}", expected="text")
-    if row["sentence_good"] == row["sentence_bad"]:
-        raise InputError(f"{place} whose two sentences are the same", expected="two that differ")
-
-
-def _encodable(text: str) -> bool:
-    """False for text with an unpaired surrogate, which is valid JSON but has no UTF-8."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    inputs.check_text(row.get("linguistics_term", ""), f"{place} with linguistics_term")

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from tokenizers import Tokenizer
 
+from dynamics.data.tokenizer import encode_texts
 from dynamics.errors import InputError
 
 # A continuation byte; where any byte can complete a character, this one makes it no space.
@@ -108,9 +109,7 @@ def encode_prefixes(
     """
     encodings = []
     ends = [_whole(text[:end]) for end in range(len(text) + 1)]
-    whole = tokenizer.encode_batch_fast(
-        [text[:end].decode() for end in ends], add_special_tokens=False
-    )
+    whole = encode_texts(tokenizer, [text[:end].decode() for end in ends])
     for end, (character_end, encoding) in enumerate(zip(ends, whole, strict=True)):
         ids, tail = list(encoding.ids), text[character_end:end]
         if tail:
@@ -149,7 +148,7 @@ def _within(tokenizer: Tokenizer, text: str, tail: bytes) -> list[int]:
     except UnicodeDecodeError:
         character = _UNKNOWN
     completed = text + character
-    ids = tokenizer.encode(completed, add_special_tokens=False).ids
+    ids = encode_texts(tokenizer, [completed])[0].ids
     piece = tokenizer.pre_tokenizer.pre_tokenize_str(completed)[-1][0]  # pyright: ignore[reportOptionalMemberAccess]
     letters = {byte: letter for letter, byte in alphabet().items()}
     last = [token.id for token in tokenizer.model.tokenize(piece)]

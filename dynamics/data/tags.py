@@ -186,7 +186,7 @@ def tagger(name: str) -> Tagger:
         raise InputError.unknown("tagger", name, ["closed", "nltk", "module:function"])
     try:
         imported = getattr(importlib.import_module(module), function)
-    except (ImportError, AttributeError) as error:
+    except (Exception, SystemExit) as error:  # whatever its module does when it is imported
         raise InputError(
             f"the tagger {name}, which cannot be imported ({error})",
             expected="module:function, a module that `python -c 'import module'` finds from here",
@@ -205,7 +205,14 @@ def _closed_class(word: str) -> str:
 
 
 def _checked(tagger: Tagger, words: list[str]) -> list[str]:
-    answers = list(tagger(words)) if words else []
+    try:
+        answers = list(tagger(words)) if words else []
+    except (Exception, SystemExit) as error:  # os.getcwd is a function too, and no tagger
+        raise InputError(
+            f"a tagger that fails on a list of {len(words)} words "
+            f"({type(error).__name__}: {error})",
+            expected="a function of a list of words, which returns a tag for each",
+        ) from error
     if len(answers) != len(words):
         raise InputError(
             f"{len(answers)} tags of a tagger that was given {len(words)} words",

@@ -3,18 +3,22 @@
 Ours are byte-level BPE. Others are a tokenizer.json or, for BERTs without one, a vocab.txt of word
 pieces.
 
+Plain text is plain text: where it spells a control token, such as "<|endoftext|>" or "[MASK]", it
+is encoded as any other characters. Control tokens are put in by their ids.
+
 Axes: T tokens of a document.
 """
 
-import json
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import tokenizers
 from jaxtyping import Int
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
+from dynamics import inputs
 from dynamics.data.corpus import Corpus
 from dynamics.errors import InputError
 
@@ -22,6 +26,7 @@ SEPARATOR = "<|endoftext|>"  # stands before every document, as in Pythia's trai
 MASK, MASK_ID = "<|mask|>", 1  # of the masked suites made here
 # BERT's: before and after every text, and in place of a hidden token.
 _FRAME, _BERT_MASK = ("[CLS]", "[SEP]"), "[MASK]"
+_MOST_BYTES = 1 << 28  # of a tokenizer's file; the largest published ones have 40 MB
 _WORD_PIECES = ("[PAD]", "[UNK]", *_FRAME, _BERT_MASK)
 
 
@@ -88,21 +93,24 @@ def load(folder: str | Path) -> Tokenizer:
             expected="the suite's own tokenizer beside the weights (or vocab.txt, of a BERT)",
             mend="Copy it there; every Pythia checkpoint shares one.",
         )
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # tokenizers raises bare Exception
-        raise InputError(f"{path}, unreadable: {error}", expected="a tokenizer.json") from error
+    content = inputs.read_bytes(path, _MOST_BYTES, "a tokenizer.json")
+    with _refused(f"{path}, unreadable", "a tokenizer.json"):
+        tokenizer = Tokenizer.from_buffer(content.removeprefix(b"\xef\xbb\xbf"))
     # A file may ask for every text to be cut to the model's positions.
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
 
 
-def encode(tokenizer: Tokenizer, corpus: Corpus) -> list[Int[np.ndarray, " T"]]:
+def encode(
+    tokenizer: Tokenizer, corpus: Corpus, *, control_tokens: bool = False
+) -> list[Int[np.ndarray, " T"]]:
     """Token ids of every document, int32, each headed by the id that `separator` gives.
 
+    With `control_tokens` a text that spells a control token becomes it.
+
     Raises:
-        InputError: a tokenizer without a token that heads a document.
+        InputError: a tokenizer without a token that heads a document, or that cannot encode.
 
     Example:
         >>> from dynamics.data.corpus import Corpus, Document
@@ -111,10 +119,58 @@ def encode(tokenizer: Tokenizer, corpus: Corpus) -> list[Int[np.ndarray, " T"]]:
         [3, 1]
     """
     head = separator(tokenizer)
-    encodings = tokenizer.encode_batch_fast(
-        [d.text for d in corpus.documents], add_special_tokens=False
-    )
+    texts = [document.text for document in corpus.documents]
+    encodings = encode_texts(tokenizer, texts, control_tokens=control_tokens)
     return [np.asarray([head, *encoding.ids], np.int32) for encoding in encodings]
+
+
+def encode_texts(
+    tokenizer: Tokenizer, texts: Sequence[str], *, control_tokens: bool = False, fast: bool = True
+) -> list[Encoding]:
+    """The encodings of texts, with nothing put before or after them.
+
+    Args:
+        tokenizer: of any kind.
+        texts: plain text.
+        control_tokens: whether a text that spells a control token becomes it, as tokenizers do
+            unless they are told otherwise.
+        fast: leave out the offsets of tokens in the text.
+
+    Raises:
+        InputError: a tokenizer that cannot encode them.
+
+    Example:
+        >>> bpe = train(["aaaa aaaa"], vocab_size=258)
+        >>> len(encode_texts(bpe, ["a<|endoftext|>"])[0])
+        14
+        >>> len(encode_texts(bpe, ["a<|endoftext|>"], control_tokens=True)[0])
+        2
+    """
+    encode_batch = tokenizer.encode_batch_fast if fast else tokenizer.encode_batch
+    before = tokenizer.encode_special_tokens
+    tokenizer.encode_special_tokens = not control_tokens
+    try:
+        with _refused("text that the tokenizer cannot encode", "a tokenizer with an unknown token"):
+            encodings = encode_batch(list(texts), add_special_tokens=False)
+    finally:
+        tokenizer.encode_special_tokens = before
+    if not any(map(len, encodings)) and any(any(map(str.isalnum, text)) for text in texts):
+        raise InputError(
+            "a tokenizer that gives no token for any text", expected="the suite's own tokenizer"
+        )
+    return encodings
+
+
+@contextlib.contextmanager
+def _refused(got: str, expected: str) -> Iterator[None]:
+    """Turns what the tokenizers library raises into InputError."""
+    try:
+        yield
+    # It raises bare Exceptions and, where its Rust code panics, an error that is no Exception.
+    except BaseException as error:
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        raise InputError(f"{got} ({error})", expected=expected) from error
 
 
 def separator(tokenizer: Tokenizer) -> int:
@@ -159,13 +215,10 @@ def _id_of(tokenizer: Tokenizer, names: tuple[str, ...], expected: str) -> int:
 def _word_pieces(folder: Path) -> Tokenizer:
     """BERT's tokenizer from vocab.txt, in lower case unless tokenizer_config.json denies it."""
     path = folder / "vocab.txt"
-    try:
-        model = tokenizers.models.WordPiece.from_file(str(path), unk_token="[UNK]")
-    except Exception as error:  # tokenizers raises bare Exception
-        raise InputError(
-            f"{path}, unreadable: {error}", expected="a word piece on every line"
-        ) from error
-    tokenizer = Tokenizer(model)
+    text = inputs.read_text(path, _MOST_BYTES, "a word piece on every line")
+    lines = text.removesuffix("\n").split("\n")
+    pieces = {line.rstrip(): index for index, line in enumerate(lines)}
+    tokenizer = Tokenizer(tokenizers.models.WordPiece(pieces, unk_token="[UNK]"))
     missing = [name for name in _WORD_PIECES if tokenizer.token_to_id(name) is None]
     if missing:
         raise InputError(f"{path} without {', '.join(missing)}", expected="a BERT's word pieces")
@@ -183,11 +236,12 @@ def _normalizer_config(folder: Path) -> dict[str, bool | None]:
         "strip_accents": "strip_accents",
         "tokenize_chinese_chars": "handle_chinese_chars",
     }
-    try:
-        stored = json.loads(path.read_bytes()) if path.is_file() else {}
-        fields = {arguments[name]: stored[name] for name in stored.keys() & arguments.keys()}
-    except (ValueError, AttributeError, RecursionError) as error:
-        raise InputError(f"{path}, unreadable: {error}", expected="a JSON object") from error
+    stored = {}
+    if path.is_file():
+        stored = inputs.parse_json(inputs.read_bytes(path, _MOST_BYTES), str(path), "a JSON object")
+    if not isinstance(stored, dict):
+        raise InputError(f"{path} that holds {inputs.shown(stored)}", expected="a JSON object")
+    fields = {arguments[name]: stored[name] for name in stored.keys() & arguments.keys()}
     if not all(value is None or isinstance(value, bool) for value in fields.values()):
-        raise InputError(f"{path} with {fields}", expected="true or false for each")
+        raise InputError(f"{path} with {inputs.shown(fields)}", expected="true or false for each")
     return {"lowercase": True, **fields}

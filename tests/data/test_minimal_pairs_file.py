@@ -62,8 +62,8 @@ def test_a_missing_field_is_named_with_its_line(tmp_path, field):
     [
         ("", "without minimal pairs"),
         ("[1]\n", "line 1"),
-        ("{no json}\n", "no JSON"),
-        (json.dumps({**ROW, "sentence_bad": ROW["sentence_good"]}), "the same"),
+        ("{no json}\n", "not JSON"),
+        (json.dumps({**ROW, "sentence_bad": ROW["sentence_good"]}), "the same sentence twice"),
         (json.dumps({**ROW, "sentence_bad": " "}), "sentence_bad"),
         (json.dumps({**ROW, "sentence_bad": "\ud800"}), "sentence_bad"),
     ],

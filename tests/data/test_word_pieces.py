@@ -33,8 +33,8 @@ def folder(tmp_path):
     return tmp_path
 
 
-def encoded(pieces, text: str) -> list[str]:
-    (ids,) = tokenizer.encode(pieces, Corpus("some", (Document("0", "text", text),)))
+def encoded(pieces, text: str, **asked) -> list[str]:
+    (ids,) = tokenizer.encode(pieces, Corpus("some", (Document("0", "text", text),)), **asked)
     assert ids.dtype == np.int32
     return [PIECES[k] for k in ids]
 
@@ -51,7 +51,8 @@ def test_words_fall_into_their_longest_pieces(folder):
         ".",
     ]
     assert encoded(pieces, "other café") == ["[CLS]", "[UNK]", "cafe"]
-    assert encoded(pieces, "the [MASK]") == ["[CLS]", "the", "[MASK]"]
+    assert encoded(pieces, "the [MASK]") == ["[CLS]", "the", *["[UNK]"] * 3]
+    assert encoded(pieces, "the [MASK]", control_tokens=True) == ["[CLS]", "the", "[MASK]"]
     assert pieces.decode([8, 9, 10]) == "diverge"
 
 
@@ -75,7 +76,8 @@ def test_transformers_cuts_words_alike(folder):
     theirs = transformers.BertTokenizer(str(folder / "vocab.txt"))
     text = "The seeds diverge. Café di\u00adverge, [SEP] the\tseeds 你 seedsdi"
     ids = theirs(text, add_special_tokens=False)["input_ids"]
-    assert encoded(tokenizer.load(folder), text) == ["[CLS]", *(PIECES[k] for k in ids)]
+    ours = encoded(tokenizer.load(folder), text, control_tokens=True)  # as transformers does
+    assert ours == ["[CLS]", *(PIECES[k] for k in ids)]
 
 
 def test_special_ids_of_a_bert(folder):
