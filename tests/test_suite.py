@@ -167,7 +167,7 @@ def test_a_file_lists_single_checkpoints(tmp_path):
         ),
         (f"steps = [{'9' * 5000}]\n", "not toml"),
         ("x = " + "[" * 100_000, "not toml"),
-        (GRID + "folder = 3\n", "a text"),
+        (GRID + "folder = 3\n", "= 3; expected text"),
         (GRID + 'folder = "{model}{seed}{step}"\nshared_start = "yes"\n', "bool"),
         ("models = [", "not toml"),
         ("checkpoint = 3\n", "tables"),

@@ -8,6 +8,7 @@ True for 1, digits of other scripts, underscores, infinity, NaN, numbers of thou
 import dataclasses
 import math
 import re
+from typing import TypeGuard
 
 from dynamics.errors import InputError
 
@@ -39,14 +40,18 @@ class Whole:
 
     def check(self, value: object, name: str) -> int:
         """The value, an int of this range. Raises InputError, which says `name` before it."""
-        if type(value) is int and self.least <= value <= self.most:
+        if self.holds(value):
             return value
         raise InputError(name + shown(value), expected=self.words)
+
+    def holds(self, value: object) -> TypeGuard[int]:
+        """Is the value an int of this range? True and False are none."""
+        return type(value) is int and self.least <= value <= self.most
 
     def parse(self, text: str, name: str) -> int:
         """The number that a text spells in decimal digits. Raises InputError."""
         digits = text.strip()
-        if _WHOLE.fullmatch(digits) and self.least <= int(digits) <= self.most:
+        if _WHOLE.fullmatch(digits) and self.holds(int(digits)):
             return int(digits)
         raise InputError(name + _clipped(text), expected=self.words)
 
@@ -80,21 +85,23 @@ class Real:
 
         The value is returned as it is, so that 10000 and 10000.0 both stay what they were.
         """
-        if isinstance(value, int | float) and type(value) is not bool and self._holds(value):
+        if self.holds(value):
             return value
         raise InputError(name + shown(value), expected=self.words)
 
     def parse(self, text: str, name: str) -> float:
         """The number that a text spells. Raises InputError."""
         digits = text.strip()
-        if _REAL.fullmatch(digits) and self._holds(float(digits)):
+        if _REAL.fullmatch(digits) and self.holds(float(digits)):
             return float(digits)
         raise InputError(name + _clipped(text), expected=self.words)
 
-    def _holds(self, value: float) -> bool:
+    def holds(self, value: object) -> TypeGuard[float]:
+        """Is the value an int or a float of this range? True, False and NaN are none."""
+        if type(value) is not int and not isinstance(value, float):
+            return False
         # Comparisons of an int with a float are exact in Python, even beyond the largest float.
-        above = self.least < value if self.open else self.least <= value
-        return above and value <= self.most and value < math.inf
+        return (self.least < value if self.open else self.least <= value) and value <= self.most
 
 
 def shown(value: object) -> str:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from dynamics import inputs
 from dynamics.errors import InputError
 from dynamics.suite.grid import Cell, Source, Suite
 
@@ -31,6 +32,9 @@ _PLACE = ("folder", "repo", "revision")
 _GRID = ("models", "seeds", "steps")
 _FIELDS = ("name", *_GRID, *_PLACE, "shared_start", "checkpoint")
 _CELL = ("model", "seed", "step")
+_NUMBER = inputs.Whole(0, (1 << 53) - 1)  # a seed or a step: what a float64 array holds exactly
+_MOST_BYTES = 1 << 24  # of the file: tables of 100,000 checkpoints
+_LONGEST_NAME = 200  # bytes: file systems allow 255, and a suffix may follow
 
 
 def read(path: Path) -> Suite:
@@ -69,9 +73,14 @@ def _suite(path: Path, name, fields: Mapping, models, seeds, steps, place) -> Su
         ("shared_start", fields.get("shared_start", False), bool),
     ):
         if not isinstance(value, kind):
-            raise InputError(f"{field} = {value!r} in {path}", expected=f"a {kind.__name__}")
-    if not name.strip(".") or "/" in name or not name.isprintable():
-        raise InputError(f"name = {name!r} in {path}", expected="a name that a folder can have")
+            raise InputError(
+                f"{field} = {inputs.shown(value)} in {path}", expected=f"a {kind.__name__}"
+            )
+    fits = name.isprintable() and len(name.encode()) <= _LONGEST_NAME
+    if not name.strip(".") or "/" in name or not fits:
+        raise InputError(
+            f"name = {inputs.shown(name)} in {path}", expected="a name that a folder can have"
+        )
     return Suite(
         name=name,
         models=tuple(models),
@@ -83,12 +92,9 @@ def _suite(path: Path, name, fields: Mapping, models, seeds, steps, place) -> Su
 
 
 def _parse(path: Path) -> dict[str, Any]:
+    text = inputs.read_text(path, _MOST_BYTES, "a suite file")
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(
-            f"{path}, which cannot be read ({error.strerror})", expected="a suite file"
-        ) from error
+        return tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # tomllib's own error is one of the ValueErrors
         raise InputError(f"{path}, which is not toml ({error})", expected="a suite file") from error
 
@@ -109,18 +115,18 @@ def _listed(fields: Mapping, key: str, path: Path) -> list:
     ):
         words = "names" if kind is str else "whole numbers, 0 or more"
         raise InputError(
-            f"{key} = {values!r:.200} in {path}", expected=f"a list of {words}, not empty"
+            f"{key} = {inputs.shown(values)} in {path}", expected=f"a list of {words}, not empty"
         )
     if len(set(values)) != len(values):
-        raise InputError(f"{key} = {values!r} in {path}", expected="each once")
+        raise InputError(f"{key} = {inputs.shown(values)} in {path}", expected="each once")
     return values
 
 
 def _is_a(kind: type, value: Any) -> bool:
-    """A name, or a number that an array can hold; type(), since True is an int to isinstance."""
-    return type(value) is kind and (
-        bool(value) and value.isprintable() if kind is str else 0 <= value < 1 << 53
-    )
+    """A name, or a number that an array can hold."""
+    if kind is int:
+        return _NUMBER.holds(value)
+    return isinstance(value, str) and bool(value) and value.isprintable()
 
 
 def _check_apart(fields: Mapping, axes: Mapping[str, list], path: Path):
@@ -139,8 +145,7 @@ def _check_apart(fields: Mapping, axes: Mapping[str, list], path: Path):
 def _place(fields: Mapping, where: Path) -> Callable[[str, int, int], Source]:
     """(model, seed, step) -> Source, by the pattern in the fields."""
     for key in _PLACE:
-        if not isinstance(fields.get(key, ""), str):
-            raise InputError(f"{key} = {fields[key]!r} in {where}", expected="a text")
+        inputs.check_text(fields.get(key, ""), f"{key} in {where}")
     if ("folder" in fields) == ("repo" in fields):
         got = "folder and repo" if "folder" in fields else "neither folder nor repo"
         raise InputError(
@@ -171,7 +176,8 @@ def _fill(pattern: str, cell: Mapping, where: Path) -> str:
         raise
     except (ValueError, IndexError) as error:
         raise InputError(
-            f"the pattern {pattern!r} in {where} ({error})", expected="such as step{step}"
+            f"the pattern {inputs.shown(pattern)} in {where} ({error})",
+            expected="such as step{step}",
         ) from error
 
 
@@ -180,7 +186,8 @@ def _from_tables(path: Path, name: str, fields: Mapping) -> Suite:
     tables = fields["checkpoint"]
     if not isinstance(tables, list) or not all(isinstance(table, dict) for table in tables):
         raise InputError(
-            f"checkpoint = {tables!r:.200} in {path}", expected="tables, each headed [[checkpoint]]"
+            f"checkpoint = {inputs.shown(tables)} in {path}",
+            expected="tables, each headed [[checkpoint]]",
         )
     for table in tables:
         _check_names(table, (*_CELL, *_PLACE), path)
@@ -218,6 +225,7 @@ def _cell(table: Mapping, path: Path) -> Cell:
     ):
         if not _is_a(kind, table.get(key)):
             raise InputError(
-                f"a checkpoint with {key} = {table.get(key)!r:.200} in {path}", expected=words
+                f"a checkpoint with {key} = {inputs.shown(table.get(key))} in {path}",
+                expected=words,
             )
     return Cell(table["model"], table["seed"], table["step"])

@@ -7,6 +7,8 @@ from typing import NamedTuple
 
 from dynamics.errors import InputError
 
+_MOST_CELLS = 1_000_000  # every one is looked at more than once
+
 
 class Cell(NamedTuple):
     """A checkpoint by its place in the grid."""
@@ -33,7 +35,7 @@ class Source(NamedTuple):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Suite:
-    """A grid of checkpoints.
+    """A grid of checkpoints. Raises InputError for one of more than a million.
 
     Example:
         >>> from dynamics import suite
@@ -56,6 +58,15 @@ class Suite:
     learning_rate: Callable[[str, int], float] | None = None
     # Tokens of the training windows, where that is less than the models' positions.
     trained_context: int | None = None
+
+    def __post_init__(self):
+        size = len(self.models) * len(self.seeds) * len(self.steps)
+        if size > _MOST_CELLS:
+            raise InputError(
+                f"the suite {self.name} of {size:,} checkpoints",
+                expected=f"at most {_MOST_CELLS:,}",
+                mend="Name fewer models, seeds or steps.",
+            )
 
     def select(
         self,

@@ -2,7 +2,11 @@
 
 from collections.abc import Sequence
 
+from dynamics import inputs
 from dynamics.errors import InputError
+
+_STEP = inputs.Whole(0, (1 << 53) - 1)
+_COUNT = inputs.Whole(2, 10_000)  # of linear:N, the first and the last step among them
 
 
 def log_spaced(steps: Sequence[int]) -> tuple[int, ...]:
@@ -22,14 +26,13 @@ def log_spaced(steps: Sequence[int]) -> tuple[int, ...]:
 def linear(steps: Sequence[int], count: int) -> tuple[int, ...]:
     """At most `count` steps from the first to the last: those nearest to an even spacing.
 
-    Raises InputError for fewer than two.
+    Raises InputError for fewer than two, or more than 10,000.
 
     Example:
         >>> linear(range(0, 101, 10), 3)
         (0, 50, 100)
     """
-    if count < 2:
-        raise InputError(f"linear:{count}", expected="at least the first and the last, linear:2")
+    _COUNT.check(count, "linear:")
     first, last = min(steps), max(steps)
     wanted = [first + (last - first) * k / (count - 1) for k in range(count)]
     return tuple(sorted({min(steps, key=lambda step: abs(step - at)) for at in wanted}))
@@ -65,9 +68,10 @@ def _of_word(word: str, steps: Sequence[int], log: Sequence[int]) -> Sequence[in
         return log
     kind, _, count = word.partition(":")
     if kind == "linear" and count.isdecimal():
-        return linear(steps, int(count))
+        return linear(steps, _COUNT.parse(count, "linear:"))
     if word.isdecimal():
-        return [int(word)]
+        return [_STEP.parse(word, "the step ")]
     raise InputError(
-        f"steps {word!r}", expected="whole numbers, log, all, or linear:N, separated by commas"
+        f"steps {inputs.shown(word)}",
+        expected="whole numbers, log, all, or linear:N, separated by commas",
     )
