@@ -58,7 +58,8 @@ def printable(text: str) -> str:
     """The text on one line, fit for a terminal.
 
     Characters that would move the cursor, colour, hide or reorder text become escapes. A word of
-    more than 400 characters and a text of more than 3,000 lose their middle.
+    more than 400 characters and a text of more than 3,000 lose their middle. Credentials in an
+    address become three dots.
 
     Example:
         >>> print(printable("a name\\x1b[31m in red"), len(printable("x" * 1_000_000)))
@@ -69,6 +70,7 @@ def printable(text: str) -> str:
         rf"\S{{{_LONGEST_WORD + 1},}}", lambda word: _without_middle(word[0], _LONGEST_WORD), text
     )
     text = _without_middle(text, _LONGEST_TEXT)
+    text = re.sub(r"(?<=://)[^/@\s]+(?=@)", "...", text)
     return "".join(c if c.isprintable() else _escape(c) for c in text)
 
 

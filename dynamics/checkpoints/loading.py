@@ -1,6 +1,7 @@
 """A checkpoint folder or a hub revision as params."""
 
 import dataclasses
+import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ def config(
     """
     folder = (
         Path(source)
-        if Path(source).is_dir() or revision is None
+        if os.path.isdir(source) or revision is None
         else hub.find_local(str(source), revision, weights)
     )
     if folder is not None:
@@ -93,7 +94,7 @@ def find(
     source: str | Path, revision: str | None = None, *, weights: str | Path | None = None
 ) -> Path:
     """The folder that `load` would read, downloaded if need be. Raises InputError without."""
-    if Path(source).is_dir():
+    if os.path.isdir(source):  # unlike Path's, False for a name that no file can have
         return Path(source)
     if Path(source).is_absolute() or str(source).count("/") != 1 or str(source).startswith("."):
         raise InputError(

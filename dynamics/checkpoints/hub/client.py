@@ -1,16 +1,19 @@
 """This process's connection to the hub: its endpoint and token, and what a refusal means.
 
-Tokens, endpoint, offline mode and headers are huggingface_hub's; the transfer is ours.
+Tokens, endpoint and offline mode are huggingface_hub's; headers and transfer are ours.
 """
 
 import contextlib
 import functools
 import os
+import platform
+import re
 import threading
 import urllib.parse
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import huggingface_hub
 from huggingface_hub import constants
 from huggingface_hub.errors import HFValidationError
@@ -81,8 +84,23 @@ def check_names(repo: str, revision: str):
 
 
 def endpoint() -> str:
-    """The hub's address: $HF_ENDPOINT, else https://huggingface.co."""
-    return (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+    """The hub's address: $HF_ENDPOINT, else https://huggingface.co.
+
+    Raises InputError for what is no address of a web server.
+    """
+    address = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
+    try:
+        url = httpx.URL(address)
+        host, port = url.raw_host.decode("ascii"), url.port or 443
+    except (httpx.InvalidURL, ValueError):
+        host, port = "", 0
+    if not (_ADDRESS.fullmatch(address) and _HOST.fullmatch(host) and 0 < port < 1 << 16):
+        raise InputError(
+            f"{address!r} for HF_ENDPOINT",
+            expected="the address of a hub, such as https://huggingface.co",
+            mend="Set it right, or unset it.",
+        )
+    return address
 
 
 def api_url(repo: str, query: str) -> str:
@@ -132,18 +150,38 @@ def disconnect():
 _creating = threading.Lock()
 
 
+_ADDRESS = re.compile(r"https?://[^\s/?#]+(/[^\s?#]*)?")
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9._-]{0,252})|[0-9A-Fa-f:.]{2,45}")
+_TOKEN = re.compile(r"[!-~]{1,16000}")  # printable ASCII; what an OAuth login gives is long
+
+
 @functools.cache
 def _created() -> Client:
-    token = huggingface_hub.get_token()
-    if token and not token.isascii():
+    # huggingface_hub's own headers are not used: to make them it asks the hub for a list of coding
+    # agents, from an address that nobody named.
+    versions = f"hf_hub/{huggingface_hub.__version__}; python/{platform.python_version()}"
+    headers = {"User-Agent": f"dynamics/{dynamics.__version__}; {versions}"}
+    if token := _token():
+        headers["Authorization"] = f"Bearer {token}"
+    return Client(headers)
+
+
+def _token() -> str | None:
+    """The user's token, if there is one. Raises InputError where it cannot be read or sent."""
+    try:
+        token = huggingface_hub.get_token()
+    except Exception as error:  # of files, of text, and of a login that is renewed over the network
+        raise InputError(
+            f"a login that huggingface_hub cannot read ({type(error).__name__})",
+            expected="a token in HF_TOKEN, or one that `hf auth login` has stored",
+            mend="Set HF_TOKEN, or log in again.",
+        ) from error
+    if token and not _TOKEN.fullmatch(token):
         raise InputError(
             "an HF_TOKEN with a character that no token has",
             expected="letters, digits and underscores",
         )
-    headers = huggingface_hub.utils.build_hf_headers(
-        token=token or False, library_name="dynamics", library_version=dynamics.__version__
-    )
-    return Client(headers)
+    return token
 
 
 def _refusal(repo: str, revision: str, error: Refused) -> InputError:

@@ -77,7 +77,7 @@ def check(response: httpx.Response, url: str):
     """Raises Transient, Refused or InputError unless the body is what was asked for."""
     status = response.status_code
     if status in (408, 429) or status >= 500:
-        raise Transient(f"status {status}", _retry_after(response))
+        raise Transient(f"status {status}", _asked_wait(response))
     if status not in (200, 206):
         reason = response.headers.get("X-Error-Message", response.reason_phrase)[:200]
         code = response.headers.get("X-Error-Code", "")
@@ -113,11 +113,46 @@ def _size_of_range(response: httpx.Response, url: str, start: int, stop: int) ->
     return match[1]
 
 
-def _retry_after(response: httpx.Response) -> float:
-    """s to wait, by a header that holds a number or a date."""
-    header = response.headers.get("Retry-After", "")
+def _asked_wait(response: httpx.Response) -> float:
+    """s until the server wants to be asked again, 0 where it does not say."""
+    return _retry_after(response.headers.get("Retry-After", "")) or _reset(response.headers)
+
+
+def _retry_after(header: str) -> float:
+    """s by a header that holds a number or a date; 0 for anything else."""
     with contextlib.suppress(ValueError):
         return float(header)
     with contextlib.suppress(ValueError, OverflowError):
         return email.utils.parsedate_to_datetime(header).timestamp() - time.time()
     return 0.0
+
+
+def _reset(headers: httpx.Headers) -> float:
+    """s until a used-up limit is lifted, by the RateLimit headers; 0 without them.
+
+    The hub sends `RateLimit: "api";r=0;t=55`, as draft-ietf-httpapi-ratelimit-headers has it from
+    version 8 on, sections 3 and 4: remaining requests and s until there are more. Version 7 wrote
+    `limit=10, remaining=0, reset=55`, those before a header RateLimit-Reset. A limit without its
+    reset has at most the window of its policy, `RateLimit-Policy: "api";q=500;w=300`.
+    """
+    limits = [_numbers(limit) for limit in _limits(headers.get("RateLimit", ""))]
+    # Only what is used up must be waited for, where the server tells it apart.
+    limits = [limit for limit in limits if limit.get("r", 0) == 0] or limits
+    resets = [limit["t"] for limit in limits if "t" in limit]
+    resets = resets or [_numbers(f"t={headers.get('RateLimit-Reset', '')}").get("t", 0)]
+    policies = [_numbers(policy) for policy in _limits(headers.get("RateLimit-Policy", ""))]
+    return float(max(resets) or max(policy.get("w", 0) for policy in policies))
+
+
+def _limits(header: str) -> list[str]:
+    """The limits of a RateLimit or RateLimit-Policy header, each with its parameters."""
+    # A name in quotes may hold what separates limits elsewhere.
+    header = re.sub(r'"(?:[^"\\]|\\.)*"', '""', header[:4000])
+    return header.split(",") if '"' in header else [header]
+
+
+def _numbers(parameters: str) -> dict[str, int]:
+    """First letter or version 7's name of a parameter -> its number."""
+    names = {"remaining": "r", "reset": "t", "window": "w"}
+    pairs = re.finditer(r"([a-z]+)\s*=\s*(\d{1,9})(?!\d)", parameters.lower())
+    return {names.get(pair[1], pair[1]): int(pair[2]) for pair in pairs}

@@ -5,6 +5,7 @@ import concurrent.futures
 import contextlib
 import functools
 import math
+import os
 import threading
 from collections.abc import Iterable
 from pathlib import Path
@@ -103,7 +104,7 @@ def _local(
 ) -> tuple[Path | None, store.Pin]:
     name = revision or "main"
     check_names(repo, name)
-    if weights is not None and (Path(weights) / repo / name).is_dir():
+    if weights is not None and os.path.isdir(Path(weights) / repo / name):
         return Path(weights) / repo / name, None
     with contextlib.suppress(HFValidationError):
         config = huggingface_hub.try_to_load_from_cache(repo, CONFIG, revision=name)

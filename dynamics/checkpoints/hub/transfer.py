@@ -9,6 +9,7 @@ aside as FILE.rejected. Which failures are repeated, `retries` says; what a resp
 import contextlib
 import hashlib
 import json
+import os
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
@@ -18,8 +19,10 @@ from typing import Any
 import httpx
 from filelock import FileLock
 
+from dynamics.checkpoints.hub.deadline import obey, reads_within
 from dynamics.checkpoints.hub.responses import BETWEEN, FileIdentity, check, limited
 from dynamics.checkpoints.hub.retries import (
+    ANSWER,
     ATTEMPTS_TO_CONNECT,
     Attempts,
     Transient,
@@ -42,7 +45,8 @@ class Client:
         sleep: how to wait before a repetition.
 
     Every method raises InputError: `responses.Refused`, `retries.Unreachable`, or a plain one for
-    an answer that is not what was asked for.
+    an answer that is not what was asked for. So does the constructor where the environment names a
+    proxy or certificates that cannot be used.
     """
 
     def __init__(
@@ -55,7 +59,11 @@ class Client:
         # The byte ranges of a compressed body are not those of the file.
         headers = {**(headers or {}), "Accept-Encoding": "identity"}
         limits = httpx.Timeout(timeout, connect=min(timeout, 10.0), pool=None)
-        self._http = httpx.Client(headers=headers, timeout=limits, follow_redirects=True)
+        try:
+            self._http = httpx.Client(headers=headers, timeout=limits)
+        except (httpx.InvalidURL, ValueError, ImportError, OSError) as error:
+            raise _unusable_settings(error) from error
+        obey(self._http)
         self.sleep = sleep
 
     def close(self):
@@ -175,11 +183,28 @@ class Client:
         if at < stop:
             raise Transient(f"a body that ends {stop - at} bytes early")
 
+    def _answer(self, request: httpx.Request) -> httpx.Response:
+        """The answer at the end of all redirects.
+
+        httpx itself would read the whole body of a redirect, however long.
+        """
+        for _ in range(_MOST_REDIRECTS):
+            response = self._http.send(request, stream=True)
+            if response.next_request is None:
+                return response
+            request = response.next_request
+            if response.headers.get("Content-Length", "") == "0":
+                response.read()  # so that the connection can be used again
+            response.close()
+        raise httpx.TooManyRedirects(f"more than {_MOST_REDIRECTS} redirects", request=request)
+
     @contextlib.contextmanager
     def _response(self, url: str, headers: Mapping[str, str]) -> Iterator[httpx.Response]:
         """A response of a good status, whose body is not read yet."""
         try:
-            with self._http.stream("GET", url, headers=headers) as response:
+            with reads_within(ANSWER):
+                response = self._answer(self._http.build_request("GET", url, headers=headers))
+            with contextlib.closing(response):
                 check(response, url)
                 yield response
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
@@ -194,13 +219,30 @@ class Client:
             raise Transient(_described(error)) from error
 
 
+_MOST_REDIRECTS = 20
+# What httpx reads of the environment when it makes connections.
+_PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
+_CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 _UNASKABLE = (
     httpx.InvalidURL,
     httpx.UnsupportedProtocol,
     httpx.LocalProtocolError,
     httpx.TooManyRedirects,
     UnicodeError,  # a host that is no name: the endpoint's, or that of a redirect
+    OverflowError,  # a port that no host has
 )
+
+
+def _unusable_settings(error: Exception) -> InputError:
+    """The error for an environment with which httpx makes no client."""
+    of_files = isinstance(error, OSError)
+    names = _CERTIFICATES if of_files else (*_PROXIES, *map(str.lower, _PROXIES))
+    setting = " or ".join(name for name in names if name in os.environ) or "the system's proxy"
+    return InputError(
+        f"a setting of {setting} that cannot be used ({_described(error)})",
+        expected="certificates in PEM form" if of_files else "an address like http://host:3128",
+        mend="Set it right, or unset it.",
+    )
 
 
 def hasher(size: int, digest: str):

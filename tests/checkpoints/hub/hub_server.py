@@ -194,8 +194,9 @@ class _Handler(BaseHTTPRequestHandler):
             if fault and fault.kind == "slow":
                 time.sleep(fault.number)
             piece = body[at : int(min(at + PIECE, end, len(body)))]
-            self.wfile.write(piece)
+            # Counted before it is sent: a client may look at the count as soon as it has the last.
             self.hub.served[path] += len(piece)
+            self.wfile.write(piece)
             if at + len(piece) >= end:
                 self.close_connection = True
                 return self.connection.shutdown(socket.SHUT_RDWR)
