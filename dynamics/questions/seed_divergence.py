@@ -12,12 +12,12 @@ import numpy as np
 from dynamics.analysis.curve import Curve
 from dynamics.analysis.fall_and_rise import Change, FallAndRise, fall_and_rise
 from dynamics.analysis.pairs import pair_curve, seed_sem_curve
+from dynamics.analysis.significance import is_sure
 from dynamics.questions.committed import Pairs
+from dynamics.questions.headline import headline
 from dynamics.questions.seed_record import Record
-from dynamics.report import words
+from dynamics.report import grades, words
 from dynamics.report.section import Finding
-
-SURE_RATIO = 3.0  # standard errors from which on a rise is relied on
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,6 +87,18 @@ def divergence(model: str, pairs: Pairs, records: Sequence[Record]) -> Divergenc
     )
 
 
+def courses(models: Sequence[Divergence], quantity: str, unit: str) -> list[Finding]:
+    """The course of every model's divergence; of several first what holds of them all."""
+    own = [course(divergence, quantity, unit) for divergence in models]
+    lowest = {d.model: float(d.seed_kl.value[d.turns.lowest]) for d in models}
+    last = {d.model: float(d.seed_kl.value[-1]) for d in models}
+    sentence = (
+        f"The {quantity} is lowest at {words.by_model(lowest)} and ends at {words.by_model(last)} "
+        f"{unit}."
+    )
+    return [*headline(sentence, own), *own]
+
+
 def course(divergence: Divergence, quantity: str, unit: str) -> Finding:
     """The course of the seed-pair KL in plain sentences, with the error of its last rise.
 
@@ -94,12 +106,11 @@ def course(divergence: Divergence, quantity: str, unit: str) -> Finding:
     """
     curve, turns = divergence.seed_kl, divergence.turns
     only_falls = turns.lowest == len(curve.steps) - 1
-    ratio = abs((turns.fall if only_falls else turns.rise).ratio)
+    change = turns.fall if only_falls else turns.rise
     sentence = f"The {quantity} of {divergence.model} {_course(curve, turns, unit)}."
     if not only_falls:
         sentence = f"{sentence} {_how_sure(turns.rise, divergence)}"
-    judged = "sure" if ratio >= SURE_RATIO else "unsure"
-    grade = "open" if np.isnan(ratio) else judged
+    grade = grades.judge(change.value, change.sem)
     return Finding(sentence=sentence, rests_on=divergence.evidence, grade=grade)
 
 
@@ -125,7 +136,7 @@ def _how_sure(rise: Change, divergence: Divergence) -> str:
         return f"{divergence.evidence} are too few to say how sure the rise is."
     if rise.sem == 0:
         return "The rise has no error to be compared with."
-    sure = rise.ratio >= SURE_RATIO
+    sure = is_sure(rise.value, rise.sem)
     size = f"{rise.ratio:.0f}" if sure else f"{rise.ratio:.1f}"
     verdict = "" if sure else ", too few to rely on"
     return (

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from dynamics.figures import style
-from dynamics.report import policy, svg, words
+from dynamics.report import grades, policy, svg, words
 from dynamics.report.cards import Card, Cards
 from dynamics.report.contents import Chapter, Contents, Model
 from dynamics.report.section import Entry, Section, Track
@@ -76,6 +76,7 @@ class Pages:
             [timeline] if timeline else [],
             extent=_extent(self._contents),
             timeline=timeline,
+            grades=grades.MEANING,
             chapters=[
                 {"link": link, "findings": section.findings, "absent": section.absent}
                 for link, (_, section) in zip(self._links, self._sections, strict=True)

@@ -22,17 +22,35 @@ class Table:
     columns: Mapping[str, Sequence[object]]
 
     @classmethod
-    def of_curves(cls, curves: Sequence[Curve], quantity: str) -> "Table":
-        """A row for every model and step: the value of `quantity` and the ends of its error bar."""
+    def of_curves(cls, curves: Sequence[Curve], quantity: str, of: str = "") -> "Table":
+        """A row for every model and step: the value of `quantity` and the ends of its error bar.
+
+        `of` is what their headers add, so that two quantities can stand in one table: "low{of}".
+        """
         columns: dict[str, list[object]] = {"model": [], "step": [], quantity: []}
-        columns |= {"low": [], "high": []}
+        columns |= {f"low{of}": [], f"high{of}": []}
         for curve in curves:
             columns["model"] += [curve.model] * len(curve.steps)
             columns["step"] += curve.steps.tolist()
             columns[quantity] += curve.value.tolist()
-            columns["low"] += curve.low.tolist()
-            columns["high"] += curve.high.tolist()
+            columns[f"low{of}"] += curve.low.tolist()
+            columns[f"high{of}"] += curve.high.tolist()
         return cls(columns=columns)
+
+    @classmethod
+    def of_rows(cls, rows: Sequence[Mapping[str, object]]) -> "Table":
+        """A table from rows of the same columns."""
+        return cls(columns={name: [row[name] for row in rows] for name in (rows or [{}])[0]})
+
+    def beside(self, *others: "Table") -> "Table":
+        """The columns of this table and then those of others with the same rows.
+
+        A column that several have, such as the step, is taken once.
+        """
+        columns = dict(self.columns)
+        for other in others:
+            columns |= {name: cells for name, cells in other.columns.items() if name not in columns}
+        return Table(columns=columns)
 
     @property
     def rows(self) -> list[tuple[object, ...]]:

@@ -1,10 +1,12 @@
 """Sentences from numbers: what a curve did, what its bars mean. None says more than its number."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from dynamics.analysis.curve import Curve
+
+_MOST_MODELS = 4  # that a sentence names one by one
 
 
 def number(value: float) -> str:
@@ -62,9 +64,18 @@ def course(curve: Curve, unit: str = "") -> str:
     return f"{curve.model} {listed([f'starts at {number(start)}{unit}', *middle, ends])}"
 
 
-def courses(curves: Sequence[Curve]) -> str:
-    """What each of several curves did."""
-    return "; ".join(map(course, curves))
+def by_model(values: Mapping[str, float], unit: str = "") -> str:
+    """A number of each model; of many models the smallest and the largest alone.
+
+    Example:
+        >>> by_model({"nano-32": 0.402, "nano-64": 0.31}, " nats")
+        '0.402 nats (nano-32) and 0.310 nats (nano-64)'
+    """
+    if len(values) > _MOST_MODELS:
+        ends = [pick(values, key=lambda name: values[name]) for pick in (min, max)]
+        low, high = (f"{number(values[name])}{unit} ({name})" for name in ends)
+        return f"{low} to {high}, over {len(values)} models"
+    return listed([f"{number(value)}{unit} ({name})" for name, value in values.items()])
 
 
 def bars(curves: Sequence[Curve], name: str = "Bars") -> str:

@@ -161,10 +161,25 @@ def test_a_phase_is_shaded_from_bound_to_bound(findings):
     shades = {patch.get_label() for patch in ax.patches}
     assert shades == {phase.name for phase in model.phases.phases}
     assert "5 seeds and 20 documents" in panel.caption
-    assert list(panel.table.columns["phase"]) == [phase.name for phase in model.phases.phases]
-    begins = panel.table.columns["begins at step"]
+    table = section_of(findings).tables["Phases"].columns
+    of_model = [place for place, name in enumerate(table["model"]) if name == model.model]
+    assert [table["phase"][k] for k in of_model] == [phase.name for phase in model.phases.phases]
+    begins = [table["begins at step"][k] for k in of_model]
     assert np.isnan(begins[0])  # where the first began is not known
     np.testing.assert_allclose(begins[1:], [p.begin.value for p in model.phases.boundaries])
+
+
+def test_the_numbers_of_a_fit_name_the_phase_that_begins_at_a_bend(findings):
+    model = findings.models[0]
+    columns = panels_of(findings)[f"phases-{model.model}"].table.columns
+    steps = np.array(columns["step"])
+    begun = {
+        step: name for step, name in zip(steps, columns["phase that begins"], strict=True) if name
+    }
+    assert list(begun.values()) == [phase.name for phase in model.phases.boundaries]
+    np.testing.assert_allclose(list(begun), [p.begin.value for p in model.phases.boundaries])
+    measured = np.isfinite(columns["KL between seeds (nats per token)"])
+    np.testing.assert_array_equal(steps[measured], model.divergence.steps)
 
 
 def test_a_sentence_names_every_phase_with_its_bound(findings):

@@ -78,7 +78,9 @@ def test_context_is_said_to_help_only_where_the_error_allows(noise, grade):
     benefits = find(noise=noise)
     section = in_context.QUESTION.section(benefits, style.Look(MODELS))
     assert {finding.grade for finding in section.findings} == {grade}
-    assert all("step 64" in finding.sentence for finding in section.findings)
+    of_both, *own = section.findings
+    assert all(f"({model})" in of_both.sentence for model in MODELS)
+    assert all("step 64" in finding.sentence for finding in own)
 
 
 def test_one_seed_rests_on_documents_alone():

@@ -55,7 +55,9 @@ def test_what_was_hidden_is_read_as_it_was_written():
 
 
 def test_sentences_follow_the_numbers():
-    larger, smaller = section(find(4)).findings
+    of_both, larger, smaller = section(find(4)).findings
+    assert "(large-16) and " in of_both.sentence
+    assert of_both.rests_on == "4 seeds, 4 documents, for each of 2 models"
     assert "KL between seeds at a mask of small-8 starts at 0." in smaller.sentence
     assert "falls to 0.1" in smaller.sentence
     assert "at step 8 and rises to 0." in smaller.sentence

@@ -105,14 +105,15 @@ def test_no_results_are_no_findings():
 def test_the_page_says_what_it_shows(judged):
     section = minimal_pairs.QUESTION.section([judged], style.Look(["toy-8"]))
     assert "10 pairs of 4 tasks (toy.jsonl)" in section.panels[0].caption
-    assert sorted(section.panels[2].table.columns["pairs"]) == [1, 3, 6]
+    assert sorted(section.panels[2].table.columns["pairs"]) == [1, 1, 1, 3, 3, 3, 6, 6, 6]
     for panel in section.panels:
         assert panel.draw().axes
         assert panel.table.rows
 
 
-@pytest.mark.parametrize(("bias", "grade"), [(0.0, "unsure"), (3.0, "sure")])
+@pytest.mark.parametrize(("bias", "grade"), [(0.0, "unsure"), (1.5, "sure"), (30.0, "open")])
 def test_accuracy_is_called_better_than_a_guess_only_where_its_error_allows(bias, grade):
+    """Where every task is judged right the error over tasks is 0, and says nothing."""
     rng = np.random.default_rng(1)
     made = records(steps=(0,))
     made[0].preference[:] = bias + rng.normal(0, 1, made[0].preference.shape)

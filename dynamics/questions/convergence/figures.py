@@ -94,8 +94,13 @@ def phases(convergence: Convergence, phases: Phases, look: style.Look):
         begin = phase.begin.value if phase.begin else steps[0] - 0.25
         end = phase.end.value if phase.end else steps[-1] * 1.15
         ax.axvspan(begin, end, color=HUES[phase.name], alpha=0.16, linewidth=0, label=phase.name)
-    corners = np.unique(np.r_[steps, phases.pieces.bends])
-    ax.plot(corners, phases.pieces.at(corners), color=style.INK, linewidth=1.2, label="fit")
+    ax.plot(
+        phases.corners,
+        phases.pieces.at(phases.corners),
+        color=style.INK,
+        linewidth=1.2,
+        label="fit",
+    )
     style.lines(ax, [curve], look, linestyle="none")
     ax.set_ylim(bottom=0)
     for phase in phases.boundaries:
@@ -180,18 +185,6 @@ def cross_entropy(curves: Sequence[Curve], ngrams: record_ngram.Record | None, l
     return style.over_steps(figure, ax, all_steps(curves))
 
 
-def over_seeds(curves: Sequence[Curve], look: style.Look, ylabel: str, *, from_zero: bool):
-    """A number of single seeds, mean over seeds with standard errors.
-
-    A divergence is drawn from 0, where it has its meaning; an entropy is not.
-    """
-    figure, ax = style.axes(ylabel)
-    style.lines(ax, curves, look)
-    if from_zero:
-        ax.set_ylim(bottom=0)
-    return style.over_steps(figure, ax, all_steps(curves))
-
-
 def contexts(models: Sequence[Convergence], look: style.Look):
     """Mean over contexts of the pair-mean KL, one standard deviation to either side (Figure 4)."""
     figure, ax = style.axes("KL of single contexts (nats)")
@@ -203,14 +196,6 @@ def contexts(models: Sequence[Convergence], look: style.Look):
         ax.fill_between(steps, np.maximum(mean - sd, 0), mean + sd, **band)
     ax.set_ylim(bottom=0)
     return style.over_steps(figure, ax, all_steps([model.divergence.seed_kl for model in models]))
-
-
-def jensen_shannon(curves: Sequence[Curve], look: style.Look):
-    """Jensen-Shannon divergence of seeds, which no pair can drive beyond ln 2."""
-    figure, ax = style.axes("JS between seeds (nats)")
-    style.lines(ax, curves, look, band=True)
-    ax.set_ylim(bottom=0)
-    return style.over_steps(figure, ax, all_steps(curves))
 
 
 def token_spread(convergence: Convergence, look: style.Look):

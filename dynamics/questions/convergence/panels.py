@@ -2,8 +2,7 @@
 
 from collections.abc import Sequence
 
-from dynamics.analysis.curve import Curve
-from dynamics.figures import style
+from dynamics.figures import over_training, style
 from dynamics.questions.convergence import figures, tables
 from dynamics.questions.convergence.findings import Convergence, Findings
 from dynamics.report import words
@@ -49,7 +48,7 @@ def _phases(findings: Findings, look: style.Look) -> list[Panel]:
             title="Seeds, references and loss over training",
             caption=_overview_caption(findings),
             draw=lambda: figures.overview(findings, look),
-            table=_overview_table(findings),
+            table=tables.over_training(findings),
             group=PHASES,
         )
     ]
@@ -93,31 +92,6 @@ def _overview_caption(findings: Findings) -> str:
     return " ".join([*lines, *([f"Not here: {words.listed(absent)}."] if absent else [])])
 
 
-def _overview_table(findings: Findings) -> Table:
-    """A row for each model and step; a quantity that was not measured there is empty."""
-    scores = {benefit.model: benefit.score for benefit in findings.contexts}
-    rows = []
-    for model in findings.models:
-        seeds = model.divergence
-        curves = {
-            "KL between seeds (nats)": seeds.seed_kl,
-            "KL to uniform (nats)": seeds.kl_uniform,
-            "KL to unigram (nats)": seeds.kl_unigram,
-            "ICL score (nats)": scores.get(model.model),
-            "cross-entropy (nats per token)": seeds.surprisal,
-            "learning rate": model.learning_rate,
-        }
-        for step in seeds.steps.tolist():
-            values = {name: _value_at(curve, step) for name, curve in curves.items()}
-            rows.append({"model": model.model, "step": step, **values})
-    return tables.of_rows(rows)
-
-
-def _value_at(curve: Curve | None, step: int) -> float:
-    at = [] if curve is None else curve.value[curve.steps == step].tolist()
-    return at[0] if at else float("nan")
-
-
 def _phases_of_model(model: Convergence, look: style.Look) -> Panel:
     phases = model.phases
     assert phases is not None
@@ -130,7 +104,7 @@ def _phases_of_model(model: Convergence, look: style.Look) -> Panel:
         f"{phases.pieces.rests_on}. They presume straight pieces; a phase at either end may go on "
         "beyond it.",
         draw=lambda: figures.phases(model, phases, look),
-        table=tables.phases(phases),
+        table=tables.fitted(model.divergence.seed_kl, phases),
         group=PHASES,
     )
 
@@ -179,14 +153,14 @@ def _distances(findings: Findings, look: style.Look) -> list[Panel]:
             caption=f"Surprisal of the next token, mean over seeds. {yardstick} "
             f"{words.bars(losses)}",
             draw=lambda: figures.cross_entropy(losses, findings.ngrams, look),
-            table=Table.of_curves(losses, "cross-entropy (nats per token)"),
+            table=tables.losses(losses, findings.ngrams),
             group=DISTANCES,
         ),
         Panel(
             name="kl-uniform",
             title="Distance to the uniform distribution",
             caption=f"KL from the model to a uniform guess. {words.bars(to_uniform)}",
-            draw=lambda: figures.over_seeds(
+            draw=lambda: over_training.panel(
                 to_uniform, look, "KL to uniform (nats)", from_zero=True
             ),
             table=Table.of_curves(to_uniform, "KL to uniform (nats per token)"),
@@ -197,7 +171,7 @@ def _distances(findings: Findings, look: style.Look) -> list[Panel]:
             title="Distance to word frequency",
             caption="KL from the model to the unigram distribution. Where it is lowest, the model "
             f"says little beyond how frequent tokens are. {words.bars(to_unigram)}",
-            draw=lambda: figures.over_seeds(
+            draw=lambda: over_training.panel(
                 to_unigram, look, "KL to unigram (nats)", from_zero=True
             ),
             table=Table.of_curves(to_unigram, "KL to unigram (nats per token)"),
@@ -207,7 +181,7 @@ def _distances(findings: Findings, look: style.Look) -> list[Panel]:
             name="entropy",
             title="Entropy of the prediction",
             caption=f"How undecided the models are, mean over seeds. {words.bars(entropies)}",
-            draw=lambda: figures.over_seeds(entropies, look, "entropy (nats)", from_zero=False),
+            draw=lambda: over_training.panel(entropies, look, "entropy (nats)"),
             table=Table.of_curves(entropies, "entropy (nats per token)"),
             group=DISTANCES,
         ),
@@ -244,7 +218,9 @@ def _spread(models: Sequence[Convergence], look: style.Look) -> list[Panel]:
                 caption="Bounded by ln 2 = 0.693 where the KL is not: a rise of the KL alone is "
                 "one of tokens that a seed thinks next to impossible. "
                 f"{words.bars(js, 'Bands')}",
-                draw=lambda: figures.jensen_shannon(js, look),
+                draw=lambda: over_training.panel(
+                    js, look, "JS between seeds (nats)", band=True, from_zero=True
+                ),
                 table=Table.of_curves(js, "JS between seeds (nats per token)"),
                 group=SPREAD,
             )

@@ -38,6 +38,11 @@ class Phases:
         """The phases that begin after another."""
         return [phase for phase in self.phases if phase.begin is not None]
 
+    @property
+    def corners(self) -> np.ndarray:
+        """Every step that was measured and every one at which the fit bends, ascending."""
+        return np.unique(np.r_[self.pieces.steps, self.pieces.bends])
+
 
 def find_phases(
     steps: np.ndarray, kl: np.ndarray, weights: np.ndarray, rule: Rule = RULE

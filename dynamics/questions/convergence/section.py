@@ -6,8 +6,15 @@ from dynamics.analysis.curve import Curve
 from dynamics.analysis.phases import Phase
 from dynamics.figures import style
 from dynamics.questions.convergence import tables
-from dynamics.questions.convergence.findings import TARGETS, Convergence, Findings
+from dynamics.questions.convergence.findings import (
+    QUANTILES,
+    TARGETS,
+    Convergence,
+    Findings,
+    LastSlope,
+)
 from dynamics.questions.convergence.panels import panels
+from dynamics.questions.convergence.phases import Phases
 from dynamics.questions.convergence.sentences import sentences
 from dynamics.report.section import Change, Section, Table, Track
 
@@ -26,7 +33,7 @@ def section(findings: Findings, look: style.Look) -> Section:
         findings=sentences(findings),
         tracks=_tracks(findings.models),
         tables=_tables(findings),
-        numbers=_numbers(findings.models),
+        numbers=_numbers(findings),
     )
 
 
@@ -34,6 +41,9 @@ def _tables(findings: Findings) -> dict[str, Table]:
     models = findings.models
     absent = tables.absent_phases(models)
     shown = {"Models": tables.at_a_glance(models), "Single seeds": tables.single_seeds(models)}
+    phases = tables.phases(models)
+    if phases.rows:
+        shown["Phases"] = phases
     if absent.rows:
         shown["Phases that are not seen"] = absent
     if findings.ngrams:
@@ -78,8 +88,9 @@ def _minimum(curve: Curve) -> Change:
     return Change(model=curve.model, step=step, low=unknown, high=unknown, name="lowest")
 
 
-def _numbers(models: Sequence[Convergence]) -> dict[str, object]:
+def _numbers(findings: Findings) -> dict[str, object]:
     """Curves by name, intervals by target, phases as plain lists."""
+    models, ngrams = findings.models, findings.ngrams
     seeds = [model.divergence for model in models]
     numbers: dict[str, object] = {
         "seed_kl": [seed.seed_kl for seed in seeds],
@@ -100,7 +111,51 @@ def _numbers(models: Sequence[Convergence]) -> dict[str, object]:
         for model in models
         if model.phases
     }
-    return {**numbers, **({"phases": phases} if phases else {})}
+    if phases:
+        numbers["phases"] = phases
+        numbers["phases_fit"] = {m.model: _fit(m.phases) for m in models if m.phases}
+    if ngrams:
+        levels = zip(ngrams.orders, ngrams.cross_entropy.tolist(), strict=True)
+        numbers["ngram_surprisal"] = {f"n = {order}": loss for order, loss in levels}
+    return numbers | _spreads(models)
+
+
+def _spreads(models: Sequence[Convergence]) -> dict[str, object]:
+    """What is drawn beside the curves: late slopes, interval widths, spreads over predictions."""
+    rates = [model.learning_rate for model in models if model.learning_rate is not None]
+    slopes = {m.model: m.last_slope for m in models if m.last_slope is not None}
+    steps = {model.model: model.divergence.steps for model in models}
+    return {
+        **({"learning_rate": rates} if rates else {}),
+        **({"last_slope": {k: _slope(v) for k, v in slopes.items()}} if slopes else {}),
+        "seed_kl_interval_share": {m.model: m.intervals.shares for m in models},
+        "token_kl": {
+            m.model: {
+                "steps": steps[m.model],
+                "mean": m.spread.mean,
+                "sd": m.spread.sd,
+                "quantiles": {
+                    f"{level:g}": values
+                    for level, values in zip(QUANTILES, m.spread.quantiles.T, strict=True)
+                },
+            }
+            for m in models
+        },
+    }
+
+
+def _slope(slope: LastSlope) -> dict[str, object]:
+    interval = slope.interval
+    return {
+        "phase": slope.phase,
+        "first_step": slope.first_step,
+        "slope": [interval.mean, interval.low, interval.high],
+    }
+
+
+def _fit(phases: Phases) -> dict[str, object]:
+    """The fitted pieces at their corners."""
+    return {"steps": phases.corners, "value": phases.pieces.at(phases.corners)}
 
 
 def _plain(phase: Phase) -> dict[str, object]:

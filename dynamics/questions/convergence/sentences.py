@@ -3,22 +3,20 @@
 import itertools
 from collections.abc import Sequence
 
-import numpy as np
-
 from dynamics.analysis.phases import Estimate, Phase
 from dynamics.figures.style import short_step
 from dynamics.questions.convergence.findings import Convergence, Findings
 from dynamics.questions.convergence.phases import Phases
 from dynamics.questions.convergence.record_ngram import Record as Ngrams
-from dynamics.questions.seed_divergence import SURE_RATIO, course
-from dynamics.report import words
+from dynamics.questions.seed_divergence import courses
+from dynamics.report import grades, words
 from dynamics.report.section import Finding, Grade
 
 
 def sentences(findings: Findings) -> list[Finding]:
     """Each model's course, phases and last loss, and how the last slope goes with size."""
     models = findings.models
-    lines = [course(m.divergence, "KL between seeds", "nats per token") for m in models]
+    lines = courses([m.divergence for m in models], "KL between seeds", "nats per token")
     lines += [_phases(model) for model in models]
     lines += [_loss(model, findings.ngrams) for model in models]
     return lines + _size_effect(findings)
@@ -66,8 +64,9 @@ def _phases_grade(phases: Phases, num_seeds: int) -> Grade:
     slopes = [phase.slope for phase in phases.phases]
     if len(slopes) == 1:
         slopes.append(Estimate(0.0, 0.0, 0.0))
-    apart = all(a.high < b.low or b.high < a.low for a, b in itertools.pairwise(slopes))
-    return "sure" if apart and num_seeds > 2 else "unsure"
+    neighbours = list(itertools.pairwise(slopes))
+    apart = all(a.high < b.low or b.high < a.low for a, b in neighbours)
+    return "sure" if neighbours and apart and num_seeds > 2 else "unsure"
 
 
 def _loss(model: Convergence, ngrams: Ngrams | None) -> Finding:
@@ -80,11 +79,10 @@ def _loss(model: Convergence, ngrams: Ngrams | None) -> Finding:
     losses = ngrams.cross_entropy
     beaten = [str(n) for n, loss in zip(ngrams.orders, losses, strict=True) if last < loss]
     rank = f"below Kneser–Ney with n = {words.listed(beaten)}" if beaten else "above every n-gram's"
-    sure: Grade = "sure" if (np.abs(losses - last) > SURE_RATIO * sem).all() else "unsure"
     return Finding(
         sentence=f"{ends}, {rank} on the same text.",
         rests_on=f"{seeds} seeds, these documents",
-        grade=sure if seeds > 2 else "open",
+        grade=grades.judge(losses - last, sem) if seeds > 2 else "open",
     )
 
 
@@ -92,7 +90,7 @@ def _size_effect(findings: Findings) -> list[Finding]:
     effect = findings.size_effect
     if effect is None:
         return []
-    sure = effect.low > 0 or effect.high < 0
+    apart_from_zero = grades.excludes(effect.low, effect.high)
     limits = f"{words.number(effect.low)} to {words.number(effect.high)}"
     return [
         Finding(
@@ -100,6 +98,6 @@ def _size_effect(findings: Findings) -> list[Finding]:
             f"{words.number(effect.mean)} ({limits}) nats per e-fold of step. "
             f"{findings.size_caution}".strip(),
             rests_on=effect.rests_on,
-            grade="sure" if sure and not findings.size_caution else "unsure",
+            grade="unsure" if findings.size_caution else apart_from_zero,
         )
     ]

@@ -4,19 +4,15 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynamics.analysis.curve import Curve
 from dynamics.analysis.leave_one_out import FEWEST
 from dynamics.analysis.phases import Estimate
-from dynamics.questions.convergence.findings import QUANTILES, TARGETS, Convergence
+from dynamics.questions.convergence.findings import QUANTILES, TARGETS, Convergence, Findings
 from dynamics.questions.convergence.phases import Phases
 from dynamics.questions.convergence.record_ngram import Record as Ngrams
 from dynamics.report.section import Table
 
 SEED_KL = "KL between seeds (nats per token)"
-
-
-def of_rows(rows: Sequence[dict[str, object]]) -> Table:
-    """A table from rows of the same columns."""
-    return Table(columns={name: [row[name] for row in rows] for name in (rows or [{}])[0]})
 
 
 def at_a_glance(models: Sequence[Convergence]) -> Table:
@@ -38,34 +34,62 @@ def at_a_glance(models: Sequence[Convergence]) -> Table:
                 "final largest |logit|": float(seeds.max_logit[-1]),
             }
         )
-    return of_rows(rows)
+    return Table.of_rows(rows)
 
 
-def phases(phases: Phases) -> Table:
-    """A row for each phase; a boundary beyond the steps measured is empty."""
-    beyond = Estimate(np.nan, np.nan, np.nan)
+_BEYOND = Estimate(np.nan, np.nan, np.nan)  # a boundary beyond the steps measured
+
+
+def phases(models: Sequence[Convergence]) -> Table:
+    """A row for each phase of each model; a boundary beyond the steps measured is empty."""
     rows = []
-    for phase in phases.phases:
-        begin = phase.begin or beyond
-        start = begin.value if phase.begin else phases.pieces.steps[0]
+    for model in models:
+        for phase in model.phases.phases if model.phases else ():
+            begin = phase.begin or _BEYOND
+            start = begin.value if phase.begin else model.phases.pieces.steps[0]
+            rows.append(
+                {
+                    "model": model.model,
+                    "phase": phase.name,
+                    "begins at step": begin.value,
+                    "begin, low": begin.low,
+                    "begin, high": begin.high,
+                    "fitted KL there (nats)": float(model.phases.pieces.at(start)),
+                    "slope (nats per e-fold of step + 1)": phase.slope.value,
+                    "slope, low": phase.slope.low,
+                    "slope, high": phase.slope.high,
+                }
+            )
+    return Table.of_rows(rows)
+
+
+def fitted(curve: Curve, phases: Phases) -> Table:
+    """A row for each corner of the fitted pieces: the KL measured there, and the phase begun."""
+    rows = []
+    for step in phases.corners.tolist():
+        value, low, high = _value_at(curve, step)
+        begins = [p for p in phases.boundaries if p.begin and np.isclose(p.begin.value, step)]
+        phase = begins[0] if begins else None
+        begin = phase.begin if phase and phase.begin else _BEYOND
         rows.append(
             {
-                "phase": phase.name,
-                "begins at step": begin.value,
+                "model": curve.model,
+                "step": step,
+                SEED_KL: value,
+                "low": low,
+                "high": high,
+                "fitted KL (nats per token)": float(phases.pieces.at(step)),
+                "phase that begins": phase.name if phase else "",
                 "begin, low": begin.low,
                 "begin, high": begin.high,
-                "fitted KL there (nats)": float(phases.pieces.at(start)),
-                "slope (nats per e-fold of step + 1)": phase.slope.value,
-                "slope, low": phase.slope.low,
-                "slope, high": phase.slope.high,
             }
         )
-    return of_rows(rows)
+    return Table.of_rows(rows)
 
 
 def absent_phases(models: Sequence[Convergence]) -> Table:
     """Those of the four phases that a model does not show, and why."""
-    return of_rows(
+    return Table.of_rows(
         [
             {"model": model.model, "phase": name, "why it is not seen": reason}
             for model in models
@@ -93,7 +117,7 @@ def intervals(models: Sequence[Convergence]) -> Table:
                     "why there is none": model.intervals.refusals.get(target, ""),
                 }
             )
-    return of_rows(rows)
+    return Table.of_rows(rows)
 
 
 def widths(model: Convergence) -> Table:
@@ -105,7 +129,7 @@ def widths(model: Convergence) -> Table:
 
 def late_slopes(models: Sequence[Convergence]) -> Table:
     """The slope of each model's last phase."""
-    return of_rows(
+    return Table.of_rows(
         [
             {
                 "model": model.model,
@@ -123,6 +147,49 @@ def late_slopes(models: Sequence[Convergence]) -> Table:
     )
 
 
+def losses(curves: Sequence[Curve], ngrams: Ngrams | None) -> Table:
+    """The loss of every model, with the yardsticks that it is drawn against."""
+    table = Table.of_curves(curves, "cross-entropy (nats per token)")
+    if ngrams is None:
+        return table
+    levels = zip(ngrams.orders, ngrams.cross_entropy.tolist(), strict=True)
+    names = {f"Kneser–Ney n = {order} (nats per token)": loss for order, loss in levels}
+    rows = len(table.rows)
+    return table.beside(Table(columns={name: [loss] * rows for name, loss in names.items()}))
+
+
+def over_training(findings: Findings) -> Table:
+    """A row for each model and step; a quantity that was not measured there is empty."""
+    scores = {benefit.model: benefit.score for benefit in findings.contexts}
+    rows = []
+    for model in findings.models:
+        seeds = model.divergence
+        curves = {
+            "KL between seeds (nats)": seeds.seed_kl,
+            "KL to uniform (nats)": seeds.kl_uniform,
+            "KL to unigram (nats)": seeds.kl_unigram,
+            "ICL score (nats)": scores.get(model.model),
+            "cross-entropy (nats per token)": seeds.surprisal,
+            "learning rate": model.learning_rate,
+        }
+        for step in seeds.steps.tolist():
+            row: dict[str, object] = {"model": model.model, "step": step}
+            for name, curve in curves.items():
+                value, low, high = _value_at(curve, step)
+                quantity = name.partition(" (")[0]
+                row |= {name: value, f"low, {quantity}": low, f"high, {quantity}": high}
+            rows.append(row)
+    return Table.of_rows(rows)
+
+
+def _value_at(curve: Curve | None, step: float) -> tuple[float, float, float]:
+    """The value at a step with the ends of its bar; NaN where nothing was measured there."""
+    measured = None if curve is None else curve.where(curve.steps == step)
+    if measured is None or not len(measured.steps):
+        return np.nan, np.nan, np.nan
+    return float(measured.value[0]), float(measured.low[0]), float(measured.high[0])
+
+
 def ngrams(ngrams: Ngrams) -> Table:
     """The yardstick, by order."""
     return Table(
@@ -135,10 +202,17 @@ def ngrams(ngrams: Ngrams) -> Table:
 
 
 def contexts(models: Sequence[Convergence]) -> Table:
-    """Mean and standard deviation over single predictions, by model and step."""
-    return of_rows(
+    """Mean over single predictions and a standard deviation to either side, by model and step."""
+    return Table.of_rows(
         [
-            {"model": model.model, "step": int(step), "mean (nats)": mean, "SD (nats)": sd}
+            {
+                "model": model.model,
+                "step": int(step),
+                "mean (nats)": mean,
+                "SD (nats)": sd,
+                "low, cut at 0 (nats)": max(mean - sd, 0.0),
+                "high (nats)": mean + sd,
+            }
             for model in models
             for step, mean, sd in zip(
                 model.divergence.steps,
@@ -179,4 +253,4 @@ def single_seeds(models: Sequence[Convergence]) -> Table:
                     "steps at which it does": of_steps if enough else "",
                 }
             )
-    return of_rows(rows)
+    return Table.of_rows(rows)

@@ -4,18 +4,18 @@ rate.
 Axes: K checkpoints (ascending), M parts. Units are nats per squared weight.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dynamics.analysis.agreement import RankCorrelation, rank_correlation
 from dynamics.analysis.curve import Curve
-from dynamics.analysis.pairs import single_seed_curve
-from dynamics.questions.committed import Committed, Pairs, by_model, by_step
+from dynamics.questions.committed import Committed, Pairs, by_model
 from dynamics.questions.curvature import record
 from dynamics.questions.curvature.record import Record
 from dynamics.questions.llc import findings as llc
+from dynamics.questions.single_seeds import Steps, of_seed, over_seeds, records_by_step, seeds_of
 
 TRACE = "Hessian trace"
 LARGEST = "largest eigenvalue"
@@ -123,54 +123,38 @@ def find(committed: Committed) -> list[Curvature] | None:
     ] or None
 
 
-Steps = Mapping[int, Mapping[int, Record]]  # step -> seed -> what its unit holds
-Number = Callable[[Record], float]
-
-
 def _curvature(model: str, pairs: Pairs, estimates: llc.Estimates | None) -> Curvature:
-    steps = {
-        step: {unit.seeds[0]: record.from_dataset(data) for unit, data in units}
-        for step, units in by_step(pairs).items()
-    }
-    seeds = sorted({seed for of_step in steps.values() for seed in of_step})
-    first = _of_seed(steps, seeds[0])
+    steps = records_by_step(pairs, record.from_dataset)
+    seeds = seeds_of(steps)
+    first = of_seed(steps, seeds[0])
     return Curvature(
         model=model,
         num_probes=max(r.num_probes for of_step in steps.values() for r in of_step.values()),
         trace=_trace(model, steps),
         largest=_largest(model, steps),
-        smallest=_curve(
+        smallest=over_seeds(
             model, steps, lambda r: r.ends.smallest[0], lambda r: r.ends.smallest_error[0]
         ),
-        runs=tuple(_run(model, seed, _of_seed(steps, seed)) for seed in seeds),
+        runs=tuple(_run(model, seed, of_seed(steps, seed)) for seed in seeds),
         first=_first_seed(model, seeds[0], first, estimates),
     )
 
 
-def _of_seed(steps: Steps, seed: int) -> Steps:
-    return {step: {seed: of_step[seed]} for step, of_step in steps.items() if seed in of_step}
+def _trace(model: str, steps: Steps[Record]) -> Curve:
+    return over_seeds(model, steps, lambda r: r.hessian.trace, lambda r: r.hessian.trace_sem)
 
 
-def _curve(model: str, steps: Steps, value: Number, error: Number) -> Curve:
-    """Mean over seeds; errors are over seeds, or the first seed's own `error` where it is alone."""
-    values = [[value(r) for r in of_step.values()] for of_step in steps.values()]
-    own = [error(next(iter(of_step.values()))) for of_step in steps.values()]
-    return single_seed_curve(model, list(steps), values, own)
+def _largest(model: str, steps: Steps[Record]) -> Curve:
+    return over_seeds(model, steps, lambda r: r.ends.largest[0], lambda r: r.ends.largest_error[0])
 
 
-def _trace(model: str, steps: Steps) -> Curve:
-    return _curve(model, steps, lambda r: r.hessian.trace, lambda r: r.hessian.trace_sem)
-
-
-def _largest(model: str, steps: Steps) -> Curve:
-    return _curve(model, steps, lambda r: r.ends.largest[0], lambda r: r.ends.largest_error[0])
-
-
-def _run(model: str, seed: int, steps: Steps) -> Run:
+def _run(model: str, seed: int, steps: Steps[Record]) -> Run:
     return Run(seed=seed, trace=_trace(model, steps), largest=_largest(model, steps))
 
 
-def _first_seed(model: str, seed: int, steps: Steps, estimates: llc.Estimates | None) -> FirstSeed:
+def _first_seed(
+    model: str, seed: int, steps: Steps[Record], estimates: llc.Estimates | None
+) -> FirstSeed:
     records, places = [of_step[seed] for of_step in steps.values()], np.array(list(steps))
     statistics = _statistics(model, steps)
     rates = [np.nan if r.learning_rate is None else r.learning_rate for r in records]
@@ -186,7 +170,7 @@ def _first_seed(model: str, seed: int, steps: Steps, estimates: llc.Estimates | 
     )
 
 
-def _statistics(model: str, steps: Steps) -> dict[str, Curve]:
+def _statistics(model: str, steps: Steps[Record]) -> dict[str, Curve]:
     def newton_trace(r: Record) -> float:
         return r.gauss_newton.trace if r.gauss_newton is not None else np.nan
 
@@ -195,9 +179,9 @@ def _statistics(model: str, steps: Steps) -> dict[str, Curve]:
 
     curves = {
         TRACE: _trace(model, steps),
-        "Gauss–Newton trace": _curve(model, steps, newton_trace, newton_sem),
+        "Gauss–Newton trace": over_seeds(model, steps, newton_trace, newton_sem),
         LARGEST: _largest(model, steps),
-        "effective rank": _curve(
+        "effective rank": over_seeds(
             model,
             steps,
             lambda r: r.hessian.effective_rank,

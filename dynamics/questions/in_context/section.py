@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-import numpy as np
-
 from dynamics.figures import style
+from dynamics.questions.headline import headline
 from dynamics.questions.in_context import figures
 from dynamics.questions.in_context.findings import ContextBenefit
-from dynamics.report import words
+from dynamics.report import grades, words
 from dynamics.report.section import Finding, Panel, Section, Table, Track
 
 INTRODUCTION = (
@@ -15,7 +14,6 @@ INTRODUCTION = (
     "difference of the two surprisals is its in-context score (Olsson et al. 2022): what makes "
     "the token hard by itself cancels, and the score is below 0 where a longer context helps."
 )
-SURE_RATIO = 3.0  # standard errors from which on a score is surely other than 0
 
 
 def section(models: Sequence[ContextBenefit], look: style.Look) -> Section:
@@ -24,9 +22,18 @@ def section(models: Sequence[ContextBenefit], look: style.Look) -> Section:
     return Section(
         introduction=INTRODUCTION,
         panels=_panels(models, look),
-        findings=[_finding(benefit) for benefit in models],
+        findings=_findings(models),
         tracks=[Track(label="in-context score (nats)", curves=scores)],
-        numbers={"in_context": scores},
+        numbers={
+            "in_context": scores,
+            "in_context_surprisal": {
+                benefit.model: {
+                    f"given {benefit.short} tokens": benefit.given_short,
+                    f"given {benefit.long} tokens": benefit.given_long,
+                }
+                for benefit in models
+            },
+        },
     )
 
 
@@ -56,28 +63,34 @@ def _panels(models: Sequence[ContextBenefit], look: style.Look) -> list[Panel]:
 
 
 def _surprisals(benefit: ContextBenefit) -> Table:
-    given_short, given_long = benefit.given_short, benefit.given_long
-    return Table(
-        columns={
-            "model": [benefit.model] * len(given_long.steps),
-            "step": given_long.steps.tolist(),
-            f"given {benefit.short} tokens (nats)": given_short.value.tolist(),
-            f"given {benefit.long} tokens (nats)": given_long.value.tolist(),
-        }
+    by_length = {benefit.short: benefit.given_short, benefit.long: benefit.given_long}
+    given_short, given_long = (
+        Table.of_curves([curve], f"given {length} tokens (nats)", f", given {length}")
+        for length, curve in by_length.items()
     )
+    return given_short.beside(given_long)
+
+
+def _findings(models: Sequence[ContextBenefit]) -> list[Finding]:
+    own = [_finding(benefit) for benefit in models]
+    scores = {benefit.model: float(benefit.score.value[-1]) for benefit in models}
+    sentence = (
+        f"The in-context score ends at {words.by_model(scores, ' nats')}: below 0 a longer context "
+        "helps."
+    )
+    return [*headline(sentence, own), *own]
 
 
 def _finding(benefit: ContextBenefit) -> Finding:
     """Whether the longer context surely helps, or hurts, at the last step."""
     last = float(benefit.score.value[-1])
-    ratio = abs(last) / benefit.last_sem if benefit.last_sem > 0 else np.nan
+    grade = grades.judge(last, benefit.last_sem)
     change = f"{words.number(abs(last))} nats {'less' if last < 0 else 'more'} surprising"
-    doubt = "" if ratio >= SURE_RATIO else ", which is not surely other than no difference"
-    grade = "sure" if ratio >= SURE_RATIO else "unsure"
+    doubt = "" if grade == "sure" else ", which is not surely other than no difference"
     return Finding(
         sentence=f"To {benefit.model} at step {benefit.score.steps[-1]} a token is {change} given "
         f"{benefit.long} tokens before it than given {benefit.short}{doubt}.",
         rests_on=f"{words.counted(len(benefit.seeds), 'seed')}, "
         f"{words.counted(benefit.num_documents, 'document')}",
-        grade="open" if np.isnan(ratio) else grade,
+        grade=grade,
     )

@@ -5,17 +5,17 @@ the local learning coefficient (LLC) has no unit.
 """
 
 import collections
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from dynamics.analysis.curve import Curve
 from dynamics.analysis.loss_share import LossShare, explained_by_loss
-from dynamics.analysis.pairs import single_seed_curve
-from dynamics.questions.committed import Committed, Pairs, by_model, by_step
+from dynamics.questions.committed import Committed, Pairs, by_model
 from dynamics.questions.llc import record
 from dynamics.questions.llc.record import Record, Sensitivity
+from dynamics.questions.single_seeds import Steps, of_seed, over_seeds, records_by_step, seeds_of
 
 PULL_ALONE = 0.9  # localization share from which on the pull shapes nearly every direction
 
@@ -151,24 +151,21 @@ def warning_counts(models: Sequence[Estimates]) -> collections.Counter[str]:
 
 
 def _estimates(model: str, pairs: Pairs) -> Estimates:
-    steps = {
-        step: {unit.seeds[0]: record.from_dataset(data) for unit, data in units}
-        for step, units in by_step(pairs).items()
-    }
+    steps = records_by_step(pairs, record.from_dataset)
     records = [r for of_step in steps.values() for r in of_step.values()]
     last_step = max(steps)
     last = next(iter(steps[last_step].values()))
-    llc = _curve(model, steps, lambda r: r.llc, lambda r: r.error)
-    init_loss = _curve(model, steps, lambda r: r.init_loss, lambda r: r.init_loss_sem)
-    seeds = sorted({seed for of_step in steps.values() for seed in of_step})
+    llc = over_seeds(model, steps, lambda r: r.llc, lambda r: r.error)
+    init_loss = over_seeds(model, steps, lambda r: r.init_loss, lambda r: r.init_loss_sem)
+    seeds = seeds_of(steps)
     return Estimates(
         model=model,
         seeds=tuple(seeds),
         num_chains=len(last.loss_trace),
         llc=llc,
-        chain_loss=_curve(model, steps, lambda r: r.chain_loss, lambda r: r.chain_loss_sem),
+        chain_loss=over_seeds(model, steps, lambda r: r.chain_loss, lambda r: r.chain_loss_sem),
         init_loss=init_loss,
-        localization_share=_curve(model, steps, lambda r: r.localization_share, _no_error),
+        localization_share=over_seeds(model, steps, lambda r: r.localization_share, _no_error),
         trivial_loss=last.trivial_loss,
         verdicts=tuple(
             tuple(seed_record.verdict for seed_record in of_step.values())
@@ -189,22 +186,11 @@ def _estimates(model: str, pairs: Pairs) -> Estimates:
     )
 
 
-Steps = Mapping[int, Mapping[int, Record]]  # step -> seed -> what its unit holds
-Number = Callable[[Record], float]
-
-
-def _curve(model: str, steps: Steps, value: Number, error: Number) -> Curve:
-    """Mean over seeds; errors are over seeds, or the first seed's own `error` where it is alone."""
-    values = [[value(r) for r in of_step.values()] for of_step in steps.values()]
-    own = [error(next(iter(of_step.values()))) for of_step in steps.values()]
-    return single_seed_curve(model, list(steps), values, own)
-
-
 def _no_error(_: Record) -> float:
     return np.nan
 
 
-def _effect(model: str, steps: Steps, effect: Callable[[Sensitivity], tuple[float, float]]):
+def _effect(model: str, steps: Steps[Record], effect: Callable[[Sensitivity], tuple[float, float]]):
     """Curve of an effect and its error, of the first seed's chains."""
     firsts = {step: next(iter(of_step.values())).sensitivity for step, of_step in steps.items()}
     effects = [effect(sensitivity) for sensitivity in firsts.values() if sensitivity is not None]
@@ -229,11 +215,11 @@ def _loss_share(llc: Curve, init_loss: Curve, nbeta: float) -> LossShare | None:
     return explained_by_loss(llc.value[finite], init_loss.value[finite], nbeta)
 
 
-def _run(model: str, seed: int, steps: Steps) -> Run:
-    own = {step: {seed: of_step[seed]} for step, of_step in steps.items() if seed in of_step}
+def _run(model: str, seed: int, steps: Steps[Record]) -> Run:
+    own = of_seed(steps, seed)
     local = [of_step[seed].verdict == "local" for of_step in own.values()]
     return Run(
         seed=seed,
-        llc=_curve(model, own, lambda r: r.llc, lambda r: r.sem),
+        llc=over_seeds(model, own, lambda r: r.llc, lambda r: r.sem),
         local=np.array(local),
     )

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from dynamics.figures import style
-from dynamics.questions.masked import figures
-from dynamics.questions.seed_divergence import Divergence, course
+from dynamics.figures import over_training, style
+from dynamics.questions.seed_divergence import Divergence, courses
 from dynamics.report import words
 from dynamics.report.section import Panel, Section, Table, Track
 
@@ -22,15 +21,16 @@ def section(models: Sequence[Divergence], look: style.Look) -> Section:
     return Section(
         introduction=INTRODUCTION,
         panels=_panels(models, look),
-        findings=[
-            course(divergence, "KL between seeds at a mask", "nats per hidden token")
-            for divergence in models
-        ],
+        findings=courses(models, "KL between seeds at a mask", "nats per hidden token"),
         tracks=[
             Track(label="KL between seeds at a mask (nats)", curves=kl),
             Track(label="loss at a mask (nats)", curves=loss),
         ],
-        numbers={"masked_seed_kl": kl, "masked_surprisal": loss},
+        numbers={
+            "masked_seed_kl": kl,
+            "masked_surprisal": loss,
+            "masked_kl_unigram": [divergence.kl_unigram for divergence in models],
+        },
     )
 
 
@@ -46,14 +46,16 @@ def _panels(models: Sequence[Divergence], look: style.Look) -> list[Panel]:
             title="Divergence between seeds at a mask",
             caption=f"Mean over {tokens} and the ordered pairs of {len(first.seeds)} seeds; 0 "
             f"where seeds predict the same. {bands}",
-            draw=lambda: figures.seed_kl(models, look),
+            draw=lambda: over_training.panel(
+                kl, look, "KL between seeds (nats)", band=True, cut=True
+            ),
             table=Table.of_curves(kl, "KL between seeds (nats per hidden token)"),
         ),
         Panel(
             name="masked-loss",
             title="Loss at a mask",
             caption=f"Surprisal of the hidden token, mean over seeds. {words.bars(losses)}",
-            draw=lambda: figures.loss(models, look),
+            draw=lambda: over_training.panel(losses, look, "surprisal (nats)"),
             table=Table.of_curves(losses, "loss (nats per hidden token)"),
         ),
         Panel(
@@ -61,7 +63,9 @@ def _panels(models: Sequence[Divergence], look: style.Look) -> list[Panel]:
             title="Distance to word frequency at a mask",
             caption="KL from the model to the unigram distribution. Where it is lowest, the text "
             f"around the gap is not yet used. {words.bars(to_unigram)}",
-            draw=lambda: figures.unigram(models, look),
+            draw=lambda: over_training.panel(
+                to_unigram, look, "KL to unigram (nats)", from_zero=True
+            ),
             table=Table.of_curves(to_unigram, "KL to unigram (nats per hidden token)"),
         ),
     ]

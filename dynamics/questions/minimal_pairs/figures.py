@@ -10,15 +10,6 @@ from dynamics.figures import style
 from dynamics.questions.minimal_pairs.findings import Judgements
 
 
-def seed_kl(models: Sequence[Judgements], look: style.Look):
-    """KL between seeds of every model, with the 95 % interval over seeds as a band."""
-    figure, ax = style.axes("KL between seeds (nats per pair)")
-    curves = [judgements.seed_kl for judgements in models]
-    style.lines(ax, curves, look, band=True)
-    ax.set_ylim(0, style.ceiling(curves))
-    return style.over_steps(figure, ax, all_steps(curves))
-
-
 def accuracy(models: Sequence[Judgements], look: style.Look):
     """Share of pairs judged right, with standard errors over tasks, against a guess."""
     figure, ax = style.axes("accuracy")

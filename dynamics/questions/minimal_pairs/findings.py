@@ -7,7 +7,6 @@ Pairs of a task are alike, so tasks take the place that documents have for text:
 rest on them.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,13 +51,6 @@ class Judgements:
     def num_pairs(self) -> int:
         """How many pairs were judged."""
         return int(self.sizes.sum())
-
-    def extremes(self, count: int = 5) -> tuple[Sequence[str], Sequence[str]]:
-        """Tasks on which seeds are farthest apart at the last step, and nearest."""
-        order = np.argsort(-self.last_kl, kind="stable")
-        count = min(count, len(order) // 2)
-        farthest, nearest = order[:count], order[::-1][:count]
-        return [self.tasks[q] for q in farthest], [self.tasks[q] for q in nearest]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
-from dynamics.figures import style
+import numpy as np
+
+from dynamics.figures import over_training, style
+from dynamics.questions.headline import headline
 from dynamics.questions.minimal_pairs import figures
 from dynamics.questions.minimal_pairs.findings import Judgements
-from dynamics.report import words
+from dynamics.report import grades, words
 from dynamics.report.section import Finding, Panel, Section, Table, Track
 
 INTRODUCTION = (
@@ -20,9 +23,14 @@ def section(models: Sequence[Judgements], look: style.Look) -> Section:
     return Section(
         introduction=INTRODUCTION,
         panels=_panels(models, look),
-        findings=[_finding(judgements) for judgements in models],
+        findings=_findings(models),
         tracks=[Track(label="accuracy on minimal pairs", curves=right)],
-        numbers={"pairs_kl": kl, "pairs_accuracy": right},
+        tables={"Single tasks at the last step": _tasks(models)},
+        numbers={
+            "pairs_kl": kl,
+            "pairs_accuracy": right,
+            "pairs_phenomena": {m.model: _phenomena_numbers(m) for m in models},
+        },
     )
 
 
@@ -37,7 +45,9 @@ def _panels(models: Sequence[Judgements], look: style.Look) -> list[Panel]:
             title="Divergence between seeds on minimal pairs",
             caption=f"Mean over {pairs} and over ordered pairs of seeds; 0 where seeds agree on "
             f"every pair. {bands}",
-            draw=lambda: figures.seed_kl(models, look),
+            draw=lambda: over_training.panel(
+                kl, look, "KL between seeds (nats per pair)", band=True, cut=True
+            ),
             table=Table.of_curves(kl, "KL between seeds (nats per pair)"),
         ),
         Panel(
@@ -52,44 +62,73 @@ def _panels(models: Sequence[Judgements], look: style.Look) -> list[Panel]:
             name="pairs-phenomena",
             title=f"Where seeds differ, {largest.model}",
             caption="Divergence between seeds by phenomenon, mean over its pairs: the most "
-            f"divergent at the last step above. {_extremes(largest)}".strip(),
+            "divergent at the last step above. The colours have no error.",
             draw=lambda: figures.phenomena(largest),
             table=_phenomena(largest),
         ),
     ]
 
 
-def _extremes(judgements: Judgements) -> str:
-    farthest, nearest = map(words.listed, judgements.extremes(3))
-    if not farthest:
-        return ""
-    return f"Of single tasks {farthest} divide the seeds most at the last step, {nearest} least."
-
-
 def _phenomena(judgements: Judgements) -> Table:
-    pooled, count = judgements.phenomena, len(judgements.phenomena.names)
+    """A row for each step and phenomenon, the last step first."""
+    pooled, steps = judgements.phenomena, judgements.steps
+    k, r = (axis.ravel() for axis in np.indices(pooled.kl.shape))
+    k = k[::-1].reshape(pooled.kl.shape).ravel()
     return Table(
         columns={
-            "phenomenon": pooled.names,
-            "model": [judgements.model] * count,
-            "step": [int(judgements.steps[-1])] * count,
-            "pairs": pooled.sizes.astype(int).tolist(),
-            "KL between seeds (nats per pair)": pooled.kl[-1].tolist(),
-            "accuracy": pooled.accuracy[-1].tolist(),
+            "phenomenon": [pooled.names[place] for place in r],
+            "model": [judgements.model] * k.size,
+            "step": steps[k].tolist(),
+            "pairs": pooled.sizes[r].astype(int).tolist(),
+            "KL between seeds (nats per pair)": pooled.kl[k, r].tolist(),
+            "accuracy": pooled.accuracy[k, r].tolist(),
         }
     )
+
+
+def _phenomena_numbers(judgements: Judgements) -> dict[str, object]:
+    pooled = judgements.phenomena
+    return {
+        "names": pooled.names,
+        "steps": judgements.steps,
+        "kl": pooled.kl,
+        "accuracy": pooled.accuracy,
+    }
+
+
+def _tasks(models: Sequence[Judgements]) -> Table:
+    """A row for each task of each model, the one that divides its seeds most first."""
+    rows = [(m, q) for m in models for q in np.argsort(-m.last_kl, kind="stable").tolist()]
+    return Table(
+        columns={
+            "task": [m.tasks[q] for m, q in rows],
+            "model": [m.model for m, _ in rows],
+            "pairs": [int(m.sizes[q]) for m, q in rows],
+            "KL between seeds (nats per pair)": [float(m.last_kl[q]) for m, q in rows],
+        }
+    )
+
+
+def _findings(models: Sequence[Judgements]) -> list[Finding]:
+    own = [_finding(judgements) for judgements in models]
+    shares = {m.model: 100 * float(m.accuracy.value[-1]) for m in models}
+    sentence = (
+        f"Of minimal pairs {words.by_model(shares, ' %')} are judged right at the last step; a "
+        "guess is right in 50 %."
+    )
+    return [*headline(sentence, own), *own]
 
 
 def _finding(judgements: Judgements) -> Finding:
     """Whether the last accuracy is surely better, or worse, than a guess."""
     curve = judgements.accuracy
     share, sem = float(curve.value[-1]), float(curve.sem[-1])
-    sure = abs(share - 0.5) > 3 * sem  # False where the error is NaN
+    grade = grades.judge(share - 0.5, sem)
     side = "better than" if share > 0.5 else "worse than"
-    verdict = f", {side} a guess" if sure else ", not surely other than a guess"
+    verdict = f", {side} a guess" if grade == "sure" else ", not surely other than a guess"
     return Finding(
         sentence=f"{judgements.model} judges {100 * share:.1f} % of minimal pairs right at step "
         f"{curve.steps[-1]}{verdict}.",
         rests_on=f"{len(judgements.tasks)} tasks, {len(judgements.seeds)} seeds",
-        grade="sure" if sure else "unsure",
+        grade=grade,
     )

@@ -32,15 +32,6 @@ def next_byte(models: Sequence[ByteDivergence], look: style.Look):
     return _over_steps(figure, ax, models)
 
 
-def gap(models: Sequence[ByteDivergence], look: style.Look):
-    """Gap in surprisal between two models on the same text, bits per byte."""
-    figure, ax = style.axes("gap in surprisal (bits per byte)")
-    curves = [model.gap_bits for model in models]
-    style.lines(ax, curves, look, band=any(len(curve.steps) > 1 for curve in curves))
-    ax.set_ylim(bottom=0)
-    return _over_steps(figure, ax, models)
-
-
 def surprisal(models: Sequence[ByteDivergence], look: style.Look):
     """Surprisal by the tokenizer's own encoding (solid) and counting every encoding (dashed)."""
     figure, ax = style.axes("surprisal (bits per byte)")

@@ -3,10 +3,11 @@
 import itertools
 from collections.abc import Sequence
 
-from dynamics.figures import style
+from dynamics.figures import over_training, style
+from dynamics.questions.headline import headline
 from dynamics.questions.next_byte import figures
 from dynamics.questions.next_byte.findings import ByteDivergence
-from dynamics.report import words
+from dynamics.report import grades, words
 from dynamics.report.section import Finding, Panel, Section, Table, Track
 
 INTRODUCTION = (
@@ -22,16 +23,21 @@ def section(models: Sequence[ByteDivergence], look: style.Look) -> Section:
     return Section(
         introduction=INTRODUCTION,
         panels=_panels(models, look),
-        findings=[_finding(model) for model in models],
+        findings=_findings(models),
         tracks=[Track(label="KL of the next byte (nats)", curves=kl)],
         tables={"Every pair at the last step": _pairs(models)},
-        numbers={"next_byte_kl": kl, "surprisal_gap_bits": gap},
+        numbers={
+            "next_byte_kl": kl,
+            "next_byte_kl_over_models": [m.over_both for m in models],
+            "surprisal_gap_bits": gap,
+            "surprisal_bits": [m.surprisal_bits for m in models],
+            "surprisal_bits_every_encoding": [m.every_bits for m in models],
+        },
     )
 
 
 def _panels(models: Sequence[ByteDivergence], look: style.Look) -> list[Panel]:
-    first = models[0]
-    kl, gap = [m.over_documents for m in models], [m.gap_bits for m in models]
+    first, gap = models[0], [m.gap_bits for m in models]
     own = [m.surprisal_bits for m in models]
     return [
         Panel(
@@ -40,7 +46,7 @@ def _panels(models: Sequence[ByteDivergence], look: style.Look) -> list[Panel]:
             caption=f"Mean over ordered pairs of models, on {first.bytes} bytes of "
             f"{first.documents} documents; 0 where two models expect the same. {_bands(models)}",
             draw=lambda: figures.next_byte(models, look),
-            table=Table.of_curves(kl, "KL of the next byte (nats)"),
+            table=_divergences(models),
         ),
         Panel(
             name="bytes-gap",
@@ -48,7 +54,14 @@ def _panels(models: Sequence[ByteDivergence], look: style.Look) -> list[Panel]:
             caption="How much more surprised one of two models is by the same document than the "
             "other, mean over pairs. It is no divergence: models that are surprised alike may "
             f"still predict apart. {words.bars(gap, 'Bands')}",
-            draw=lambda: figures.gap(models, look),
+            draw=lambda: over_training.panel(
+                gap,
+                look,
+                "gap in surprisal (bits per byte)",
+                band=any(len(curve.steps) > 1 for curve in gap),
+                from_zero=True,
+                columns=2,
+            ),
             table=Table.of_curves(gap, "gap in surprisal (bits per byte)"),
         ),
         Panel(
@@ -70,6 +83,12 @@ def _bands(models: Sequence[ByteDivergence]) -> str:
     else:
         light = "Over other models no interval is given: it needs three."
     return f"{dark} {light}".strip()
+
+
+def _divergences(models: Sequence[ByteDivergence]) -> Table:
+    quantity, of_both = "KL of the next byte (nats)", ", over models and documents"
+    inner = Table.of_curves([m.over_documents for m in models], quantity)
+    return inner.beside(Table.of_curves([m.over_both for m in models], quantity, of_both))
 
 
 def _surprisals(models: Sequence[ByteDivergence]) -> Table:
@@ -99,11 +118,18 @@ def _pairs(models: Sequence[ByteDivergence]) -> Table:
     )
 
 
+def _findings(models: Sequence[ByteDivergence]) -> list[Finding]:
+    own = [_finding(model) for model in models]
+    last = {m.model: float(m.over_documents.value[-1]) for m in models}
+    sentence = f"Divergence of the next byte ends at {words.by_model(last, ' nats')}."
+    return [*headline(sentence, own), *own]
+
+
 def _finding(model: ByteDivergence) -> Finding:
     saved = words.number(float(model.surprisal_bits.value[-1] - model.every_bits.value[-1]))
     return Finding(
         sentence=f"Divergence of the next byte, nats: {words.course(model.over_documents)}. "
         f"Counting every encoding of the text saves {saved} bits a byte at the last step.",
         rests_on=f"{len(model.seeds)} models, {model.documents} documents",
-        grade="sure" if model.over_both.has_errors else "open",
+        grade=grades.course_of_intervals(model.over_both),
     )

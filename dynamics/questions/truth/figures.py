@@ -52,13 +52,5 @@ def own_share(models: Sequence[KnownTruth], look: style.Look):
     return _over_steps(figure, ax, models)
 
 
-def unigram(models: Sequence[KnownTruth], look: style.Look):
-    """KL from the tokens' frequencies to every model: lowest where it has learned little else."""
-    figure, ax = style.axes("KL(unigram ‖ model) (nats)")
-    style.lines(ax, [m.from_unigram for m in models], look, band=True)
-    ax.set_ylim(bottom=0)
-    return _over_steps(figure, ax, models)
-
-
 def _over_steps(figure, ax, models: Sequence[KnownTruth]):
     return style.over_steps(figure, ax, all_steps([m.to_truth for m in models]), columns=2)

@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dynamics.figures import style
+from dynamics.figures import over_training, style
+from dynamics.questions.headline import headline
 from dynamics.questions.truth import figures
 from dynamics.questions.truth.findings import KnownTruth
-from dynamics.report import words
+from dynamics.report import grades, words
 from dynamics.report.section import Change, Finding, Panel, Section, Table, Track
 
 INTRODUCTION = (
@@ -22,7 +23,7 @@ def section(models: Sequence[KnownTruth], look: style.Look) -> Section:
     return Section(
         introduction=INTRODUCTION,
         panels=_panels(models, look),
-        findings=[finding for truth in models for finding in _findings(truth)],
+        findings=_findings(models),
         tracks=[
             Track(label="KL to the truth (nats)", curves=[m.to_truth for m in models]),
             Track(
@@ -31,16 +32,29 @@ def section(models: Sequence[KnownTruth], look: style.Look) -> Section:
                 changes=[change for truth in models for change in _rises(truth)],
             ),
         ],
+        tables={"The process, and loss against divergence": _process(models)},
         numbers={
             "kl_to_truth": [m.to_truth for m in models],
             "kl_between_seeds": [m.between for m in models],
+            "truth_loss": [m.loss for m in models],
+            "truth_unigram": [m.from_unigram for m in models],
+            "truth_own_share": {
+                m.model: {
+                    "steps": m.steps,
+                    "common": m.common,
+                    "own": m.variance,
+                    "own_share": m.own_share,
+                }
+                for m in models
+            },
+            "truth_entropy": models[0].entropy[0],
+            "truth_to_unigram": models[0].truth_unigram,
         },
     )
 
 
 def _panels(models: Sequence[KnownTruth], look: style.Look) -> list[Panel]:
     losses, near = [m.loss for m in models], [m.from_unigram for m in models]
-    entropy, error = models[0].entropy
     to_truth, between = [m.to_truth for m in models], [m.between for m in models]
     return [
         Panel(
@@ -65,18 +79,21 @@ def _panels(models: Sequence[KnownTruth], look: style.Look) -> list[Panel]:
         Panel(
             name="truth-loss",
             title="Loss above the entropy of the process",
-            caption=f"Below the entropy of the process, {words.number(entropy)} ± "
-            f"{words.number(error)} nats per token on these windows (standard error over windows), "
-            f"no model can be expected to go. {_identity(models)} {words.bars(losses, 'Bands')}",
+            caption="No model can be expected to go below the entropy of the process (dotted); "
+            "dashed is what the tokens' frequencies alone reach. Loss less the truth's own loss is "
+            "the divergence from it, but for which tokens were drawn. "
+            f"{words.bars(losses, 'Bands')}",
             draw=lambda: figures.loss(models, look),
-            table=Table.of_curves(losses, "cross-entropy (nats per token)"),
+            table=_losses(models),
         ),
         Panel(
             name="truth-unigram",
             title="Distance from the tokens' frequencies",
             caption="KL from the tokens' frequencies to the model: lowest where it has learned "
             f"little else. {words.bars(near, 'Bands')}",
-            draw=lambda: figures.unigram(models, look),
+            draw=lambda: over_training.panel(
+                near, look, "KL(unigram ‖ model) (nats)", band=True, from_zero=True, columns=2
+            ),
             table=Table.of_curves(near, "KL from the unigram distribution (nats)"),
         ),
     ]
@@ -84,10 +101,37 @@ def _panels(models: Sequence[KnownTruth], look: style.Look) -> list[Panel]:
 
 def _side_by_side(models: Sequence[KnownTruth]) -> Table:
     to_truth = Table.of_curves([m.to_truth for m in models], "KL from the truth (nats)")
-    between = Table.of_curves([m.between for m in models], "KL between seeds (nats)")
-    renamed = {"low": "low, between seeds", "high": "high, between seeds"}
-    beside = {renamed.get(name, name): cells for name, cells in between.columns.items()}
-    return Table(columns={**to_truth.columns, **beside})
+    between = Table.of_curves(
+        [m.between for m in models], "KL between seeds (nats)", ", between seeds"
+    )
+    unigram = [models[0].truth_unigram] * len(to_truth.rows)
+    level = Table(columns={"KL from the truth to the unigram (nats)": unigram})
+    return to_truth.beside(between, level)
+
+
+def _losses(models: Sequence[KnownTruth]) -> Table:
+    table = Table.of_curves([m.loss for m in models], "cross-entropy (nats per token)")
+    entropy, rows = models[0].entropy[0], len(table.rows)
+    levels = {
+        "entropy of the process (nats per token)": [entropy] * rows,
+        "unigram (nats per token)": [entropy + models[0].truth_unigram] * rows,
+    }
+    return table.beside(Table(columns=levels))
+
+
+def _process(models: Sequence[KnownTruth]) -> Table:
+    """How far loss less the truth's own loss is from the divergence, which it equals on average."""
+    rows = [(m, k) for m in models for k in range(len(m.steps))]
+    return Table(
+        columns={
+            "model": [m.model for m, _ in rows],
+            "step": [int(m.steps[k]) for m, k in rows],
+            "entropy of the process (nats per token)": [m.entropy[0] for m, _ in rows],
+            "its standard error over windows": [m.entropy[1] for m, _ in rows],
+            "excess loss less divergence (nats per token)": [float(m.gap[k, 0]) for m, k in rows],
+            "standard error over windows": [float(m.gap[k, 1]) for m, k in rows],
+        }
+    )
 
 
 def _shares(models: Sequence[KnownTruth]) -> Table:
@@ -102,20 +146,37 @@ def _shares(models: Sequence[KnownTruth]) -> Table:
     )
 
 
-def _findings(truth: KnownTruth) -> list[Finding]:
-    seeds = f"{len(truth.seeds)} seeds, {truth.windows} windows"
-    sure = truth.to_truth.has_errors and truth.to_truth.high[-1] < truth.to_truth.low[0]
-    approach = Finding(
+def _findings(models: Sequence[KnownTruth]) -> list[Finding]:
+    own = [_approach(truth) for truth in models]
+    first = {m.model: float(m.to_truth.value[0]) for m in models}
+    last = {m.model: float(m.to_truth.value[-1]) for m in models}
+    sentence = (
+        f"Divergence from the truth starts at {words.by_model(first)} and ends at "
+        f"{words.by_model(last)} nats per token."
+    )
+    pairs = [
+        pair
+        for truth, finding in zip(models, own, strict=True)
+        for pair in (finding, _apart(truth))
+    ]
+    return [*headline(sentence, own), *pairs]
+
+
+def _approach(truth: KnownTruth) -> Finding:
+    return Finding(
         sentence=f"Divergence from the truth, nats per token: {words.course(truth.to_truth)}. "
         f"{_stages(truth)}",
-        rests_on=seeds,
-        grade="sure" if sure else "open",
+        rests_on=_evidence(truth),
+        grade=grades.course_of_intervals(truth.to_truth),
     )
-    return [approach, _apart(truth, seeds)]
 
 
-def _apart(truth: KnownTruth, seeds: str) -> Finding:
-    share = truth.own_share
+def _evidence(truth: KnownTruth) -> str:
+    return f"{len(truth.seeds)} seeds, {truth.windows} windows"
+
+
+def _apart(truth: KnownTruth) -> Finding:
+    seeds, share = _evidence(truth), truth.own_share
     own = (
         f"{words.number(float(share[0]))} % of the divergence from the truth is each seed's own at "
         f"step {truth.steps[0]} and {words.number(float(share[-1]))} % at step {truth.steps[-1]}"
@@ -144,16 +205,6 @@ def _stages(truth: KnownTruth) -> str:
         else "it never passes them"
     )
     return f"It is nearest to the tokens' frequencies at step {truth.unigram_step}, and {later}."
-
-
-def _identity(models: Sequence[KnownTruth]) -> str:
-    errors = [abs(gap / error) for m in models for gap, error in m.gap if error > 0]
-    if not errors:
-        return ""
-    return (
-        "Loss less the truth's own loss equals the divergence from it, but for which tokens were "
-        f"drawn: over models and steps the two are at most {max(errors):.1f} standard errors apart."
-    )
 
 
 def _rises(truth: KnownTruth) -> list[Change]:
