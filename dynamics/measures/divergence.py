@@ -168,11 +168,11 @@ def seed_divergence(
     check_shapes(config, params, tokens, documents, reference)
     most = _BLOCK_TOKENS.get(jax.default_backend(), _BLOCK_TOKENS["cpu"])
 
-    def numbers(rows):
+    def statistics_of(rows):
         return _fused(config, js)(params, tokens[rows], reference)
 
     size = max(1, most // tokens.shape[1])
-    return window_blocks.collect(numbers, size, tokens[:, 1:].shape, documents, full)
+    return window_blocks.collect(statistics_of, size, tokens[:, 1:].shape, documents, full)
 
 
 def check_shapes(
@@ -194,7 +194,7 @@ def check_shapes(
 
 @functools.cache
 def _fused(config, js: bool):
-    """Jitted pass over a block: params [S,...], tokens [B,T] -> dict of [S,B,P] or [S,S,B,P]."""
+    """Jitted pass over a block: params [S,...], tokens [B,T] -> `Statistics` of [B,P] tokens."""
     hidden, unembed = models.hidden_fn(config), models.unembed_fn(config)
 
     @jax.jit
@@ -228,14 +228,14 @@ def statistics(
     target: Int[Array, " N"],
     log_unigram: Float[Array, " V"] | None = None,
     js: bool = True,
-) -> dict[str, Array]:
-    """The numbers of every token: [S,N], and [S,S,N] for names that end in "_pairs", nats.
+) -> window_blocks.Statistics:
+    """The numbers of every token: [S,N], and [S,S,N] of pairs, nats.
 
     Args:
         logits: [S,N,V], finite.
         target: [N], the token that was to be predicted.
-        log_unigram: [V]; without it there is no "kl_unigram".
-        js: also "js_pairs".
+        log_unigram: [V]; without it there is no `kl_unigram`.
+        js: also the Jensen-Shannon divergence.
     """
 
     def of_token(logits, target):
@@ -243,16 +243,17 @@ def statistics(
         kl, jensen_shannon = pairwise.divergences(seeds, js=js)
         lowered = logits - seeds.top[:, None]
         entropy = jnp.log(seeds.mass) - pairwise.total(seeds.weights * lowered) / seeds.mass
-        numbers = {
-            "kl_pairs": kl,
-            "surprisal": jnp.log(seeds.mass) - lowered[:, target],
-            "entropy": entropy,
-            "kl_uniform": math.log(logits.shape[-1]) - entropy,
-            "max_logit": jnp.max(jnp.abs(logits), axis=-1),
-        }
-        if log_unigram is not None:
-            numbers["kl_unigram"] = -entropy - seeds.weights @ log_unigram / seeds.mass
-        return numbers if jensen_shannon is None else {**numbers, "js_pairs": jensen_shannon}
+        return window_blocks.Statistics(
+            kl=kl,
+            js=jensen_shannon,
+            surprisal=jnp.log(seeds.mass) - lowered[:, target],
+            entropy=entropy,
+            kl_uniform=math.log(logits.shape[-1]) - entropy,
+            kl_unigram=(
+                None if log_unigram is None else -entropy - seeds.weights @ log_unigram / seeds.mass
+            ),
+            max_logit=jnp.max(jnp.abs(logits), axis=-1),
+        )
 
     return jax.tree.map(
         lambda x: jnp.moveaxis(x, 0, -1), pairwise.map_tokens(of_token, logits, target)

@@ -159,16 +159,16 @@ def seed_divergence(
     divergence.check_shapes(config, params, tokens, documents, reference)
     chex.assert_shape(positions, (len(tokens), None))
 
-    def numbers(rows):
+    def statistics_of(rows):
         return _fused(config, js)(params, tokens[rows], positions[rows], jnp.int32(mask), reference)
 
     size = max(1, _BLOCK_MASKS // positions.shape[1])
-    return window_blocks.collect(numbers, size, positions.shape, documents, full)
+    return window_blocks.collect(statistics_of, size, positions.shape, documents, full)
 
 
 @functools.cache
 def _fused(config: models.Config, js: bool):
-    """Jitted pass over a block -> dict of [S,B,P], or [S,S,B,P] for pairs.
+    """Jitted pass over a block -> `window_blocks.Statistics` of [B,P] tokens.
 
     Arguments: params [S,...], tokens [B,T], positions [B,P], mask [], log_unigram [V] or None.
     """
@@ -186,8 +186,8 @@ def _fused(config: models.Config, js: bool):
             masked = text.at[at].set(mask)
             h = jax.lax.map(lambda p: hidden(p, masked)[0][at], stacked_params)  # [S,n,E]
             logits = jax.vmap(unembed)(stacked_params, h)  # [S,n,V]
-            numbers = divergence.statistics(logits, text[at], log_unigram, js)
-            return jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), numbers)
+            statistics = divergence.statistics(logits, text[at], log_unigram, js)
+            return jax.tree.map(lambda x: jnp.moveaxis(x, -1, 0), statistics)
 
         with jax.default_matmul_precision("highest"):
             size = _chunk(config, num_seeds, tokens.shape[1])
