@@ -13,6 +13,7 @@ import xarray as xr
 from dynamics import results
 from dynamics.errors import InputError
 from dynamics.results import Store, Unit
+from dynamics.results.sealed_file import SEAL_SIZE
 
 UNIT = Unit(measure="llc", model="nano-32", seeds=(0, 2), step=8)
 DATA = xr.Dataset({"llc": ("chain", np.arange(3.0)), "sem": 0.5}, {"chain": [0, 1, 2]})
@@ -111,7 +112,7 @@ def test_a_result_is_read_as_xarray_reads_it(tmp_path):
     store = Store(tmp_path)
     store.write(UNIT, written, {}, {})
     read = store.read(UNIT)
-    body = (tmp_path / UNIT.path).read_bytes()[: -results._SEAL_SIZE]
+    body = (tmp_path / UNIT.path).read_bytes()[:-SEAL_SIZE]
     with xr.open_dataset(io.BytesIO(body), engine="h5netcdf") as stored:
         expected = stored.load()
     xr.testing.assert_identical(read, expected)
