@@ -1,11 +1,12 @@
 """A checkpoint's config.json to a model's Config and back, by its architecture's layout."""
 
-import json
 from pathlib import Path
 
-from dynamics import models
+from dynamics import inputs, models
 from dynamics.checkpoints import layouts
 from dynamics.errors import InputError
+
+_MOST_BYTES = 1 << 24  # of the file: some list the labels of a classifier
 
 
 def read(folder: Path) -> models.Config:
@@ -17,7 +18,7 @@ def read(folder: Path) -> models.Config:
             expected="a checkpoint folder in the hub's layout",
             mend="Check the path.",
         )
-    return parse(path.read_bytes(), str(path))
+    return parse(inputs.read_bytes(path, _MOST_BYTES, "a model configuration"), str(path))
 
 
 def parse(content: bytes, where: str) -> models.Config:
@@ -25,12 +26,7 @@ def parse(content: bytes, where: str) -> models.Config:
 
     `where` is what messages call the file.
     """
-    try:
-        fields = json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise InputError(
-            f"{where} that is not JSON ({error})", expected="a model configuration"
-        ) from error
+    fields = inputs.parse_json(content, where, "a model configuration")
     if not isinstance(fields, dict):
         raise InputError(
             f"{where} that holds a JSON {type(fields).__name__}",

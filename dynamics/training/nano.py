@@ -11,10 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
 from jaxtyping import Int
 
-from dynamics.cache import cache_root
+from dynamics.cache import cache_root, locked
 from dynamics.data import corpus, synthetic, tokenizer
 from dynamics.files import write_atomically
 from dynamics.models import bert, gpt_neox
@@ -148,7 +147,7 @@ def ensure(name: str, models: tuple[str, ...], progress: Callable[[Recipe], Call
     for recipe in RECIPES[name]:
         if recipe.name in models and not _done(folder / recipe.name).exists():
             folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(folder / ".lock"):
+            with locked(folder / ".lock"):
                 _train(name, recipe, folder, progress(recipe))
 
 

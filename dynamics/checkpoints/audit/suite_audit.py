@@ -94,7 +94,7 @@ def _inventory(source: Source, weights: str | None) -> tuple[bool, Inventory | N
     if huggingface_hub.constants.is_offline_mode():
         return False, None
     repo, revision = source.location, str(source.revision)
-    if not hub.is_commit(revision) and revision not in hub.list_revisions(repo):
+    if hub.find_commit(repo, revision) is None:
         return True, None
     listing = hub.list_files(repo, revision)
     return True, of_listing(listing.files, functools.partial(_content, repo, listing.commit))

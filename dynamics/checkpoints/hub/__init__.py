@@ -11,7 +11,13 @@ from dynamics.checkpoints.hub.client import Absent
 from dynamics.checkpoints.hub.listing import CONFIG, Listing, RemoteFile, is_commit
 from dynamics.checkpoints.hub.prefetch import prefetched
 from dynamics.checkpoints.hub.remote_tensors import RemoteFolder, remote_tensor
-from dynamics.checkpoints.hub.revisions import list_files, list_revisions, read_file, reset
+from dynamics.checkpoints.hub.revisions import (
+    find_commit,
+    list_files,
+    list_revisions,
+    read_file,
+    reset,
+)
 from dynamics.checkpoints.hub.snapshots import Budget, fetch, find_local
 from dynamics.checkpoints.hub.store import evict
 
@@ -24,6 +30,7 @@ __all__ = [
     "RemoteFolder",
     "evict",
     "fetch",
+    "find_commit",
     "find_local",
     "is_commit",
     "list_files",

@@ -7,6 +7,7 @@ disk, so that listing all branches again costs that one request.
 import contextlib
 import json
 import threading
+import urllib.parse
 from pathlib import Path
 from typing import Any
 
@@ -45,13 +46,38 @@ def list_revisions(repo: str) -> dict[str, str]:
         return _revisions[key]
 
 
+def find_commit(repo: str, revision: str) -> str | None:
+    """The commit that a revision stands for, None where the hub has none.
+
+    A revision is a branch, a tag, a commit, or a full reference: refs/heads/NAME, refs/tags/NAME,
+    refs/pr/NUMBER. A commit is taken as it is. Raises `Absent` without a network.
+    """
+    check_names(repo, revision)
+    if is_commit(revision):
+        return revision
+    listed = list_revisions(repo)
+    if revision in listed or not revision.startswith("refs/"):
+        return listed.get(revision)
+    if revision.startswith(("refs/heads/", "refs/tags/")):
+        return listed.get(revision.split("/", 2)[2])
+    # Pull requests are not listed: a popular repository has thousands.
+    try:
+        with asking(repo, revision) as http:
+            answer = http.json(api_url(repo, f"revision/{urllib.parse.quote(revision, safe='')}"))
+    except UnknownRevision:
+        return None
+    try:
+        return commit_hash(answer["sha"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _foreign(f"the revision {revision} of {repo} that lacks or holds {error}") from error
+
+
 def list_files(repo: str, revision: str = "main") -> Listing:
-    """The files of a branch, tag or commit.
+    """The files of a branch, tag, commit or pull request (`find_commit`).
 
     Raises InputError for an unknown revision, near ones named, and `Absent` without a network.
     """
-    check_names(repo, revision)
-    commit = revision if is_commit(revision) else _commit(repo, revision)
+    commit = _commit(repo, revision)
     stored = place(repo) / "listings" / f"{commit}.json"
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
         return Listing(repo, revision, commit, read_files(json.loads(stored.read_text())))
@@ -110,12 +136,12 @@ _locks: dict[tuple[str, str], threading.Lock] = {}
 
 def _commit(repo: str, revision: str) -> str:
     try:
-        revisions = list_revisions(repo)
+        commit = find_commit(repo, revision)
     except Absent as error:
         raise Absent(repo, revision, why=error.why) from error
-    if revision not in revisions:
-        raise _unknown(repo, revision, revisions)
-    return revisions[revision]
+    if commit is None:
+        raise _unknown(repo, revision, list_revisions(repo))
+    return commit
 
 
 def _unknown(repo: str, revision: str, revisions: dict[str, str]) -> InputError:

@@ -164,6 +164,7 @@ def _download_all(snapshot: Path, listing: Listing, names: Iterable[str]):
     def download(name: str, blob: Path):
         with slots:
             download_file(listing, name, blob, halt)
+            store.fill(snapshot, name, blob)
 
     jobs = [background(functools.partial(download, *target)) for target in blobs.items()]
     try:

@@ -1,7 +1,9 @@
 """Our own store of downloads: where a revision's files lie, who needs them, and what makes room.
 
     STORE/owner--name/blobs/DIGEST                  a file, once for all revisions that share it
-                      snapshots/COMMIT/FILE         a link to its blob
+                      snapshots/COMMIT/FILE         a link to its blob, or a copy of it where the
+                                                    file system has no links
+                      snapshots/COMMIT/.FILE.blob   the DIGEST of a copy that is still to come
                       snapshots/COMMIT/complete     written last; its time is that of the last use
                       pins/COMMIT                   locked (flock, shared) by every process that
                                                     needs the snapshot
@@ -9,23 +11,24 @@
                       listings/COMMIT.json          the hub's listing of a commit
 
 Blobs come and go under STORE/.lock: one process at a time links a snapshot's files or removes blobs
-without a link, so that nobody removes what another process has just seen.
+without a link, so that nobody removes what another process has just seen. Where the file system has
+no locks, nothing is ever removed.
 """
 
 import contextlib
 import fcntl
+import hashlib
 import os
 import shutil
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
 
-from filelock import FileLock
-
-from dynamics.cache import cache_root
-from dynamics.files import write_atomically
+from dynamics.cache import cache_root, locked
+from dynamics.files import rename_durably, write_atomically
 
 _COMPLETE = "complete"
+_LONGEST_NAME = 200  # bytes; file systems take 255, and a partial file's name is longer
 
 # A descriptor that locks a snapshot while it is open; None where nothing of ours needs a lock.
 Pin = int | None
@@ -67,24 +70,48 @@ def find(repo: str, revision: str) -> tuple[Path | None, Pin]:
 
 
 def link(snapshot: Path, digests: Mapping[str, str]) -> dict[str, Path]:
-    """Links a snapshot's files to their blobs: file name -> blob, which may still be to come."""
+    """Links a snapshot's files to their blobs: file name -> blob, which may still be to come.
+
+    Where the file system has no links, `fill` copies each blob once it is there.
+    """
     folder = snapshot.parents[1] / "blobs"
     blobs = {name: folder / digest for name, digest in digests.items()}
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(root() / ".lock"):
+    snapshot.mkdir(parents=True, exist_ok=True)
+    with locked(root() / ".lock"):
         for name, blob in blobs.items():
-            path = snapshot / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            with contextlib.suppress(FileExistsError):
-                path.symlink_to(os.path.relpath(blob, path.parent))
+            try:
+                (snapshot / name).symlink_to(os.path.relpath(blob, snapshot))
+            except FileExistsError:
+                pass
+            except OSError:  # exFAT, some network mounts: EPERM, ENOTSUP, ...
+                write_atomically(_promise(snapshot, name), blob.name)
     return blobs
 
 
+def fill(snapshot: Path, name: str, blob: Path):
+    """Puts a copy of a blob into the snapshot, where `link` could not link it."""
+    promise = _promise(snapshot, name)
+    if promise.exists():
+        copy = promise.with_suffix(".copy")
+        shutil.copyfile(blob, copy)
+        rename_durably(copy, snapshot / name)
+        promise.unlink()
+
+
 def complete(snapshot: Path, repo: str, revision: str):
-    """Marks a snapshot as whole, and as what the revision stands for."""
+    """Marks a snapshot as whole, and as what the revision stands for.
+
+    Blobs of which it has copies are removed.
+    """
+    copied = any(not path.is_symlink() for path in snapshot.iterdir())
     # An empty file appears at once; a temporary name beside it would be seen by readers.
     (snapshot / _COMPLETE).touch()
     write_atomically(_ref(repo, revision), snapshot.name)
+    if copied:
+        with locked(root() / ".lock") as held:
+            if held:
+                _sweep(snapshot.parents[1])
 
 
 def pin(snapshot: Path) -> Pin:
@@ -115,7 +142,9 @@ def evict(limit: float):
     folder = root()
     if _size(folder) <= limit:
         return
-    with FileLock(folder / ".lock"):
+    with locked(folder / ".lock") as held:
+        if not held:
+            return
         for blobs in folder.glob("*/blobs"):
             _sweep(blobs.parent)
         for snapshot in sorted(folder.glob("*/snapshots/*"), key=_last_use):
@@ -143,6 +172,7 @@ def _sweep(folder: Path):
     linked = {
         Path(os.readlink(path)).name for path in folder.glob("snapshots/*/*") if path.is_symlink()
     }
+    linked |= {path.read_text() for path in folder.glob("snapshots/*/.*.blob")}
     for blob in (folder / "blobs").glob("*"):
         if blob.suffix == ".rejected" or blob.name.partition(".")[0] not in linked:
             blob.unlink(missing_ok=True)
@@ -157,11 +187,18 @@ def _last_use(snapshot: Path) -> float:
 
 def _size(folder: Path) -> int:
     total = 0
-    for blob in folder.glob("*/blobs/*"):
+    for path in (*folder.glob("*/blobs/*"), *folder.glob("*/snapshots/*/*")):
         with contextlib.suppress(OSError):  # renamed or removed by another process
-            total += blob.stat().st_size
+            total += path.lstat().st_size
     return total
 
 
+def _promise(snapshot: Path, name: str) -> Path:
+    return snapshot / f".{name}.blob"
+
+
 def _ref(repo: str, revision: str) -> Path:
-    return place(repo) / "refs" / urllib.parse.quote(revision, safe="")
+    name = urllib.parse.quote(revision, safe="")
+    if len(name) > _LONGEST_NAME:
+        name = hashlib.sha256(name.encode()).hexdigest()
+    return place(repo) / "refs" / name

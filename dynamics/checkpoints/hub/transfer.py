@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from filelock import FileLock
 
+from dynamics.cache import locked
 from dynamics.checkpoints.hub.deadline import obey, reads_within
 from dynamics.checkpoints.hub.responses import BETWEEN, FileIdentity, check, limited
 from dynamics.checkpoints.hub.retries import (
@@ -98,13 +98,17 @@ class Client:
         Also raises OSError where the disk is full or not writable; what it has so far is kept.
         """
         target.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(f"{target}.lock"):
+        with locked(target.with_name(target.name + ".lock")) as held:
+            # Without a lock another process may be at it too: the partial file is private then.
+            own = "" if held else f".{os.getpid()}-{threading.get_native_id()}"
+            partial = target.with_name(f"{target.name}{own}.incomplete")
             if not target.exists():
-                self._download(url, target, size, digest, halt or threading.Event())
+                self._download(url, target, partial, size, digest, halt or threading.Event())
         return target
 
-    def _download(self, url: str, target: Path, size: int, digest: str, halt: threading.Event):
-        partial = target.with_name(target.name + ".incomplete")
+    def _download(
+        self, url: str, target: Path, partial: Path, size: int, digest: str, halt: threading.Event
+    ):
         rejected = target.with_name(target.name + ".rejected")
         # A wrong digest may come of what the partial file held before, or of the transfer; after a
         # fresh start it is the server's.

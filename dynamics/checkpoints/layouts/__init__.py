@@ -8,6 +8,7 @@ in `LAYOUTS`.
 
 from types import ModuleType
 
+from dynamics import inputs
 from dynamics.checkpoints.layouts import bert, gpt_neox
 from dynamics.errors import InputError
 
@@ -32,5 +33,7 @@ def of_type(model_type, where: str) -> ModuleType:
         if model_type == layout.MODEL_TYPE:
             return layout
     raise InputError.unknown(
-        f"model_type in {where}", model_type, [layout.MODEL_TYPE for layout in LAYOUTS]
+        f"model_type in {where}",
+        inputs.shown(model_type),
+        [layout.MODEL_TYPE for layout in LAYOUTS],
     )

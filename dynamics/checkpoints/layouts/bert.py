@@ -7,10 +7,9 @@ in models/bert.py.
 import re
 from collections.abc import Mapping
 
-from dynamics.checkpoints.layouts.fields import check_fixed, check_sizes
+from dynamics.checkpoints.layouts.fields import check_fixed, make_config, read_fields
 from dynamics.checkpoints.layouts.rule import Rule, dense, heads_in, heads_out, norm
-from dynamics.errors import InputError
-from dynamics.models.bert import Config
+from dynamics.models.bert import RANGES, Config
 
 NAME, MODEL_TYPE = "BERT", "bert"
 # The head of next-sentence prediction, the pooler that feeds only it, and a buffer of positions.
@@ -18,10 +17,20 @@ SKIPPED = re.compile(
     r"bert\.embeddings\.position_ids|bert\.pooler\.dense\.(weight|bias)|cls\.seq_relationship\.(weight|bias)"
 )
 _EMBED, _LAYER, _HEAD = "bert.embeddings.", "bert.encoder.layer.{layer}.", "cls.predictions."
-_SIZES = (
-    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"),
-    *("max_position_embeddings", "type_vocab_size"),
-)
+_SIZES = {
+    "hidden_size": "hidden_size",
+    "num_hidden_layers": "num_layers",
+    "num_attention_heads": "num_heads",
+    "intermediate_size": "intermediate_size",
+    "vocab_size": "vocab_size",
+    "max_position_embeddings": "max_positions",
+}
+# Fields that a file may leave out: the Config's defaults are then transformers' own.
+_OTHERS = {
+    "type_vocab_size": "num_segments",
+    "layer_norm_eps": "layer_norm_eps",
+    "initializer_range": "initializer_range",
+}
 _FIXED = {
     "hidden_act": "gelu",
     "position_embedding_type": "absolute",
@@ -66,23 +75,8 @@ def from_hub(fields: Mapping, where: str) -> Config:
     Fields that only dropout and classifiers need are ignored.
     """
     check_fixed(fields, _FIXED, where, "as in every MultiBERT")
-    check_sizes(fields, _SIZES, where)
-    try:
-        return Config(
-            hidden_size=fields["hidden_size"],
-            num_layers=fields["num_hidden_layers"],
-            num_heads=fields["num_attention_heads"],
-            intermediate_size=fields["intermediate_size"],
-            vocab_size=fields["vocab_size"],
-            max_positions=fields["max_position_embeddings"],
-            num_segments=fields.get("type_vocab_size", 2),
-            layer_norm_eps=fields.get("layer_norm_eps", 1e-12),
-            initializer_range=fields.get("initializer_range", 0.02),
-        )
-    except KeyError as error:
-        raise InputError(
-            f"{where} without {error}", expected="a complete BERT configuration"
-        ) from error
+    values = read_fields(fields, _SIZES | _OTHERS, RANGES, where)
+    return make_config(Config, values, _SIZES, where)
 
 
 def to_hub(config: Config) -> dict:

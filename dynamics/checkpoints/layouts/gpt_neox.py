@@ -9,19 +9,34 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from dynamics.checkpoints.layouts.fields import check_fixed, check_sizes
+from dynamics import inputs
+from dynamics.checkpoints.layouts.fields import check_fixed, make_config, read_fields
 from dynamics.checkpoints.layouts.rule import Rule, dense, heads_out, norm
 from dynamics.errors import InputError
-from dynamics.models.gpt_neox import Config
+from dynamics.models.gpt_neox import RANGES, Config
 
 NAME, MODEL_TYPE = "GPT-NeoX", "gpt_neox"
 # Buffers in files of 2023.
 SKIPPED = re.compile(r"gpt_neox\.layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)")
 _LAYER = "gpt_neox.layers.{layer}."
-_SIZES = (
-    *("hidden_size", "num_hidden_layers", "num_attention_heads", "intermediate_size", "vocab_size"),
-    "max_position_embeddings",
-)
+_SIZES = {
+    "hidden_size": "hidden_size",
+    "num_hidden_layers": "num_layers",
+    "num_attention_heads": "num_heads",
+    "intermediate_size": "intermediate_size",
+    "vocab_size": "vocab_size",
+    "max_position_embeddings": "max_positions",
+}
+# Fields that a file may leave out: the Config's defaults are then transformers' own.
+_OTHERS = {
+    "rotary_pct": "rotary_fraction",
+    "rotary_emb_base": "rotary_base",
+    "use_parallel_residual": "parallel_residual",
+    "layer_norm_eps": "layer_norm_eps",
+    "initializer": "initializer",
+}
+# The same, in the object rope_parameters of newer files.
+_ROPE = {"partial_rotary_factor": "rotary_fraction", "rope_theta": "rotary_base"}
 _FIXED = {
     "hidden_act": "gelu",
     "tie_word_embeddings": False,
@@ -70,31 +85,18 @@ def from_hub(fields: Mapping, where: str) -> Config:
     Older files have rotary_pct and rotary_emb_base, newer ones rope_parameters.
     """
     check_fixed(fields, _FIXED, where, "as in every Pythia")
-    rope = fields.get("rope_parameters") or fields.get("rope_scaling") or {}
-    if not isinstance(rope, dict):
-        raise InputError(f"{where} with rope_parameters = {rope!r}", expected="an object")
-    kind = rope.get("rope_type", rope.get("type", "default"))
-    if kind != "default":
-        raise InputError.unknown(f"rope type in {where}", kind, ["default"])
-    check_sizes(fields, _SIZES, where)
-    try:
-        return Config(
-            hidden_size=fields["hidden_size"],
-            num_layers=fields["num_hidden_layers"],
-            num_heads=fields["num_attention_heads"],
-            intermediate_size=fields["intermediate_size"],
-            vocab_size=fields["vocab_size"],
-            max_positions=fields["max_position_embeddings"],
-            rotary_fraction=rope.get("partial_rotary_factor", fields.get("rotary_pct", 0.25)),
-            rotary_base=rope.get("rope_theta", fields.get("rotary_emb_base", 10_000.0)),
-            parallel_residual=fields.get("use_parallel_residual", True),
-            layer_norm_eps=fields.get("layer_norm_eps", 1e-5),
-            initializer=fields.get("initializer", "small"),
-        )
-    except KeyError as error:
-        raise InputError(
-            f"{where} without {error}", expected="a complete GPT-NeoX configuration"
-        ) from error
+    values = read_fields(fields, _SIZES | _OTHERS, RANGES, where)
+    for name in ("rope_scaling", "rope_parameters"):
+        rope = {} if fields.get(name) is None else fields[name]
+        if not isinstance(rope, dict):
+            raise InputError(f"{where} with {name} = {inputs.shown(rope)}", expected="an object")
+        kind = rope.get("rope_type", rope.get("type", "default"))
+        if kind != "default":
+            raise InputError(
+                f"{where} with the rope type {inputs.shown(kind)}", expected="'default'"
+            )
+        values |= read_fields(rope, _ROPE, RANGES, f"{name} of {where}")
+    return make_config(Config, values, _SIZES, where)
 
 
 def to_hub(config: Config) -> dict:

@@ -141,11 +141,13 @@ class _Handler(BaseHTTPRequestHandler):
         commits = {revision: self.hub.commit(repo, revision) for revision in self.hub.repos[repo]}
         if rest == ["refs"]:
             branches = [
-                {"name": r, "ref": f"refs/heads/{r}", "targetCommit": c} for r, c in commits.items()
+                {"name": r, "ref": f"refs/heads/{r}", "targetCommit": c}
+                for r, c in commits.items()
+                if not r.startswith("refs/pr/")
             ]
             return self._json({"branches": branches, "tags": [], "converts": []})
         for revision, commit in commits.items():
-            if rest[1] in (revision, commit):
+            if "/".join(rest[1:]) in (revision, commit):
                 siblings = [_sibling(*file) for file in self.hub.repos[repo][revision].items()]
                 return self._json({"id": repo, "sha": commit, "siblings": siblings})
         return self._refuse(404, "RevisionNotFound")
