@@ -123,6 +123,8 @@ def sweep(study: Study, unit: Unit):
         running_sem=traces.std(1, ddof=1) / plan.num_chains**0.5,
         nbeta=plan.nbeta or np.nan,
         num_chains=plan.num_chains,
+        predictions=_POSITIONS,
+        batch_factor=_WIDER,
     )
     return record.to_dataset(sweeps), [checkpoint.provenance]
 

@@ -208,3 +208,34 @@ def test_errors_are_over_seeds_where_there_are_some():
     assert model.trace.sem[0] == pytest.approx(5 / np.sqrt(3))
     assert [run.trace.value[0] for run in model.runs] == [5.0, 10.0, 15.0]
     assert model.first.steps.tolist() == [4]
+
+
+def test_the_sharpness_of_one_seed_is_open_and_of_several_is_judged_by_their_scatter():
+    def finding(seeds: int):
+        units = [
+            (
+                Unit(measure=record.MEASURE, model="toy", seeds=(seed,), step=step),
+                record.to_dataset(hessian(step * (1 + 0.01 * seed))),
+            )
+            for seed in range(seeds)
+            for step in STEPS
+        ]
+        model = model_of(Committed({record.MEASURE: units}))
+        (sharp,) = [f for f in page(model).findings if "Learning rate times" in f.sentence]
+        return model.first, sharp
+
+    (_, alone), (first, beside) = finding(1), finding(3)
+    assert alone.grade == "open"
+    expected = 1e-2 / 2 * 5.0 * np.array(STEPS) * 0.01
+    np.testing.assert_allclose(first.sharpness_scatter, expected)
+    assert beside.grade == "sure"  # 0.4 is 150 times that below 1
+    assert "scatter over seeds" in beside.rests_on
+
+
+def test_two_parts_are_ranked_by_their_errors():
+    def grade(parts) -> str:
+        (finding,) = [f for f in page(find(parts=parts)).findings if "sits most" in f.sentence]
+        return finding.grade
+
+    assert grade((6.0, -1.0)) == "sure"
+    assert grade((0.51, 0.5)) == "unsure"

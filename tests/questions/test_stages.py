@@ -1,5 +1,7 @@
 """Where curves of single runs pause, and in plain words where too few checkpoints can say."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from made_llc import one_record
@@ -85,7 +87,9 @@ def test_pauses_of_estimates_that_are_not_local_are_doubted(runs, section):
     local = sum(np.log1p(step) > 7 for step in STEPS)
     doubt = f"only {local} of {len(STEPS)} estimates are local"
     assert sum(doubt in finding.sentence for finding in section.findings) == 2
-    for run, finding in zip(runs, section.findings, strict=True):
+    of_all, *own = section.findings
+    assert of_all.sentence == "4 of 4 curves of toy-8 pause, with 4 stage boundaries in all."
+    for run, finding in zip(runs, own, strict=True):
         assert run.all_local or finding.grade != "sure"
 
 
@@ -114,3 +118,14 @@ def test_checkpoints_without_a_number_are_left_out():
     assert run.stages is not None
     assert run.stages.boundaries[0].kind == "peak"
     assert style.short_step(run.stages.boundaries[0].step) == "5k"
+
+
+def test_that_a_curve_does_not_pause_is_never_sure(runs):
+    """All of no boundaries have a large share of the draws."""
+    run = runs[2]
+    assert run.stages is not None
+    assert run.stages.boundaries
+    without = dataclasses.replace(run, stages=dataclasses.replace(run.stages, boundaries=()))
+    (finding,) = stages.QUESTION.section([without], LOOK).findings
+    assert "no stage boundary" in finding.sentence
+    assert finding.grade == "open"

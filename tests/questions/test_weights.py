@@ -1,5 +1,7 @@
 """How weights are spread, on made-up records. Axes: S seeds, M matrices, N bins."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -94,3 +96,36 @@ def test_the_page_shows_the_raw_unembedding_first_and_the_centred_one_beside_it(
     for panel in section.panels:
         assert panel.draw().axes
         assert panel.table.rows
+
+
+def test_the_matrix_that_changes_most_is_sure_only_where_it_is_ahead_of_the_next():
+    def grade(spread) -> str:
+        (finding,) = weights.QUESTION.section([spread], style.Look(["toy-8"])).findings
+        return finding.grade
+
+    spread = find()  # all matrices grow alike
+    assert grade(spread) == "unsure"
+    assert grade(find(seeds=1)) == "open"
+    shift = {name: 2.0 * (name == "unembed") for name in MATRICES}
+    apart = {
+        name: {
+            matrix: dataclasses.replace(
+                curve,
+                value=curve.value + shift[matrix],
+                low=curve.low + shift[matrix],
+                high=curve.high + shift[matrix],
+            )
+            for matrix, curve in getattr(spread, name).items()
+        }
+        for name in ("width", "excess_kurtosis")
+    }
+    assert grade(dataclasses.replace(spread, **apart)) == "sure"
+
+
+def test_the_numbers_of_a_density_are_those_of_every_step():
+    spread = find()
+    section = weights.QUESTION.section([spread], style.Look(["toy-8"]))
+    columns = section.panels[0].table.columns
+    assert sorted(set(columns["step"])) == list(STEPS)
+    density = np.array(columns["density (per unit of weight)"])
+    np.testing.assert_array_equal(density, spread.density["unembed"][spread.density["unembed"] > 0])

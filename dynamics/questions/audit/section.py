@@ -24,7 +24,18 @@ def section(audit: Audit, look: style.Look) -> Section:
         ],
         findings=[_finding(audit)],
         tables={"What was found": _faults(audit)} if audit.faults else {},
+        numbers={"audit": _numbers(audit)},
     )
+
+
+def _numbers(audit: Audit) -> dict[str, object]:
+    """The verdict on every checkpoint, run by run."""
+    names = {state: label for state, (label, _, _) in figures.LOOKS.items()}
+    return {
+        "runs": audit.runs,
+        "steps": audit.steps,
+        "verdicts": [[names[state] for state in row] for row in audit.state.tolist()],
+    }
 
 
 def _caption(audit: Audit) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from dynamics.analysis.significance import in_errors, is_sure
 from dynamics.questions.calibration import record
 from dynamics.questions.calibration.grid import Grid, grid_of
 from dynamics.questions.calibration.recommendation import Recommendation, recommend
@@ -35,14 +36,24 @@ class PullEffect:
 
     @property
     def gap(self) -> float:
-        """Difference of the two estimates in standard errors of both."""
-        return abs(self.neighbour_llc - self.llc) / float(np.hypot(self.sem, self.neighbour_sem))
+        """Difference of the two estimates in standard errors of both; NaN without an error."""
+        return float(in_errors(self.neighbour_llc - self.llc, self.gap_sem))
+
+    @property
+    def gap_sem(self) -> float:
+        """Standard error of the difference."""
+        return float(np.hypot(self.sem, self.neighbour_sem))
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether gamma surely changes the estimate."""
+        return is_sure(self.neighbour_llc - self.llc, self.gap_sem)
 
     @property
     def decides(self) -> bool:
         """Whether gamma surely changes the estimate, and by more than half of the larger one."""
         larger = max(abs(self.llc), abs(self.neighbour_llc))
-        return self.gap > 3 and abs(self.neighbour_llc - self.llc) > larger / 2
+        return self.is_sure and abs(self.neighbour_llc - self.llc) > larger / 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

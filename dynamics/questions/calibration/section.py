@@ -9,7 +9,8 @@ from dynamics.questions.calibration import figures
 from dynamics.questions.calibration.findings import Calibration, PullEffect
 from dynamics.questions.calibration.grid import Grid
 from dynamics.questions.calibration.recommendation import INDEPENDENT, Recommendation, Setting
-from dynamics.report import words
+from dynamics.questions.headline import headline
+from dynamics.report import grades, words
 from dynamics.report.section import Finding, Panel, Section, Table
 
 INTRODUCTION = (
@@ -25,9 +26,27 @@ def section(calibrations: Sequence[Calibration], look: style.Look) -> Section:
     return Section(
         introduction=INTRODUCTION,
         panels=[_panel(calibration) for calibration in calibrations],
-        findings=[finding for calibration in calibrations for finding in _findings(calibration)],
+        findings=_findings(calibrations),
         tables={"Settings to take": _settings(calibrations)},
+        numbers={"calibration": {_run(c.grid): _numbers(c.grid) for c in calibrations}},
     )
+
+
+def _run(grid: Grid) -> str:
+    return f"{grid.model}, seed {grid.seed}"
+
+
+def _numbers(grid: Grid) -> dict[str, object]:
+    """The grid, indexed by step, step size, n beta and gamma in turn."""
+    return {
+        "steps": grid.steps,
+        "step_sizes": grid.step_sizes,
+        "nbetas": grid.nbetas,
+        "localizations": grid.localizations,
+        "llc": grid.llc,
+        "sem": grid.sem,
+        "failure": grid.failure,
+    }
 
 
 def _panel(calibration: Calibration) -> Panel:
@@ -99,20 +118,44 @@ def flags(recommendation: Recommendation) -> str:
     return f"{settings} --draws={draws}" if draws else settings
 
 
-def _findings(calibration: Calibration) -> list[Finding]:
-    grid, effect = calibration.grid, calibration.pull_effect
-    rests_on = f"one seed, {words.counted(len(grid.steps), 'checkpoint')}, "
-    rests_on += f"{grid.num_chains} chains an estimate"
+def _findings(calibrations: Sequence[Calibration]) -> list[Finding]:
+    """For how many runs there is a healthy setting, and then each run's."""
+    choices = [_choice(calibration) for calibration in calibrations]
+    healthy = [c.grid for c in calibrations if c.recommendation.healthy]
+    named = f": {words.listed([_run(grid) for grid in healthy])}" if healthy else ""
+    sentence = (
+        f"{len(healthy)} of {len(calibrations)} runs have a setting that is healthy at every "
+        f"checkpoint{named}."
+    )
+    own = [
+        finding
+        for calibration, choice in zip(calibrations, choices, strict=True)
+        for finding in (choice, *_pull_finding(calibration))
+    ]
+    return [*headline(sentence, choices), *own]
+
+
+def _choice(calibration: Calibration) -> Finding:
     healthy = calibration.recommendation.healthy
-    choice = recommendation_sentence(calibration)
-    findings = [Finding(sentence=choice, rests_on=rests_on, grade="sure" if healthy else "unsure")]
-    if effect is not None:
-        sure = effect.gap > 3
-        sentence = pull_sentence(grid, effect)
-        findings.append(
-            Finding(sentence=sentence, rests_on=rests_on, grade="sure" if sure else "unsure")
-        )
-    return findings
+    return Finding(
+        sentence=recommendation_sentence(calibration),
+        rests_on=_rests_on(calibration.grid),
+        grade="sure" if healthy else "unsure",
+    )
+
+
+def _pull_finding(calibration: Calibration) -> list[Finding]:
+    grid, effect = calibration.grid, calibration.pull_effect
+    if effect is None:
+        return []
+    grade = grades.judge(effect.neighbour_llc - effect.llc, effect.gap_sem)
+    sentence = pull_sentence(grid, effect)
+    return [Finding(sentence=sentence, rests_on=_rests_on(grid), grade=grade)]
+
+
+def _rests_on(grid: Grid) -> str:
+    checkpoints = words.counted(len(grid.steps), "checkpoint")
+    return f"one seed, {checkpoints}, {grid.num_chains} chains an estimate"
 
 
 def recommendation_sentence(calibration: Calibration) -> str:
@@ -156,7 +199,7 @@ def pull_sentence(grid: Grid, effect: PullEffect) -> str:
     values += f"{_estimate(effect.neighbour_llc, effect.neighbour_sem)} at γ = "
     values += f"{effect.neighbour:g}"
     ending = ", which its errors do not tell apart"
-    if effect.gap > 3:
+    if effect.is_sure:
         ending = f": γ {'decides' if effect.decides else 'shifts'} its value"
     return (
         f"At the same ε and n β the LLC of {grid.model}, seed {grid.seed}, at step {effect.step} "

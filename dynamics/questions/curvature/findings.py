@@ -79,6 +79,7 @@ class FirstSeed:
         statistics: name -> curve; a statistic is absent where older results lack it.
         parts: None where it was not measured by part.
         sharpness: [K] learning rate times largest eigenvalue over 2; NaN where no rate is known.
+        sharpness_scatter: [K] its standard deviation over seeds; NaN where one seed was measured.
         block: names of the parts whose block of the Hessian this is of; "" for the whole.
         beside_llc: None where the LLC was not measured at all of these checkpoints.
     """
@@ -89,6 +90,7 @@ class FirstSeed:
     statistics: Mapping[str, Curve]
     parts: PartTraces | None
     sharpness: np.ndarray
+    sharpness_scatter: np.ndarray
     block: str
     beside_llc: BesideLlc | None
 
@@ -126,7 +128,6 @@ def find(committed: Committed) -> list[Curvature] | None:
 def _curvature(model: str, pairs: Pairs, estimates: llc.Estimates | None) -> Curvature:
     steps = records_by_step(pairs, record.from_dataset)
     seeds = seeds_of(steps)
-    first = of_seed(steps, seeds[0])
     return Curvature(
         model=model,
         num_probes=max(r.num_probes for of_step in steps.values() for r in of_step.values()),
@@ -136,7 +137,7 @@ def _curvature(model: str, pairs: Pairs, estimates: llc.Estimates | None) -> Cur
             model, steps, lambda r: r.ends.smallest[0], lambda r: r.ends.smallest_error[0]
         ),
         runs=tuple(_run(model, seed, of_seed(steps, seed)) for seed in seeds),
-        first=_first_seed(model, seeds[0], first, estimates),
+        first=_first_seed(model, seeds[0], steps, estimates),
     )
 
 
@@ -155,19 +156,27 @@ def _run(model: str, seed: int, steps: Steps[Record]) -> Run:
 def _first_seed(
     model: str, seed: int, steps: Steps[Record], estimates: llc.Estimates | None
 ) -> FirstSeed:
-    records, places = [of_step[seed] for of_step in steps.values()], np.array(list(steps))
-    statistics = _statistics(model, steps)
-    rates = [np.nan if r.learning_rate is None else r.learning_rate for r in records]
+    own = of_seed(steps, seed)
+    records, places = [of_step[seed] for of_step in own.values()], np.array(list(own))
+    statistics = _statistics(model, own)
+    rates = np.array([np.nan if r.learning_rate is None else r.learning_rate for r in records])
     return FirstSeed(
         model=model,
         seed=seed,
         steps=places,
         statistics=statistics,
         parts=_parts(records),
-        sharpness=np.array(rates) * np.array([r.ends.largest[0] for r in records]) / 2,
+        sharpness=rates * np.array([r.ends.largest[0] for r in records]) / 2,
+        sharpness_scatter=rates * np.array([_scatter(steps[step]) for step in own]) / 2,
         block=records[0].block,
         beside_llc=_beside_llc(seed, places, statistics, estimates),
     )
+
+
+def _scatter(of_step: Mapping[int, Record]) -> float:
+    """Standard deviation over seeds of the largest eigenvalue at one step; NaN for one seed."""
+    largest = [r.ends.largest[0] for r in of_step.values()]
+    return float(np.std(largest, ddof=1)) if len(largest) > 1 else np.nan
 
 
 def _statistics(model: str, steps: Steps[Record]) -> dict[str, Curve]:

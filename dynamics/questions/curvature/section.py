@@ -14,6 +14,7 @@ from dynamics.questions.curvature.findings import (
     FirstSeed,
     PartTraces,
 )
+from dynamics.questions.headline import headline
 from dynamics.report import grades, words
 from dynamics.report.section import Finding, Panel, Section, Table, Track
 
@@ -38,11 +39,40 @@ def section(models: Sequence[Curvature], look: style.Look) -> Section:
             *(_parts_panel(s, s.parts) for s in seeds if s.parts is not None),
             *(_beside_panel(s, s.beside_llc, look) for s in seeds if s.beside_llc is not None),
         ],
-        findings=[finding for model in models for finding in _findings(model)],
+        findings=_findings(models),
         tracks=[Track(label=TRACE, curves=trace)],
         tables=_agreement_table(seeds),
-        numbers={"trace": list(trace), "largest": list(largest), "smallest": list(smallest)},
+        numbers={
+            "trace": list(trace),
+            "largest": list(largest),
+            "smallest": list(smallest),
+            **_first_seed_numbers(seeds),
+        },
     )
+
+
+def _first_seed_numbers(seeds: Sequence[FirstSeed]) -> dict[str, object]:
+    """What is drawn of each model's first seed: statistics, sharpness, the trace by part."""
+    rated = [seed for seed in seeds if np.isfinite(seed.sharpness).any()]
+    by_part = [(seed, seed.parts) for seed in seeds if seed.parts is not None]
+    numbers: dict[str, object] = {
+        "curvature_of_first_seed": {s.model: dict(s.statistics) for s in seeds},
+        "sharpness": {
+            s.model: {"seed": s.seed, "steps": s.steps, "value": s.sharpness} for s in rated
+        },
+        "trace_by_part": {
+            s.model: {
+                "seed": s.seed,
+                "steps": s.steps,
+                "names": traces.names,
+                "trace": traces.trace,
+                "sem": traces.sem,
+            }
+            for s, traces in by_part
+        },
+        "llc_of_first_seed": {s.model: s.beside_llc.llc for s in seeds if s.beside_llc is not None},
+    }
+    return {name: by_model for name, by_model in numbers.items() if by_model}
 
 
 def _trace_panel(models: Sequence[Curvature], look: style.Look) -> Panel:
@@ -59,20 +89,17 @@ def _trace_panel(models: Sequence[Curvature], look: style.Look) -> Panel:
 
 def _ends_panel(models: Sequence[Curvature], look: style.Look) -> Panel:
     curves = [m.largest for m in models]
-    columns = dict(Table.of_curves(curves, f"largest eigenvalue {UNIT}").columns)
-    smallest = Table.of_curves([m.smallest for m in models], f"smallest eigenvalue {UNIT}").columns
-    columns |= {
-        name if "eigenvalue" in name else f"{name} of the smallest": cells
-        for name, cells in smallest.items()
-        if name not in ("model", "step")
-    }
+    largest = Table.of_curves(curves, f"largest eigenvalue {UNIT}")
+    smallest = Table.of_curves(
+        [m.smallest for m in models], f"smallest eigenvalue {UNIT}", " of the smallest"
+    )
     return Panel(
         name="hessian-ends",
         title="Largest and smallest eigenvalue",
         caption=f"{_block(m.first for m in models)}A negative one is a direction in which the loss "
         f"bends down. {words.bars(curves)}",
         draw=lambda: figures.ends(models, look),
-        table=Table(columns=columns),
+        table=largest.beside(smallest),
     )
 
 
@@ -151,7 +178,12 @@ def _beside_panel(seed: FirstSeed, beside: BesideLlc, look: style.Look) -> Panel
 def _beside_table(seed: FirstSeed, beside: BesideLlc) -> Table:
     columns: dict = {"model": [seed.model] * len(seed.steps), "step": seed.steps.tolist()}
     for name, curve in {"LLC": beside.llc, **seed.statistics}.items():
-        columns |= {name: curve.value.tolist(), f"error of the {name}": curve.sem.tolist()}
+        columns |= {
+            name: curve.value.tolist(),
+            f"error of the {name}": curve.sem.tolist(),
+            f"low of the {name}": curve.low.tolist(),
+            f"high of the {name}": curve.high.tolist(),
+        }
     return Table(columns=columns)
 
 
@@ -177,11 +209,27 @@ def _agreement_table(seeds: Sequence[FirstSeed]) -> dict[str, Table]:
     return {"Rank correlation with the LLC over checkpoints": Table(columns=columns)}
 
 
-def _findings(model: Curvature) -> list[Finding]:
-    """Course of the trace, where it sits, sharpness, and agreement with the LLC."""
+def _findings(models: Sequence[Curvature]) -> list[Finding]:
+    """Every model's trace, and then of each one its course and what its first seed shows."""
+    courses = [_trace_finding(model) for model in models]
+    first = {model.model: float(model.trace.value[0]) for model in models}
+    last = {model.model: float(model.trace.value[-1]) for model in models}
+    sentence = (
+        f"The Hessian trace starts at {words.by_model(first)} and ends at {words.by_model(last)} "
+        "nats / weight²."
+    )
+    own = [
+        finding
+        for model, course in zip(models, courses, strict=True)
+        for finding in (course, *_first_seed_findings(model))
+    ]
+    return [*headline(sentence, courses), *own]
+
+
+def _first_seed_findings(model: Curvature) -> list[Finding]:
+    """Where the trace sits, sharpness, and agreement with the LLC."""
     seed = model.first
     return [
-        _trace_finding(model),
         *([_parts_finding(seed, seed.parts)] if seed.parts is not None else []),
         *([_sharpness_finding(seed)] if np.isfinite(seed.sharpness).any() else []),
         *([_agreement_finding(seed, seed.beside_llc)] if seed.beside_llc is not None else []),
@@ -199,38 +247,46 @@ def _trace_finding(model: Curvature) -> Finding:
 
 
 def _parts_finding(seed: FirstSeed, traces: PartTraces) -> Finding:
+    """The parts with the largest trace: three, or all but the smallest of few."""
     last, sem = traces.trace[-1], traces.sem[-1]
     order = np.argsort(-last)
+    count = max(1, min(3, len(order) - 1))
     largest = [
         f"{traces.names[m]} ({words.number(float(last[m]))} ± {words.number(float(sem[m]))})"
-        for m in order[:3]
+        for m in order[:count]
     ]
-    sure = len(last) < 4 or last[order[2]] - last[order[3]] > 3 * np.hypot(*sem[order[2:4]])
+    beside = order[count - 1 : count + 1]  # the last of those that are named, and the next
+    gap, error = (-np.diff(last[beside]), np.hypot(*sem[beside])) if len(beside) > 1 else ([], [])
     return Finding(
         sentence=f"At step {seed.steps[-1]} the trace of {seed.model} sits most in "
         f"{words.listed(largest)} nats / weight².",
         rests_on="one seed; standard errors over probes",
-        grade="sure" if sure else "unsure",
+        grade=grades.judge(gap, error),
     )
 
 
 def _sharpness_finding(seed: FirstSeed) -> Finding:
+    """The largest sharpness against 1, by how far it scatters over seeds.
+
+    The solver's own bound says nothing of another seed or batch, so one seed leaves it open.
+    """
     top = int(np.nanargmax(seed.sharpness))
-    value = float(seed.sharpness[top])
+    value, scatter = float(seed.sharpness[top]), float(seed.sharpness_scatter[top])
     side = "above" if value > 1 else "below"
+    error = "; its error is the scatter over seeds" if np.isfinite(scatter) else ""
     return Finding(
         sentence=f"Learning rate times largest eigenvalue over 2 of {seed.model} is at most "
         f"{words.number(value)} (step {seed.steps[top]}), {side} plain gradient descent's bound "
         "of 1.",
-        rests_on="one seed, one batch",
-        grade="sure",
+        rests_on=f"one seed, one batch{error}",
+        grade=grades.judge(value - 1, scatter),
     )
 
 
 def _agreement_finding(seed: FirstSeed, beside: BesideLlc) -> Finding:
     """Whether trace and LLC rank the checkpoints alike."""
     correlation, checkpoints = beside.agreement[TRACE], len(seed.steps)
-    excludes_zero = correlation.low > 0 or correlation.high < 0  # False where they are NaN
+    excludes_zero = grades.excludes(correlation.low, correlation.high)
     num_local, all_local = int(beside.local.sum()), bool(beside.local.all())
     doubts = [] if all_local else [f"{num_local} of {checkpoints} LLCs are local"]
     doubts += ["their values rest on the setting γ"] if beside.set_by_pull else []
@@ -239,7 +295,7 @@ def _agreement_finding(seed: FirstSeed, beside: BesideLlc) -> Finding:
         f"{'; '.join([agreement_words(correlation, checkpoints), *doubts])}.",
         rests_on=f"one seed, {correlation.count} checkpoints, which are no independent draws; "
         "limits from the errors of both curves alone",
-        grade="sure" if excludes_zero and all_local else "unsure",
+        grade="unsure" if doubts else excludes_zero,
     )
 
 

@@ -7,9 +7,14 @@ import numpy as np
 
 from dynamics.figures import style
 from dynamics.questions.llc import figures
-from dynamics.questions.llc.findings import Estimates, verdict_counts, warning_counts
+from dynamics.questions.llc.findings import (
+    PULL_ALONE,
+    Estimates,
+    verdict_counts,
+    warning_counts,
+)
 from dynamics.report import grades, words
-from dynamics.report.section import Finding, Panel, Section, Table, Track
+from dynamics.report.section import Finding, Grade, Panel, Section, Table, Track
 
 INTRODUCTION = (
     "The local learning coefficient (LLC) is n β times what Langevin chains started at the "
@@ -32,8 +37,18 @@ def section(models: Sequence[Estimates], look: style.Look) -> Section:
         ],
         findings=[*_verdict_findings(models), *(f for m in models for f in _model_findings(m))],
         tracks=[Track(label=QUANTITY, curves=llc)],
-        tables=_sensitivity_tables(models),
-        numbers={"llc": llc, "chain_loss": chain_loss},
+        tables={"What became of the chains at the last step": _verdicts(models)}
+        | _sensitivity_tables(models),
+        numbers={
+            "llc": llc,
+            "chain_loss": chain_loss,
+            "init_loss": [m.init_loss for m in models],
+            "localization_share": [m.localization_share for m in models],
+            "llc_running": {
+                m.model: {"step": m.last.step, "chains": m.last.running} for m in models
+            },
+            **_effect_numbers(models),
+        },
     )
 
 
@@ -99,8 +114,11 @@ def _chain_panel(model: Estimates, look: style.Look) -> Panel:
 
 def _chain_table(model: Estimates) -> Table:
     unit = "(nats per token)"
-    columns = dict(Table.of_curves([model.chain_loss], f"loss of the chains {unit}").columns)
-    columns[f"loss of the checkpoint {unit}"] = model.init_loss.value.tolist()
+    chains = Table.of_curves([model.chain_loss], f"loss of the chains {unit}")
+    checkpoint = Table.of_curves(
+        [model.init_loss], f"loss of the checkpoint {unit}", ", checkpoint"
+    )
+    columns = dict(chains.beside(checkpoint).columns)
     columns[f"loss of the trivial predictor {unit}"] = [model.trivial_loss] * len(model.steps)
     excess = model.llc.value / model.settings.nbeta
     columns[f"chains above the checkpoint, same batches {unit}"] = excess.tolist()
@@ -113,7 +131,8 @@ def _running_panel(model: Estimates, look: style.Look) -> Panel:
         name="llc-running",
         title=f"Have the chains settled? {model.model}, step {last.step}",
         caption="Running estimate of each chain, n β (mean loss so far − the checkpoint's own): "
-        f"flat and close to the others where chains have settled. {last.sentence}".strip(),
+        "flat and close to the others where chains have settled. Dashed: their mean. The chains' "
+        "spread is the error.",
         draw=lambda: figures.running(model, look),
         table=_running_table(model),
         group="Did the chains stay?",
@@ -129,6 +148,25 @@ def _running_table(model: Estimates) -> Table:
             "running estimate of the LLC": model.last.running.ravel().tolist(),
         }
     )
+
+
+def _verdicts(models: Sequence[Estimates]) -> Table:
+    """The verdict on the first seed's chains of the last step."""
+    return Table(
+        columns={
+            "model": [m.model for m in models],
+            "step": [m.last.step for m in models],
+            "verdict": [m.last.verdict for m in models],
+            "in words": [m.last.sentence for m in models],
+        }
+    )
+
+
+def _effect_numbers(models: Sequence[Estimates]) -> dict[str, object]:
+    step = [m.step_effect for m in models if m.step_effect is not None]
+    pull = [m.pull_effect for m in models if m.pull_effect is not None]
+    effects = {"llc_half_step_effect": step, "llc_twice_pull_effect": pull}
+    return {name: curves for name, curves in effects.items() if curves}
 
 
 def _sensitivity_tables(models: Sequence[Estimates]) -> dict[str, Table]:
@@ -180,27 +218,52 @@ def warning_sentence(models: Sequence[Estimates]) -> str:
 
 def _model_findings(model: Estimates) -> list[Finding]:
     """Course of the local estimates, and whether a setting or the loss decides them."""
-    sentences = [pull_sentence(model), sensitivity_sentence(model), loss_share_sentence(model)]
+    judged: list[tuple[str, Grade]] = [
+        (pull_sentence(model), _pull_grade(model)),
+        (sensitivity_sentence(model), _sensitivity_grade(model)),
+        # The correlation with the loss curve is one number without an error of its own.
+        (loss_share_sentence(model), "open"),
+    ]
     return [
         *_course_finding(model),
         *(
-            Finding(sentence=sentence, rests_on=_rests_on([model]), grade="sure")
-            for sentence in sentences
+            Finding(sentence=sentence, rests_on=_rests_on([model]), grade=grade)
+            for sentence, grade in judged
             if sentence
         ),
     ]
 
 
+def _pull_grade(model: Estimates) -> Grade:
+    """By how far the shares of the steps that are named lie above the limit."""
+    share = model.localization_share.where(model.set_by_pull)
+    return grades.judge(share.value - PULL_ALONE, share.sem)
+
+
+def _sensitivity_grade(model: Estimates) -> Grade:
+    """By the errors of the two largest changes that are named."""
+    effects = [e for e in (model.step_effect, model.pull_effect) if e is not None]
+    largest = [int(np.argmax(np.abs(effect.value))) for effect in effects]
+    return grades.weakest(
+        grades.judge(effect.value[at], effect.sem[at])
+        for effect, at in zip(effects, largest, strict=True)
+    )
+
+
 def _course_finding(model: Estimates) -> list[Finding]:
+    """How the local estimates move; unsure where the setting gamma decides their value."""
     local = model.llc.where(model.local).finite()
     if len(local.steps) < 2:
         return []
-    caveat = "; its value rests on γ" if model.set_by_pull[model.local].any() else ""
+    by_setting = bool(model.set_by_pull[model.local].any())
+    caveat = "; its value rests on γ" if by_setting else ""
     sentence = (
         f"From step {local.steps[0]} on, at the {len(local.steps)} of {len(model.steps)} steps "
         f"where it is local, the LLC of {words.course(local)}{caveat}."
     )
-    return [Finding(sentence=sentence, rests_on=_rests_on([model]), grade=grades.course(local))]
+    course = grades.course(local)
+    grade = grades.weakest([course, "unsure"]) if by_setting else course
+    return [Finding(sentence=sentence, rests_on=_rests_on([model]), grade=grade)]
 
 
 def pull_sentence(model: Estimates) -> str:

@@ -10,10 +10,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynamics.analysis.significance import SURE
 from dynamics.figures import readout, style
-from dynamics.questions.llc_sweeps.findings import SURE, NoiseCurves, Sweep, Sweeps
-
-MOST_POINTS = 200  # of one line: a curve of more points than pixels only makes the page heavy
+from dynamics.questions.llc_sweeps.findings import NoiseCurves, Sweep, Sweeps
 
 
 def moves(models: Sequence[Sweeps], look: style.Look):
@@ -80,12 +79,11 @@ def running(sweeps: Sweeps):
     for kind, estimate in estimates.items():
         rows = zip(sweeps.steps, estimate.llc, estimate.sem, _colors(sweeps), strict=True)
         for step, trace, sem, color in rows:
-            draws = np.arange(1, len(trace) + 1)
-            drawn = np.unique(np.linspace(0, len(draws) - 1, MOST_POINTS).round().astype(int))
+            drawn = estimate.drawn
             low, high = (trace - sem)[drawn], (trace + sem)[drawn]
-            (line,) = ax.plot(draws[drawn], trace[drawn], dashes[kind], color=color, linewidth=1.5)
+            (line,) = ax.plot(drawn + 1, trace[drawn], dashes[kind], color=color, linewidth=1.5)
             readout.set_series(line, f"{_step(step)}, {kind}", low, high)
-            ax.fill_between(draws[drawn], low, high, color=color, alpha=0.15, linewidth=0)
+            ax.fill_between(drawn + 1, low, high, color=color, alpha=0.15, linewidth=0)
     for step, color in zip(sweeps.steps, _colors(sweeps), strict=True):
         ax.plot([], [], color=color, label=_step(step))
     for kind in estimates:

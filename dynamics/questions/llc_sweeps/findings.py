@@ -10,11 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from dynamics.analysis.curve import Curve
+from dynamics.analysis.significance import in_errors, is_sure
 from dynamics.questions.committed import Committed, Pairs, by_model, by_step
 from dynamics.questions.llc_sweeps import record
 from dynamics.questions.llc_sweeps.record import NoiseRecord, Record
 
-SURE = 3.0  # standard errors
+MOST_POINTS = 200  # of one running estimate: a curve of more points than pixels is only heavy
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,15 +40,21 @@ class RunningEstimate:
     sem: np.ndarray
 
     @property
+    def drawn(self) -> np.ndarray:
+        """Places of the draws that figure and table show: all, or `MOST_POINTS` of many."""
+        last = self.llc.shape[1] - 1
+        return np.unique(np.linspace(0, last, MOST_POINTS).round().astype(int))
+
+    @property
     def order(self) -> list[int]:
         """Places of the checkpoints by their estimate after the last draw, ascending."""
         return np.argsort(self.llc[:, -1]).tolist()
 
     @property
     def order_is_sure(self) -> bool:
-        """Whether neighbours in this order lie three standard errors apart."""
+        """Whether neighbours in this order are surely apart; False for a single checkpoint."""
         llc, sem = self.llc[self.order, -1], self.sem[self.order, -1]
-        return bool((np.diff(llc) > SURE * np.hypot(sem[1:], sem[:-1])).all())
+        return is_sure(np.diff(llc), np.hypot(sem[1:], sem[:-1]))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -75,6 +82,11 @@ class Move:
         """Over checkpoints; NaN where none is known."""
         return float(_largest(self.size))
 
+    @property
+    def is_sure(self) -> bool:
+        """Whether the largest is surely a move."""
+        return is_sure(self.largest, 1.0)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Sweeps:
@@ -91,7 +103,9 @@ class Sweeps:
         noise: None where that was not measured.
         moves: what is changed -> how far the estimate moves.
         same_order: whether loss and likelihood rank the checkpoints alike.
-        order_is_sure: whether neighbours in rank lie three standard errors apart in both.
+        order_is_sure: whether neighbours in rank are surely apart in both.
+        predictions: of each window that the likelihood takes; None where the files do not say.
+        batch_factor: predictions of a batch for each of its windows; None as above.
     """
 
     model: str
@@ -107,6 +121,8 @@ class Sweeps:
     moves: Mapping[str, Move]
     same_order: bool
     order_is_sure: bool
+    predictions: int | None
+    batch_factor: int | None
 
 
 def find(committed: Committed) -> list[Sweeps] | None:
@@ -155,6 +171,8 @@ def _sweeps(model: str, pairs: Pairs, noise: Pairs) -> Sweeps:
         moves=moves,
         same_order=by_loss.order == by_likelihood.order,
         order_is_sure=by_loss.order_is_sure and by_likelihood.order_is_sure,
+        predictions=records[0].predictions,
+        batch_factor=records[0].batch_factor,
     )
 
 
@@ -193,7 +211,7 @@ Estimates = tuple[np.ndarray, np.ndarray]  # LLCs and their standard errors
 
 def _move(before: Estimates, after: Estimates) -> np.ndarray:
     """Differences in standard errors of the two."""
-    return np.abs(after[0] - before[0]) / np.hypot(before[1], after[1])
+    return in_errors(after[0] - before[0], np.hypot(before[1], after[1]))
 
 
 def _last_move(sweep: Sweep) -> np.ndarray:

@@ -7,8 +7,8 @@ from dynamics.analysis.stages import RULE, Boundary, Stages
 from dynamics.figures import style
 from dynamics.questions.stages import figures
 from dynamics.questions.stages.findings import LLC, TRACE, RunStages
-from dynamics.report import numbers, words
-from dynamics.report.section import Change, Finding, Panel, Section, Table, Track
+from dynamics.report import grades, numbers, words
+from dynamics.report.section import Change, Finding, Grade, Panel, Section, Table, Track
 
 INTRODUCTION = (
     "A stage boundary is the middle of a stretch in which a smoothed curve moves by less than "
@@ -30,7 +30,7 @@ def section(runs: Sequence[RunStages], look: style.Look) -> Section:
     return Section(
         introduction=INTRODUCTION,
         panels=[_answer(runs, look), *(_panel(run, stages) for run, stages in searched)],
-        findings=[_finding(run, stages) for run, stages in searched],
+        findings=_findings(searched),
         tracks=[_track(label, searched) for label in (LLC, TRACE)],
         tables={"Stage boundaries of every curve": _run_table(runs)},
         numbers={"stages": _numbers(searched)},
@@ -136,14 +136,41 @@ def boundary_words(boundary: Boundary) -> str:
     )
 
 
+def _findings(searched: Sequence[tuple[RunStages, Stages]]) -> list[Finding]:
+    """How many curves of how many models pause, and then each of them."""
+    own = [_finding(run, stages) for run, stages in searched]
+    if len(own) < 2:
+        return own
+    models = list(dict.fromkeys(run.model for run, _ in searched))
+    pausing = sum(bool(stages.boundaries) for _, stages in searched)
+    total = sum(len(stages.boundaries) for _, stages in searched)
+    verb = "pauses" if pausing == 1 else "pause"
+    first = Finding(
+        sentence=f"{pausing} of {len(searched)} curves of {words.listed(models)} {verb}, with "
+        f"{_counted(total)} in all.",
+        rests_on=f"{len(searched)} curves, each of one seed",
+        grade=grades.weakest(finding.grade for finding in own),
+    )
+    return [first, *own]
+
+
 def _finding(run: RunStages, stages: Stages) -> Finding:
-    """Where a curve pauses; unsure where many draws do not pause there, or estimates left."""
-    sure = all(boundary.share >= RULE.level for boundary in stages.boundaries)
+    """Where a curve pauses; unsure where many draws do not pause there, or estimates left.
+
+    That a curve does not pause is open: nothing measured says how surely a pause would be seen.
+    """
     return Finding(
         sentence=finding_sentence(run, stages),
         rests_on=f"one seed, {len(run.curve.steps)} checkpoints",
-        grade="sure" if sure and run.all_local else "unsure",
+        grade=_grade(run, stages),
     )
+
+
+def _grade(run: RunStages, stages: Stages) -> Grade:
+    if not run.all_local:
+        return "unsure"
+    shares = [boundary.share for boundary in stages.boundaries]
+    return grades.weakest("sure" if share >= RULE.level else "unsure" for share in shares)
 
 
 def finding_sentence(run: RunStages, stages: Stages) -> str:
@@ -155,8 +182,12 @@ def finding_sentence(run: RunStages, stages: Stages) -> str:
         doubt += "a pause is one of the loss"
     if not boundaries:
         return f"{name}: no stage boundary{doubt}."
-    count = "one stage boundary" if len(boundaries) == 1 else f"{len(boundaries)} stage boundaries"
+    count = _counted(len(boundaries))
     return f"{name}: {count}, {words.listed([boundary_words(b) for b in boundaries])}{doubt}."
+
+
+def _counted(count: int) -> str:
+    return "one stage boundary" if count == 1 else f"{count} stage boundaries"
 
 
 def _track(label: str, searched: Sequence[tuple[RunStages, Stages]]) -> Track:

@@ -4,13 +4,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynamics.analysis.curve import Curve
 from dynamics.figures import style
 from dynamics.questions.token_properties import figures
-from dynamics.questions.token_properties.conditions import TOKENS, Bin, Condition
+from dynamics.questions.token_properties.conditions import FEW, TOKENS, Bin, Condition
 from dynamics.questions.token_properties.equation6 import FREQUENCY, Regression
 from dynamics.questions.token_properties.findings import Properties
 from dynamics.questions.token_properties.token_table import visible
-from dynamics.report import words
+from dynamics.report import grades, words
 from dynamics.report.section import Finding, Panel, Section, Table
 
 INTRODUCTION = (
@@ -35,18 +36,61 @@ def section(properties: Properties, look: style.Look) -> Section:
         introduction=INTRODUCTION,
         panels=panels,
         findings=_findings(properties),
-        tables={"Tokens in their contexts": _tokens(properties), **_coefficients(properties)},
+        tables={
+            "Tokens in their contexts": _tokens(properties),
+            "Bins, and how much each holds": _sizes(
+                [*properties.predicted, *properties.last_context]
+            ),
+            **_coefficients(properties),
+        },
+        numbers=_numbers(conditions, properties.regression),
+    )
+
+
+def _numbers(conditions: Sequence[Condition], regression: Regression | None) -> dict[str, object]:
+    """Curves of every bin, and of every coefficient."""
+    by_token: dict[str, dict[str, object]] = {}
+    for by_bin in conditions:
+        bins = {p.name: {"kl": p.kl, "cross_entropy": p.cross_entropy} for p in by_bin.bins}
+        by_token.setdefault(by_bin.token, {})[by_bin.name] = bins
+    if regression is None:
+        return {"token_properties": by_token}
+    coefficients = {name: regression.coefficient(name) for name in regression.names}
+    return {"token_properties": by_token, "convergence_coefficients": coefficients}
+
+
+def _sizes(conditions: Sequence[Condition]) -> Table:
+    """Every bin of every property, those that hold no token too."""
+    rows = [
+        (by_bin, name, tokens, documents)
+        for by_bin in conditions
+        for name, tokens, documents in [
+            *((part.name, part.tokens, part.documents) for part in by_bin.bins),
+            *((name, 0, 0) for name in by_bin.empty),
+        ]
+    ]
+    return Table(
+        columns={
+            "property": [by_bin.name for by_bin, *_ in rows],
+            "of the": [by_bin.token for by_bin, *_ in rows],
+            "bin": [name for _, name, *_ in rows],
+            "tokens": [tokens for *_, tokens, _ in rows],
+            "documents": [documents for *_, documents in rows],
+            f"in fewer than {FEW} documents": [
+                "yes" if documents < FEW else "no" for *_, documents in rows
+            ],
+        }
     )
 
 
 def _condition(by_bin: Condition, properties: Properties) -> Panel:
-    about_bins = " ".join([_source(by_bin, properties), *_weak(by_bin)])
     return Panel(
         name=f"by-{by_bin.name}-{by_bin.token}".replace(" ", "-"),
         title=f"By {by_bin.name} of the {by_bin.token}, {by_bin.model}",
         caption=f"Above, the divergence between seeds; below, the cross-entropy of the same "
-        f"predictions. {about_bins} Bands: one standard error between documents, these seeds "
-        "held fixed.",
+        f"predictions. {_source(by_bin, properties)} A bin of few documents, as the table of bins "
+        "counts them, may show one author's habits. Bands: one standard error between documents, "
+        "these seeds held fixed.",
         draw=lambda: figures.condition(by_bin),
         table=_bins(by_bin),
         group=by_bin.token.capitalize(),
@@ -67,21 +111,10 @@ def _source(by_bin: Condition, properties: Properties) -> str:
     if by_bin.name == "frequency":
         return f"Bins by the token's count in {properties.text.frequency_corpus}."
     if by_bin.name == "final surprisal":
-        return f"Surprisal at the last step, mean over {properties.num_seeds} seeds."
+        return "Surprisal at the last step, mean over seeds."
     tagger = properties.text.tagger
     closed = "a closed list of English function words"
     return f"By {closed if tagger == 'closed' else f'the tagger {tagger}'}."
-
-
-def _weak(by_bin: Condition) -> list[str]:
-    """Sentences on the bins that say little or nothing."""
-    sentences = []
-    few = [part.name for part in by_bin.bins if part.few]
-    if few:
-        sentences.append(f"In fewer than five documents: {words.listed(few)}.")
-    if by_bin.empty:
-        sentences.append(f"No token is {words.listed(list(by_bin.empty))}.")
-    return sentences
 
 
 def _regression(regression: Regression, look: style.Look) -> list[Panel]:
@@ -93,8 +126,8 @@ def _regression(regression: Regression, look: style.Look) -> list[Panel]:
                 name="regression-frequency",
                 title="Frequency, all else equal",
                 caption="Convergence (minus the divergence) regressed on log frequency, kinds of "
-                f"the predicted and the last context token, and model. {_basis(regression)} "
-                f"{_BANDS}",
+                "the predicted and the last context token, and model. Above 0 seeds agree more on "
+                f"frequent tokens. {_BANDS}",
                 draw=lambda: figures.frequency_coefficient(regression),
                 table=_coefficient_table([curve], "coefficient (nats per ln frequency)"),
                 group=_ALL_ELSE,
@@ -135,19 +168,20 @@ def _words(regression: Regression, group: str) -> Panel:
     )
 
 
-def _basis(regression: Regression) -> str:
+def _basis(regression: Regression) -> Table:
     """What the regression stands on."""
-    levels = [f"{level} ({group})" for group, level in regression.references.items()]
-    left = f" {regression.left_out:,} tokens that were never counted are left out."
-    dropped = f" Spanned by others, and dropped: {words.listed(list(regression.dropped))}."
-    return (
-        f"{regression.tokens:,} tokens of {regression.documents} documents and "
-        f"{len(regression.models)} models. References: {words.listed(levels)}."
-        f"{left if regression.left_out else ''}{dropped if regression.dropped else ''}"
-    )
+    facts: dict[str, object] = {
+        "models": words.listed(regression.models),
+        "tokens of each model": regression.tokens,
+        "tokens left out, their word never counted": regression.left_out,
+        "documents": regression.documents,
+        **{f"reference of the {group}": level for group, level in regression.references.items()},
+        "columns dropped, spanned by others": words.listed(regression.dropped) or "none",
+    }
+    return Table(columns={"": list(facts), "of the regression": [str(v) for v in facts.values()]})
 
 
-def _coefficient_table(curves, quantity: str) -> Table:
+def _coefficient_table(curves: Sequence[Curve], quantity: str) -> Table:
     columns = dict(Table.of_curves(curves, quantity).columns)
     return Table(columns={"coefficient of": columns.pop("model"), **columns})
 
@@ -165,7 +199,10 @@ def _coefficients(properties: Properties) -> dict[str, Table]:
         "low": last.low.tolist(),
         "high": last.high.tolist(),
     }
-    return {"Coefficients at the last step": Table(columns=columns)}
+    return {
+        "Coefficients at the last step": Table(columns=columns),
+        "What the regression stands on": _basis(regression),
+    }
 
 
 def _tokens(properties: Properties) -> Table:
@@ -186,13 +223,13 @@ def _tokens(properties: Properties) -> Table:
 
 
 def _findings(properties: Properties) -> list[Finding]:
+    """What holds of all models first; then the ends of two properties, of the largest alone."""
     by_surprisal = [c for c in properties.predicted if c.name == "final surprisal" and c.bins]
     by_class = [c for c in properties.predicted if c.name == "word class" and len(c.bins) == 2]
-    findings = [_ends(by_bin, properties) for by_bin in (*by_class, *by_surprisal)]
-    regression = properties.regression
+    regression, findings = properties.regression, []
     if regression is not None and FREQUENCY in regression.names:
         findings.append(_frequency(regression, properties))
-    return findings
+    return findings + [_ends(by_bin, properties) for by_bin in (*by_class, *by_surprisal)]
 
 
 def _ends(by_bin: Condition, properties: Properties) -> Finding:
@@ -200,13 +237,12 @@ def _ends(by_bin: Condition, properties: Properties) -> Finding:
     order = sorted(by_bin.bins, key=lambda part: -part.kl.value[-1])
     most, least = order[0], order[-1]
     gap = most.kl.value[-1] - least.kl.value[-1]
-    sure = gap > 3 * np.hypot(most.kl.sem[-1], least.kl.sem[-1])
     return Finding(
         sentence=f"{properties.model} at step {properties.step}, by {by_bin.name} of the "
         f"{by_bin.token}: seeds are {_nats(most)} apart on {most.name} and {_nats(least)} on "
         f"{least.name}.",
         rests_on=f"{properties.num_seeds} seeds, {most.documents} documents",
-        grade="sure" if sure else "unsure",
+        grade=grades.judge(gap, np.hypot(most.kl.sem[-1], least.kl.sem[-1])),
     )
 
 
@@ -217,10 +253,11 @@ def _nats(part: Bin) -> str:
 def _frequency(regression: Regression, properties: Properties) -> Finding:
     curve = regression.coefficient(FREQUENCY)
     value, low, high = (float(ends[-1]) for ends in (curve.value, curve.low, curve.high))
+    limits = f"{words.number(low)} to {words.number(high)}"
     return Finding(
-        sentence=f"All else equal, a factor e of a token's frequency goes with "
-        f"{words.number(value)} nats of convergence ({words.number(low)} to {words.number(high)}) "
-        f"at step {regression.steps[-1]}.",
+        sentence=f"All else equal, and over {words.listed(regression.models)}, a factor e of a "
+        f"token's frequency goes with {words.number(value)} nats of convergence ({limits}) at step "
+        f"{regression.steps[-1]}.",
         rests_on=f"{regression.documents} documents, these {properties.num_seeds} seeds",
-        grade="sure" if low * high > 0 else "unsure",
+        grade=grades.excludes(low, high),
     )

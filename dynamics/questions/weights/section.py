@@ -7,10 +7,11 @@ import numpy as np
 
 from dynamics.analysis.curve import Curve
 from dynamics.figures import style
+from dynamics.questions.headline import headline
 from dynamics.questions.weights import figures
 from dynamics.questions.weights.findings import Spread
-from dynamics.report import words
-from dynamics.report.section import Finding, Panel, Section, Table, Track
+from dynamics.report import grades, words
+from dynamics.report.section import Finding, Grade, Panel, Section, Table, Track
 
 INTRODUCTION = (
     "Histograms and moments of every matrix at every checkpoint: a census of all weights, without "
@@ -24,22 +25,19 @@ def section(models: Sequence[Spread], look: style.Look) -> Section:
     return Section(
         introduction=INTRODUCTION,
         panels=[*_densities(largest), *_moments(largest)],
-        findings=[_finding(spread) for spread in models],
+        findings=_findings(models),
         tracks=[_track(models)],
+        tables={"Weights outside the bins of the densities": _outside(models)},
         numbers={
-            f"weight {name}": {spread.model: getattr(spread, name) for spread in models}
-            for name in ("sd", "excess_kurtosis")
+            "weight sd": {spread.model: spread.sd for spread in models},
+            "weight width": {spread.model: spread.width for spread in models},
+            "weight excess_kurtosis": {spread.model: spread.excess_kurtosis for spread in models},
         },
     )
 
 
 def _densities(spread: Spread) -> list[Panel]:
-    seeds = f"{len(spread.seeds)} seeds pooled" if len(spread.seeds) > 1 else "one seed"
-    outside = (
-        f"{100 * spread.outside:.2g} % of a matrix at most lie outside the bins"
-        if spread.outside
-        else "no weight lies outside the bins"
-    )
+    seeds = "the seeds pooled" if len(spread.seeds) > 1 else "of one seed"
     # The unembedding is what the paper's Figure 2 shows; its mean over tokens changes no softmax.
     first = [name for name in ("unembed", "unembed_centred") if name in spread.density]
     names = [*first, *(n for n in figures.ordered(spread.density) if n not in first)]
@@ -48,8 +46,8 @@ def _densities(spread: Spread) -> list[Panel]:
         Panel(
             name=f"density-{name}",
             title=f"Density of {name}, {spread.model}",
-            caption=f"A column for each checkpoint, {seeds}; {outside}."
-            f"{gauge if name.endswith('centred') else ''}",
+            caption=f"A column for each checkpoint, {seeds}: the brighter, the more weights have "
+            f"that value. A census without bars.{gauge if name.endswith('centred') else ''}",
             draw=lambda name=name: figures.density(spread, name),
             table=_histogram(spread, name),
             group="Densities of matrices",
@@ -83,15 +81,26 @@ def _moments(spread: Spread) -> list[Panel]:
 
 
 def _histogram(spread: Spread, matrix: str) -> Table:
-    """The occupied bins of the first and the last step."""
-    density = spread.density[matrix][[0, -1]]
-    occupied = (density > 0).any(0)
-    first, last = density[:, occupied].tolist()
+    """The occupied bins of every step."""
+    density = spread.density[matrix]  # [K,N]
+    k, n = np.nonzero(density > 0)
+    occupied = density[k, n]
     return Table(
         columns={
-            "weight": spread.center[occupied].tolist(),
-            f"density at step {spread.steps[0]} (per unit of weight)": first,
-            f"density at step {spread.steps[-1]} (per unit of weight)": last,
+            "step": spread.steps[k].tolist(),
+            "weight": spread.center[n].tolist(),
+            "density (per unit of weight)": occupied.tolist(),
+            "log₁₀ density": np.log10(occupied).tolist(),
+        }
+    )
+
+
+def _outside(models: Sequence[Spread]) -> Table:
+    return Table(
+        columns={
+            "model": [spread.model for spread in models],
+            "seeds": [len(spread.seeds) for spread in models],
+            "largest share outside of any matrix and step": [spread.outside for spread in models],
         }
     )
 
@@ -103,22 +112,64 @@ def _by_matrix(curves: dict[str, Curve], quantity: str) -> Table:
     return Table(columns={"matrix": matrix, **table.columns})
 
 
+def _findings(models: Sequence[Spread]) -> list[Finding]:
+    own = [_finding(spread) for spread in models]
+    most = [f"{_by_change(spread)[0]} ({spread.model})" for spread in models]
+    sentence = f"The matrix whose width changes most is {words.listed(most)}."
+    return [*headline(sentence, own), *own]
+
+
 def _finding(spread: Spread) -> Finding:
-    """Which matrix changed its width most, as a ratio either way."""
-    change = {name: curve.value[-1] for name, curve in spread.width.items()}
-    most = max(change, key=lambda name: np.nan_to_num(abs(np.log(max(change[name], 1e-300)))))
-    heaviest = max(
-        spread.excess_kurtosis,
-        key=lambda name: np.nan_to_num(spread.excess_kurtosis[name].value[-1], nan=-np.inf),
-    )
+    """Which matrix changed its width most, as a ratio either way, and which has heavy tails.
+
+    It is sure where both are surely ahead of the next matrix.
+    """
+    by_change, by_tail = _by_change(spread), _by_tail(spread)
+    most, heaviest = by_change[0], by_tail[0]
+    width = words.number(float(spread.width[most].value[-1]))
     tail = words.number(float(spread.excess_kurtosis[heaviest].value[-1]))
+    changes = [_log_change(spread.width[name]) for name in by_change[:2]]
+    tails = [_last(spread.excess_kurtosis[name]) for name in by_tail[:2]]
     return Finding(
-        sentence=f"{spread.model}: {most} ends at {words.number(float(change[most]))} times its "
-        f"first width, more change than any other matrix; {heaviest} has the heaviest tails "
-        f"(excess kurtosis {tail}) at step {spread.steps[-1]}.",
+        sentence=f"{spread.model}: {most} ends at {width} times its first width, more change than "
+        f"any other matrix; {heaviest} has the heaviest tails (excess kurtosis {tail}) at step "
+        f"{spread.steps[-1]}.",
         rests_on=_seeds(spread),
-        grade="sure" if len(spread.seeds) > 1 else "open",
+        grade=grades.weakest([_ahead(changes), _ahead(tails)]),
     )
+
+
+Estimate = tuple[float, float]  # a value and its standard error
+
+
+def _ahead(leaders: Sequence[Estimate]) -> Grade:
+    """Whether the first of two estimates is surely larger; "open" for one alone."""
+    if len(leaders) < 2:
+        return "open"
+    (first, first_sem), (second, second_sem) = leaders
+    return grades.judge(first - second, np.hypot(first_sem, second_sem))
+
+
+def _last(curve: Curve) -> Estimate:
+    return float(curve.value[-1]), float(curve.sem[-1])
+
+
+def _log_change(curve: Curve) -> Estimate:
+    """|ln| of the last width over the first, and its error."""
+    ratio = max(float(curve.value[-1]), 1e-300)
+    return abs(float(np.log(ratio))), float(curve.sem[-1]) / ratio
+
+
+def _by_change(spread: Spread) -> list[str]:
+    """Matrices by how much their width changed, most first."""
+    change = {name: np.nan_to_num(_log_change(curve)[0]) for name, curve in spread.width.items()}
+    return sorted(change, key=lambda name: -change[name])
+
+
+def _by_tail(spread: Spread) -> list[str]:
+    """Matrices by their last excess kurtosis, the heaviest tails first."""
+    last = {name: _last(curve)[0] for name, curve in spread.excess_kurtosis.items()}
+    return sorted(last, key=lambda name: -np.nan_to_num(last[name], nan=-np.inf))
 
 
 def _seeds(spread: Spread) -> str:
