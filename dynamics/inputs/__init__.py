@@ -5,10 +5,13 @@ that names it, and no input takes more memory than its stated limit.
 """
 
 from dynamics.inputs.json_text import json_lines, parse_json
-from dynamics.inputs.ranges import Real, Whole, shown
+from dynamics.inputs.ranges import Boolean, Choice, Range, Real, Whole, shown
 from dynamics.inputs.text_file import check_text, read_bytes, read_text, utf8_name
 
 __all__ = [
+    "Boolean",
+    "Choice",
+    "Range",
     "Real",
     "Whole",
     "check_text",

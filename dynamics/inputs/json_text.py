@@ -24,10 +24,9 @@ def parse_json(text: str | bytes, where: str, expected: str = "JSON") -> Any:
         if isinstance(text, bytes):
             text = text.decode("utf-8-sig")
         return json.loads(text.removeprefix("\ufeff"))
-    except RecursionError as error:
-        raise InputError(f"{where}, nested too deeply", expected=expected) from error
-    except ValueError as error:  # UnicodeDecodeError and JSONDecodeError are ValueErrors
-        raise InputError(f"{where} that is not JSON ({error})", expected=expected) from error
+    except (ValueError, RecursionError) as error:  # JSONDecodeError and its like are ValueErrors
+        reason = "nested too deeply" if isinstance(error, RecursionError) else error
+        raise InputError(f"{where} that is not JSON ({reason})", expected=expected) from error
 
 
 def json_lines(text: str, path: str, expected: str = _OBJECT) -> Iterator[tuple[str, dict]]:

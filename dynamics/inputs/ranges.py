@@ -1,4 +1,4 @@
-"""Ranges of numbers: the one parser of every flag, field and schedule.
+"""Ranges of values: the one parser of every flag, field and schedule.
 
 A range checks a value that has a type already (of JSON, TOML or Python), and parses one that is
 text (a flag, a word of --steps). Both refuse what `int` and `float` would let through or choke on:
@@ -8,7 +8,7 @@ True for 1, digits of other scripts, underscores, infinity, NaN, numbers of thou
 import dataclasses
 import math
 import re
-from typing import TypeGuard
+from typing import TypeAlias, TypeGuard
 
 from dynamics.errors import InputError
 
@@ -102,6 +102,52 @@ class Real:
             return False
         # Comparisons of an int with a float are exact in Python, even beyond the largest float.
         return (self.least < value if self.open else self.least <= value) and value <= self.most
+
+
+@dataclasses.dataclass(frozen=True)
+class Boolean:
+    """True or false, and no number or word in place of them.
+
+    Example:
+        >>> Boolean().check("false", "use_parallel_residual ")
+        Traceback (most recent call last):
+        ...
+        dynamics.errors.InputError: got use_parallel_residual 'false'; expected true or false
+    """
+
+    @property
+    def words(self) -> str:
+        """What an error says is expected."""
+        return "true or false"
+
+    def check(self, value: object, name: str) -> bool:
+        """The value. Raises InputError."""
+        if type(value) is bool:
+            return value
+        raise InputError(name + shown(value), expected=self.words)
+
+
+@dataclasses.dataclass(frozen=True)
+class Choice:
+    """One of a few names."""
+
+    names: tuple[str, ...]
+
+    @property
+    def words(self) -> str:
+        """What an error says is expected."""
+        return f"one of {', '.join(self.names)}"
+
+    def check(self, value: object, name: str) -> str:
+        """The value. Raises InputError, which suggests a name that is near."""
+        if isinstance(value, str) and value in self.names:
+            return value
+        if isinstance(value, str):
+            raise InputError.unknown(name.strip(), value[:_MOST_SHOWN], self.names)
+        raise InputError(name + shown(value), expected=self.words)
+
+
+Range: TypeAlias = Whole | Real | Boolean | Choice
 
 
 def shown(value: object) -> str:

@@ -6,7 +6,6 @@ A family's module holds what is its own: the config, the initial draws, how quer
 made, where the norms stand, the embedding and the unembedding.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
@@ -18,6 +17,7 @@ from jax.nn.initializers import Initializer
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
 
 from dynamics.errors import InputError
+from dynamics.inputs import Range, Real, Whole
 
 Params: TypeAlias = PyTree[Float[ArrayLike, "..."]]
 # intervene(site, value, layer): what takes the value's place in this layer, a traced int32 scalar.
@@ -32,6 +32,18 @@ SITES = {
     "heads": "[B,T,H,K] what each head adds, before the output matrix",
     "mlp": "[B,T,F] MLP activations after GELU",
 }
+
+# The sizes that every family has. The limits are far above any model's, and low enough that a tree
+# of such shapes can be described before it is compared with a file.
+SIZES: dict[str, Range] = {
+    "hidden_size": Whole(1, 1 << 20),
+    "num_layers": Whole(1, 10_000),
+    "num_heads": Whole(1, 1 << 16),
+    "intermediate_size": Whole(1, 1 << 22),
+    "vocab_size": Whole(1, 1 << 24),
+    "max_positions": Whole(1, 1 << 24),
+}
+NORM_EPSILON = Real(0, 1)
 
 
 def hook_of(
@@ -133,25 +145,14 @@ def run(trunk: Any, params: Params, tokens: Int[ArrayLike, "B T"], *shared) -> t
     return trunk.apply({"params": own}, tokens, *shared)
 
 
-def check_config(config: Any, sizes: Sequence[str], most: Mapping[str, float]):
-    """Checks a config's fields: whole numbers, bounded numbers, heads that divide the width.
-
-    Args:
-        config: has `hidden_size` and `num_heads`.
-        sizes: fields that are whole numbers, 1 or more.
-        most: field -> its greatest value; each is a finite number, 0 or more.
+def check_config(config: Any, ranges: Mapping[str, Range]):
+    """Checks the fields of a config that has `hidden_size` and `num_heads`.
 
     Raises:
-        InputError: naming the field.
+        InputError: naming the field: a value out of its range, heads that do not divide the width.
     """
-    for field in sizes:
-        size = getattr(config, field)
-        if not isinstance(size, int) or size < 1:
-            raise InputError(f"{field} {size!r}", expected="a whole number, 1 or more")
-    for field, limit in most.items():
-        value = getattr(config, field)
-        if not isinstance(value, int | float) or not (0 <= value <= limit and value < math.inf):
-            raise InputError(f"{field} {value!r}", expected=f"a finite number from 0 to {limit}")
+    for field, allowed in ranges.items():
+        allowed.check(getattr(config, field), f"{field} ")
     if config.hidden_size % config.num_heads:
         raise InputError(
             f"hidden_size {config.hidden_size} with num_heads {config.num_heads}",

@@ -25,7 +25,6 @@ L:
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Sequence
 
 import chex
@@ -34,6 +33,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
+from dynamics.inputs import Range, Real, Whole
 from dynamics.models import _transformer
 from dynamics.models._transformer import MLP, Hook, Intervention, Params, layer_norm
 
@@ -71,6 +71,12 @@ PART_GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "heads": ("layers.*.attention.heads",),
 }
+RANGES: dict[str, Range] = {
+    **_transformer.SIZES,
+    "num_segments": Whole(1, 1 << 16),
+    "layer_norm_eps": _transformer.NORM_EPSILON,
+    "initializer_range": Real(0, 1000),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -88,19 +94,7 @@ class Config:
     initializer_range: float = 0.02
 
     def __post_init__(self):
-        _transformer.check_config(
-            self,
-            sizes=(
-                "hidden_size",
-                "num_layers",
-                "num_heads",
-                "intermediate_size",
-                "vocab_size",
-                "max_positions",
-                "num_segments",
-            ),
-            most={"layer_norm_eps": math.inf, "initializer_range": math.inf},
-        )
+        _transformer.check_config(self, RANGES)
 
     @property
     def head_dim(self) -> int:

@@ -19,7 +19,6 @@ is flat in depth and a number per layer is a vmap:
 
 import dataclasses
 import functools
-import math
 from collections.abc import Callable, Sequence
 from typing import Literal
 
@@ -29,6 +28,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from dynamics.errors import InputError
+from dynamics.inputs import Boolean, Choice, Range, Real
 from dynamics.models import _transformer
 from dynamics.models._transformer import MLP, Hook, Intervention, Params, layer_norm
 
@@ -63,6 +63,14 @@ PART_GROUPS: dict[str, tuple[str, ...]] = {
     ),
     "heads": ("layers.*.attention.heads",),
 }
+RANGES: dict[str, Range] = {
+    **_transformer.SIZES,
+    "rotary_fraction": Real(0, 1),
+    "rotary_base": Real(1, 1e12),
+    "parallel_residual": Boolean(),
+    "layer_norm_eps": _transformer.NORM_EPSILON,
+    "initializer": Choice(("small", "normal")),
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -82,26 +90,13 @@ class Config:
     initializer: Literal["small", "normal"] = "small"
 
     def __post_init__(self):
-        _transformer.check_config(
-            self,
-            sizes=(
-                "hidden_size",
-                "num_layers",
-                "num_heads",
-                "intermediate_size",
-                "vocab_size",
-                "max_positions",
-            ),
-            most={"rotary_fraction": 1, "rotary_base": math.inf, "layer_norm_eps": math.inf},
-        )
+        _transformer.check_config(self, RANGES)
         if self.rotary_dims % 2:
             raise InputError(
                 f"rotary_fraction {self.rotary_fraction} of a head of {self.head_dim}, "
                 f"{self.rotary_dims} dims",
                 expected="an even number of rotated dims (the halves form pairs)",
             )
-        if self.initializer not in ("small", "normal"):
-            raise InputError.unknown("initializer", self.initializer, ("small", "normal"))
 
     @property
     def head_dim(self) -> int:

@@ -32,8 +32,6 @@ def of_type(model_type, where: str) -> ModuleType:
     for layout in LAYOUTS:
         if model_type == layout.MODEL_TYPE:
             return layout
-    raise InputError.unknown(
-        f"model_type in {where}",
-        inputs.shown(model_type),
-        [layout.MODEL_TYPE for layout in LAYOUTS],
-    )
+    name = model_type[:80] if isinstance(model_type, str) else inputs.shown(model_type)
+    model_types = [layout.MODEL_TYPE for layout in LAYOUTS]
+    raise InputError.unknown(f"model_type in {where}", name, model_types)

@@ -76,7 +76,7 @@ def from_hub(fields: Mapping, where: str) -> Config:
     """
     check_fixed(fields, _FIXED, where, "as in every MultiBERT")
     values = read_fields(fields, _SIZES | _OTHERS, RANGES, where)
-    return make_config(Config, values, _SIZES, where)
+    return make_config(Config, values, _SIZES, NAME, where)
 
 
 def to_hub(config: Config) -> dict:

@@ -32,19 +32,22 @@ def read_fields(
         InputError: a value of another type, or out of its range.
     """
     return {
-        name: ranges[name].check(fields[field], f"{where} with {field} = ")
+        name: ranges[name].check(fields[field], f"{where} with {field} ")
         for field, name in names.items()
         if field in fields
     }
 
 
-def make_config(make: type, values: Mapping[str, Any], names: Mapping[str, str], where: str) -> Any:
+def make_config(
+    make: type, values: Mapping[str, Any], names: Mapping[str, str], family: str, where: str
+) -> Any:
     """The Config `make` of these values.
 
     Args:
         make: a family's Config.
         values: its fields, by its own names.
         names: the fields that config.json must have: its name -> the Config's.
+        family: its name, for messages.
         where: what messages call the file.
 
     Raises:
@@ -52,7 +55,9 @@ def make_config(make: type, values: Mapping[str, Any], names: Mapping[str, str],
     """
     for field, name in names.items():
         if name not in values:
-            raise InputError(f"{where} without {field!r}", expected="a complete configuration")
+            raise InputError(
+                f"{where} without {field!r}", expected=f"a complete {family} configuration"
+            )
     try:
         return make(**values)
     except InputError as error:

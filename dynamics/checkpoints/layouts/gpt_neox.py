@@ -96,7 +96,7 @@ def from_hub(fields: Mapping, where: str) -> Config:
                 f"{where} with the rope type {inputs.shown(kind)}", expected="'default'"
             )
         values |= read_fields(rope, _ROPE, RANGES, f"{name} of {where}")
-    return make_config(Config, values, _SIZES, where)
+    return make_config(Config, values, _SIZES, NAME, where)
 
 
 def to_hub(config: Config) -> dict:
