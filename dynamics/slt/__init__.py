@@ -7,9 +7,12 @@ from dynamics.slt.chain import Run, Traces, segments
 from dynamics.slt.compare import Difference, Sensitivity, difference, sensitivity
 from dynamics.slt.curve import estimate_llc_curve
 from dynamics.slt.estimate import LLCEstimate
+from dynamics.slt.landscape import Landscape, measure_landscape
 from dynamics.slt.language_model import estimate_language_model_llc, part_mask, trivial_loss
 from dynamics.slt.llc import estimate_llc
 from dynamics.slt.presets import PRESETS
+from dynamics.slt.pull import PullExponent
+from dynamics.slt.quadratic import QuadraticReference, Slope, quadratic_llc
 from dynamics.slt.response import Response, loss_covariance, susceptibility
 from dynamics.slt.samplers import (
     BASELINES,
@@ -42,11 +45,15 @@ __all__ = [
     "Constants",
     "Difference",
     "LLCEstimate",
+    "Landscape",
+    "PullExponent",
+    "QuadraticReference",
     "RMSpropSGLD",
     "Response",
     "Run",
     "Sampler",
     "Sensitivity",
+    "Slope",
     "SpectrumEnds",
     "Stability",
     "Traces",
@@ -57,8 +64,10 @@ __all__ = [
     "estimate_llc",
     "estimate_llc_curve",
     "loss_covariance",
+    "measure_landscape",
     "measure_spectrum_ends",
     "part_mask",
+    "quadratic_llc",
     "segments",
     "sensitivity",
     "summarise",

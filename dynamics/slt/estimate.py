@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from dynamics.errors import InputError
+from dynamics.slt.pull import PullExponent
 from dynamics.slt.samplers.base import Sampler
 from dynamics.slt.stability import Stability
 from dynamics.slt.verdict import Verdict
@@ -50,6 +51,8 @@ class LLCEstimate:
         rhat: rank-normalised split R-hat of the loss above its baseline after the burn-in; nan for
             one chain.
         ess: effective number of draws for its mean, all chains together.
+        pull_exponent: d ln llc / d ln gamma with its error where it was measured, and the bound on
+            it that the traces give: whether the value is the landscape's or gamma's.
         verdict: whether the chains were still near the model.
         stability: what the top Hessian eigenvalue says about the step.
         sampler: all settings.
@@ -77,6 +80,7 @@ class LLCEstimate:
     num_free: int
     rhat: float
     ess: float
+    pull_exponent: PullExponent
     verdict: Verdict
     stability: Stability
     sampler: Sampler

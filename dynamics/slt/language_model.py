@@ -32,6 +32,7 @@ def estimate_language_model_llc(
     probes: Mapping[str, Int[Array, "M T"] | Int[np.ndarray, "M T"]] | None = None,
     top_eigenvalue: float | stability.SpectrumEnds | Literal["measure"] | None = "measure",
     on_unstable: Literal["refuse", "report"] = "refuse",
+    pull_exponent: Literal["measure"] | None = None,
     mesh: jax.sharding.Mesh | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LLCEstimate:
@@ -40,7 +41,7 @@ def estimate_language_model_llc(
     Args:
         config, params: as in `checkpoints.Checkpoint`.
         tokens: [N,T] windows to sample over; a batch is `sampler.batch_size` windows.
-        key, sampler, on_unstable, mesh, progress: as in `estimate_llc`.
+        key, sampler, on_unstable, pull_exponent, mesh, progress: as in `estimate_llc`.
         parts: a name or names for `restrict.select`, such as "layers.3.attention.heads.2"; () is
             the whole model.
         probes: name -> tokens [M,T]; the surprisal of each of their tokens, [M,T-1], is recorded at
@@ -87,6 +88,7 @@ def estimate_language_model_llc(
         trivial_loss=trivial_loss(config),
         top_eigenvalue=top_eigenvalue,
         on_unstable=on_unstable,
+        pull_exponent=pull_exponent,
         mesh=mesh,
         progress=progress,
     )

@@ -17,7 +17,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float, Key, PyTree
 
 from dynamics.errors import ChainError, InputError
-from dynamics.slt import batches, centers, stability
+from dynamics.slt import batches, centers, pull, stability
 from dynamics.slt.batches import LossFn
 from dynamics.slt.chain import Run, segments
 from dynamics.slt.estimate import LLCEstimate
@@ -40,6 +40,7 @@ def estimate_llc(
     trivial_loss: float | None = None,
     top_eigenvalue: float | stability.SpectrumEnds | Literal["measure"] | None = None,
     on_unstable: Literal["refuse", "report"] = "refuse",
+    pull_exponent: Literal["measure"] | None = None,
     mesh: jax.sharding.Mesh | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LLCEstimate:
@@ -68,6 +69,9 @@ def estimate_llc(
             first batch's worth of data.
         on_unstable: "refuse" raises where that eigenvalue says that chains diverge; "report"
             samples nevertheless and says so in the estimate.
+        pull_exponent: "measure" runs the chains once more with twice gamma, the same noise and half
+            the draws, for `LLCEstimate.pull_exponent`; half as much work again. Without it the
+            traces bound the exponent.
         mesh: as in `devices.map_chains`.
         progress: called with (draws done, draws in all) after each of the sampler's segments.
 
@@ -103,31 +107,32 @@ def estimate_llc(
     if on_unstable == "refuse":
         bound = stability.assess_stability(constants, ends, sampler.bias_factor)
         stability.refuse_unstable(bound, constants)
-    run: Run | None = None
-    for run in segments(
-        loss_fn,
-        sampler,
-        params,
-        data,
-        key,
-        mask=mask,
-        probes=probes,
-        per_item_fn=per_item_fn,
-        mesh=mesh,
-    ):
-        if progress is not None:
-            progress(run.traces.loss.shape[1], sampler.num_draws)
-    assert run is not None  # a sampler has at least one draw
+    if pull_exponent not in (None, "measure"):
+        raise InputError.unknown("pull_exponent", pull_exponent, ("measure",))
+    samplers = [sampler]
+    if pull_exponent is not None and constants.localization > 0:
+        samplers.append(pull.doubled(sampler))
+    runs, num_done, num_draws = [], 0, sum(s.num_draws for s in samplers)
+    for number, settings in enumerate(samplers):
+        recorded = {} if number else {"probes": probes, "per_item_fn": per_item_fn}
+        run: Run | None = None
+        for run in segments(loss_fn, settings, params, data, key, mask=mask, mesh=mesh, **recorded):
+            if progress is not None:
+                progress(num_done + run.traces.loss.shape[1], num_draws)
+        assert run is not None  # a sampler has at least one draw
+        runs.append(run.traces)
+        num_done += settings.num_draws
     return summarise(
         loss_fn,
         params,
         data,
         key,
         sampler,
-        run.traces,
+        runs[0],
         mask=mask,
         trivial_loss=trivial_loss,
         top_eigenvalue=ends,
+        doubled=runs[1] if len(runs) > 1 else None,
     )
 
 

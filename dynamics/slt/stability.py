@@ -87,7 +87,7 @@ def measure_spectrum_ends(
     units = centers.units(center, mask, sampler.scale_by)
     batch = jax.tree.map(lambda x: jnp.asarray(x[: sampler.items(batches.num_items(data))]), data)
     spectrum = curvature.extreme_eigenvalues(
-        _loss_of_offset(loss_fn),
+        loss_of_offset(loss_fn),
         jax.tree.map(jnp.zeros_like, center),
         (center, units, batch),
         batches.fold_name(key, "curvature"),
@@ -101,7 +101,7 @@ def measure_spectrum_ends(
 
 
 @functools.lru_cache(maxsize=64)
-def _loss_of_offset(loss_fn: LossFn):
+def loss_of_offset(loss_fn: LossFn):
     """(u, (w*, units, batch)) -> loss at w* + s u."""
 
     def loss(offset, surroundings):

@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Array, Key, PyTree
 
 from dynamics.errors import InputError
-from dynamics.slt import baseline, batches, centers, diagnostics, stability, verdict
+from dynamics.slt import baseline, batches, centers, diagnostics, pull, stability, verdict
 from dynamics.slt.batches import LossFn
 from dynamics.slt.chain import Traces
 from dynamics.slt.estimate import LLCEstimate
@@ -28,6 +28,7 @@ def summarise(
     mask: PyTree | None = None,
     trivial_loss: float | None = None,
     top_eigenvalue: "float | stability.SpectrumEnds | None" = None,
+    doubled: Traces | None = None,
 ) -> LLCEstimate:
     """The estimate from finished traces, such as those of a resumed run of `segments`.
 
@@ -35,6 +36,7 @@ def summarise(
         traces: of all draws of all chains.
         loss_fn, params, data, key, sampler, mask, trivial_loss, top_eigenvalue: as in
             `estimate_llc`.
+        doubled: traces of the same chains under `pull.doubled(sampler)`, where they were run.
 
     Raises:
         InputError: traces of another sampler or of an unfinished run.
@@ -58,6 +60,10 @@ def summarise(
     error = math.hypot(sem if len(per_chain) > 1 else within_sem, shared_sem)
     chain_loss = float(traces.loss[:, drawn].mean(dtype=np.float64))
     acceptance = float(traces.acceptance[:, drawn].mean(dtype=np.float64))
+    exponent = _pull_exponent(loss_fn, params, data, sampler, excess, doubled)
+    exponent = exponent._replace(
+        bound=pull.bound(traces.grad_norm, per_chain, constants, sampler.burn_in)
+    )
     init_norm, num_free = _norm(params), centers.num_free(params, mask)
     distance, offset = (x[:, drawn].astype(np.float64) for x in (traces.distance, traces.offset))
     judged = verdict.judge(
@@ -72,6 +78,7 @@ def summarise(
         relative_distance=float(distance.mean() / init_norm) if init_norm else math.inf,
         localization_share=float(constants.localization * np.square(offset).mean() / num_free),
         acceptance=acceptance,
+        held_by_pull=exponent.holds,
     )
     return LLCEstimate(
         llc=llc,
@@ -94,12 +101,28 @@ def summarise(
         num_free=num_free,
         rhat=mixing.rhat,
         ess=mixing.ess,
+        pull_exponent=exponent,
         verdict=judged,
         stability=bound,
         sampler=sampler,
         nbeta=constants.nbeta,
         localization=constants.localization,
         step_size=constants.step_size,
+    )
+
+
+def _pull_exponent(
+    loss_fn, params, data, sampler: Sampler, excess: np.ndarray, doubled: Traces | None
+) -> pull.PullExponent:
+    """From two runs over the same draws; nothing measured without the second."""
+    if doubled is None:
+        return pull.PullExponent()
+    tighter, nbeta = pull.doubled(sampler), sampler.constants(batches.num_items(data)).nbeta
+    reference = baseline.of_run(loss_fn, params, data, tighter, doubled)
+    losses = doubled.loss.astype(np.float64) - reference.trace
+    count = tighter.num_draws - tighter.burn_in
+    return pull.measured(
+        nbeta * excess[:, :count].mean(1), nbeta * losses[:, tighter.burn_in :].mean(1)
     )
 
 

@@ -59,6 +59,8 @@ class Verdict:
             be relied on.
             "still spreading": the distance from w* still grows, so there is no stationary
             distribution.
+            "held by the pull": d ln llc / d ln gamma is surely beyond -1/2: gamma decides most of
+            the value, and another gamma gives another.
             "biased", "unstable": the step size, by the stability bound.
         chain_loss: mean over chains and draws after the burn-in.
         trivial_loss: of the best constant predictor (log V, Var y), or None.
@@ -142,6 +144,7 @@ def judge(
     relative_distance: float,
     localization_share: float,
     acceptance: float = math.nan,
+    held_by_pull: bool = False,
 ) -> Verdict:
     """Combines the findings: a locality that condemns wins, then the descent, then the locality.
 
@@ -152,6 +155,7 @@ def judge(
         mixing, stability: of the chains and of their step.
         init_loss: l(w*).
         acceptance: mean Metropolis probability; nan where there was no test.
+        held_by_pull: as `PullExponent.holds` says.
         chain_loss, trivial_loss, relative_distance, localization_share: as in `Verdict`.
     """
     condemned = locality in ("left the basin", "no basin to leave")
@@ -164,6 +168,7 @@ def judge(
         "convergence unknown": math.isnan(mixing.rhat),
         "too few draws": mixing.per_chain < ENOUGH_DRAWS,
         "still spreading": mixing.spreading,
+        "held by the pull": held_by_pull,
         "biased": stability.state == "biased",
         "unstable": stability.state == "unstable",
     }

@@ -11,7 +11,13 @@ broadcastable to it, as `restrict.select` makes them; the statistics are then th
 over the parameters at 1.
 """
 
-from dynamics.measures.curvature.density import SpectralDensity, quadrature, spectral_density
+from dynamics.measures.curvature.density import (
+    Rule,
+    SpectralDensity,
+    along,
+    quadrature,
+    spectral_density,
+)
 from dynamics.measures.curvature.eigenvalues import ExtremeEigenvalues, ends, extreme_eigenvalues
 from dynamics.measures.curvature.products import Product, accumulated, gauss_newton, hessian, hvp
 from dynamics.measures.curvature.trace import (
@@ -28,8 +34,10 @@ __all__ = [
     "Forms",
     "Moments",
     "Product",
+    "Rule",
     "SpectralDensity",
     "accumulated",
+    "along",
     "ends",
     "extreme_eigenvalues",
     "gauss_newton",

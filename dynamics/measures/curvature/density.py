@@ -9,6 +9,7 @@ Source: Ubaru, Chen & Saad 2017, "Fast estimation of tr(f(A)) via stochastic Lan
 
 import dataclasses
 from collections.abc import Callable
+from typing import NamedTuple
 
 import chex
 import jax
@@ -191,6 +192,59 @@ def quadrature(
         [np.full(exact.shape, 1 / size), weights * (1 - len(deflated) / size)], axis=1
     )
     return SpectralDensity(nodes=nodes, weights=weights, dimension=size)
+
+
+class Rule(NamedTuple):
+    """Gauss's rule of a matrix seen from one vector v: v' f(A) v is about sum w f(node)."""
+
+    nodes: Float64[np.ndarray, " M"]  # ascending
+    weights: Float64[np.ndarray, " M"]  # their sum is |v|^2
+
+
+def along(
+    product: Product,
+    params: PyTree[Float[ArrayLike, "..."]],
+    batch: PyTree,
+    vector: PyTree[Float[ArrayLike, "..."]],
+    *,
+    num_matvecs: int = 32,
+    method: lanczos.Method = "full",
+    mask: PyTree | None = None,
+) -> Rule:
+    """What a matrix does along one vector, such as the Hessian along the gradient.
+
+    Lanczos starts at the vector, so nothing is random; the rule is exact for polynomials of degree
+    2 M - 1 (Golub & Meurant 2010, "Matrices, Moments and Quadrature", chapter 7).
+
+    Args:
+        product, params, batch, num_matvecs, method, mask: as in `quadrature`.
+        vector: v, a pytree like params.
+
+    Raises:
+        InputError: no product; a vector of length 0 inside of the mask; a basis beyond memory.
+
+    Example:
+        >>> quadratic = lambda params, curvatures: (curvatures * params**2).sum() / 2
+        >>> curvatures = jnp.array([1.0, 2.0, 5.0])  # the eigenvalues
+        >>> vector = jnp.array([1.0, 0.0, 2.0])
+        >>> rule = along(hessian(quadratic), jnp.ones(3), curvatures, vector)
+        >>> rule.nodes.round(4).tolist(), rule.weights.round(4).tolist()
+        ([1.0, 5.0], [1.0, 4.0])
+    """
+    params, size = probes.as_float(params), probes.size(params, mask)
+    vector = probes.restrict(vector, mask)
+    square = float(probes.dot(vector, vector))
+    if num_matvecs < 1 or not 0 < square < np.inf:
+        raise InputError(
+            f"num_matvecs={num_matvecs} along a vector of length {square**0.5:g}",
+            expected="at least one product, along a vector that is finite and not 0",
+        )
+    steps = min(num_matvecs, size)
+    lanczos.check(method, steps, probes.size(params, None))
+    key = jax.random.key(0)  # of the search for non-finite leaves alone
+    tridiagonal = lanczos.run(product, params, batch, key, steps, method, mask, vector)
+    nodes, vectors = np.linalg.eigh(lanczos.matrix(tridiagonal))
+    return Rule(nodes, square * np.square(vectors[0]))
 
 
 def _deflation(product: Product, params, batch, key, count: int, size: int, method, mask):

@@ -11,6 +11,9 @@ import dataclasses
 import math
 from typing import Literal, NamedTuple, Self
 
+import numpy as np
+from jaxtyping import Float
+
 from dynamics.errors import InputError
 from dynamics.slt.samplers.kernel import Kernel
 
@@ -163,6 +166,13 @@ class Sampler:
             than h. This default is that of a plain Langevin step.
         """
         return langevin_bias(product)
+
+    def contraction(self, product: Float[np.ndarray, " K"]) -> Float[np.ndarray, " K"]:
+        """Factor by which one step shrinks the mean offset along a direction of a quadratic.
+
+        `product` is epsilon a there. This default is that of a plain Langevin step.
+        """
+        return 1 - product / 2
 
     def kernel(self) -> Kernel:
         """The (init, step) that moves a chain."""

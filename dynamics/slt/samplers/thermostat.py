@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from dynamics.slt import batches
 from dynamics.slt.samplers import base, kernel
@@ -84,6 +85,10 @@ class SGNHT(base.Sampler):
     def bias_factor(self, product: float) -> float:
         """1 at any stable step: on a quadratic the positions have the posterior's variance."""
         return 1.0 if product < base.UNSTABLE_FROM else math.inf
+
+    def contraction(self, product):
+        """0: momenta oscillate, and no closed form says how they relax."""
+        return np.zeros_like(product)
 
     def kernel(self) -> Kernel:
         def init(key, offset, value_and_grad, target: Target):
