@@ -1,9 +1,12 @@
 """Errors for people to read: what was got, what was expected, the likely mend."""
 
+import contextlib
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Self
+
+__all__ = ["ChainError", "InputError", "located", "printable"]
 
 _LONGEST_WORD, _LONGEST_TEXT = 400, 3000  # characters; a path or a list of names fits
 
@@ -25,6 +28,7 @@ class InputError(ValueError):
 
     def __init__(self, got: str, *, expected: str = "", mend: str = ""):
         self.got, self.expected, self.mend = got, expected, mend
+        self.place = ""
         sentence = (
             f"got {got}"
             + (f"; expected {expected}" if expected else "")
@@ -52,6 +56,27 @@ class InputError(ValueError):
             expected=f"one of {listing or '(none known)'}",
             mend=f"Did you mean {' or '.join(near)}?" if near else "",
         )
+
+
+@contextlib.contextmanager
+def located(place: str) -> Iterator[None]:
+    """Has an InputError that arises within say at which place: the innermost that is named.
+
+    Example:
+        >>> with located("nano-32 seed 0 step 8"):
+        ...     raise InputError("a tensor of NaN", expected="finite numbers")
+        Traceback (most recent call last):
+        dynamics.errors.InputError: got a tensor of NaN, at nano-32 seed 0 step 8; expected finite \
+numbers
+    """
+    try:
+        yield
+    except InputError as error:
+        if error.place:
+            raise
+        at_place = type(error)(f"{error.got}, at {place}", expected=error.expected, mend=error.mend)
+        at_place.place = place
+        raise at_place from error
 
 
 def printable(text: str) -> str:

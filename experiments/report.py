@@ -5,6 +5,8 @@
 Seconds; computes nothing but figures. Open report.html in the folder of results.
 """
 
+import sys
+
 from absl import flags
 
 from dynamics import results
@@ -16,6 +18,8 @@ FLAGS = flags.FLAGS
 
 def write(store: results.Store, name: str):
     """Writes the site into the store's folder and prints the path of its overview."""
+    if unread := site.unread(store):
+        print(f"report: no question reads the results in {', '.join(unread)}", file=sys.stderr)
     launch = Launch(suite=FLAGS.suite, out=FLAGS.out or "")
     print(site.write(store, name, store.root / "report.html", launch=launch))
 

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from dynamics.questions.schema import Schema, expect_documents, numbers, whole
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Record:
@@ -83,6 +85,28 @@ class Record:
         )
 
 
+SCHEMA = Schema(
+    variables={
+        "seed": whole("seed", optional=True),
+        "document": whole("document"),
+        "tokens": numbers("document", least=1),
+        "surprisal": numbers("seed document"),
+        "entropy": numbers("seed document"),
+        "kl_uniform": numbers("seed document"),
+        "kl_unigram": numbers("seed document"),
+        "kl": numbers("seed other document"),
+        "js": numbers("seed other document", optional=True),
+        "kl_token": numbers("window position"),
+        "js_token": numbers("window position", optional=True),
+        "surprisal_token": numbers("seed window position", optional=True),
+        "window_document": whole("window", optional=True),
+        "max_logit": numbers("seed"),
+        "parameters": whole(optional=True),
+        "learning_rate": numbers(optional=True),
+    },
+)
+
+
 def to_dataset(record: Record) -> xr.Dataset:
     """The record as it is stored, every array in the precision that it has."""
     by_seed, pairs = ("seed", "document"), ("seed", "other", "document")
@@ -115,7 +139,12 @@ def to_dataset(record: Record) -> xr.Dataset:
 
 
 def from_dataset(data: xr.Dataset) -> Record:
-    """The record that a stored data set holds, in the precision that it is stored in."""
+    """The record that a stored data set holds, in the precision that it is stored in.
+
+    Raises InputError.
+    """
+    SCHEMA.check(data)
+    expect_documents(data)
     return Record(
         seeds=tuple(data["seed"].values.tolist()) if "seed" in data else (),
         documents=data["document"].values,

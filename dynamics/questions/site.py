@@ -3,15 +3,22 @@
 It needs the results and nothing else: neither the suite's checkpoints nor JAX.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from dynamics.errors import InputError
 from dynamics.questions import ALL, Launch, Question
-from dynamics.questions.committed import Committed, natural
+from dynamics.questions.committed import Committed, Pairs, natural
 from dynamics.report import provenance, site
 from dynamics.report.contents import Chapter, Contents, Model
+from dynamics.report.section import Section
 from dynamics.results import Store
+
+__all__ = ["contents", "faults", "unread", "write"]
+
+# What was found of each question, None where there are no results, or why it could not be read.
+Answers = Mapping[str, Any | InputError | None]
 
 
 def write(
@@ -35,9 +42,55 @@ def write(
         `target`.
 
     Raises:
-        InputError: the store is empty, a result is unreadable, or `target` cannot be written.
+        InputError: the store is empty, or `target` cannot be written. After the site is written:
+            a result was unreadable, of another form or of weights that changed since; the
+            site names it, and has the pages of all questions that do not need it.
+
+    Example:
+        >>> import numpy as np
+        >>> from dynamics.questions.convergence import record_ngram
+        >>> from dynamics.results import Unit
+        >>> loss = record_ngram.Record(
+        ...     orders=(1, 2), cross_entropy=np.array([5.0, 2.6]), sem=np.array([0.1, 0.1])
+        ... )
+        >>> store = Store("results/toy")
+        >>> unit = Unit.of_suite(record_ngram.MEASURE)
+        >>> store.write(unit, record_ngram.to_dataset(loss), {}, {"weights": [], "corpus": {}})
+        >>> write(store, "toy", Path("report.html")).exists()
+        True
     """
-    return site.write(contents(Committed(store), suite, questions, str(store.root), launch), target)
+    committed = Committed(store)
+    site.write(contents(committed, suite, questions, str(store.root), launch), target)
+    if errors := faults(committed, questions):
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        first = errors[0]
+        raise InputError(
+            first.got,
+            expected=first.expected,
+            mend=f"{first.mend} {target} is written without it{more}.".strip(),
+        )
+    return target
+
+
+def faults(committed: Committed, questions: Sequence[Question] = ALL) -> list[InputError]:
+    """What is wrong with the results that questions read, each fault once."""
+    answers, results = _answers(committed, questions), _results(committed, questions)
+    errors = [answer for answer in answers.values() if isinstance(answer, InputError)]
+    changed = [
+        InputError(
+            sentence,
+            expected="results of the same weights",
+            mend="The checkpoint was replaced: delete its older results and run again.",
+        )
+        for sentence in provenance.changed_weights(results)
+    ]
+    return list({str(error): error for error in [*errors, *changed]}.values())
+
+
+def unread(store: Store, questions: Sequence[Question] = ALL) -> list[str]:
+    """Names of the measures in a store that no question reads."""
+    asked = {measure for question in questions for measure in question.measures}
+    return [measure for measure in store.measures() if measure not in asked]
 
 
 def contents(
@@ -49,20 +102,23 @@ def contents(
 ) -> Contents:
     """What the site shows of committed results, `source` being what an error calls them.
 
-    Raises InputError where there are none.
+    A question whose results cannot be read has a page that says why. Raises InputError where there
+    are no results.
     """
-    results = {
-        measure: committed.of(measure) for question in questions for measure in question.measures
-    }
-    if not any(results.values()):
+    results, answers = _results(committed, questions), _answers(committed, questions)
+    errors = faults(committed, questions)
+    if not any(results.values()) and not errors:
         raise InputError(
             f"{source} without results",
             expected="a folder that an experiment wrote",
             mend="Check --out.",
         )
-    findings = {question.name: committed.findings(question.find) for question in questions}
-    answered = [question for question in questions if findings[question.name] is not None]
-    names = {model for question in answered for model in question.models(findings[question.name])}
+    names = {
+        model
+        for question in questions
+        if not isinstance(answers[question.name], InputError | None)
+        for model in question.models(answers[question.name])
+    }
     models = [_model(name, results.values()) for name in sorted(names, key=natural)]
     shown = Contents(suite=suite, chapters=(), models=models)
     launch = launch or Launch(suite=suite)
@@ -74,18 +130,53 @@ def contents(
                 title=question.title,
                 command=question.command.replace("{flags}", launch.flags),
                 needs=_needs(question, models),
-                section=(
-                    question.section(findings[question.name], shown.look)
-                    if question in answered
-                    else None
-                ),
+                section=_section(question, answers[question.name], shown, source),
             )
             for question in questions
         ],
         models=models,
-        facts=provenance.facts(results),
+        facts=provenance.facts(results, [_without_folder(error, source) for error in errors]),
         settings=provenance.settings(results),
     )
+
+
+def _results(committed: Committed, questions: Sequence[Question]) -> dict[str, Pairs]:
+    """measure -> its units, of the measures that can be read."""
+    results = {}
+    for measure in dict.fromkeys(m for question in questions for m in question.measures):
+        try:
+            results[measure] = committed.of(measure)
+        except InputError:
+            results[measure] = []
+    return results
+
+
+def _answers(committed: Committed, questions: Sequence[Question]) -> Answers:
+    answers: dict[str, Any] = {}
+    for question in questions:
+        try:
+            answers[question.name] = committed.findings(question.find)
+        except InputError as error:
+            answers[question.name] = error
+    return answers
+
+
+def _section(question: Question, answer: Any, shown: Contents, source: str) -> Section | None:
+    if answer is None:
+        return None
+    if isinstance(answer, InputError):
+        return Section(
+            introduction="The results of this question cannot be read.",
+            panels=(),
+            absent=_without_folder(answer, source),
+        )
+    return question.section(answer, shown.look)
+
+
+def _without_folder(error: InputError, source: str) -> str:
+    """The error as a page says it, which shows nobody's home folder."""
+    sentence = str(error).replace(f"{source}/", "").removeprefix("got ")
+    return sentence[:1].upper() + sentence[1:]
 
 
 def _needs(question: Question, models: Sequence[Model]) -> str:

@@ -1,6 +1,5 @@
 """What results say of their making: code, packages, devices, weights, text, and their settings."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,7 +7,7 @@ from pathlib import Path
 import xarray as xr
 
 from dynamics.report import words
-from dynamics.results import Unit
+from dynamics.results import Unit, json_attribute, name_of
 
 Pairs = Sequence[tuple[Unit, xr.Dataset]]
 
@@ -29,17 +28,22 @@ class Settings:
     values: Mapping[str, str] = field(default_factory=dict)
 
 
-def facts(results: Mapping[str, Pairs]) -> list[Fact]:
-    """The facts of all units; `results` maps a measure to its units with their data sets."""
+def facts(results: Mapping[str, Pairs], left_out: Sequence[str] = ()) -> list[Fact]:
+    """The facts of all units.
+
+    Args:
+        results: measure -> its units with their data sets.
+        left_out: a sentence for every result that the page leaves out.
+    """
     data = [data for pairs in results.values() for _, data in pairs]
-    made_by = [json.loads(d.attrs.get("made_by", "{}")) for d in data]
-    origins = [json.loads(d.attrs.get("provenance", "{}")) for d in data]
+    made_by = [json_attribute(d.attrs, "made_by", name_of(d)) for d in data]
+    origins = [json_attribute(d.attrs, "provenance", name_of(d)) for d in data]
     weights = [weight for origin in origins for weight in origin.get("weights") or []]
     corpora = [corpus for origin in origins if (corpus := origin.get("corpus"))]
     packages = _distinct(
         f"{name} {version}"
         for making in made_by
-        for name, version in (making.get("packages") or {}).items()
+        for name, version in dict(making.get("packages") or {}).items()
     )
     units = [
         f"{measure}: {words.counted(len(pairs), 'unit')}"
@@ -51,29 +55,68 @@ def facts(results: Mapping[str, Pairs]) -> list[Fact]:
         Fact(label="Packages", values=[", ".join(packages)]),
         Fact(
             label="Python",
-            values=_distinct(making["python"] for making in made_by if "python" in making),
+            values=_distinct(str(making["python"]) for making in made_by if "python" in making),
         ),
         Fact(label="Device", values=_distinct(_device(making) for making in made_by if making)),
         Fact(label="Weights", values=_distinct(map(_source, weights)) or ["none"]),
         Fact(label="Weight files", values=[_files(weights)]),
         Fact(label="Text", values=_distinct(map(_text, corpora))),
         Fact(label="Results", values=units),
+        *_of_any("Not finite", not_finite(results)),
+        *_of_any("Left out", left_out),
     ]
+
+
+def not_finite(results: Mapping[str, Pairs]) -> list[str]:
+    """A line for every unit that was committed with numbers that are not finite."""
+    return [
+        f"{unit}: {data.attrs['not_finite']}"
+        for pairs in results.values()
+        for unit, data in pairs
+        if data.attrs.get("not_finite")
+    ]
+
+
+def changed_weights(results: Mapping[str, Pairs]) -> list[str]:
+    """A sentence for every checkpoint whose weights were not the same in all of its results.
+
+    Weights are the same where files of one name have one sha256.
+    """
+    first: dict[tuple, tuple[str, Unit]] = {}
+    sentences: dict[tuple, str] = {}
+    for pairs in results.values():
+        for unit, data in pairs:
+            weights = json_attribute(data.attrs, "provenance", name_of(data)).get("weights") or []
+            for cell, origin in zip(unit.cells(), weights, strict=False):
+                for file, digest in (origin.get("sha256") or {}).items():
+                    before, earlier = first.setdefault((cell, file), (digest, unit))
+                    if before != digest:
+                        sentences[cell] = (
+                            f"{file} of {cell} had sha256 {before[:12]}… in {earlier} and "
+                            f"{digest[:12]}… in {unit}"
+                        )
+    return [sentences[cell] for cell in sorted(sentences)]
 
 
 def settings(results: Mapping[str, Pairs]) -> list[Settings]:
-    """The configuration of every measure, as its first unit has it: a folder holds but one."""
+    """The configuration of every measure: of a setting that differs between units, every value."""
     return [
-        Settings(
-            measure=measure,
-            values={
-                name: str(value)
-                for name, value in json.loads(pairs[0][1].attrs.get("config", "{}")).items()
-            },
-        )
+        Settings(measure=measure, values=_values(pairs))
         for measure, pairs in results.items()
         if pairs
     ]
+
+
+def _values(pairs: Pairs) -> dict[str, str]:
+    values: dict[str, list[str]] = {}
+    for _, data in pairs:
+        for name, value in json_attribute(data.attrs, "config", name_of(data)).items():
+            values.setdefault(name, []).append(str(value))
+    return {name: " or ".join(dict.fromkeys(of_units)) for name, of_units in values.items()}
+
+
+def _of_any(label: str, values: Sequence[str]) -> list[Fact]:
+    return [Fact(label=label, values=values)] if values else []
 
 
 def _distinct(values: Iterable[str]) -> list[str]:
@@ -89,7 +132,7 @@ def _device(making: Mapping) -> str:
 
 
 def _text(corpus: Mapping) -> str:
-    return f"{corpus.get('name', '?')}, sha256 {corpus.get('sha256', '?')[:16]}…"
+    return f"{corpus.get('name', '?')}, sha256 {str(corpus.get('sha256', '?'))[:16]}…"
 
 
 def _files(weights: Sequence[Mapping]) -> str:

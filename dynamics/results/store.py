@@ -51,7 +51,9 @@ class Store:
         attributes = self._attributes(unit)
         if attributes is None:
             return None
-        return [origin.get("sha256", {}) for origin in attributes["provenance"].get("weights", [])]
+        return [
+            origin.get("sha256", {}) for origin in attributes["provenance"].get("weights") or []
+        ]
 
     def write(self, unit: Unit, data: xr.Dataset, config: Mapping, provenance: Mapping):
         """Commits `data` with its configuration and provenance.
@@ -116,6 +118,8 @@ class Store:
             for name in ("unit", "config", "provenance", "made_by")
         }
         _check_provenance(fields["provenance"], path)
+        if not isinstance(fields["made_by"].get("packages", {}), dict):
+            raise _malformed(path, "the attribute 'made_by', which names no packages")
         try:
             unit = Unit.from_json(fields["unit"])
         except InputError as error:
@@ -167,7 +171,7 @@ def _malformed(path: str | Path, fault: str) -> InputError:
 
 def _check_provenance(provenance: Mapping[str, Any], path: Path):
     """Raises InputError unless the weights and the text are named as `Store.write` names them."""
-    weights, corpus = provenance.get("weights", []), provenance.get("corpus", {})
+    weights, corpus = provenance.get("weights") or [], provenance.get("corpus") or {}
     listed = isinstance(weights, list) and all(isinstance(origin, dict) for origin in weights)
     digests = [origin.get("sha256", {}) for origin in weights] if listed else [None]
     named = all(

@@ -11,6 +11,8 @@ from typing import NamedTuple
 import numpy as np
 import xarray as xr
 
+from dynamics.questions.schema import Schema, expect, texts, whole
+
 MEASURE = "audit"
 UNSEEN, SOUND, REMARK, CONVICTED = range(4)
 
@@ -43,6 +45,17 @@ class Record:
     weights_read: bool
 
 
+SCHEMA = Schema(
+    variables={
+        "step": whole("step"),
+        "state": whole("step", most=CONVICTED),
+    },
+    attributes={"findings": texts(), "fate": texts(), "weights_read": texts()},
+    of_checkpoints=False,
+    single_seed=True,
+)
+
+
 def to_dataset(record: Record) -> xr.Dataset:
     """The record as it is stored."""
     attributes = {
@@ -56,11 +69,24 @@ def to_dataset(record: Record) -> xr.Dataset:
 
 
 def from_dataset(data: xr.Dataset) -> Record:
-    """The record that a stored data set holds."""
+    """The record that a stored data set holds. Raises InputError."""
+    SCHEMA.check(data)
     return Record(
         steps=data["step"].values.astype(np.int64),
         state=data["state"].values.astype(np.int64),
-        faults=tuple(Fault(*fields) for fields in json.loads(data.attrs["findings"])),
+        faults=_faults(data),
         fate=str(data.attrs["fate"]),
-        weights_read=bool(json.loads(data.attrs["weights_read"])),
+        weights_read=data.attrs["weights_read"] == "true",
     )
+
+
+def _faults(data: xr.Dataset) -> tuple[Fault, ...]:
+    """The faults that a data set lists. Raises InputError."""
+    types = (int, str, str, bool)
+    try:
+        listed = json.loads(data.attrs["findings"])
+        sound = all(tuple(map(type, fields)) == types for fields in listed)
+    except (ValueError, TypeError, RecursionError):
+        listed, sound = [], False
+    expect(data, sound, "an attribute 'findings' that lists no faults", "JSON of faults")
+    return tuple(Fault(*fields) for fields in listed)

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from dynamics.questions.schema import Schema, numbers, texts, whole
+
 MEASURE = "calibration"
 AXES = ("step_size", "nbeta", "localization")
 
@@ -53,6 +55,29 @@ class Record:
     burn_in: int
 
 
+SCHEMA = Schema(
+    variables={
+        **{axis: numbers(axis) for axis in AXES},
+        "llc": numbers(" ".join(AXES)),
+        "sem": numbers(" ".join(AXES)),
+        "chain_loss": numbers(" ".join(AXES)),
+        "rhat": numbers(" ".join(AXES)),
+        "ess": numbers(" ".join(AXES)),
+        "localization_share": numbers(" ".join(AXES)),
+        "eps_a": numbers(" ".join(AXES)),
+        "warnings": texts(" ".join(AXES)),
+        "state": texts(" ".join(AXES)),
+    },
+    attributes={
+        "top_eigenvalue": numbers(),
+        "chains": whole(least=1),
+        "draws": whole(least=1),
+        "burn_in": whole(),
+    },
+    single_seed=True,
+)
+
+
 def to_dataset(record: Record) -> xr.Dataset:
     """The record as it is stored."""
     arrays = {
@@ -81,7 +106,8 @@ def to_dataset(record: Record) -> xr.Dataset:
 
 
 def from_dataset(data: xr.Dataset) -> Record:
-    """The record that a stored data set holds, numbers in double precision."""
+    """The record that a stored data set holds, numbers in double precision. Raises InputError."""
+    SCHEMA.check(data)
     step_sizes, nbetas, localizations = (data[axis].values.astype(np.float64) for axis in AXES)
     return Record(
         step_sizes=step_sizes,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from dynamics.questions.schema import Schema, numbers, whole
+
 MEASURE = "ngram"
 
 
@@ -26,6 +28,16 @@ class Record:
     sem: np.ndarray
 
 
+SCHEMA = Schema(
+    variables={
+        "order": whole("order", least=1),
+        "cross_entropy": numbers("order"),
+        "cross_entropy_sem": numbers("order", optional=True),
+    },
+    of_checkpoints=False,
+)
+
+
 def to_dataset(record: Record) -> xr.Dataset:
     """The record as it is stored."""
     data = {
@@ -37,7 +49,8 @@ def to_dataset(record: Record) -> xr.Dataset:
 
 
 def from_dataset(data: xr.Dataset) -> Record:
-    """The record that a stored data set holds."""
+    """The record that a stored data set holds. Raises InputError."""
+    SCHEMA.check(data)
     loss = data["cross_entropy"].values.astype(np.float64)
     has_errors = "cross_entropy_sem" in data
     return Record(

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from dynamics.questions.schema import Schema, numbers, texts
+
 MEASURE = "curvature"
 
 
@@ -94,6 +96,46 @@ class Record:
     num_probes: int
 
 
+SCHEMA = Schema(
+    variables={
+        "trace": numbers(optional=False),
+        "trace_sem": numbers(optional=True),
+        "frobenius": numbers(optional=True),
+        "frobenius_sem": numbers(optional=True),
+        "effective_rank": numbers(optional=True),
+        "effective_rank_sem": numbers(optional=True),
+        "gauss_newton_trace": numbers(optional=True),
+        "gauss_newton_trace_sem": numbers(optional=True),
+        "gauss_newton_frobenius": numbers(optional=True),
+        "gauss_newton_frobenius_sem": numbers(optional=True),
+        "gauss_newton_effective_rank": numbers(optional=True),
+        "gauss_newton_effective_rank_sem": numbers(optional=True),
+        "largest": numbers(),
+        "smallest": numbers(),
+        "largest_error": numbers(),
+        "smallest_error": numbers(),
+        "largest_all": numbers("rank", optional=True),
+        "smallest_all": numbers("rank", optional=True),
+        "largest_error_all": numbers("rank", optional=True),
+        "smallest_error_all": numbers("rank", optional=True),
+        "part": texts("part", optional=True),
+        "part_trace": numbers("part", optional=True),
+        "part_trace_sem": numbers("part", optional=True),
+        "loss": numbers(optional=True),
+        "learning_rate": numbers(optional=True),
+        "nodes": numbers("probe node", optional=True),
+        "weights": numbers("probe node", optional=True),
+    },
+    attributes={"block": texts(optional=True), "rests_on": texts(optional=True)},
+    single_seed=True,
+    together=[
+        ("part", "part_trace", "part_trace_sem"),
+        ("nodes", "weights"),
+        ("largest_all", "smallest_all", "largest_error_all", "smallest_error_all"),
+    ],
+)
+
+
 def to_dataset(record: Record) -> xr.Dataset:
     """The record as it is stored: of the ends, the outermost as scalars and all of them beside."""
     data = _moments("", record.hessian)
@@ -140,7 +182,8 @@ def _moments(prefix: str, moments: Moments) -> dict:
 
 
 def from_dataset(data: xr.Dataset) -> Record:
-    """The record that a stored data set holds, numbers in double precision."""
+    """The record that a stored data set holds, numbers in double precision. Raises InputError."""
+    SCHEMA.check(data)
     probes = str(data.attrs.get("rests_on", "")).partition(" probes")[0]
     return Record(
         hessian=_moments_of(data, ""),

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from dynamics.questions.schema import Schema, numbers, texts, whole
+
 MEASURE = "in_context"
 FORMER = "icl"  # its name in older results
 
@@ -34,6 +36,17 @@ class Record:
     scaled: bool
 
 
+SCHEMA = Schema(
+    variables={
+        "seed": whole("seed", optional=True),
+        "surprisal": numbers("seed window context"),
+        "document": whole("window"),
+        "context": whole("context", least=1),
+    },
+    attributes={"positions": texts(optional=True), "scaled": whole(optional=True, most=1)},
+)
+
+
 def to_dataset(record: Record) -> xr.Dataset:
     """The record as it is stored."""
     coordinates = {
@@ -48,7 +61,11 @@ def to_dataset(record: Record) -> xr.Dataset:
 
 
 def from_dataset(data: xr.Dataset) -> Record:
-    """The record that a stored data set holds, in the precision that it is stored in."""
+    """The record that a stored data set holds, in the precision that it is stored in.
+
+    Raises InputError.
+    """
+    SCHEMA.check(data)
     return Record(
         seeds=tuple(data["seed"].values.tolist()) if "seed" in data else (),
         surprisal=data["surprisal"].transpose("seed", "window", "context").values,

@@ -5,11 +5,13 @@ Axes: C chains, T draws of a chain, burn-in among them. Losses in nats per token
 unit.
 """
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
 import xarray as xr
+
+from dynamics.questions.schema import Schema, expect, numbers, texts, whole
+from dynamics.results import json_attribute, name_of
 
 MEASURE = "llc"
 
@@ -106,6 +108,51 @@ class Record:
         return self.nbeta * np.cumsum(excess, axis=1) / np.arange(1, excess.shape[1] + 1)
 
 
+SCHEMA = Schema(
+    variables={
+        "llc": numbers(),
+        "sem": numbers(),
+        "init_loss": numbers(),
+        "init_loss_sem": numbers(),
+        "trivial_loss": numbers(),
+        "chain_loss": numbers(),
+        "chain_loss_sem": numbers(),
+        "nbeta": numbers(),
+        "localization": numbers(),
+        "step_size": numbers(),
+        "localization_share": numbers(),
+        "shared_sem": numbers(optional=True),
+        "rhat": numbers(optional=True),
+        "ess": numbers(optional=True),
+        "acceptance": numbers(optional=True),
+        "num_free": numbers(optional=True),
+        "eps_a": numbers(optional=True),
+        "relative_distance": numbers(optional=True),
+        "burn_in": whole(optional=True),
+        "loss_trace": numbers("chain draw"),
+        "baseline_trace": numbers("chain draw", optional=True),
+        "distance": numbers("chain draw", optional=True),
+        "grad_norm": numbers("chain draw", optional=True),
+        "drift_norm": numbers("chain draw", optional=True),
+        "pull_norm": numbers("chain draw", optional=True),
+        "noise_norm": numbers("chain draw", optional=True),
+        "per_chain": numbers("chain", optional=True),
+        "step_effect": numbers(optional=True),
+        "step_effect_sem": numbers(optional=True),
+        "pull_effect": numbers(optional=True),
+        "pull_effect_sem": numbers(optional=True),
+    },
+    attributes={
+        "verdict": texts(),
+        "warnings": texts(optional=True),
+        "stability": texts(optional=True),
+        "sentence": texts(optional=True),
+    },
+    single_seed=True,
+    together=[("step_effect", "step_effect_sem", "pull_effect", "pull_effect_sem")],
+)
+
+
 def to_dataset(record: Record) -> xr.Dataset:
     """The record as it is stored; arrays keep their precision."""
     scalars = {
@@ -160,7 +207,10 @@ def to_dataset(record: Record) -> xr.Dataset:
 
 
 def from_dataset(data: xr.Dataset) -> Record:
-    """The record that a stored data set holds, numbers in double precision."""
+    """The record that a stored data set holds, numbers in double precision. Raises InputError."""
+    SCHEMA.check(data)
+    burn_in, draws = _burn_in(data), data.sizes["draw"]
+    expect(data, burn_in < draws, f"a burn-in of {burn_in} of {draws} draws", "draws after it")
     loss_trace = data["loss_trace"].values.astype(np.float64)
     init_loss, baseline = float(data["init_loss"]), _array(data, "baseline_trace")
     warnings = data.attrs.get("warnings", "").split(", ")
@@ -212,7 +262,9 @@ def _burn_in(data: xr.Dataset) -> int:
     """Older files have it in their configuration alone."""
     if "burn_in" in data:
         return int(data["burn_in"])
-    return int(json.loads(data.attrs.get("config", "{}")).get("burn_in", 0))
+    draws = json_attribute(data.attrs, "config", name_of(data)).get("burn_in", 0)
+    expect(data, type(draws) is int and draws >= 0, f"a burn-in of {draws}", "a whole number")
+    return draws
 
 
 def _sensitivity(data: xr.Dataset) -> Sensitivity | None:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from dynamics.questions.schema import Schema, numbers, texts, whole
+
 MEASURE = "llc_sweeps"
 NOISE_MEASURE = "llc_noise"
 BASELINES = ("same_batch", "fresh_batch")
@@ -30,6 +32,8 @@ class Record:
             error, by what is sampled: windows' loss, or the likelihood of single predictions.
         nbeta: n beta, NaN where the sampler sets it.
         num_chains: of each estimate.
+        predictions: of each window that the likelihood takes; None in older results.
+        batch_factor: predictions of a batch for each of its windows; None in older results.
     """
 
     data_sizes: tuple[int, ...]
@@ -42,6 +46,8 @@ class Record:
     running_sem: np.ndarray
     nbeta: float
     num_chains: int
+    predictions: int | None = None
+    batch_factor: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -60,6 +66,38 @@ class NoiseRecord:
     num_chains: int
 
 
+SCHEMA = Schema(
+    variables={
+        "data_size": whole("data_size", least=1),
+        "llc_by_data_size": numbers("data_size"),
+        "sem_by_data_size": numbers("data_size"),
+        "batch_size": whole("batch_size", least=1),
+        "baseline": texts("baseline", labels=BASELINES),
+        "llc_by_batch": numbers("baseline batch_size"),
+        "sem_by_batch": numbers("baseline batch_size"),
+        "kind": texts("kind", labels=LOSSES),
+        "running": numbers("kind draw"),
+        "running_sem": numbers("kind draw"),
+    },
+    attributes={
+        "nbeta": numbers(optional=True),
+        "rests_on": texts(optional=True),
+        "predictions": whole(optional=True, least=1),
+        "batch_factor": whole(optional=True, least=1),
+    },
+    single_seed=True,
+)
+NOISE_SCHEMA = Schema(
+    variables={
+        "noise": texts("noise", labels=NOISES),
+        "llc_by_noise": numbers("noise"),
+        "sem_by_noise": numbers("noise"),
+    },
+    attributes={"nbeta": numbers(optional=True), "rests_on": texts(optional=True)},
+    single_seed=True,
+)
+
+
 def to_dataset(record: Record) -> xr.Dataset:
     """The record as it is stored."""
     data = {
@@ -76,7 +114,9 @@ def to_dataset(record: Record) -> xr.Dataset:
         "baseline": list(BASELINES),
         "kind": list(LOSSES),
     }
-    return xr.Dataset(data, coordinates, _attributes(record))
+    optional = {"predictions": record.predictions, "batch_factor": record.batch_factor}
+    counts = {name: count for name, count in optional.items() if count is not None}
+    return xr.Dataset(data, coordinates, _attributes(record) | counts)
 
 
 def noise_to_dataset(record: NoiseRecord) -> xr.Dataset:
@@ -94,7 +134,8 @@ def _attributes(record: Record | NoiseRecord) -> dict:
 
 
 def from_dataset(data: xr.Dataset) -> Record:
-    """The record that a stored data set holds, numbers in double precision."""
+    """The record that a stored data set holds, numbers in double precision. Raises InputError."""
+    SCHEMA.check(data)
     by_baseline, by_loss = {"baseline": list(BASELINES)}, {"kind": list(LOSSES)}
     return Record(
         data_sizes=tuple(data["data_size"].values.tolist()),
@@ -107,11 +148,17 @@ def from_dataset(data: xr.Dataset) -> Record:
         running_sem=data["running_sem"].sel(by_loss).values.astype(np.float64),
         nbeta=float(data.attrs.get("nbeta", np.nan)),
         num_chains=_num_chains(data),
+        predictions=_count(data, "predictions"),
+        batch_factor=_count(data, "batch_factor"),
     )
 
 
 def noise_from_dataset(data: xr.Dataset) -> NoiseRecord:
-    """The record of noise that a stored data set holds, numbers in double precision."""
+    """The record of noise that a stored data set holds, numbers in double precision.
+
+    Raises InputError.
+    """
+    NOISE_SCHEMA.check(data)
     by_noise = {"noise": list(NOISES)}
     return NoiseRecord(
         llc=data["llc_by_noise"].sel(by_noise).values.astype(np.float64),
@@ -125,3 +172,7 @@ def _num_chains(data: xr.Dataset) -> int:
     """0 where the file does not say."""
     count = str(data.attrs.get("rests_on", "")).partition(" chains")[0]
     return int(count) if count.isdecimal() else 0
+
+
+def _count(data: xr.Dataset, name: str) -> int | None:
+    return int(data.attrs[name]) if name in data.attrs else None

@@ -10,6 +10,7 @@ import numpy as np
 import xarray as xr
 
 from dynamics.questions import seed_record
+from dynamics.questions.schema import Schema, whole
 
 MEASURE = "masked"
 
@@ -29,6 +30,14 @@ class Record:
     token: np.ndarray
 
 
+SCHEMA = Schema(
+    variables={
+        "place": whole("window position"),
+        "token": whole("window position"),
+    },
+)
+
+
 def to_dataset(record: Record) -> xr.Dataset:
     """The record as it is stored."""
     coordinates = {
@@ -40,7 +49,8 @@ def to_dataset(record: Record) -> xr.Dataset:
 
 
 def from_dataset(data: xr.Dataset) -> Record:
-    """The record that a stored data set holds."""
+    """The record that a stored data set holds. Raises InputError."""
+    SCHEMA.check(data)
     return Record(
         numbers=seed_record.from_dataset(data),
         place=data["place"].values,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from dynamics.questions.schema import Schema, numbers, texts, whole
+
 MEASURE = "minimal_pairs"
 
 
@@ -36,6 +38,19 @@ class Record:
     start: str
 
 
+SCHEMA = Schema(
+    variables={
+        "seed": whole("seed", optional=True),
+        "kl": numbers("seed other pair"),
+        "preference": numbers("seed pair"),
+        "task": whole("pair", into="task_name"),
+        "task_name": texts("task_name"),
+        "term": texts("task_name"),
+    },
+    attributes={"pairs": texts(optional=True), "start": texts(optional=True)},
+)
+
+
 def to_dataset(record: Record) -> xr.Dataset:
     """The record as it is stored, in single precision."""
     data = {
@@ -54,7 +69,8 @@ def to_dataset(record: Record) -> xr.Dataset:
 
 
 def from_dataset(data: xr.Dataset) -> Record:
-    """The record that a stored data set holds, numbers in double precision."""
+    """The record that a stored data set holds, numbers in double precision. Raises InputError."""
+    SCHEMA.check(data)
     return Record(
         seeds=tuple(data["seed"].values.tolist()) if "seed" in data else (),
         kl=data["kl"].values.astype(np.float64),

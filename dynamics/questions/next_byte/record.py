@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from dynamics.questions.schema import Schema, expect_documents, numbers, whole
+
 MEASURE, FORMER = "next_byte", "bytes"  # the measure's name, and the one it had in older results
 
 
@@ -44,6 +46,24 @@ class Record:
     window_document: np.ndarray
 
 
+SCHEMA = Schema(
+    variables={
+        "seed": whole("seed"),
+        "vocabulary": whole("seed", least=1),
+        "document": whole("document"),
+        "bytes": numbers("document", least=1),
+        "kl": numbers("seed other document"),
+        "js": numbers("seed other document"),
+        "surprisal_gap": numbers("seed other document"),
+        "entropy": numbers("seed document"),
+        "surprisal": numbers("seed document"),
+        "surprisal_bytes": numbers("seed document"),
+        "kl_byte": numbers("window position"),
+        "window_document": whole("window"),
+    },
+)
+
+
 def to_dataset(record: Record) -> xr.Dataset:
     """The record as it is stored."""
     pairs, own = ("seed", "other", "document"), ("seed", "document")
@@ -74,7 +94,9 @@ def to_dataset(record: Record) -> xr.Dataset:
 
 
 def from_dataset(data: xr.Dataset) -> Record:
-    """The record that a stored data set holds."""
+    """The record that a stored data set holds. Raises InputError."""
+    SCHEMA.check(data)
+    expect_documents(data)
     return Record(
         seeds=tuple(data["seed"].values.tolist()),
         vocabularies=tuple(int(size) for size in data["vocabulary"].values),

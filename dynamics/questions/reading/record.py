@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from dynamics.questions.schema import Schema, expect, numbers, texts, whole
+
 MEASURE = "reading"
 
 
@@ -38,6 +40,21 @@ class Record:
     titles: tuple[str, ...]
 
 
+SCHEMA = Schema(
+    variables={
+        "seed": whole("seed", optional=True),
+        "token": whole("window place"),
+        "kl": numbers("window position"),
+        "surprisal": numbers("seed window position"),
+        "top_id": whole("seed window position rank"),
+        "top_probability": numbers("seed window position rank"),
+        "id": whole("id"),
+        "piece": texts("id"),
+        "title": texts("window"),
+    },
+)
+
+
 def to_dataset(record: Record) -> xr.Dataset:
     """The record as it is stored."""
     token = ("window", "position")
@@ -58,7 +75,14 @@ def to_dataset(record: Record) -> xr.Dataset:
 
 
 def from_dataset(data: xr.Dataset) -> Record:
-    """The record that a stored data set holds."""
+    """The record that a stored data set holds. Raises InputError."""
+    SCHEMA.check(data)
+    places, positions = data.sizes["place"], data.sizes["position"]
+    counts = f"{places} tokens for {positions} predictions"
+    expect(data, places == positions + 1, counts, "one token more than predictions")
+    ids = np.concatenate([data["token"].values.ravel(), data["top_id"].values.ravel()])
+    spelled = np.isin(ids, data["id"].values).all()
+    expect(data, spelled, "tokens whose texts it lacks", "a text for each")
     return Record(
         seeds=tuple(data["seed"].values.tolist()) if "seed" in data else (),
         tokens=data["token"].values,

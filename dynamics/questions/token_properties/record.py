@@ -9,6 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from dynamics.questions.schema import Schema, expect, texts, whole
+from dynamics.results import json_attribute, name_of
+
 MEASURE, FORMER = "token_properties", "text"  # its name, and the one it had in older results
 
 
@@ -47,6 +50,27 @@ class Record:
     domain: dict[int, str]
 
 
+SCHEMA = Schema(
+    variables={
+        "document": whole("window"),
+        "piece": texts("id"),
+        "count": whole("id"),
+        "index": whole("window place", into="id"),
+        "tag": whole("window place", least=-1, into="tag_index"),
+        "tag_name": texts("tag_index"),
+        "word_class": whole("window place", least=-1, most=1),
+    },
+    attributes={
+        "frequency_corpus": texts(),
+        "frequency_total": whole(optional=True),
+        "tagger": texts(),
+        "domain": texts(),
+    },
+    of_checkpoints=False,
+    may_be_empty=("tag_index",),
+)
+
+
 def to_dataset(record: Record) -> xr.Dataset:
     """The record as it is stored."""
     token = ("window", "place")
@@ -73,8 +97,11 @@ def to_dataset(record: Record) -> xr.Dataset:
 
 
 def from_dataset(data: xr.Dataset) -> Record:
-    """The record that a stored data set holds."""
-    domain = json.loads(data.attrs["domain"])
+    """The record that a stored data set holds. Raises InputError."""
+    SCHEMA.check(data)
+    domain = json_attribute(data.attrs, "domain", name_of(data))
+    named = all(document.isdecimal() and type(name) is str for document, name in domain.items())
+    expect(data, named, "an attribute 'domain' of other things", "the domain of every document")
     return Record(
         tokens=None,
         document=data["document"].values,

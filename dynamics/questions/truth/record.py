@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from dynamics.questions.schema import Schema, numbers, whole
+
 MEASURE = "truth"
 
 
@@ -63,6 +65,16 @@ _DIMENSIONS = {
 }
 
 
+SCHEMA = Schema(
+    variables={
+        "seed": whole("seed"),
+        "tokens": numbers("document", least=1),
+        "parameters": whole(optional=True),
+        **{name: numbers(" ".join(axes), optional=True) for name, axes in _DIMENSIONS.items()},
+    },
+)
+
+
 def to_dataset(record: Record) -> xr.Dataset:
     """The record as it is stored."""
     data = {name: (dims, getattr(record, name)) for name, dims in _DIMENSIONS.items()}
@@ -76,7 +88,11 @@ def to_dataset(record: Record) -> xr.Dataset:
 
 
 def from_dataset(data: xr.Dataset) -> Record:
-    """The record that a stored data set holds; NaN where an older one lacks a variable."""
+    """The record that a stored data set holds; NaN where an older one lacks a variable.
+
+    Raises InputError.
+    """
+    SCHEMA.check(data)
     shape = {"seed": data.sizes["seed"], "other": data.sizes["seed"], **data.sizes}
 
     def read(name: str) -> np.ndarray:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
+from dynamics.questions.schema import Schema, numbers, texts, whole
+
 MEASURE = "weights"
 
 
@@ -33,6 +35,21 @@ class Record:
     excess_kurtosis: np.ndarray
 
 
+SCHEMA = Schema(
+    variables={
+        "matrix": texts("matrix"),
+        "center": numbers("bin"),
+        "counts": whole("matrix bin"),
+        "below": whole("matrix"),
+        "above": whole("matrix"),
+        "mean": numbers("matrix"),
+        "sd": numbers("matrix"),
+        "excess_kurtosis": numbers("matrix"),
+    },
+    single_seed=True,
+)
+
+
 def to_dataset(record: Record) -> xr.Dataset:
     """The record as it is stored."""
     data = {
@@ -49,7 +66,8 @@ def to_dataset(record: Record) -> xr.Dataset:
 
 
 def from_dataset(data: xr.Dataset) -> Record:
-    """The record that a stored data set holds."""
+    """The record that a stored data set holds. Raises InputError."""
+    SCHEMA.check(data)
     return Record(
         matrices=tuple(map(str, data["matrix"].values)),
         center=data["center"].values.astype(np.float64),
