@@ -10,6 +10,8 @@ from filelock import FileLock
 
 from dynamics.errors import InputError
 
+__all__ = ["cache_root", "locked"]
+
 # What file systems without locks answer, such as some network mounts.
 _NO_LOCKS = {errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS, errno.EINVAL}
 

@@ -16,6 +16,8 @@ from jaxtyping import Array, PyTree, Shaped
 
 from dynamics.errors import InputError
 
+__all__ = ["AXES", "map_chains", "memory_bytes"]
+
 AXES = ("chain", "model")
 
 

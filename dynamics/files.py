@@ -14,6 +14,8 @@ from pathlib import Path
 
 from dynamics.errors import InputError
 
+__all__ = ["check_writable", "rename_durably", "write_atomically", "write_folder_atomically"]
+
 _ROOM = "a writable folder with room"
 _MEND = "Free some space or choose another place."
 

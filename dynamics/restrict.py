@@ -26,6 +26,8 @@ from jaxtyping import Bool, PyTree
 from dynamics import models
 from dynamics.errors import InputError
 
+__all__ = ["Mask", "groups", "names", "select", "size"]
+
 Mask: TypeAlias = PyTree[Bool[np.ndarray, "..."]]
 
 

@@ -19,6 +19,8 @@ from dynamics.errors import InputError
 from dynamics.results import Unit
 from dynamics.suite import Source, Suite
 
+__all__ = ["SeedSet", "Study", "check_alike"]
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class SeedSet:

@@ -1,1 +1,43 @@
-"""From measured values to statements: means, intervals and comparisons."""
+"""From measured values to statements: means, intervals and comparisons.
+
+Statistics alone, on NumPy arrays: no module here names a measure or imports JAX. `segmented` and
+`smooth` serve `phases` and `stages`; `jackknife` serves every interval.
+"""
+
+from dynamics.analysis import (
+    agreement,
+    curve,
+    decades,
+    fall_and_rise,
+    jackknife,
+    leave_one_out,
+    loss_share,
+    means,
+    pairs,
+    phases,
+    regression,
+    significance,
+    slopes,
+    stages,
+    uncertainty,
+)
+from dynamics.analysis.curve import Curve
+
+__all__ = [
+    "Curve",
+    "agreement",
+    "curve",
+    "decades",
+    "fall_and_rise",
+    "jackknife",
+    "leave_one_out",
+    "loss_share",
+    "means",
+    "pairs",
+    "phases",
+    "regression",
+    "significance",
+    "slopes",
+    "stages",
+    "uncertainty",
+]

@@ -6,6 +6,8 @@ Axes: K checkpoints, R resamples.
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float
 
 from dynamics.errors import InputError
 
@@ -24,10 +26,10 @@ class RankCorrelation:
 
 
 def rank_correlation(
-    first,
-    second,
-    first_sem=None,
-    second_sem=None,
+    first: Float[npt.ArrayLike, " K"],
+    second: Float[npt.ArrayLike, " K"],
+    first_sem: Float[npt.ArrayLike, " K"] | None = None,
+    second_sem: Float[npt.ArrayLike, " K"] | None = None,
     *,
     level: float = 0.95,
     num_resamples: int = 2000,
@@ -43,6 +45,10 @@ def rank_correlation(
 
     Raises:
         InputError: fewer than three checkpoints, other shapes, values that are not finite.
+
+    Example:
+        >>> round(rank_correlation([1.0, 2.0, 4.0, 3.0], [0.1, 0.2, 0.3, 0.4]).rho, 3)
+        0.8
     """
     from scipy import stats
 

@@ -7,6 +7,8 @@ import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
+import numpy.typing as npt
+from jaxtyping import Bool, Float, Float64, Real
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,20 +29,35 @@ class Curve:
     """
 
     model: str
-    steps: np.ndarray
-    value: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    steps: Real[np.ndarray, " K"]
+    value: Float64[np.ndarray, " K"]
+    low: Float64[np.ndarray, " K"]
+    high: Float64[np.ndarray, " K"]
     rests_on: str
 
     @classmethod
-    def with_sem(cls, model: str, steps, value, sem, rests_on: str) -> "Curve":
+    def with_sem(
+        cls,
+        model: str,
+        steps: Real[npt.ArrayLike, " K"],
+        value: Float[npt.ArrayLike, " K"],
+        sem: Float[npt.ArrayLike, " K"],
+        rests_on: str,
+    ) -> "Curve":
         """A curve whose bars are one standard error to either side; [K] each."""
         value, sem = np.asarray(value, np.float64), np.asarray(sem, np.float64)
         return cls.with_limits(model, steps, value, value - sem, value + sem, rests_on)
 
     @classmethod
-    def with_limits(cls, model: str, steps, value, low, high, rests_on: str) -> "Curve":
+    def with_limits(
+        cls,
+        model: str,
+        steps: Real[npt.ArrayLike, " K"],
+        value: Float[npt.ArrayLike, " K"],
+        low: Float[npt.ArrayLike, " K"],
+        high: Float[npt.ArrayLike, " K"],
+        rests_on: str,
+    ) -> "Curve":
         """A curve of any numbers that become float64 arrays; [K] each."""
         value, low, high = (np.asarray(numbers, np.float64) for numbers in (value, low, high))
         steps = np.asarray(steps)
@@ -52,20 +69,32 @@ class Curve:
         return bool(np.isfinite(self.low).any())
 
     @property
-    def sem(self) -> np.ndarray:
+    def sem(self) -> Float64[np.ndarray, " K"]:
         """[K] half the length of the bar: a standard error where `rests_on` says that it is one."""
         return (self.high - self.low) / 2
 
-    def where(self, mask: np.ndarray) -> "Curve":
+    def where(self, mask: Bool[np.ndarray, " K"]) -> "Curve":
         """The checkpoints that a boolean mask [K] selects."""
-        arrays = {name: getattr(self, name)[mask] for name in ("steps", "value", "low", "high")}
-        return dataclasses.replace(self, **arrays)
+        return dataclasses.replace(
+            self,
+            steps=self.steps[mask],
+            value=self.value[mask],
+            low=self.low[mask],
+            high=self.high[mask],
+        )
 
     def finite(self) -> "Curve":
         """The checkpoints at which the value is finite."""
         return self.where(np.isfinite(self.value))
 
 
-def all_steps(curves: Sequence[Curve]) -> np.ndarray:
-    """Every step of any of the curves, ascending."""
+def all_steps(curves: Sequence[Curve]) -> Real[np.ndarray, " steps"]:
+    """Every step of any of the curves, ascending.
+
+    Example:
+        >>> first = Curve.with_sem("a", [0, 2], [1.0, 1.0], [0.1, 0.1], "")
+        >>> second = Curve.with_sem("b", [1, 2], [1.0, 1.0], [0.1, 0.1], "")
+        >>> all_steps([first, second]).tolist()
+        [0, 1, 2]
+    """
     return np.unique(np.concatenate([curve.steps for curve in curves]))

@@ -1,11 +1,15 @@
-"""Bins of counts by powers of ten. Axes: any."""
+"""Bins of counts by powers of ten. Axes: "..." any."""
 
 import numpy as np
+import numpy.typing as npt
+from jaxtyping import Int, Int64
 
 from dynamics.errors import InputError
 
 
-def decades(count: np.ndarray) -> tuple[np.ndarray, tuple[str, ...]]:
+def decades(
+    count: Int[npt.ArrayLike, "..."],
+) -> tuple[Int64[np.ndarray, "..."], tuple[str, ...]]:
     """The decade of each count, and the decades' names from rare to frequent.
 
     Bin 0 holds what never occurs; bin k >= 1 holds counts from 10^(k-1) to 10^k - 1. The names

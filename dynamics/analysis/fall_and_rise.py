@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from dynamics.analysis.curve import Curve
 from dynamics.analysis.uncertainty import paired_difference
@@ -43,7 +44,9 @@ class FallAndRise:
     rise: Change
 
 
-def fall_and_rise(curve: Curve, pairs: np.ndarray, weights: np.ndarray) -> FallAndRise:
+def fall_and_rise(
+    curve: Curve, pairs: Float[np.ndarray, "K S S G"], weights: Float[np.ndarray, " G"]
+) -> FallAndRise:
     """The turns of a curve that is the pair mean of pairs [K,S,S,G], documents weighted [G].
 
     Errors are over seeds and documents, which both steps of a difference share. There is none with

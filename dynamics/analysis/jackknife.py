@@ -10,6 +10,7 @@ on its diagonal.
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 from scipy.special import stdtrit
 
 from dynamics.analysis.means import pair_mean
@@ -29,12 +30,22 @@ class Source(NamedTuple):
         return Source(self.variance * ratio, self.third * ratio**1.5, self.df)
 
 
-def theta(kl: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """[..., S, S, G] -> [...]."""
+def theta(
+    kl: Float[np.ndarray, "... S S G"], weights: Float[np.ndarray, " G"]
+) -> Float[np.ndarray, "..."]:
+    """The mean divergence, [..., S, S, G] -> [...].
+
+    Example:
+        >>> kl = np.array([[[0.0, 0.0], [1.0, 4.0]], [[3.0, 4.0], [0.0, 0.0]]])  # two documents
+        >>> float(theta(kl, np.array([1.0, 3.0])))  # their means 2 and 4, the second three times
+        3.5
+    """
     return pair_mean(kl) @ weights / weights.sum()
 
 
-def without_each_seed(kl: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def without_each_seed(
+    kl: Float[np.ndarray, "... S S G"], weights: Float[np.ndarray, " G"]
+) -> Float[np.ndarray, "... S"]:
     """theta from the pairs of the other seeds, [..., S, S, G] -> [..., S]."""
     pairs = kl @ weights / weights.sum()
     others = pairs.shape[-1] - 1
@@ -42,24 +53,28 @@ def without_each_seed(kl: np.ndarray, weights: np.ndarray) -> np.ndarray:
     return (pairs.sum((-1, -2))[..., None] - both) / (others * (others - 1))
 
 
-def without_each_document(kl: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def without_each_document(
+    kl: Float[np.ndarray, "... S S G"], weights: Float[np.ndarray, " G"]
+) -> Float[np.ndarray, "... G"]:
     """theta from the other documents, [..., S, S, G] -> [..., G]."""
     total = weights * pair_mean(kl)
     return (total.sum(-1, keepdims=True) - total) / (weights.sum() - weights)
 
 
-def influence(without_each: np.ndarray) -> np.ndarray:
+def influence(without_each: Float[np.ndarray, "... n"]) -> Float[np.ndarray, "... n"]:
     """What each unit adds to the estimate's error, [..., n]: the sum of squares is the jackknife
     variance."""
     n = without_each.shape[-1]
     return (without_each.mean(-1, keepdims=True) - without_each) * np.sqrt((n - 1) / n)
 
 
-def seed_source(kl: np.ndarray, weights: np.ndarray) -> Source:
+def seed_source(kl: Float[np.ndarray, "S S G"], weights: Float[np.ndarray, " G"]) -> Source:
+    """The error of ln theta from the choice of seeds. Raises InputError unless theta > 0."""
     return _log_source(without_each_seed(kl, weights))
 
 
-def document_source(kl: np.ndarray, weights: np.ndarray) -> Source:
+def document_source(kl: Float[np.ndarray, "S S G"], weights: Float[np.ndarray, " G"]) -> Source:
+    """The error of ln theta from the choice of documents. Raises InputError unless theta > 0."""
     return _log_source(without_each_document(kl, weights))
 
 
@@ -79,7 +94,9 @@ def _log_source(without_each: np.ndarray) -> Source:
     return Source(float((each**2).sum()), float((each**3).sum() * unbiased), n - 1)
 
 
-def less_pair_noise(source: Source, kl: np.ndarray, weights: np.ndarray) -> Source:
+def less_pair_noise(
+    source: Source, kl: Float[np.ndarray, "S S G"], weights: Float[np.ndarray, " G"]
+) -> Source:
     """`source` of seeds, less what the jackknife counts twice of noise that belongs to pairs and
     not to seeds.
 
@@ -106,7 +123,7 @@ def less_pair_noise(source: Source, kl: np.ndarray, weights: np.ndarray) -> Sour
     return source.scaled(1 - (seeds - 3) / (seeds - 1) * seeds / (2 * (seeds - 1)) * near_noise)
 
 
-def interaction_variance(kl: np.ndarray, weights: np.ndarray) -> float:
+def interaction_variance(kl: Float[np.ndarray, "S S G"], weights: Float[np.ndarray, " G"]) -> float:
     """Variance of ln theta from effects c_ig of one seed on one document: both jackknives have it
     in them."""
     seeds, documents, share = len(kl), len(weights), weights / weights.sum()

@@ -6,6 +6,7 @@ Axes: S seeds, G documents.
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 from dynamics.analysis import jackknife
 
@@ -21,7 +22,9 @@ class SeedEffect(NamedTuple):
     outlier: bool
 
 
-def seed_effects(kl: np.ndarray, weights: np.ndarray) -> tuple[SeedEffect, ...]:
+def seed_effects(
+    kl: Float[np.ndarray, "S S G"], weights: Float[np.ndarray, " G"]
+) -> tuple[SeedEffect, ...]:
     """Of every seed: theta without it, how far it is, and whether it is apart. kl [S, S, G] in
     nats, weights [G].
 
@@ -34,6 +37,12 @@ def seed_effects(kl: np.ndarray, weights: np.ndarray) -> tuple[SeedEffect, ...]:
     dimensions, noise of pairs, scales that differ by 20 %) a set has a false flag in at most .05; a
     seed three times as far away is found in .87 or more. Where seeds are normal points of a plane a
     far one is ordinary, and a set in three or more has one.
+
+    Example:
+        >>> places = np.array([0.0, 1.0, 0.5, 9.0])  # the last seed lies apart
+        >>> kl = np.subtract.outer(places, places)[..., None] ** 2
+        >>> [effect.outlier for effect in seed_effects(kl, np.ones(1))]
+        [False, False, False, True]
     """
     kl = np.where(np.eye(len(kl), dtype=bool)[..., None], 0.0, np.asarray(kl, np.float64))
     pairs = kl @ weights / np.sum(weights)

@@ -11,6 +11,7 @@ import math
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 from jaxtyping import Float
 
 from dynamics.errors import InputError
@@ -34,7 +35,9 @@ class LossShare(NamedTuple):
 
 
 def explained_by_loss(
-    llcs: Float[np.ndarray, " K"], losses: Float[np.ndarray, " K"], nbeta
+    llcs: Float[npt.ArrayLike, " K"],
+    losses: Float[npt.ArrayLike, " K"],
+    nbeta: Float[npt.ArrayLike, ""] | Float[npt.ArrayLike, " K"],
 ) -> LossShare:
     """Compares estimates with n beta (chain loss - loss) at one chain loss for all checkpoints.
 

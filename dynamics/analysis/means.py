@@ -5,13 +5,16 @@ Axes: N items, G clusters (documents), S seeds. Any unit; means and errors keep 
 
 import numpy as np
 import numpy.typing as npt
+from jaxtyping import Float, Shaped
 
 from dynamics.errors import InputError
 
 
 def clustered_mean(
-    values: npt.ArrayLike, clusters: npt.ArrayLike, weights: npt.ArrayLike | None = None
-) -> tuple[np.ndarray, np.ndarray, int]:
+    values: Float[npt.ArrayLike, "... N"],
+    clusters: Shaped[npt.ArrayLike, " N"],
+    weights: Float[npt.ArrayLike, " N"] | None = None,
+) -> tuple[Float[np.ndarray, "..."], Float[np.ndarray, "..."], int]:
     """Weighted mean over items and its standard error between clusters.
 
     mean = sum w v / sum w; sem = sqrt(G / (G-1) sum_g (sum_{i in g} w_i (v_i - mean))^2) / sum w:
@@ -57,7 +60,7 @@ def clustered_mean(
     return mean, np.sqrt(correction * (sums**2).sum(-1)) / weights.sum(), num_clusters
 
 
-def mean_over_seeds(values: npt.ArrayLike) -> tuple[float, float]:
+def mean_over_seeds(values: Float[npt.ArrayLike, " S"]) -> tuple[float, float]:
     """Mean over seeds of values [S], and its standard error SD / sqrt(S).
 
     The standard error is NaN with a single seed.
@@ -76,7 +79,7 @@ def mean_over_seeds(values: npt.ArrayLike) -> tuple[float, float]:
     return float(values.mean()), float(sem)
 
 
-def pair_mean(values: np.ndarray) -> np.ndarray:
+def pair_mean(values: Float[np.ndarray, "... S S G"]) -> Float[np.ndarray, "... G"]:
     """Mean over ordered pairs of different seeds, [..., S, S, G] -> [..., G]; no diagonal in it.
 
     Example:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float, Real
 from scipy.special import stdtrit
 
 from dynamics.analysis import uncertainty
@@ -22,11 +24,24 @@ _INTERVALS = {
 }
 
 
-def pair_curve(model: str, steps, pairs: Sequence[np.ndarray], weights, over: Over) -> Curve:
+def pair_curve(
+    model: str,
+    steps: Real[npt.ArrayLike, " K"],
+    pairs: Sequence[Float[np.ndarray, "S S G"]],
+    weights: Float[npt.ArrayLike, " G"],
+    over: Over,
+) -> Curve:
     """Mean over ordered pairs of K arrays [S,S,G], documents weighted [G], with its 95 % interval.
 
     `over` is what it is an interval over: other models, other documents, or both. There is none
     where models or documents are too few for it, or where a mean is 0.
+
+    Example:
+        >>> level = np.array([[2.0, 4.0, 3.0, 5.0, 4.0]])  # five documents
+        >>> pairs = [step * level * (1 - np.eye(2))[..., None] for step in (1.0, 0.5)]
+        >>> curve = pair_curve("toy", [0, 8], pairs, np.ones(5), "documents")
+        >>> curve.value.tolist(), curve.rests_on
+        ([3.6, 1.8], '95 % interval over 5 documents')
     """
     weights = np.asarray(weights)
     documents = np.arange(len(weights))
@@ -37,7 +52,9 @@ def pair_curve(model: str, steps, pairs: Sequence[np.ndarray], weights, over: Ov
     return Curve.with_limits(model, steps, means, low, high, rests_on)
 
 
-def seed_curve(model: str, steps, values: np.ndarray) -> Curve:
+def seed_curve(
+    model: str, steps: Real[npt.ArrayLike, " K"], values: Float[npt.ArrayLike, "K S"]
+) -> Curve:
     """Mean over models of [K,S] with its 95 % interval by Student's t over models.
 
     Three models at least, as for pairs; fewer have no interval.
@@ -52,15 +69,23 @@ def seed_curve(model: str, steps, values: np.ndarray) -> Curve:
     return Curve.with_limits(model, steps, mean, mean - half, mean + half, rests_on)
 
 
-def seed_sem_curve(model: str, steps, values: np.ndarray) -> Curve:
+def seed_sem_curve(
+    model: str, steps: Real[npt.ArrayLike, " K"], values: Float[npt.ArrayLike, "K S"]
+) -> Curve:
     """Mean over models of [K,S] with its standard error over models; none for a single one."""
+    values = np.asarray(values, np.float64)
     mean, sem = np.array([mean_over_seeds(step) for step in values]).T
-    count = len(values[0])
+    count = values.shape[1]
     rests_on = f"± standard error over {count} seeds" if count > 1 else ""
     return Curve.with_sem(model, steps, mean, sem, rests_on)
 
 
-def single_seed_curve(model: str, steps, values: Sequence[Sequence[float]], own_sem) -> Curve:
+def single_seed_curve(
+    model: str,
+    steps: Real[npt.ArrayLike, " K"],
+    values: Sequence[Sequence[float]],
+    own_sem: Float[np.ndarray, " K"] | Sequence[float],
+) -> Curve:
     """A number measured one seed at a time: K lists of one value per seed, that may differ in
     length.
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float, Float64, Real
 
 from dynamics.analysis import jackknife, segmented
 from dynamics.errors import InputError
@@ -71,7 +73,7 @@ class Pieces:
         rests_on: whose sampling the intervals take account of, in words.
     """
 
-    steps: np.ndarray
+    steps: Float64[np.ndarray, " K"]
     fit: segmented.Fit = field(repr=False)
     drawn: segmented.Fit = field(repr=False)
     rule: Rule
@@ -83,18 +85,18 @@ class Pieces:
         return tuple(np.expm1(self.fit.knots[0]).tolist())
 
     @property
-    def slopes(self) -> np.ndarray:
-        """[M+1]"""
+    def slopes(self) -> Float64[np.ndarray, " M+1"]:
+        """Of each piece."""
         return self.fit.slopes[0]
 
     @property
-    def slope_limits(self) -> np.ndarray:
-        """[2, M+1] the ends of each slope's interval."""
+    def slope_limits(self) -> Float64[np.ndarray, "2 M+1"]:
+        """The ends of each slope's interval."""
         return np.quantile(self.drawn.slopes, self.rule.tails, axis=0)
 
     @property
-    def fitted(self) -> np.ndarray:
-        """[K] nats."""
+    def fitted(self) -> Float64[np.ndarray, " K"]:
+        """The fitted curve at the steps, nats."""
         return self.fit.level[0]
 
     def bound(self, bend: int) -> Estimate:
@@ -108,7 +110,7 @@ class Pieces:
         low, high = np.quantile(_slope(x, self.drawn, first, last), self.rule.tails)
         return Estimate(float(_slope(x, self.fit, first, last)[0]), float(low), float(high))
 
-    def at(self, steps: np.ndarray | float) -> np.ndarray:
+    def at(self, steps: Real[npt.ArrayLike, "..."]) -> Float64[np.ndarray, "..."]:
         """The fitted curve at any steps within those measured, nats."""
         x = np.log1p(self.steps)
         corners = np.r_[x[0], self.fit.knots[0], x[-1]]
@@ -133,7 +135,10 @@ class Phase:
 
 
 def find_pieces(
-    steps: np.ndarray, kl: np.ndarray, weights: np.ndarray, rule: Rule = RULE
+    steps: Real[npt.ArrayLike, " K"],
+    kl: Float[npt.ArrayLike, "K S S G"],
+    weights: Float[npt.ArrayLike, " G"],
+    rule: Rule = RULE,
 ) -> Pieces:
     """Pieces of theta(step) from kl [K, S, S, G] in nats with document weights [G], at steps [K].
 
@@ -185,6 +190,13 @@ def join(pieces: Pieces, names: Sequence[str]) -> tuple[Phase, ...]:
 
     Raises:
         InputError: another number of names than of pieces.
+
+    Example:
+        >>> steps = np.array([0, 1, 2, 4, 8, 16, 32])
+        >>> level = np.abs(np.log1p(steps) - np.log1p(4)) + 0.1  # falls to step 4, then rises
+        >>> pieces = find_pieces(steps, level[:, None, None, None] * np.ones((3, 3, 4)), np.ones(4))
+        >>> [(phase.name, round(phase.slope.value, 1)) for phase in join(pieces, ["down", "up"])]
+        [('down', -1.0), ('up', 1.0)]
     """
     count = len(pieces.slopes)
     if len(names) != count:

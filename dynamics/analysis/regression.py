@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Float, Float64, Shaped
 
 from dynamics.errors import InputError
 
@@ -21,10 +22,10 @@ _DEPENDENT = 1e-8  # relative length of what earlier columns leave of one that t
 class Fit:
     """Coefficients, their clustered standard errors and confidence limits, [C] each."""
 
-    value: np.ndarray
-    sem: np.ndarray
-    low: np.ndarray
-    high: np.ndarray
+    value: Float64[np.ndarray, " C"]
+    sem: Float64[np.ndarray, " C"]
+    low: Float64[np.ndarray, " C"]
+    high: Float64[np.ndarray, " C"]
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -37,12 +38,12 @@ class Design:
         dropped: names of columns that earlier ones span, empty ones among them.
     """
 
-    matrix: np.ndarray
+    matrix: Float[np.ndarray, "n C"]
     names: tuple[str, ...]
     dropped: tuple[str, ...]
 
 
-def identified(matrix: np.ndarray, names: Sequence[str]) -> Design:
+def identified(matrix: Float[np.ndarray, "n C"], names: Sequence[str]) -> Design:
     """Drops every column [n] that lies in the span of those before it, by Gram-Schmidt.
 
     Example:
@@ -67,10 +68,22 @@ def identified(matrix: np.ndarray, names: Sequence[str]) -> Design:
     )
 
 
-def fit(matrix: np.ndarray, y: np.ndarray, clusters: np.ndarray, level: float = LEVEL) -> Fit:
+def fit(
+    matrix: Float[np.ndarray, "n C"],
+    y: Float[np.ndarray, " n"],
+    clusters: Shaped[np.ndarray, " n"],
+    level: float = LEVEL,
+) -> Fit:
     """Least squares of y [n] on a matrix [n,C], with errors between clusters [n].
 
-    Raises InputError on fewer than two clusters, or no more observations than columns.
+    Raises:
+        InputError: fewer than two clusters, or no more observations than columns.
+
+    Example:
+        >>> matrix = np.array([[1.0, 0.0], [1.0, 1.0], [1.0, 2.0], [1.0, 3.0]])
+        >>> line = fit(matrix, np.array([1.0, 3.1, 4.9, 7.0]), np.array(["a", "a", "b", "b"]))
+        >>> line.value.round(2).tolist()  # intercept and slope
+        [1.03, 1.98]
     """
     from statsmodels.regression.linear_model import OLS
 

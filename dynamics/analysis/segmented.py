@@ -14,6 +14,7 @@ import itertools
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
 CANDIDATES = 32  # places where knots are looked for at first
 REFINEMENTS = 6
@@ -22,19 +23,23 @@ REFINEMENTS = 6
 class Fit(NamedTuple):
     """R fitted curves with M knots."""
 
-    knots: np.ndarray  # [R, M], ascending
-    slopes: np.ndarray  # [R, M+1], per unit of x
-    level: np.ndarray  # [R, K], the fitted curve at the points
-    misfit: np.ndarray  # [R], squared whitened residuals
+    knots: Float[np.ndarray, "R M"]  # ascending
+    slopes: Float[np.ndarray, "R M+1"]  # per unit of x
+    level: Float[np.ndarray, "R K"]  # the fitted curve at the points
+    misfit: Float[np.ndarray, " R"]  # squared whitened residuals
 
 
-def whiten(covariance: np.ndarray) -> np.ndarray:
-    """[K, K] that makes errors of this covariance independent and of variance one."""
+def whiten(covariance: Float[np.ndarray, "K K"]) -> Float[np.ndarray, "K K"]:
+    """The matrix that makes errors of this covariance independent and of variance one."""
     return np.linalg.inv(np.linalg.cholesky(covariance))
 
 
 def fit(
-    x: np.ndarray, y: np.ndarray, whitener: np.ndarray, bends: int, near: np.ndarray | None = None
+    x: Float[np.ndarray, " K"],
+    y: Float[np.ndarray, "R K"],
+    whitener: Float[np.ndarray, "K K"],
+    bends: int,
+    near: Float[np.ndarray, "M 2"] | None = None,
 ) -> Fit:
     """Fits y [R, K] at x [K] with `bends` knots; `near` [M, 2] confines each knot to an interval of
     x.
@@ -53,7 +58,7 @@ def fit(
     return Fit(knots, np.cumsum(solved[:, 1:], axis=1), level, misfit)
 
 
-def possible(x: np.ndarray, bends: int) -> bool:
+def possible(x: Float[np.ndarray, " K"], bends: int) -> bool:
     """Are there places for so many knots?"""
     return len(_candidates(x, bends, None)) > 0
 

@@ -5,11 +5,15 @@ sure: it says how little was measured, not how well.
 """
 
 import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float, Float64
 
 SURE = 3.0  # standard errors that a sure difference exceeds
 
 
-def in_errors(difference, sem):
+def in_errors(
+    difference: Float[npt.ArrayLike, "..."], sem: Float[npt.ArrayLike, "..."]
+) -> Float64[np.ndarray, "..."]:
     """Size of a difference in standard errors; NaN where the error is zero, negative or unknown.
 
     Args:
@@ -26,11 +30,11 @@ def in_errors(difference, sem):
     difference, sem = np.broadcast_arrays(
         np.asarray(difference, np.float64), np.asarray(sem, np.float64)
     )
-    known = np.isfinite(sem) & (sem > 0)
-    return np.where(known, np.abs(difference) / np.where(known, sem, 1.0), np.nan)
+    measured = np.isfinite(sem) & (sem > 0)
+    return np.where(measured, np.abs(difference) / np.where(measured, sem, 1.0), np.nan)
 
 
-def is_sure(difference, sem) -> bool:
+def is_sure(difference: Float[npt.ArrayLike, "..."], sem: Float[npt.ArrayLike, "..."]) -> bool:
     """Whether every one of the differences exceeds `SURE` standard errors; False for none at all.
 
     Example:

@@ -11,6 +11,8 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float, Real
 from scipy.special import stdtrit
 
 from dynamics.analysis import jackknife
@@ -23,20 +25,35 @@ class Influences(NamedTuple):
     variances."""
 
     value: float
-    seeds: np.ndarray  # [S]; empty under three seeds
-    documents: np.ndarray  # [G]
+    seeds: Float[np.ndarray, " S"]  # empty under three seeds
+    documents: Float[np.ndarray, " G"]
 
 
-def slope(steps: np.ndarray, kl: np.ndarray, weights: np.ndarray) -> Influences:
-    """Slope of theta in nats per e-fold of step + 1, from kl [K, S, S, G] at steps [K], two or
-    more."""
+def slope(
+    steps: Real[npt.ArrayLike, " K"],
+    kl: Float[np.ndarray, "K S S G"],
+    weights: Float[np.ndarray, " G"],
+) -> Influences:
+    """Slope of theta in nats per e-fold of step + 1, from kl [K, S, S, G] at steps [K].
+
+    Raises:
+        InputError: fewer than two steps or three documents.
+
+    Example:
+        >>> steps = np.array([0, 1, 3, 7])
+        >>> level = 5 - 2 * np.log1p(steps)
+        >>> influences = slope(steps, level[:, None, None, None] * np.ones((3, 3, 4)), np.ones(4))
+        >>> round(influences.value, 6), influences.documents.shape
+        (-2.0, (4,))
+    """
+    steps = np.asarray(steps, np.float64)
     if len(steps) < 2 or len(weights) < 3:
         raise InputError(
             f"{len(steps)} steps and {len(weights)} documents",
             expected="two steps and three documents",
         )
     kl = np.where(np.eye(kl.shape[1], dtype=bool)[..., None], 0.0, np.asarray(kl, np.float64))
-    line = _line(np.log1p(np.asarray(steps, np.float64)))
+    line = _line(np.log1p(steps))
     combined = np.tensordot(line, kl, axes=1)
     seeds = np.zeros(0)
     if len(combined) > 2:

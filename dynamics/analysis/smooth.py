@@ -12,25 +12,31 @@ never below `reach` times the gap between neighbours. Rasmussen & Williams (2006
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float
 
-LEAST_NOISE = (
-    1e-4  # of the scale: keeps the kernel's matrix invertible where the curve has no noise
-)
+# Of the scale: keeps the kernel's matrix invertible where the curve has no noise.
+LEAST_NOISE = 1e-4
 
 
 class Fit(NamedTuple):
     """A curve conditioned on its points. y = centre + scale f(u(x)) + noise, f of unit variance."""
 
-    x: np.ndarray  # [K]
-    length: np.ndarray  # [K], in units of x; linear in between
+    x: Float[np.ndarray, " K"]
+    length: Float[np.ndarray, " K"]  # in units of x; linear in between
     centre: float
     scale: float
-    factor: np.ndarray  # [K,K], lower Cholesky factor of kernel + noise
-    weight: np.ndarray  # [K], (kernel + noise)^-1 f
-    noise: np.ndarray  # [K], standard deviation in units of y
+    factor: Float[np.ndarray, "K K"]  # lower Cholesky factor of kernel + noise
+    weight: Float[np.ndarray, " K"]  # (kernel + noise)^-1 f
+    noise: Float[np.ndarray, " K"]  # standard deviation in units of y
 
 
-def fit(x: np.ndarray, y: np.ndarray, sem: np.ndarray | None, length: float, reach: float) -> Fit:
+def fit(
+    x: Float[np.ndarray, " K"],
+    y: Float[np.ndarray, " K"],
+    sem: Float[np.ndarray, " K"] | None,
+    length: float,
+    reach: float,
+) -> Fit:
     """Conditions on y [K] at ascending x [K]; `sem` [K] is the noise's standard deviation.
 
     Without `sem` one noise for all points is estimated: the most likely one, by the marginal
@@ -51,7 +57,9 @@ def fit(x: np.ndarray, y: np.ndarray, sem: np.ndarray | None, length: float, rea
     return Fit(x, lengths, centre, scale, factor, weight, noise * scale)
 
 
-def warp(x: np.ndarray, length: np.ndarray, at: np.ndarray) -> np.ndarray:
+def warp(
+    x: Float[np.ndarray, " K"], length: Float[np.ndarray, " K"], at: Float[np.ndarray, " M"]
+) -> Float[np.ndarray, " M"]:
     """u(at) = integral of dx/length(x), length being linear between the x: exact within every
     segment."""
     rise = np.diff(length)
@@ -66,7 +74,9 @@ def warp(x: np.ndarray, length: np.ndarray, at: np.ndarray) -> np.ndarray:
     return before[k] + np.diff(x)[k] * inside
 
 
-def level(fitted: Fit, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def level(
+    fitted: Fit, at: Float[np.ndarray, " M"]
+) -> tuple[Float[np.ndarray, " M"], Float[np.ndarray, " M"]]:
     """The curve's posterior mean and standard deviation [M] at `at`, in units of y."""
     cross = _kernel(_apart(fitted, at))
     spread = np.linalg.solve(fitted.factor, cross.T)
@@ -74,7 +84,9 @@ def level(fitted: Fit, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return fitted.centre + fitted.scale * (cross @ fitted.weight), fitted.scale * np.sqrt(variance)
 
 
-def slope(fitted: Fit, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def slope(
+    fitted: Fit, at: Float[np.ndarray, " M"]
+) -> tuple[Float[np.ndarray, " M"], Float[np.ndarray, "M M"]]:
     """The slope's posterior mean [M] and covariance [M,M], in units of y per unit of x."""
     cross = _kernel_slope(_apart(fitted, at))
     u = warp(fitted.x, fitted.length, at)
@@ -84,8 +96,10 @@ def slope(fitted: Fit, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return per_x * (cross @ fitted.weight), per_x[:, None] * covariance * per_x[None]
 
 
-def draws(mean: np.ndarray, covariance: np.ndarray, count: int, seed: int) -> np.ndarray:
-    """[R,M] draws of a Gaussian vector. The covariance may be singular up to rounding."""
+def draws(
+    mean: Float[np.ndarray, " M"], covariance: Float[np.ndarray, "M M"], count: int, seed: int
+) -> Float[np.ndarray, "R M"]:
+    """R = `count` draws of a Gaussian vector. The covariance may be singular up to rounding."""
     jitter = 1e-9 * np.trace(covariance) / len(mean) + 1e-300
     for _ in range(8):
         try:

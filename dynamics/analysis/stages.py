@@ -16,6 +16,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
+import numpy.typing as npt
+from jaxtyping import Float, Float64, Real
 
 from dynamics.analysis import smooth
 from dynamics.errors import InputError
@@ -69,23 +71,46 @@ class Stages:
     fitted: smooth.Fit = field(repr=False)
 
     @property
-    def steps(self) -> np.ndarray:
-        """float [P]"""
+    def steps(self) -> Float64[np.ndarray, " P"]:
+        """Of the boundaries."""
         return np.array([boundary.step for boundary in self.boundaries])
 
 
 RULE = Rule()
 
 
-def find_stages(steps, llc, sem=None, rule: Rule = RULE) -> Stages:
-    """Stage boundaries of the curve `llc` [K] at `steps` [K], ascending from 0 or later.
+def find_stages(
+    steps: Real[npt.ArrayLike, " K"],
+    llc: Float[npt.ArrayLike, " K"],
+    sem: Float[npt.ArrayLike, " K"] | None = None,
+    rule: Rule = RULE,
+) -> Stages:
+    """Stage boundaries of a curve over training, such as that of the learning coefficient.
 
-    `sem` [K] is the standard error of each point; without it one noise for all points is estimated.
-    Scaling or shifting `llc` changes nothing, nor does the spacing of checkpoints beyond what it
-    adds to the knowledge of the curve.
+    Scaling or shifting the curve changes nothing, nor does the spacing of checkpoints beyond what
+    it adds to the knowledge of the curve.
 
-    Raises InputError on arrays of other shapes, steps that do not ascend, numbers that are not
-    finite, and fewer than `rule.fewest` checkpoints from step `rule.start` on.
+    Args:
+        steps: [K], ascending from 0 or later.
+        llc: [K], the curve at these steps, in any unit.
+        sem: [K], the standard error of each point; without it one noise for all points is
+            estimated.
+        rule: the constants, fixed in advance.
+
+    Raises:
+        InputError: arrays of other shapes, steps that do not ascend, numbers that are not finite,
+            fewer than `rule.fewest` checkpoints from step `rule.start` on.
+
+    Example:
+        >>> steps = np.unique(np.geomspace(1, 20000, 60).round())
+        >>> x = np.log1p(steps)
+        >>> curve = np.tanh(2 * (x - np.log(500))) + np.tanh(2 * (x - np.log(20000)))
+        >>> stages = find_stages(steps, curve, np.full(len(steps), 0.01))
+        >>> [boundary.kind for boundary in stages.boundaries]  # it pauses between its two rises
+        ['shoulder']
+        >>> boundary = stages.boundaries[0]
+        >>> boundary.low < boundary.step < boundary.high
+        True
     """
     steps, llc, sem = _checked(steps, llc, sem, rule)
     fitted = smooth.fit(np.log1p(steps), llc, sem, rule.length, rule.reach)

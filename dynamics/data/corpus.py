@@ -105,6 +105,11 @@ def embedded() -> Corpus:
 
     Raises:
         InputError: an interpreter that ships without them.
+
+    Example:
+        >>> text = embedded()
+        >>> sorted({document.domain for document in text.documents})
+        ['code', 'prose']
     """
     library = Path(sysconfig.get_paths()["stdlib"])
     corpus = Corpus("embedded", (*_topics(), *_modules(library)))

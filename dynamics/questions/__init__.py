@@ -2,8 +2,13 @@
 
 A room reads its results (`record`), says what they show (`findings`), draws it (`figures`) and puts
 it on a page (`section`). It may use the toolkit, and of another room its findings alone. To add a
-question: a folder, a script in `experiments/`, and a line in `ALL`.
+question: a folder, a script in `experiments/`, and a line in `ALL`. `site` writes what all of them
+show; it loads on first touch, since it reads `ALL`.
 """
+
+import importlib
+from types import ModuleType
+from typing import TYPE_CHECKING
 
 from dynamics.questions import (
     audit,
@@ -25,7 +30,10 @@ from dynamics.questions import (
 from dynamics.questions.committed import Committed
 from dynamics.questions.question import Launch, Question
 
-__all__ = ["ALL", "Committed", "Launch", "Question"]
+if TYPE_CHECKING:
+    from dynamics.questions import site
+
+__all__ = ["ALL", "Committed", "Launch", "Question", "site"]
 
 ALL: tuple[Question, ...] = (
     audit.QUESTION,
@@ -44,3 +52,9 @@ ALL: tuple[Question, ...] = (
     weights.QUESTION,
     reading.QUESTION,
 )
+
+
+def __getattr__(name: str) -> ModuleType:
+    if name == "site":
+        return importlib.import_module(f"{__name__}.site")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
