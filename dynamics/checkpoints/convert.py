@@ -18,6 +18,7 @@ from numpy.typing import DTypeLike
 
 from dynamics import models
 from dynamics.checkpoints import layouts
+from dynamics.checkpoints.formats import INTEGERS
 from dynamics.checkpoints.layouts.rule import Rule
 from dynamics.errors import InputError
 
@@ -42,7 +43,8 @@ def to_params(
 ) -> PyTree[Float[np.ndarray, "..."]]:
     """The params tree of a config, from the hub's tensors.
 
-    Raises InputError for a missing, an unknown, a misshapen or a non-finite tensor, by name.
+    Raises InputError for a missing, an unknown, a misshapen or a non-finite tensor, and for one of
+    integers, by name.
     """
     table = [rule.named(tensors.names()) for rule in layouts.of_config(config).rules(config)]
     _check_names(table, config, tensors.names())
@@ -182,6 +184,12 @@ def _all(pool: ThreadPoolExecutor, function: Callable[[Part], None], parts: list
 
 def _fill(rule: Rule, name: str, part: np.ndarray, tensors: Tensors):
     stored = tensors.read(name)
+    if stored.dtype.kind in INTEGERS:
+        raise InputError(
+            f"{name} of {stored.dtype} numbers",
+            expected="floating-point weights",
+            mend="A quantised model must be saved with its weights restored.",
+        )
     expected = rule.to_hub(part).shape
     if stored.shape != expected:
         raise InputError(

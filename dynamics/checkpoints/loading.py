@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from numpy.typing import DTypeLike
 from dynamics import models
 from dynamics.checkpoints import config_json, hub
 from dynamics.checkpoints.convert import to_params
-from dynamics.checkpoints.formats import TensorFolder
+from dynamics.checkpoints.formats import TensorFolder, two_saves
 from dynamics.errors import InputError
 
 
@@ -23,7 +24,8 @@ class Checkpoint:
 
     config: models.Config
     params: PyTree[Float[np.ndarray, "..."]]  # a nested dict, layers stacked on the first axis
-    provenance: dict[str, Any]  # source, revision, folder, sha256 of each weight file
+    # source, revision, folder, sha256 of each weight file; not_read, where another save lies there
+    provenance: dict[str, Any]
 
 
 def load(
@@ -45,7 +47,10 @@ def load(
 
     Raises:
         InputError: no checkpoint there; a truncated file; a missing, unknown, misshapen or
-            non-finite tensor.
+            non-finite tensor, or one of integers.
+
+    Warns where the folder holds another save of the same format, which transformers would not read
+    either.
 
     Example:
         >>> import tempfile, jax
@@ -63,10 +68,13 @@ def load(
     folder = find(source, revision, weights=weights)
     config = config_json.read(folder)
     tensors = TensorFolder(folder)
+    provenance = {"source": str(source), "revision": revision or "", "folder": str(folder)}
+    if tensors.other_save:
+        provenance["not_read"] = tensors.other_save
+        warnings.warn(two_saves(str(folder), tensors.weights, tensors.other_save), stacklevel=2)
     with ThreadPoolExecutor(1) as pool:  # hashing takes a core, and half as long as the cast
         digests = pool.submit(tensors.sha256)
         params = to_params(config, tensors, dtype)
-        provenance = {"source": str(source), "revision": revision or "", "folder": str(folder)}
         return Checkpoint(config, params, {**provenance, "sha256": digests.result()})
 
 

@@ -19,10 +19,11 @@ KINDS = {
     "tokenizer": "its tokenizer differs from the suite's",
     "on record": "a fault on public record",
     "same start": "the first checkpoints hold the same weights, as a warm-up from rate 0 gives",
+    "two saves": "holds two sets of weights, of which one is read",
     "jump back": "lies much nearer to the initialisation than the checkpoint before",
     "remark": "a remark on public record",
 }
-REMARKS = ("same start", "jump back", "remark")
+REMARKS = ("same start", "two saves", "jump back", "remark")
 
 
 @dataclasses.dataclass(frozen=True, order=True)

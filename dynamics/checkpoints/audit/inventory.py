@@ -10,10 +10,10 @@ from typing import NamedTuple
 from dynamics.checkpoints.formats import (
     INDEX,
     TORCH_INDEX,
-    WEIGHTS,
     blob_name,
     is_index,
     weight_map,
+    weights_of,
 )
 
 _WEIGHT_FILE = re.compile(r"(model|pytorch_model)(-\d{5}-of-\d{5})?\.(safetensors|bin)")
@@ -37,6 +37,8 @@ class Inventory(NamedTuple):
     config: str  # digest of what config.json says of the architecture; "" without one
     tokenizer: str  # digest of tokenizer.json; "" without one
     tokenizer_blob: str = ""  # git's digest of the same, where both are known: the hub lists either
+    read: str = ""  # the weight file or index that is read; "" without one
+    other_save: str = ""  # one of the same format that lies there too, and is not read
 
 
 def of_listing(files: dict, read: Callable[[str, str], bytes]) -> Inventory:
@@ -51,7 +53,8 @@ def of_listing(files: dict, read: Callable[[str, str], bytes]) -> Inventory:
     wanted = _wanted(digests, lambda name: read(name, files[name].blob_id))
     weights, absent = _weights(wanted, digests, digests.__getitem__)
     config = config_digest(read(CONFIG, files[CONFIG].blob_id)) if CONFIG in files else ""
-    return Inventory(weights, absent, config, digests.get(TOKENIZER, ""))
+    tokenizer = digests.get(TOKENIZER, "")
+    return Inventory(weights, absent, config, tokenizer, "", *_saves(files))
 
 
 def of_folder(folder: Path) -> Inventory | None:
@@ -72,7 +75,7 @@ def of_folder(folder: Path) -> Inventory | None:
             hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
         )
     config = config_digest((folder / CONFIG).read_bytes()) if CONFIG in names else ""
-    return Inventory(weights, absent, config, tokenizer, blob)
+    return Inventory(weights, absent, config, tokenizer, blob, *_saves(names))
 
 
 def _weights(
@@ -81,6 +84,11 @@ def _weights(
     """(wanted file -> digest, those that are absent)."""
     weights = {name: digest(name) for name in sorted(wanted) if name in names}
     return weights, tuple(sorted(set(wanted) - weights.keys()))
+
+
+def _saves(names: Collection[str]) -> tuple[str, str]:
+    weights, other_save = weights_of(names)
+    return weights or "", other_save or ""
 
 
 def config_digest(content: bytes) -> str:
@@ -94,9 +102,9 @@ def config_digest(content: bytes) -> str:
 
 
 def _wanted(names: Collection[str], read: Callable[[str], bytes]) -> set[str]:
-    """The weight files that a loader takes, present or not: of the first kind in WEIGHTS."""
+    """The weight files that a loader takes, present or not."""
     shards = {name for name in names if _WEIGHT_FILE.fullmatch(name)}
-    first = next((name for name in WEIGHTS if name in names), None)
+    first, _ = weights_of(names)
     if first is not None and not is_index(first):
         return {first}
     if first is not None:

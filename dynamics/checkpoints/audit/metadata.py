@@ -42,6 +42,7 @@ def check_metadata(
                 for cell in inventories.keys() - held.keys()
             ),
             *_partial(held),
+            *_two_saves(held),
             *_duplicates(whole, last_step, shared_start),
             *_borrowed(whole, last_step, shared_start),
             *_unlike({cell: (cell.model, inv.config) for cell, inv in held.items()}, "config"),
@@ -74,6 +75,14 @@ def _partial(held: Mapping[Cell, Inventory]) -> Iterable[Fault]:
         faults += ["without config.json"] if not inventory.config else []
         if faults:
             yield Fault(cell, "partial", "; ".join(faults))
+
+
+def _two_saves(held: Mapping[Cell, Inventory]) -> Iterable[Fault]:
+    # Which of the two is the checkpoint cannot be known: transformers reads the same one.
+    for cell, inventory in held.items():
+        if inventory.other_save:
+            detail = f"{inventory.read} is read, {inventory.other_save} is not"
+            yield Fault(cell, "two saves", detail)
 
 
 def _duplicates(

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from dynamics.checkpoints.audit.fault import Fault
+from dynamics.checkpoints.formats import INTEGERS
 from dynamics.errors import InputError
 from dynamics.suite import Cell
 
@@ -32,7 +33,9 @@ def check_trajectory(cells: Sequence[Cell], read: Callable[[Cell], Tensors]) -> 
     faults, path = [], []  # the path: the first checkpoint and the last two that belong to it
     for cell in sorted(cells):
         try:
-            tensors = _flat(read(cell))
+            stored = read(cell)
+            _check_floats(stored)
+            tensors = _flat(stored)
         except InputError as error:
             faults.append(Fault(cell, "unreadable", str(error).removeprefix("got ")))
             continue
@@ -100,6 +103,13 @@ def _foreign_start(path: list):
             f"whose cosine with step {steps[1]} is {along:.2f}"
         )
         yield Fault(cell, "foreign start", detail)
+
+
+def _check_floats(tensors: Tensors):
+    """Raises InputError for a matrix that holds integers, which no loader takes for weights."""
+    for name, tensor in tensors.items():
+        if tensor.dtype.kind in INTEGERS:
+            raise InputError(f"{name} of {tensor.dtype} numbers")
 
 
 def _flat(tensors: Tensors) -> dict[str, np.ndarray]:

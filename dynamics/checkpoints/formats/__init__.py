@@ -14,14 +14,17 @@ from dynamics.checkpoints.formats.shard_index import (
     TORCH_SINGLE,
     WEIGHTS,
     is_index,
+    two_saves,
     weight_map,
+    weights_of,
 )
-from dynamics.checkpoints.formats.tensor_file import TensorFile, open_tensors
+from dynamics.checkpoints.formats.tensor_file import INTEGERS, TensorFile, open_tensors
 from dynamics.checkpoints.formats.tensor_folder import TensorFolder, blob_name
 from dynamics.checkpoints.formats.torch_file import TorchFile
 
 __all__ = [
     "INDEX",
+    "INTEGERS",
     "SINGLE",
     "TORCH_INDEX",
     "TORCH_SINGLE",
@@ -35,5 +38,7 @@ __all__ = [
     "blob_name",
     "is_index",
     "open_tensors",
+    "two_saves",
     "weight_map",
+    "weights_of",
 ]

@@ -2,13 +2,40 @@
 
 import json
 import re
+from collections.abc import Collection
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 TORCH_SINGLE, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
-# The first of these that a hub revision has is the one that is read.
-WEIGHTS = (INDEX, SINGLE, TORCH_INDEX, TORCH_SINGLE)
+# The first of these that is there is read, as transformers does (modeling_utils of its version 5,
+# _get_resolved_checkpoint_files): a single file goes before an index, safetensors before torch.
+WEIGHTS = (SINGLE, INDEX, TORCH_SINGLE, TORCH_INDEX)
 # A shard lies beside its index: a path in its place would have another file read.
 _SHARD = re.compile(r"[^/\\\0]{1,200}\.(safetensors|bin)")
+
+
+def weights_of(names: Collection[str]) -> tuple[str | None, str | None]:
+    """Of a folder's files: the one that is read, and another save of its format beside it.
+
+    Either is None where there is none. The same weights in the other format, as most repositories
+    of the hub have them, are no other save.
+
+    Example:
+        >>> weights_of({"model.safetensors", "model.safetensors.index.json", "config.json"})
+        ('model.safetensors', 'model.safetensors.index.json')
+        >>> weights_of({"model.safetensors.index.json", "pytorch_model.bin"})
+        ('model.safetensors.index.json', None)
+    """
+    present = [name for name in WEIGHTS if name in names]
+    if not present:
+        return None, None
+    format_of = (SINGLE, INDEX) if present[0] in (SINGLE, INDEX) else (TORCH_SINGLE, TORCH_INDEX)
+    others = [name for name in present[1:] if name in format_of]
+    return present[0], others[0] if others else None
+
+
+def two_saves(where: str, weights: str, other_save: str) -> str:
+    """The sentence that says which of two saves is read."""
+    return f"{where} holds two saves: {weights} is read, as by transformers, {other_save} is not"
 
 
 def is_index(name: str) -> bool:

@@ -10,6 +10,9 @@ from dynamics.checkpoints.formats.detect import buffered, is_torch
 from dynamics.checkpoints.formats.safetensors_file import SafetensorsFile
 from dynamics.checkpoints.formats.torch_file import TorchFile
 
+# Kinds of dtype (numpy's `dtype.kind`) that no weights have; bfloat16 and float8 are of kind V.
+INTEGERS = "biu"
+
 
 class TensorFile(Protocol):
     """Named tensors, read one at a time; an unknown name raises InputError."""

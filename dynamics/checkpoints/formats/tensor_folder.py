@@ -15,7 +15,10 @@ from dynamics.checkpoints.formats.shard_index import (
     SINGLE,
     TORCH_INDEX,
     TORCH_SINGLE,
+    WEIGHTS,
+    is_index,
     weight_map,
+    weights_of,
 )
 from dynamics.checkpoints.formats.tensor_file import TensorFile, open_tensors
 from dynamics.errors import InputError
@@ -29,14 +32,25 @@ _CONVERT = (
 class TensorFolder:
     """Named tensors of a checkpoint folder, memory-mapped: a tensor costs nothing before `read`.
 
+    Of several weight files those are read that transformers reads. Names that an index lists and no
+    shard has, as of buffers that are no longer saved, are left out as transformers leaves them out.
+
     Raises InputError for a folder without weights; for a shard that is missing, truncated or no
     weight file; and for an index that disagrees with its shards.
+
+    Attributes:
+        files: the weight files that are read.
+        weights: the name of the single file, or of the index of several.
+        other_save: the name of a file of other weights in the same format that lies there too,
+            None without one.
     """
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        index = _index(self.folder)
-        self.files = _shard_files(index) if index else [_single(self.folder)]
+        weights, self.other_save = _weights(self.folder)
+        self.weights = weights.name
+        index = weights if is_index(weights.name) else None
+        self.files = _shard_files(index) if index else [weights]
         self._holders = self._by_name({path: _open(path) for path in self.files})
         if index:
             _check_index(index, {name: path.name for name, (path, _) in self._holders.items()})
@@ -113,19 +127,11 @@ def _sha256(path: Path) -> str:
     return digest
 
 
-def _index(folder: Path) -> Path | None:
-    """The index in force; a single safetensors file goes before torch's index."""
-    if (folder / INDEX).is_file():
-        return folder / INDEX
-    if (folder / TORCH_INDEX).is_file() and not (folder / SINGLE).is_file():
-        return folder / TORCH_INDEX
-    return None
-
-
-def _single(folder: Path) -> Path:
-    for name in (SINGLE, TORCH_SINGLE):
-        if (folder / name).is_file():
-            return folder / name
+def _weights(folder: Path) -> tuple[Path, str | None]:
+    """The file or index that is read, and the name of another save beside it."""
+    weights, other_save = weights_of([name for name in WEIGHTS if (folder / name).is_file()])
+    if weights is not None:
+        return folder / weights, other_save
     if any(folder.glob("pytorch_model*.bin")):
         raise InputError(
             f"{folder} with torch .bin files only, "
@@ -166,10 +172,10 @@ def _read_index(index: Path) -> dict[str, str]:
 
 def _check_index(index: Path, actual: dict[str, str]):
     expected = _read_index(index)
-    for name in sorted(expected.keys() | actual.keys()):
-        if expected.get(name) != actual.get(name):
+    for name in sorted(actual):
+        if expected.get(name) != actual[name]:
             raise InputError(
-                f"{name!r} in {actual.get(name, 'no shard')}",
+                f"{name!r} in {actual[name]}",
                 expected=f"it in {expected.get(name, 'no shard')}, as {index} says",
                 mend="The files are of different saves; fetch the revision again.",
             )

@@ -4,7 +4,7 @@ import dataclasses
 import re
 from typing import Any
 
-from dynamics.checkpoints.formats import WEIGHTS, weight_map
+from dynamics.checkpoints.formats import WEIGHTS, weight_map, weights_of
 from dynamics.errors import InputError
 
 CONFIG = "config.json"
@@ -44,12 +44,13 @@ class Listing:
 
     def weights(self) -> str:
         """The name of the weight file, or of the index of several. Raises InputError without."""
-        for name in WEIGHTS:
-            if name in self.files:
-                return name
-        raise InputError(
-            f"{self.repo} at revision {self.revision} without weights", expected=f"any of {WEIGHTS}"
-        )
+        weights, _ = weights_of(self.files)
+        if weights is None:
+            raise InputError(
+                f"{self.repo} at revision {self.revision} without weights",
+                expected=f"any of {WEIGHTS}",
+            )
+        return weights
 
     def shards(self, index: bytes) -> dict[str, str]:
         """Tensor name -> shard, by an index's bytes. Raises InputError if a shard is missing."""

@@ -7,13 +7,14 @@ import functools
 import math
 import os
 import threading
+import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
 import huggingface_hub
 from huggingface_hub.errors import HFValidationError
 
-from dynamics.checkpoints.formats import is_index
+from dynamics.checkpoints.formats import is_index, two_saves, weights_of
 from dynamics.checkpoints.hub import store
 from dynamics.checkpoints.hub.client import Absent, check_names
 from dynamics.checkpoints.hub.listing import CONFIG, Listing, RemoteFile
@@ -146,6 +147,10 @@ def _fill(snapshot: Path, listing: Listing):
             expected="a checkpoint",
         )
     weights = listing.weights()
+    _, other_save = weights_of(listing.files)
+    if other_save:
+        where = f"{listing.repo} at revision {listing.revision}"
+        warnings.warn(two_saves(where, weights, other_save), stacklevel=2)
     tokenizer = [name for name in TOKENIZER if name in listing.files]
     _download_all(snapshot, listing, [CONFIG, weights, *tokenizer])
     if is_index(weights):

@@ -104,7 +104,8 @@ def complete(snapshot: Path, repo: str, revision: str):
 
     Blobs of which it has copies are removed.
     """
-    copied = any(not path.is_symlink() for path in snapshot.iterdir())
+    linked = (path.is_symlink() or path.name == _COMPLETE for path in snapshot.iterdir())
+    copied = not all(linked)
     # An empty file appears at once; a temporary name beside it would be seen by readers.
     (snapshot / _COMPLETE).touch()
     write_atomically(_ref(repo, revision), snapshot.name)
@@ -187,9 +188,12 @@ def _last_use(snapshot: Path) -> float:
 
 def _size(folder: Path) -> int:
     total = 0
-    for path in (*folder.glob("*/blobs/*"), *folder.glob("*/snapshots/*/*")):
-        with contextlib.suppress(OSError):  # renamed or removed by another process
-            total += path.lstat().st_size
+    # os.walk passes over folders that another process removes meanwhile.
+    for parent, _, names in os.walk(folder):
+        if Path(parent).name == "blobs" or Path(parent).parent.name == "snapshots":
+            for name in names:
+                with contextlib.suppress(OSError):  # renamed or removed by another process
+                    total += os.lstat(os.path.join(parent, name)).st_size
     return total
 
 
