@@ -2,12 +2,14 @@
 used."""
 
 import ast
+import importlib
 import json
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -149,29 +151,38 @@ def test_every_question_has_one_form_and_stands_in_the_list():
 
 
 def test_a_question_names_its_variables_in_its_record_alone():
-    """Subscripts of a data set by the name of a stored variable stand in record.py alone."""
-    for path in sorted((ROOT / "dynamics/questions").glob("*/record*.py")):
-        names = stored_names(path)
+    """What a data set calls its variables stands in record.py alone, however it is read."""
+    questions = ROOT / "dynamics/questions"
+    for path in sorted(questions.glob("*/record*.py")):
         script = ROOT / "experiments" / f"{path.parent.name}.py"
         others = {*path.parent.glob("*.py"), *([script] if script.exists() else [])}
-        for other in (other for other in others if not other.name.startswith("record")):
-            used = subscripts(other.read_text(encoding="utf-8")) & names
-            assert not used, f"{other.relative_to(ROOT)} reads {sorted(used)}"
+        check_reads(stored_names(path), others)
+    # The record that several questions share is read by none of them.
+    check_reads(stored_names(questions / "seed_record.py"), set(questions.rglob("*.py")))
+
+
+def check_reads(names: set[str], paths: set[Path]):
+    for path in sorted(paths):
+        if "record" in path.stem or path.stem == "schema":  # records check themselves by schemas
+            continue
+        used = variables_read(path.read_text(encoding="utf-8")) & names
+        assert not used, f"{path.relative_to(ROOT)} reads {sorted(used)}"
 
 
 def stored_names(path: Path) -> set[str]:
-    """Keys of a record's dictionaries and subscripts: what its data set calls its variables."""
+    """Keys of a record's dictionaries, and what it reads: what its data set calls its variables."""
     source = path.read_text(encoding="utf-8")
     displays = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Dict))
     keys = {key for display in displays for key in display.keys}
     named = {key.value for key in keys if isinstance(key, ast.Constant)}
-    return {name for name in named | subscripts(source) if isinstance(name, str)}
+    return {name for name in named | variables_read(source) if isinstance(name, str)}
 
 
-def subscripts(source: str) -> set[str]:
-    """Names by which a module takes something out of what may be a data set: data["kl"].
+def variables_read(source: str) -> set[str]:
+    """Names by which a module takes something out of what may be a data set.
 
-    What a function makes as a dictionary, or has from a measure, is none.
+    That is data["kl"], data.get("kl"), "kl" in data and, of a name that is bound to a data set,
+    data.kl. What a function makes as a dictionary, or has from a measure, is no data set.
     """
     tree = ast.parse(source)
     measures = {
@@ -181,17 +192,52 @@ def subscripts(source: str) -> set[str]:
         for alias in node.names
     }
     functions = [node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)]
-    harmless = {
-        id(node)
-        for function in functions
-        for node in _subscripts_of(function, _dictionaries(function, measures))
+    harmless, attributes = set(), set()
+    for function in functions:
+        dictionaries, datasets = _dictionaries(function, measures), _datasets(function)
+        for node in ast.walk(function):
+            holder = _read(node)[0]
+            if isinstance(holder, ast.Name) and holder.id in dictionaries - datasets:
+                harmless.add(id(node))
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+                attributes |= {node.attr} if node.value.id in datasets else set()
+    reads = {_read(node)[1] for node in ast.walk(tree) if id(node) not in harmless}
+    return attributes | (reads - {None})
+
+
+def _read(node: ast.AST) -> tuple[ast.expr | None, str | None]:
+    """(holder, name) of an expression that reads a name out of something; (None, None) else."""
+    match node:
+        case ast.Subscript(value=holder, slice=ast.Constant(value=str(name))):
+            return holder, name
+        case ast.Call(
+            func=ast.Attribute(value=holder, attr="get"), args=[ast.Constant(value=str(name)), *_]
+        ):
+            return holder, name
+        case ast.Compare(
+            left=ast.Constant(value=str(name)), ops=[ast.In() | ast.NotIn()], comparators=[holder]
+        ):
+            return holder, name
+    return None, None
+
+
+def _datasets(function: ast.FunctionDef) -> set[str]:
+    """Names of a function that hold data sets: by annotation, by origin, or beside their unit."""
+    arguments = [*function.args.posonlyargs, *function.args.args, *function.args.kwonlyargs]
+    names = {
+        argument.arg
+        for argument in arguments
+        if argument.annotation and ast.unparse(argument.annotation).endswith("Dataset")
     }
-    keys = (
-        node.slice
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Subscript) and id(node) not in harmless
-    )
-    return {key.value for key in keys if isinstance(key, ast.Constant) and type(key.value) is str}
+    for node in ast.walk(function):
+        if isinstance(node, ast.Tuple) and isinstance(node.ctx, ast.Store) and len(node.elts) == 2:
+            unit, data = map(ast.unparse, node.elts)
+            names |= {data} if unit == "unit" or data == "data" else set()
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            maker = ast.unparse(node.value.func)
+            if maker.endswith(("to_dataset", ".Dataset", "store.read")):
+                names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
+    return names
 
 
 def _dictionaries(function: ast.FunctionDef, measures: set[str]) -> set[str]:
@@ -217,11 +263,6 @@ def _is_dictionary(value: ast.expr, measures: set[str]) -> bool:
     return isinstance(root, ast.Name) and root.id in measures
 
 
-def _subscripts_of(function: ast.FunctionDef, names: set[str]) -> list[ast.Subscript]:
-    nodes = [node for node in ast.walk(function) if isinstance(node, ast.Subscript)]
-    return [node for node in nodes if isinstance(node.value, ast.Name) and node.value.id in names]
-
-
 def test_reads_of_data_sets_are_told_from_those_of_dictionaries():
     head = "from dynamics.measures import divergence\n"
     reads = """
@@ -233,8 +274,21 @@ def passages(data, seeds):
     config["text"] = numbers["kl"]
     return data["trace"], mixed["loss"], seeds.data["llc"], config["windows"]
 """
-    assert subscripts(head + reads) == {"trace", "loss", "llc"}
-    assert subscripts(reads) == {"trace", "loss", "llc", "kl"}
+    assert variables_read(head + reads) == {"trace", "loss", "llc"}
+    assert variables_read(reads) == {"trace", "loss", "llc", "kl"}
+
+
+def test_data_sets_are_read_in_every_form():
+    reads = """
+def curves(pairs, stored: xr.Dataset, record, store):
+    config = {"suite": "toy"}
+    read = store.read(1)
+    if "js" in stored or "top" not in stored.data_vars or "suite" in config:
+        return stored.get("surprisal"), read.weights, config.get("suite"), record.trace
+    return [data.kl for _, data in pairs]
+"""
+    names = {"js", "top", "surprisal", "weights", "kl"}
+    assert variables_read(reads) - {"data_vars", "get"} == names
 
 
 PAGE_WITHOUT_JAX = """
@@ -250,18 +304,40 @@ print(site.write(results.Store(sys.argv[1]), "toy", sys.argv[2]))
 """
 
 
-def test_a_page_is_made_where_jax_cannot_be_imported(tmp_path):
-    import xarray as xr
+def made_results(root: Path) -> dict[str, int]:
+    """A folder of made-up results, and how many figures its pages have at least, by question."""
+    from made_llc import one_record
+    from made_seeds import kl_of_level, made_record, units
 
     from dynamics import results
+    from dynamics.questions.convergence import record as convergence
+    from dynamics.questions.llc import record as llc
 
-    store = results.Store(tmp_path)
-    unit = results.Unit(measure="ngram", model="kneser-ney", seeds=(0,), step=0)
-    data = xr.Dataset({"cross_entropy": ("order", [5.0, 2.6])}, {"order": [1, 2]})
-    store.write(unit, data, {"suite": "toy"}, {"weights": [], "corpus": {}})
-    arguments = [str(tmp_path), str(tmp_path / "report.html")]
+    steps, tokens = (0, 1, 2, 4, 8, 16), np.full(8, 10)
+    kl = kl_of_level([3.0, 2.0, 1.0, 0.5, 1.0, 1.5])
+    by_step = {
+        step: convergence.to_dataset(made_record(kl[k], tokens, kl[k].mean()))
+        for k, step in enumerate(steps)
+    }
+    pairs = units(convergence.MEASURE, "toy-8m", by_step)
+    for step in steps:
+        unit = results.Unit(measure=llc.MEASURE, model="toy-8m", seeds=(0,), step=step)
+        pairs.append((unit, llc.to_dataset(one_record(50.0 + step))))
+    store, provenance = results.Store(root), {"weights": [], "corpus": {}}
+    for unit, data in pairs:
+        store.write(unit, data, {"suite": "toy"}, provenance)
+    return {"convergence": 3, "llc": 3}
+
+
+def test_a_page_is_made_where_jax_cannot_be_imported(tmp_path):
+    figures = made_results(tmp_path / "results")
+    report = tmp_path / "report.html"
+    arguments = [str(tmp_path / "results"), str(report)]
     subprocess.run([sys.executable, "-c", PAGE_WITHOUT_JAX, *arguments], cwd=ROOT, check=True)
-    assert (tmp_path / "report.html").stat().st_size > 1000
+    assert "<svg" in report.read_text(encoding="utf-8")  # the overview's one axis of steps
+    for question, count in figures.items():
+        (page,) = (tmp_path / "report").rglob(f"{question}.html")
+        assert page.read_text(encoding="utf-8").count("<svg") >= count, question
 
 
 @pytest.mark.parametrize("library", HOMES)
@@ -304,6 +380,38 @@ def loaded(program: str) -> set[str]:
 
 def test_importing_the_package_loads_nothing_else():
     assert not loaded("import dynamics") & {*ONLY_WHERE_USED, "jax", "flax", "numpy", "xarray"}
+
+
+def test_statistics_and_pages_load_neither_jax_nor_matplotlib():
+    program = "import dynamics.analysis; from dynamics import figures, report; "
+    program += "from dynamics.questions import site"
+    assert not loaded(program) & {*ONLY_WHERE_USED, "jax", "flax"}
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if path.parent == ROOT / "dynamics" and path.stem != "__init__"],
+    ids=lambda path: path.stem,
+)
+def test_a_flat_module_exports_what_it_defines(path):
+    module = importlib.import_module(f"dynamics.{path.stem}")
+    definitions = (ast.FunctionDef, ast.ClassDef)
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    public = {node.name for node in body if isinstance(node, definitions)}
+    public = {name for name in public if not name.startswith("_")}
+    assert public <= set(module.__all__)
+    assert all(hasattr(module, name) for name in module.__all__)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if path.stem == "__init__" and path.parent != ROOT / "dynamics"],
+    ids=lambda path: str(path.parent.relative_to(ROOT)),
+)
+def test_a_room_says_what_it_exports(path):
+    name = ".".join(path.parent.relative_to(ROOT).parts)
+    module = importlib.import_module(name)
+    assert all(hasattr(module, exported) for exported in module.__all__)
 
 
 @pytest.mark.long
