@@ -1,26 +1,12 @@
 """What is said of an audit, on made-up records. Axes: R runs, K steps."""
 
 import numpy as np
+from made_audit import STEPS, audited
 
 from dynamics.figures import style
 from dynamics.questions import Committed, audit
 from dynamics.questions.audit import record
 from dynamics.results import Unit
-
-STEPS = np.array([0, 1, 2, 8])
-
-
-def audited(weights_read: bool = False) -> record.Record:
-    return record.Record(
-        steps=STEPS,
-        state=np.array([record.SOUND, record.CONVICTED, record.REMARK, record.UNSEEN]),
-        faults=[
-            record.Fault(2, "remark", "an outlier", False),
-            record.Fault(1, "duplicate", "the weights of step <9>", True),
-        ],
-        fate="left out of every figure",
-        weights_read=weights_read,
-    )
 
 
 def find(**fields) -> audit.Audit:

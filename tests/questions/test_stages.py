@@ -4,8 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from made_llc import one_record
-from test_curvature import hessian
+from made_stages import STEPS, curvature, llc
 
 from dynamics.figures import style
 from dynamics.questions import Committed, stages
@@ -14,29 +13,9 @@ from dynamics.questions.llc import record as llc_record
 from dynamics.questions.stages.findings import LARGEST, LLC, TRACE
 from dynamics.results import Unit
 
-STEPS = [0, *np.unique(np.geomspace(1, 40_000, 60).astype(int)).tolist()]
 FEW = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 640]
 PAUSE = np.exp(8.5)  # of every curve below: a peak of the LLC, a shoulder of the trace
 LOOK = style.Look(["toy-8"])
-
-
-def llc(step: int, seed: int, value: float | None = None) -> llc_record.Record:
-    x = np.log1p(step)
-    peak = 20 * (np.clip(x, 6, 8) - np.clip(x, 9, 20) + 3 + seed)
-    return one_record(
-        peak if value is None else value,
-        sem=0.2,
-        shared_sem=0.0,
-        verdict="local" if x > 7 else "left the basin",
-    )
-
-
-def curvature(step: int) -> curvature_record.Record:
-    x = np.log1p(step)
-    shoulder = 100 * (np.clip(x, 6, 8) + np.clip(x, 9, 20))
-    return hessian(
-        shoulder / 5
-    )  # whose trace is five times its argument, and largest eigenvalue too
 
 
 def find(steps=STEPS, missing: int | None = None) -> list[stages.RunStages]:

@@ -114,8 +114,11 @@ def _by_matrix(curves: dict[str, Curve], quantity: str) -> Table:
 
 def _findings(models: Sequence[Spread]) -> list[Finding]:
     own = [_finding(spread) for spread in models]
-    most = [f"{_by_change(spread)[0]} ({spread.model})" for spread in models]
-    sentence = f"The matrix whose width changes most is {words.listed(most)}."
+    change: dict[str, list[str]] = {}
+    for spread in models:
+        change.setdefault(_by_change(spread)[0], []).append(spread.model)
+    leaders = [f"{matrix} in {words.listed(names)}" for matrix, names in change.items()]
+    sentence = f"The matrix whose width changes most is {words.listed(leaders)}."
     return [*headline(sentence, own), *own]
 
 
