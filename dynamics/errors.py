@@ -59,8 +59,10 @@ class InputError(ValueError):
 
 
 @contextlib.contextmanager
-def located(place: str) -> Iterator[None]:
+def located(place: str, folder: str = "") -> Iterator[None]:
     """Has an InputError that arises within say at which place: the innermost that is named.
+
+    `folder` is where the place lies; it is not said again of an error that names it.
 
     Example:
         >>> with located("nano-32 seed 0 step 8"):
@@ -74,7 +76,10 @@ numbers
     except InputError as error:
         if error.place:
             raise
-        at_place = type(error)(f"{error.got}, at {place}", expected=error.expected, mend=error.mend)
+        where = f" in {folder}" if folder and folder not in error.got else ""
+        at_place = type(error)(
+            f"{error.got}, at {place}{where}", expected=error.expected, mend=error.mend
+        )
         at_place.place = place
         raise at_place from error
 

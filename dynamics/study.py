@@ -14,10 +14,11 @@ import jax
 import numpy as np
 
 from dynamics import checkpoints, models, results
+from dynamics.checkpoints import digests
 from dynamics.data import corpus, tokenizer, windows
-from dynamics.errors import InputError
+from dynamics.errors import InputError, located
 from dynamics.results import Unit
-from dynamics.suite import Source, Suite
+from dynamics.suite import Cell, Suite
 
 __all__ = ["SeedSet", "Study", "check_alike"]
 
@@ -84,7 +85,8 @@ class Study:
     def tokenizer(self):
         """Of the first checkpoint that may be measured."""
         cell = next(self.suite.cells())  # one that is left out may have another's tokenizer
-        return tokenizer.load(checkpoints.find(*self.suite.source(*cell), weights=self.weights))
+        with self._located(cell):
+            return tokenizer.load(checkpoints.find(*self.suite.source(*cell), weights=self.weights))
 
     @functools.cached_property
     def train_documents(self) -> list[np.ndarray]:
@@ -107,18 +109,18 @@ class Study:
         ids = [self.held_out.tokens, *self.train_documents]
         return np.array([min(map(np.min, ids)), max(map(np.max, ids))])
 
-    def first_sources(self) -> dict[str, Source]:
-        """model -> where its first checkpoint that may be measured lies."""
+    def first_cells(self) -> dict[str, Cell]:
+        """model -> its first checkpoint that may be measured."""
         cells = {cell.model: cell for cell in reversed(list(self.suite.cells()))}
-        order = [model for model in self.suite.models if model in cells]
-        return {model: self.suite.source(*cells[model]) for model in order}
+        return {model: cells[model] for model in self.suite.models if model in cells}
 
     def configs(self) -> dict[str, models.Config]:
         """model -> the configuration of its first checkpoint."""
-        return {
-            model: checkpoints.config(*source, weights=self.weights)
-            for model, source in self.first_sources().items()
-        }
+        configs = {}
+        for model, cell in self.first_cells().items():
+            with self._located(cell):
+                configs[model] = checkpoints.config(*self.suite.source(*cell), weights=self.weights)
+        return configs
 
     def load(
         self, model: str, seed: int, step: int, *, reads_text: bool = True
@@ -127,11 +129,39 @@ class Study:
 
         With `reads_text` it must predict next tokens, and its vocabulary must hold all the text's.
         """
-        checkpoint = checkpoints.load(*self.suite.source(model, seed, step), weights=self.weights)
-        if reads_text:
-            models.check_causal(checkpoint.config)
-            windows.check_vocabulary(self.token_range, checkpoint.config.vocab_size)
+        cell = Cell(model, seed, step)
+        with self._located(cell):
+            checkpoint = checkpoints.load(*self.suite.source(*cell), weights=self.weights)
+        text = self.token_range if reads_text else None
+        with self._located(cell):
+            if text is not None:
+                models.check_causal(checkpoint.config)
+                windows.check_vocabulary(text, checkpoint.config.vocab_size)
         return checkpoint
+
+    def check_weights(self, unit: Unit):
+        """Raises InputError if a committed unit measured other weights than lie there now.
+
+        A checkpoint that is no longer on this machine is not asked for.
+        """
+        measured = self.store.weights(unit) or ()
+        for cell, of_files in zip(unit.cells(), measured, strict=False):
+            now = digests.at_hand(*self.suite.source(*cell), of_files, weights=self.weights)
+            changed = [name for name, digest in now.items() if digest != of_files[name]]
+            if changed:
+                name = changed[0]
+                raise InputError(
+                    f"{self.store.root / unit.path}, measured when {name} of {cell} had sha256 "
+                    f"{of_files[name][:12]}…; it has {now[name][:12]}… now",
+                    expected="results of the checkpoints at hand",
+                    mend="Delete the results of that checkpoint to measure it anew, or choose "
+                    "another --out.",
+                )
+
+    def _located(self, cell: Cell):
+        """Has an error within say which checkpoint it is about, and where that lies."""
+        location, revision = self.suite.source(*cell)
+        return located(str(cell), location if revision is None else f"{location} at {revision}")
 
     def load_seeds(self, unit: Unit, *, reads_text: bool = True) -> SeedSet:
         """The seeds of a work unit, stacked. Raises InputError unless they can be compared."""

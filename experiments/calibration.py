@@ -20,20 +20,39 @@ from dynamics.measures import surprisal
 from dynamics.questions.calibration import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import common, sampler_flags
+from experiments import common, number_flags, sampler_flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list(
-    "step_sizes", None, "step sizes to try; default 1/4, 1, 4 and 16 times --step_size"
+number_flags.reals(
+    "step_sizes",
+    None,
+    "step sizes to try; default 1/4, 1, 4 and 16 times --step_size",
+    least=1e-30,
+    most=1e12,
 )
-flags.DEFINE_list("nbetas", None, "values of n beta to try; default 1/10, 1 and 10 times --nbeta")
-flags.DEFINE_list(
-    "localizations", None, "values of gamma to try; default 1/10, 1 and 10 times --localization"
+number_flags.reals(
+    "nbetas",
+    None,
+    "values of n beta to try; default 1/10, 1 and 10 times --nbeta",
+    least=1e-30,
+    most=1e12,
 )
-flags.DEFINE_integer(
-    "calibrate_at", 3, "checkpoints of each model to try them at, log-spaced", lower_bound=1
+number_flags.reals(
+    "localizations",
+    None,
+    "values of gamma to try; default 1/10, 1 and 10 times --localization",
+    least=0,
+    most=1e12,
 )
-_NUMBERS = "positive numbers separated by commas"
+number_flags.whole(
+    "calibrate_at",
+    3,
+    "checkpoints of each model to try them at, log-spaced",
+    least=1,
+    most=number_flags.MOST_PARTS,
+)
+# NaN where the stability bound condemns a setting, or its chains diverged: `state` says so.
+_NOT_SAMPLED = ("llc", "sem", "chain_loss", "rhat", "ess", "localization_share")
 
 
 def experiments(study: Study) -> list[common.Experiment]:
@@ -53,49 +72,40 @@ def experiments(study: Study) -> list[common.Experiment]:
             f"steps {list(study.suite.steps)}",
             expected="a checkpoint after step 0 to calibrate at",
         )
-    return [common.Experiment(record.MEASURE, config, units, calibrate)]
+    return [common.Experiment(record.MEASURE, config, units, calibrate, may_be_nan=_NOT_SAMPLED)]
 
 
 def grid() -> dict[str, tuple[float, ...]]:
     """Name of a setting -> its values, ascending.
 
     Raises:
-        InputError: values that are no list of positive numbers; a sampler without n beta.
+        InputError: a sampler without n beta.
     """
-    plan = sampler_flags.sampler()
-    if plan.nbeta is None:
+    sampler = sampler_flags.sampler()
+    if sampler.nbeta is None:
         raise InputError("a sampler without n beta", expected="--nbeta, to be varied")
     return {
-        "step_size": _values("step_sizes", plan.step_size, (0.25, 1, 4, 16)),
-        "nbeta": _values("nbetas", plan.nbeta, (0.1, 1, 10)),
-        "localization": _values("localizations", plan.localization, (0.1, 1, 10), zero=True),
+        "step_size": _values("step_sizes", sampler.step_size, (0.25, 1, 4, 16)),
+        "nbeta": _values("nbetas", sampler.nbeta, (0.1, 1, 10)),
+        "localization": _values("localizations", sampler.localization, (0.1, 1, 10)),
     }
 
 
-def _values(
-    flag: str, default: float, factors: Sequence[float], zero: bool = False
-) -> tuple[float, ...]:
+def _values(flag: str, default: float, factors: Sequence[float]) -> tuple[float, ...]:
     """The flag's values, or `factors` times the default; ascending."""
-    texts = FLAGS[flag].value or ()
-    try:
-        values = {float(text) for text in texts}
-    except ValueError:
-        values = {np.nan}
-    if not all(np.isfinite(value) and (value > 0 or (zero and value == 0)) for value in values):
-        raise InputError(f"--{flag}={','.join(texts)}", expected=_NUMBERS)
-    return tuple(sorted(values or {default * factor for factor in factors}))
+    return tuple(sorted(set(FLAGS[flag].value or ()) or {default * factor for factor in factors}))
 
 
 def calibrate(study: Study, unit: Unit):
     """Every setting at one checkpoint. What the stability bound condemns is not sampled."""
     checkpoint = study.load(*unit.cells()[0])
-    params, plan, data = (
+    params, sampler, data = (
         jax.device_put(checkpoint.params),
         sampler_flags.sampler(),
         sampler_flags.data(study),
     )
     loss, mask = surprisal.loss_fn(checkpoint.config), slt.part_mask(checkpoint.config, FLAGS.parts)
-    ends = slt.measure_spectrum_ends(loss, params, data, jax.random.key(0), plan, mask)
+    ends = slt.measure_spectrum_ends(loss, params, data, jax.random.key(0), sampler, mask)
     estimate = functools.partial(
         slt.estimate_llc,
         loss,
@@ -110,11 +120,13 @@ def calibrate(study: Study, unit: Unit):
     cells = np.empty(tuple(len(values) for values in settings.values()), object)
     for place in np.ndindex(cells.shape):
         values = {name: axis[n] for n, (name, axis) in zip(place, settings.items(), strict=True)}
-        sampler = dataclasses.replace(plan, **values)
-        constants = sampler.constants(len(data))
-        stability = slt.assess_stability(constants, ends, sampler.bias_factor)
-        cells[place] = _cell(estimate, sampler, stability)
-    return record.to_dataset(_record(settings, cells, plan, ends.largest)), [checkpoint.provenance]
+        varied = dataclasses.replace(sampler, **values)
+        constants = varied.constants(len(data))
+        stability = slt.assess_stability(constants, ends, varied.bias_factor)
+        cells[place] = _cell(estimate, varied, stability)
+    return record.to_dataset(_record(settings, cells, sampler, ends.largest)), [
+        checkpoint.provenance
+    ]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -152,7 +164,7 @@ def _cell(estimate, sampler: slt.Sampler, stability: slt.Stability) -> _Cell:
     )
 
 
-def _record(settings, cells: np.ndarray, plan: slt.Sampler, top: float) -> record.Record:
+def _record(settings, cells: np.ndarray, sampler: slt.Sampler, top: float) -> record.Record:
     """The record of one checkpoint's cells [E,B,G]."""
 
     def stacked(value: Callable[[_Cell], float | str]) -> np.ndarray:
@@ -172,9 +184,9 @@ def _record(settings, cells: np.ndarray, plan: slt.Sampler, top: float) -> recor
         state=stacked(lambda cell: cell.state),
         warnings=stacked(lambda cell: cell.warnings),
         top_eigenvalue=top,
-        num_chains=plan.num_chains,
-        num_draws=plan.num_draws - plan.burn_in,
-        burn_in=plan.burn_in,
+        num_chains=sampler.num_chains,
+        num_draws=sampler.num_draws - sampler.burn_in,
+        burn_in=sampler.burn_in,
     )
 
 

@@ -1,26 +1,28 @@
 """What every experiment shares: flags, the study that they open, the loop over work units."""
 
-import contextlib
 import dataclasses
 import functools
 import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import jax
+import numpy as np
 import xarray as xr
 from absl import app, flags, logging
 
-from dynamics import checkpoints, results, suite
+from dynamics import checkpoints, inputs, results, suite
 from dynamics.checkpoints import hub
 from dynamics.data import corpus
-from dynamics.errors import InputError
+from dynamics.errors import InputError, located
 from dynamics.results import Unit
 from dynamics.study import Study
 from dynamics.training import nano
-from experiments import endings, progress, screening
+from experiments import endings, number_flags, progress, screening
 
 FLAGS = flags.FLAGS
+_FLAGFILE_BYTES = 1 << 20
+MOST_SEED = (1 << 53) - 1  # what an array of float64 holds exactly
 flags.DEFINE_string(
     "suite",
     "nano",
@@ -29,7 +31,7 @@ flags.DEFINE_string(
     "describes one (dynamics/suite/file.py)",
 )
 flags.DEFINE_list("models", None, "models of the suite; default all that it has")
-flags.DEFINE_list("seeds", None, "seeds; default all")
+number_flags.wholes("seeds", None, "seeds; default all", most=MOST_SEED)
 flags.DEFINE_list(
     "steps",
     None,
@@ -41,21 +43,20 @@ flags.DEFINE_string(
 flags.DEFINE_bool(
     "keep_suspect", False, "measure checkpoints that the audit of a hub suite convicts, too"
 )
-flags.DEFINE_float(
+number_flags.real(
     "cache_gb",
     100.0,
     "room for downloaded weights; those used longest ago go first",
-    lower_bound=0.1,
+    least=0.1,
+    most=1e6,
 )
 flags.DEFINE_string(
     "corpus", None, "text or jsonl file, or folder, to measure on; default the suite's own"
 )
 flags.DEFINE_string("out", None, "folder for results and report; default results/SUITE")
 flags.DEFINE_string("shard", "0/1", "i/n: take every n-th work unit from the i-th")
-flags.DEFINE_integer("context", 128, "tokens per window", lower_bound=2)
-flags.DEFINE_integer(
-    "windows", 160, "windows to measure divergence and surprisal on", lower_bound=1
-)
+number_flags.whole("context", 128, "tokens per window", least=2)
+number_flags.whole("windows", 160, "windows to measure divergence and surprisal on", least=1)
 
 SUITES: dict[str, Callable[[], suite.Suite]] = {
     "nano": functools.partial(nano.suite, "nano"),
@@ -77,12 +78,21 @@ Compute = Callable[[Study, Unit], tuple[xr.Dataset, Sequence[Mapping]]]
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
-    """A question: its work units, what they depend on, and how one is computed."""
+    """A question: its work units, what they depend on, and how one is computed.
+
+    Attributes:
+        measure: name of the results.
+        config: what they depend on.
+        units: all of them, of every shard.
+        compute: measures one.
+        may_be_nan: variables in which NaN says that nothing was measured, and no fault.
+    """
 
     measure: str
     config: Mapping
     units: Sequence[Unit]
     compute: Compute
+    may_be_nan: Collection[str] = ()
 
 
 def open_suite(audited: bool = True) -> Study:
@@ -94,7 +104,7 @@ def open_suite(audited: bool = True) -> Study:
     steps = whole.default_steps
     if FLAGS.steps:
         steps = suite.choose(FLAGS.steps, whole.steps, whole.default_steps)
-    grid = whole.select(FLAGS.models, _integers("seeds"), steps)
+    grid = whole.select(FLAGS.models, FLAGS.seeds, steps)
     results.shard([], FLAGS.shard)  # a malformed shard ends here, before any work
     store = results.Store(out_folder(grid.name))
     results.check_writable(store.root)
@@ -163,15 +173,43 @@ def out_folder(suite_name: str) -> Path:
 
 
 def run(study: Study, experiment: Experiment):
-    """Computes what is not yet committed of this shard's units, in order."""
+    """Computes what is not yet committed of this shard's units, in order.
+
+    Raises InputError, which names the unit or the checkpoint; what was committed stays.
+    """
     mine = results.shard(experiment.units, study.shard)
     config = {**experiment.config, "checkpoints": study.fingerprint}
     missing = [unit for unit in mine if not study.store.has(unit, config)]
+    for unit in sorted(set(mine) - set(missing)):
+        study.check_weights(unit)
     logging.info("%s: %d of %d units to compute", experiment.measure, len(missing), len(mine))
     for unit in progress.follow(_brought(study, missing), len(missing), experiment.measure):
-        data, weights = experiment.compute(study, unit)
+        with located(str(unit)):
+            data, weights = experiment.compute(study, unit)
+        data = _with_gaps_said(unit, data, weights, experiment.may_be_nan)
         text = {"name": study.corpus.name, "sha256": study.corpus_fingerprint}
         study.store.write(unit, data, config, {"weights": weights, "corpus": text})
+
+
+def _with_gaps_said(
+    unit: Unit, data: xr.Dataset, weights: Sequence[Mapping], may_be_nan: Collection[str]
+) -> xr.Dataset:
+    """The data with an attribute that says which of its numbers are not finite; so does stderr."""
+    counts = {
+        name: (int((~np.isfinite(variable.values)).sum()), variable.size)
+        for name, variable in data.variables.items()
+        if variable.dtype.kind == "f" and name not in may_be_nan
+    }
+    gaps = ", ".join(
+        f"{count} of {size} of {name}" for name, (count, size) in counts.items() if count
+    )
+    if not gaps:
+        return data
+    folders = ", ".join(str(origin.get("folder", "?")) for origin in weights) or "no checkpoint"
+    logging.warning(
+        "%s: numbers that are not finite: %s; from %s; the page shows gaps", unit, gaps, folders
+    )
+    return data.assign_attrs(not_finite=gaps)
 
 
 def _brought(study: Study, units: Sequence[Unit]) -> Iterator[Unit]:
@@ -215,17 +253,26 @@ def main(body: Callable[[], None]):
         endings.catch_signals()
         endings.run(body)
 
-    app.run(checked)
+    app.run(checked, flags_parser=_parse_flags)
+
+
+def _parse_flags(argv: list[str]) -> list[str]:
+    """What is left of the arguments once the flags are set; ends the script at a bad one."""
+    try:
+        for argument in argv[1:]:
+            name, _, path = argument.lstrip("-").partition("=")
+            if name == "flagfile" and path:  # absl would read a device without end
+                inputs.read_text(path, _FLAGFILE_BYTES, "a file of flags")
+        return FLAGS(argv)
+    except InputError as error:
+        endings.refuse(str(error))
+    except flags.Error as error:
+        # absl names flag and value again around an error of ours that says both.
+        cause = error.__context__
+        endings.refuse(str(cause if isinstance(cause, InputError) else error))
 
 
 @functools.cache
 def jitted(fn: Callable) -> Callable:
     """`jax.jit(fn)`, the same one for the same function, so that a sweep compiles once."""
     return jax.jit(fn)
-
-
-def _integers(flag: str) -> list[int] | None:
-    values: list[str] = FLAGS[flag].value or []
-    with contextlib.suppress(ValueError):
-        return [int(value) for value in values] or None
-    raise InputError(f"--{flag}={','.join(values)}", expected="whole numbers separated by commas")

@@ -20,21 +20,36 @@ from dynamics.measures import curvature, surprisal
 from dynamics.questions.curvature import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import common
+from experiments import common, number_flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer(
-    "hessian_windows", 8, "windows of the batch whose Hessian is taken", lower_bound=1
+number_flags.whole("hessian_windows", 8, "windows of the batch whose Hessian is taken", least=1)
+number_flags.whole(
+    "hessian_probes",
+    16,
+    "Rademacher probes of the traces",
+    least=2,
+    most=number_flags.MOST_CHAINS,
 )
-flags.DEFINE_integer("hessian_probes", 16, "Rademacher probes of the traces", lower_bound=2)
-flags.DEFINE_integer(
-    "lanczos_steps", 16, "Lanczos steps for the extreme eigenvalues", lower_bound=2
+number_flags.whole(
+    "lanczos_steps",
+    16,
+    "Lanczos steps for the extreme eigenvalues",
+    least=2,
+    most=number_flags.MOST_PARTS,
 )
 flags.DEFINE_enum(
     "lanczos", "full", ["full", "recurrence"], "keep the Krylov basis, or three vectors of it"
 )
-flags.DEFINE_integer("eigenvalues", 1, "eigenvalues of either end", lower_bound=1)
-flags.DEFINE_integer("density_probes", 0, "probes of the spectral density (0: none)", lower_bound=0)
+number_flags.whole(
+    "eigenvalues", 1, "eigenvalues of either end", least=1, most=number_flags.MOST_PARTS
+)
+number_flags.whole(
+    "density_probes",
+    0,
+    "probes of the spectral density (0: none)",
+    most=number_flags.MOST_CHAINS,
+)
 flags.DEFINE_enum(
     "hessian_parts", "layers", ["layers", "modules", "heads"], "parts that the trace is split by"
 )
@@ -43,15 +58,16 @@ flags.DEFINE_list(
     [],
     "parts whose block of the Hessian is taken, such as layers.1.mlp; default the whole",
 )
-flags.DEFINE_integer(
-    "hessian_at_once", 8, "windows of the batch whose activations are held at once", lower_bound=1
+number_flags.whole(
+    "hessian_at_once", 8, "windows of the batch whose activations are held at once", least=1
 )
-flags.DEFINE_integer("curvature_seeds", 1, "how many of the seeds to take (0: all)", lower_bound=0)
+number_flags.whole("curvature_seeds", 1, "how many of the seeds to take (0: all)")
 
 _SETTINGS = (
     "hessian_windows",
     "hessian_probes",
     "lanczos_steps",
+    "lanczos",
     "eigenvalues",
     "density_probes",
     "hessian_parts",

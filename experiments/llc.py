@@ -15,6 +15,7 @@ import numpy as np
 from absl import flags
 
 from dynamics import slt
+from dynamics.errors import InputError
 from dynamics.measures import surprisal
 from dynamics.questions.llc import record
 from dynamics.results import Unit
@@ -28,6 +29,17 @@ flags.DEFINE_bool(
 flags.DEFINE_bool(
     "sensitivity", False, "also with half the step and twice the pull: four times the work"
 )
+flags.DEFINE_bool(
+    "pull_exponent", True, "also with twice the pull, for d ln llc / d ln gamma: half as much again"
+)
+flags.DEFINE_integer(
+    "reference_probes",
+    4,
+    "probes of the Hessian's spectrum on the chains' data, for what a quadratic would give (0: none)",
+    lower_bound=0,
+)
+flags.DEFINE_integer("reference_matvecs", 12, "Hessian products of each probe", lower_bound=1)
+flags.DEFINE_integer("reference_windows", 8, "windows of each probe's batch", lower_bound=1)
 flags.DEFINE_bool("common_noise", True, "the same noise and batches at every checkpoint")
 
 
@@ -37,8 +49,29 @@ def experiments(study: Study) -> list[common.Experiment]:
         return calibration.experiments(study)
     config = sampler_flags.config(study)
     config |= {"sensitivity": FLAGS.sensitivity, "common_noise": FLAGS.common_noise}
+    config |= {"pull_exponent": FLAGS.pull_exponent, "reference": _reference_settings()}
     units = study.single_units(record.MEASURE, sampler_flags.seeds(study))
-    return [common.Experiment(record.MEASURE, config, units, learning_coefficient)]
+    # Only a sampler with a Metropolis test has an acceptance.
+    nowhere = _WITHOUT_LLC if FLAGS.sampler == "mala" else ("acceptance", *_WITHOUT_LLC)
+    return [
+        common.Experiment(record.MEASURE, config, units, learning_coefficient, may_be_nan=nowhere)
+    ]
+
+
+def _reference_settings() -> tuple[int, int, int] | None:
+    if not FLAGS.reference_probes:
+        return None
+    return FLAGS.reference_probes, FLAGS.reference_matvecs, FLAGS.reference_windows
+
+
+# A logarithm needs an LLC, or what a quadratic would give, that is above 0.
+_WITHOUT_LLC = (
+    "pull_exponent",
+    "pull_exponent_sem",
+    "pull_bound",
+    "reference_pull_exponent",
+    "reference_pull_exponent_sem",
+)
 
 
 def learning_coefficient(study: Study, unit: Unit):
@@ -48,31 +81,77 @@ def learning_coefficient(study: Study, unit: Unit):
     checkpoint = study.load(*cell)
     params, key = jax.device_put(checkpoint.params), jax.random.key(0)
     key = key if FLAGS.common_noise else jax.random.fold_in(key, cell.step)
-    estimator = slt.sensitivity if FLAGS.sensitivity else slt.estimate_llc
-    estimated = estimator(
+    loss, data, sampler = (
         surprisal.loss_fn(checkpoint.config),
-        params,
         sampler_flags.data(study),
-        key,
         sampler_flags.sampler(),
-        mask=slt.part_mask(checkpoint.config, FLAGS.parts),
-        trivial_loss=slt.trivial_loss(checkpoint.config),
-        top_eigenvalue="measure",
-        on_unstable=FLAGS.on_unstable,
     )
-    if isinstance(estimated, slt.LLCEstimate):
-        return record.to_dataset(as_record(estimated)), [checkpoint.provenance]
-    effects = record.Sensitivity(
-        step_effect=estimated.step_effect,
-        step_effect_sem=estimated.step_effect_sem,
-        pull_effect=estimated.pull_effect,
-        pull_effect_sem=estimated.pull_effect_sem,
+    mask = slt.part_mask(checkpoint.config, FLAGS.parts)
+    arguments = {
+        "mask": mask,
+        "trivial_loss": slt.trivial_loss(checkpoint.config),
+        "top_eigenvalue": "measure",
+        "on_unstable": FLAGS.on_unstable,
+    }
+    reference = _reference(loss, params, data, sampler, mask)
+    effects = None
+    if FLAGS.sensitivity:
+        estimated = slt.sensitivity(loss, params, data, key, sampler, **arguments)
+        estimate, effects = estimated.estimate, _effects(estimated)
+    else:
+        exponent = "measure" if FLAGS.pull_exponent else None
+        estimate = slt.estimate_llc(
+            loss, params, data, key, sampler, pull_exponent=exponent, **arguments
+        )
+    return record.to_dataset(as_record(estimate, effects, reference)), [checkpoint.provenance]
+
+
+def _reference(loss, params, data, sampler: slt.Sampler, mask) -> record.Reference | None:
+    """What a quadratic would give; None where it is not asked for or has no closed form."""
+    settings = _reference_settings()
+    if settings is None or not sampler.has_quadratic_form:
+        return None
+    num_probes, num_matvecs, probe_items = settings
+    landscape = slt.measure_landscape(
+        loss,
+        params,
+        data,
+        jax.random.key(0),
+        num_probes=num_probes,
+        num_matvecs=num_matvecs,
+        probe_items=probe_items,
+        scale_by=sampler.scale_by,
+        mask=mask,
     )
-    return record.to_dataset(as_record(estimated.estimate, effects)), [checkpoint.provenance]
+    try:
+        reference = slt.quadratic_llc(landscape.density, sampler, len(data), landscape.slope)
+    except InputError:  # the stiffest direction is unstable: the estimate's own verdict says so
+        return None
+    return record.Reference(
+        llc=reference.llc,
+        sem=reference.sem,
+        slope=reference.slope,
+        pull_exponent=reference.pull_exponent,
+        pull_exponent_sem=reference.pull_exponent_sem,
+        unconfined=reference.unconfined,
+        smallest=reference.smallest,
+        largest=reference.largest,
+    )
+
+
+def _effects(sensitivity: slt.Sensitivity) -> record.Sensitivity:
+    return record.Sensitivity(
+        step_effect=sensitivity.step_effect,
+        step_effect_sem=sensitivity.step_effect_sem,
+        pull_effect=sensitivity.pull_effect,
+        pull_effect_sem=sensitivity.pull_effect_sem,
+    )
 
 
 def as_record(
-    estimate: slt.LLCEstimate, sensitivity: record.Sensitivity | None = None
+    estimate: slt.LLCEstimate,
+    sensitivity: record.Sensitivity | None = None,
+    reference: record.Reference | None = None,
 ) -> record.Record:
     """All that a reader needs to believe or doubt an estimate."""
     after_burn_in = estimate.loss_trace[:, estimate.burn_in :]
@@ -112,6 +191,10 @@ def as_record(
         stability=stability.state,
         sentence=f"{verdict.sentence} {stability.sentence}",
         sensitivity=sensitivity,
+        pull_exponent=estimate.pull_exponent.value,
+        pull_exponent_sem=estimate.pull_exponent.sem,
+        pull_bound=estimate.pull_exponent.bound,
+        reference=reference,
     )
 
 

@@ -23,26 +23,24 @@ in no tree of folders, a toml file names them, one table for each; only `seed` t
 """
 
 import functools
+from pathlib import Path
 
 import jax
 import numpy as np
 from absl import flags
 
-from dynamics import checkpoints
 from dynamics.data import byte_windows, spelling, tokenizer
 from dynamics.errors import InputError
 from dynamics.measures import byte_lookup, next_byte, surprisal
 from dynamics.questions.next_byte import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import common
+from experiments import common, number_flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer(
-    "byte_windows", 32, "windows of text whose next bytes are compared", lower_bound=1
-)
-flags.DEFINE_integer(
-    "byte_length", 64, "bytes per window, each read after a separator", lower_bound=4
+number_flags.whole("byte_windows", 32, "windows of text whose next bytes are compared", least=1)
+number_flags.whole(
+    "byte_length", 64, "bytes per window, each read after a separator", least=4, most=100_000
 )
 
 
@@ -51,7 +49,9 @@ def experiments(study: Study) -> list[common.Experiment]:
     text = {"suite": study.suite.name, "corpus_sha256": study.corpus_fingerprint}
     config = {**text, "byte_windows": FLAGS.byte_windows, "byte_length": FLAGS.byte_length}
     units = study.seed_set_units(record.MEASURE, fewest=2)
-    return [common.Experiment(record.MEASURE, config, units, byte_divergence)]
+    return [
+        common.Experiment(record.MEASURE, config, units, byte_divergence, may_be_nan=("kl_byte",))
+    ]
 
 
 def byte_divergence(study: Study, unit: Unit):
@@ -60,9 +60,8 @@ def byte_divergence(study: Study, unit: Unit):
     texts, document = byte_windows.cut(corpus, FLAGS.byte_length, FLAGS.byte_windows)
     readings, provenance, vocabularies = [], [], []
     for cell in unit.cells():
-        source = study.suite.source(*cell)
-        checkpoint = checkpoints.load(*source, weights=study.weights)
-        own = tokenizer.load(checkpoints.find(*source, weights=study.weights))
+        checkpoint = study.load(*cell, reads_text=False)
+        own = tokenizer.load(Path(checkpoint.provenance["folder"]))
         readings.append(_read(checkpoint.config, checkpoint.params, own.to_str(), tuple(texts)))
         provenance.append(checkpoint.provenance)
         vocabularies.append(checkpoint.config.vocab_size)

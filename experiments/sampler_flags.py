@@ -1,16 +1,19 @@
 """The sampler that the flags name: what every script that runs chains shares."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 
 import numpy as np
-from absl import flags
+from absl import flags, logging
 
 from dynamics import slt
 from dynamics.errors import InputError
 from dynamics.study import Study
+from experiments import number_flags
 
 FLAGS = flags.FLAGS
+_MOST = 1e12  # of a constant of the dynamics; its square is still a float32
 SAMPLERS = {
     "sgld": slt.SGLD,
     "rmsprop": slt.RMSpropSGLD,
@@ -22,28 +25,37 @@ flags.DEFINE_enum("sampler", "sgld", list(SAMPLERS), "kernel of the chains")
 flags.DEFINE_enum(
     "preset", None, list(slt.PRESETS), "a published study's sampler; flags given beside it win"
 )
-flags.DEFINE_float("step_size", 2.5e-5, "step size epsilon, the variance of a step's noise")
-flags.DEFINE_float("nbeta", 1000.0, "inverse temperature times sample size")
-flags.DEFINE_float("localization", 3000.0, "strength gamma of the pull towards the checkpoint")
-flags.DEFINE_integer("chains", 4, "independent chains", lower_bound=2)
-flags.DEFINE_integer("draws", 100, "draws of a chain, burn-in among them", lower_bound=2)
-flags.DEFINE_integer("burn_in", 50, "first draws of a chain that are left out", lower_bound=0)
-flags.DEFINE_integer("thinning", 1, "steps per draw", lower_bound=1)
-flags.DEFINE_integer(
-    "llc_batch", 2, "windows of a minibatch (mala takes all of --llc_windows)", lower_bound=1
+number_flags.real(
+    "step_size",
+    2.5e-5,
+    "step size epsilon, the variance of a step's noise",
+    least=1e-30,  # a float32 holds it
+    most=_MOST,
+)
+number_flags.real("nbeta", 1000.0, "inverse temperature times sample size", least=1e-30, most=_MOST)
+number_flags.real(
+    "localization",
+    3000.0,
+    "strength gamma of the pull towards the checkpoint",
+    least=0,
+    most=_MOST,
+)
+number_flags.whole("chains", 4, "independent chains", least=2, most=number_flags.MOST_CHAINS)
+number_flags.whole("draws", 100, "draws of a chain, burn-in among them", least=2)
+number_flags.whole("burn_in", 50, "first draws of a chain that are left out")
+number_flags.whole("thinning", 1, "steps per draw", least=1)
+number_flags.whole(
+    "llc_batch", 2, "windows of a minibatch (mala takes all of --llc_windows)", least=1
 )
 flags.DEFINE_enum("baseline", "same_batch", slt.BASELINES, "what a chain's loss is compared with")
 flags.DEFINE_enum("scale_by", "none", slt.SCALINGS, "units of each weight's noise and pull")
-flags.DEFINE_integer(
-    "chain_batch",
-    None,
-    "chains that a device holds at once; default all of its share",
-    lower_bound=1,
+number_flags.whole(
+    "chain_batch", None, "chains that a device holds at once; default all of its share", least=1
 )
-flags.DEFINE_integer(
-    "llc_windows", 512, "windows of the data set that minibatches are drawn from", lower_bound=2
+number_flags.whole(
+    "llc_windows", 512, "windows of the data set that minibatches are drawn from", least=2
 )
-flags.DEFINE_integer("llc_seeds", 1, "how many of the seeds to take (0: all)", lower_bound=0)
+number_flags.whole("llc_seeds", 1, "how many of the seeds to take (0: all)")
 flags.DEFINE_list(
     "parts",
     [],
@@ -106,8 +118,23 @@ def seeds(study: Study):
 
 
 def data(study: Study):
-    """int32 [N,T]: the windows that batches are drawn from."""
-    return study.train_windows.take(FLAGS.llc_windows).tokens
+    """int32 [N,T]: the windows that batches are drawn from.
+
+    Where the text has fewer than --llc_windows, all of them: a line says so, once. Raises
+    InputError where the flag asked for more.
+    """
+    windows = study.train_windows
+    if FLAGS.llc_windows > len(windows):
+        _too_few_windows(len(windows))
+    return windows.take(FLAGS.llc_windows).tokens
+
+
+@functools.cache
+def _too_few_windows(count: int):
+    has = f"the {count} windows of {FLAGS.context} tokens that the training text has"
+    if FLAGS["llc_windows"].present:
+        raise InputError(f"--llc_windows={FLAGS.llc_windows}", expected=f"at most {has}")
+    logging.warning("--llc_windows=%d: all of %s are taken", FLAGS.llc_windows, has)
 
 
 def spaced(steps: Sequence[int], count: int) -> list[int]:
