@@ -1,4 +1,4 @@
-"""The main job: a suite of checkpoints to one page that shows how its models got their weights.
+"""The main job: a suite of checkpoints to a small site that shows how its models got their weights.
 
     python -m experiments.demo          # the nano suite, trained on first use
     python -m experiments.demo --suite=polypythia --models=14m,31m --weights=WEIGHTS --out=OUT
@@ -17,7 +17,7 @@ def body():
     study = common.open_suite()
     for script in (weights, convergence, curvature, llc):
         if script is convergence and len(study.suite.seeds) < 2:
-            continue  # one seed has no pair; the page says so
+            continue  # one seed has no pair; the site says so
         for experiment in script.experiments(study):
             common.run(study, experiment)
     if study.shard == "0/1":

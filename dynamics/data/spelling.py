@@ -149,7 +149,9 @@ def _within(tokenizer: Tokenizer, text: str, tail: bytes) -> list[int]:
         character = _UNKNOWN
     completed = text + character
     ids = encode_texts(tokenizer, [completed])[0].ids
-    piece = tokenizer.pre_tokenizer.pre_tokenize_str(completed)[-1][0]  # pyright: ignore[reportOptionalMemberAccess]
+    splitter = tokenizer.pre_tokenizer
+    assert splitter is not None  # a byte-level tokenizer has one
+    piece = splitter.pre_tokenize_str(completed)[-1][0]
     letters = {byte: letter for letter, byte in alphabet().items()}
     last = [token.id for token in tokenizer.model.tokenize(piece)]
     # Without the bytes that complete the character.
