@@ -35,7 +35,7 @@ flags.DEFINE_bool(
 flags.DEFINE_integer(
     "reference_probes",
     4,
-    "probes of the Hessian's spectrum on the chains' data, for what a quadratic would give (0: none)",
+    "probes of the Hessian's spectrum on the chains' data: what a quadratic would give (0: none)",
     lower_bound=0,
 )
 flags.DEFINE_integer("reference_matvecs", 12, "Hessian products of each probe", lower_bound=1)

@@ -179,6 +179,14 @@ def lines(ax, curves, look: Look, band: bool = False, quantity: str = "", **kwar
             bars(ax, curve, style["color"])
 
 
+def hollow_elsewhere(ax, curve, filled, look: Look, **kwargs):
+    """A curve as `lines` draws it, but for markers that are hollow where `filled` [K] is False."""
+    lines(ax, [curve], look, marker="none", **kwargs)
+    markers = {**look[curve.model], "linestyle": "none", "markersize": 5}
+    ax.plot(curve.steps[filled], curve.value[filled], **markers)
+    ax.plot(curve.steps[~filled], curve.value[~filled], fillstyle="none", **markers)
+
+
 def _label(model: str) -> str:
     """What a legend shows: matplotlib hides labels that begin with an underscore."""
     return f"\u2060{model}" if model.startswith("_") else model

@@ -7,6 +7,21 @@ import numpy as np
 from dynamics.questions.llc import record
 
 
+def reference(llc: float = 40.0, **changed) -> record.Reference:
+    """A quadratic reference of which the gradient takes a little off."""
+    values = record.Reference(
+        llc=llc,
+        sem=1.0,
+        slope=-2.0,
+        pull_exponent=-0.4,
+        pull_exponent_sem=0.01,
+        unconfined=0.0,
+        smallest=-0.1,
+        largest=4.0,
+    )
+    return dataclasses.replace(values, **changed)
+
+
 def one_record(llc_value: float = 50.0, init_loss: float = 3.0, **changed) -> record.Record:
     """An estimate of four chains, all that is not `changed` the same at every checkpoint."""
     rng = np.random.default_rng(0)

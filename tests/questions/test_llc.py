@@ -5,7 +5,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from made_llc import one_record
+from made_llc import one_record, reference
 
 from dynamics.figures import style
 from dynamics.questions import Committed, llc
@@ -149,8 +149,57 @@ def test_a_checkpoint_without_a_number_does_not_end_the_page(mixed):
 def test_estimates_that_a_setting_decides_are_named_so(share, decided):
     estimates = find({k: one_record(50.0 + k, localization_share=share) for k in STEPS})
     assert estimates.set_by_pull.all() == decided
-    assert ("the setting γ decides" in sentences(estimates)) == decided
+    assert ("the setting γ decides most" in sentences(estimates)) == decided
     assert ("its value rests on γ" in sentences(estimates)) == decided
+
+
+def test_an_exponent_that_was_measured_decides_over_the_share():
+    """Flat directions are always held by the pull, whether or not they add to the LLC."""
+    free = {"localization_share": 0.98, "pull_bound": 0.1, "pull_exponent": -0.2}
+    estimates = find({k: one_record(50.0 + k, pull_exponent_sem=0.02, **free) for k in STEPS})
+    assert not estimates.set_by_pull.any()
+    held = {"pull_bound": 0.8, "pull_exponent": -0.95, "warnings": ("held by the pull",)}
+    estimates = find({k: one_record(50.0 + k, pull_exponent_sem=0.02, **held) for k in STEPS})
+    assert estimates.set_by_pull.all()
+    assert "(d ln LLC / d ln γ = −0.95): another γ gives another LLC" in sentences(estimates)
+    panels = {panel.name: panel for panel in llc.QUESTION.section([estimates], LOOK).panels}
+    assert drawn(panels["llc-pull-exponent"].draw(), "toy-8") == [-0.95] * 3
+
+
+@pytest.mark.parametrize(
+    ("expected", "sem", "answer"),
+    [
+        (40.0, 1.0, "more"),  # 10 away, with an error of 2.2
+        (47.0, 1.0, "nothing more"),  # 3 away, and the error is below 5
+        (40.0, 9.0, "cannot tell"),  # 10 away, with an error of 9.2
+        (np.nan, 1.0, "cannot tell"),
+        (40.0, np.nan, "cannot tell"),
+    ],
+)
+def test_the_excess_says_more_only_where_its_error_allows(expected, sem, answer):
+    estimates = find({k: one_record(50.0, reference=reference(expected, sem=sem)) for k in STEPS})
+    assert estimates.runs[0].excess.answers == [answer] * 3
+    section = llc.QUESTION.section([estimates], LOOK)
+    (panel,) = [panel for panel in section.panels if panel.name.startswith("llc-excess")]
+    assert panel.table.columns["did the chains find more?"] == [answer] * 3
+    assert len(panel.draw().axes) == 2
+    (finding,) = [f for f in section.findings if "local LLC" in f.sentence]
+    assert (finding.grade == "unsure") == (answer == "cannot tell")
+
+
+def test_the_excess_has_the_errors_of_both_and_the_shared_one():
+    estimates = find(
+        {8: one_record(50.0, sem=3.0, shared_sem=4.0, reference=reference(40.0, sem=12.0))}
+    )
+    excess = estimates.runs[0].excess
+    assert excess.value.value.tolist() == [10.0]
+    assert excess.value.sem.tolist() == pytest.approx([13.0])
+
+
+def test_an_excess_is_spoken_of_where_the_chains_were_local():
+    steps = {0: one_record(verdict="left the basin", reference=reference()), 8: one_record()}
+    assert "local LLC estimate" not in sentences(find(steps | {64: one_record()}))
+    assert find({8: one_record()}).runs[0].excess is None
 
 
 def test_warnings_are_counted_by_estimate():

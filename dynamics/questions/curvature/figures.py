@@ -90,7 +90,7 @@ def beside_llc(seed: FirstSeed, beside: BesideLlc, look: style.Look):
     for ax, title in zip(panels, ["LLC", *curves], strict=True):
         style.dress(ax, "", "")
         ax.set_title(title, fontsize=9.5, color=style.INK, loc="left", pad=3)
-    _hollow_elsewhere(panels[0], beside, look)
+    style.hollow_elsewhere(panels[0], beside.llc, beside.local, look)
     for ax, curve in zip(panels[1:], curves.values(), strict=True):
         style.lines(ax, [curve], look)
     for ax, curve in zip(panels, [beside.llc, *curves.values()], strict=True):
@@ -99,15 +99,6 @@ def beside_llc(seed: FirstSeed, beside: BesideLlc, look: style.Look):
     style.step_axis(panels[-1], seed.steps.tolist())
     panels[-1].set_xlabel("training step", fontsize=10, color=style.INK)
     return figure
-
-
-def _hollow_elsewhere(ax, beside: BesideLlc, look: style.Look):
-    """The LLC as every panel draws a curve, but for markers that are hollow where not local."""
-    curve, local = beside.llc, beside.local
-    style.lines(ax, [curve], look, marker="none")
-    markers = {**look[curve.model], "linestyle": "none", "markersize": 5}
-    ax.plot(curve.steps[local], curve.value[local], **markers)
-    ax.plot(curve.steps[~local], curve.value[~local], fillstyle="none", **markers)
 
 
 def _with_unit(statistic: str) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dynamics.analysis.curve import all_steps
+from dynamics.analysis.curve import Curve, all_steps
 from dynamics.figures import style
+from dynamics.questions.llc.excess import Excess
 from dynamics.questions.llc.findings import Estimates
 
 MOST_POINTS = 300  # of one line: a curve of more points than pixels only makes the page heavy
@@ -44,6 +45,34 @@ def localization_share(models: Sequence[Estimates], look: style.Look):
     ax.axhline(1, color=style.QUIET, linewidth=1.2, linestyle=":", label="the pull alone")
     ax.set_ylim(0, max(1.12, 1.05 * float(np.nanmax([curve.value.max() for curve in curves]))))
     return style.over_steps(figure, ax, all_steps(curves))
+
+
+def pull_exponents(curves: Sequence[Curve], look: style.Look):
+    """d ln LLC / d ln gamma of every model's first seed, against what the pull alone would give."""
+    figure, ax = style.axes("d ln LLC / d ln γ")
+    style.lines(ax, curves, look)
+    ax.axhline(0, color=style.QUIET, linewidth=0.8)
+    style.reference(ax, -0.5, "half is the pull's")
+    low = float(np.nanmin([np.nanmin(curve.value) for curve in curves]))
+    ax.set_ylim(min(-1.12, 1.08 * low), None)
+    return style.over_steps(figure, ax, all_steps(curves))
+
+
+def beside_reference(shown: Excess, look: style.Look):
+    """The LLC and its quadratic reference above, the excess below; hollow where not local."""
+    figure = style.sheet((4.4, 3.9))
+    above, below = figure.subplots(2, 1, sharex=True, height_ratios=[3, 2])
+    style.dress(above, "local learning coefficient", "")
+    style.dress(below, "excess", "training step")
+    style.hollow_elsewhere(above, shown.llc, shown.local, look, label="the chains")
+    dashed = {"color": style.INK, "marker": "none", "linestyle": "--", "linewidth": 1.4}
+    style.lines(above, [shown.reference], look, label="the quadratic reference", **dashed)
+    style.hollow_elsewhere(below, shown.value, shown.local, look)
+    for ax in (above, below):
+        ax.axhline(0, color=style.QUIET, linewidth=0.8)
+    style.step_axis(below, shown.llc.steps.tolist())
+    style.legend(figure, above)
+    return figure
 
 
 def chain_loss(model: Estimates, look: style.Look):

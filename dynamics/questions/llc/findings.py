@@ -13,11 +13,12 @@ import numpy as np
 from dynamics.analysis.curve import Curve
 from dynamics.analysis.loss_share import LossShare, explained_by_loss
 from dynamics.questions.committed import Committed, Pairs, by_model
-from dynamics.questions.llc import record
+from dynamics.questions.llc import excess, record
 from dynamics.questions.llc.record import Record, Sensitivity
 from dynamics.questions.single_seeds import Steps, of_seed, over_seeds, records_by_step, seeds_of
 
-PULL_ALONE = 0.9  # localization share from which on the pull shapes nearly every direction
+HELD = "held by the pull"  # the warning, as chains have it
+PULL_ALONE = 0.9  # localization share that stands in for the warning in older results
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +40,15 @@ class Run:
             is left out: checkpoints have their noise in common, so it shifts the whole curve and
             moves neither its pauses nor its ranks.
         local: bool [K].
+        pull_exponent: d ln llc / d ln gamma where it was measured; None where it was not.
+        excess: beside the quadratic reference; None where that was not measured.
     """
 
     seed: int
     llc: Curve
     local: np.ndarray
+    pull_exponent: Curve | None
+    excess: excess.Excess | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -74,8 +79,9 @@ class Estimates:
         llc: the estimates, mean over seeds.
         chain_loss: mean loss of the chains.
         init_loss: loss of the checkpoints themselves.
-        localization_share: gamma E|w - w*|^2 / d. Near 1 the pull to the checkpoint alone shapes
-            what the chains sample.
+        localization_share: gamma E|w - w*|^2 / d: 1 in the directions that the pull alone shapes,
+            flat ones among them, whether or not they add to the LLC.
+        set_by_pull: bool [K]: gamma decides most of an LLC, so that another gamma gives another.
         trivial_loss: of the best predictor that knows nothing.
         verdicts: [K][seeds of the step].
         warnings: every warning of every estimate.
@@ -95,6 +101,7 @@ class Estimates:
     chain_loss: Curve
     init_loss: Curve
     localization_share: Curve
+    set_by_pull: np.ndarray
     trivial_loss: float
     verdicts: tuple[tuple[str, ...], ...]
     warnings: tuple[str, ...]
@@ -115,16 +122,6 @@ class Estimates:
     def local(self) -> np.ndarray:
         """bool [K]: the chains of every seed stayed near the model."""
         return np.array([set(verdicts) == {"local"} for verdicts in self.verdicts])
-
-    @property
-    def set_by_pull(self) -> np.ndarray:
-        """bool [K]: the chains sample a ball whose size gamma decides, whatever the loss.
-
-        Where n beta h << gamma in nearly every direction, chains spread by 1 / sqrt(gamma) there.
-        The estimate is then n beta times the loss that such a ball adds: another gamma, another
-        estimate.
-        """
-        return self.localization_share.value > PULL_ALONE
 
     @property
     def is_loss_again(self) -> bool:
@@ -166,6 +163,7 @@ def _estimates(model: str, pairs: Pairs) -> Estimates:
         chain_loss=over_seeds(model, steps, lambda r: r.chain_loss, lambda r: r.chain_loss_sem),
         init_loss=init_loss,
         localization_share=over_seeds(model, steps, lambda r: r.localization_share, _no_error),
+        set_by_pull=np.array([any(map(_held, of_step.values())) for of_step in steps.values()]),
         trivial_loss=last.trivial_loss,
         verdicts=tuple(
             tuple(seed_record.verdict for seed_record in of_step.values())
@@ -184,6 +182,13 @@ def _estimates(model: str, pairs: Pairs) -> Estimates:
         ),
         runs=tuple(_run(model, seed, steps) for seed in seeds),
     )
+
+
+def _held(of_seed: Record) -> bool:
+    """Whether gamma decides most of the estimate; older results have the localization share."""
+    if of_seed.pull_bound is None:
+        return of_seed.localization_share > PULL_ALONE
+    return HELD in of_seed.warnings
 
 
 def _no_error(_: Record) -> float:
@@ -222,4 +227,6 @@ def _run(model: str, seed: int, steps: Steps[Record]) -> Run:
         seed=seed,
         llc=over_seeds(model, own, lambda r: r.llc, lambda r: r.sem),
         local=np.array(local),
+        pull_exponent=excess.exponents(model, seed, own),
+        excess=excess.of_seed(model, seed, own),
     )

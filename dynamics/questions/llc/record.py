@@ -31,6 +31,28 @@ class Sensitivity:
     pull_effect_sem: float
 
 
+@dataclass(frozen=True, kw_only=True)
+class Reference:
+    """What a quadratic with the checkpoint's gradient and Hessian would give at these settings.
+
+    Attributes:
+        llc, sem: the chains' expected estimate, and its standard error over the spectrum's probes.
+        slope: the part of it that the gradient makes.
+        pull_exponent, pull_exponent_sem: its d ln llc / d ln gamma, from gamma to 2 gamma.
+        unconfined: directions in which n beta h + gamma <= 0.
+        smallest, largest: ends of the spectrum, nats per squared weight.
+    """
+
+    llc: float
+    sem: float
+    slope: float
+    pull_exponent: float
+    pull_exponent_sem: float
+    unconfined: float
+    smallest: float
+    largest: float
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Record:
     """What one unit holds. A number that older files lack is NaN, a trace that they lack None.
@@ -61,6 +83,11 @@ class Record:
         stability: what the Hessian's bound says of the step size.
         sentence: verdict and stability for people.
         sensitivity: None where it was not asked for.
+        pull_exponent, pull_exponent_sem: d ln llc / d ln gamma from gamma to 2 gamma, paired
+            between chains; NaN where it was not measured or the LLC is not surely positive.
+        pull_bound: what |exponent| is at least on a quadratic, by the traces; NaN where the LLC is
+            not surely positive, None in older files.
+        reference: None where the spectrum was not measured.
     """
 
     llc: float
@@ -95,6 +122,10 @@ class Record:
     stability: str
     sentence: str
     sensitivity: Sensitivity | None = None
+    pull_exponent: float = np.nan
+    pull_exponent_sem: float = np.nan
+    pull_bound: float | None = None
+    reference: Reference | None = None
 
     @property
     def error(self) -> float:
@@ -141,6 +172,17 @@ SCHEMA = Schema(
         "step_effect_sem": numbers(optional=True),
         "pull_effect": numbers(optional=True),
         "pull_effect_sem": numbers(optional=True),
+        "pull_exponent": numbers(optional=True),
+        "pull_exponent_sem": numbers(optional=True),
+        "pull_bound": numbers(optional=True),
+        "reference_llc": numbers(optional=True),
+        "reference_sem": numbers(optional=True),
+        "reference_slope": numbers(optional=True),
+        "reference_pull_exponent": numbers(optional=True),
+        "reference_pull_exponent_sem": numbers(optional=True),
+        "reference_unconfined": numbers(optional=True),
+        "reference_smallest": numbers(optional=True),
+        "reference_largest": numbers(optional=True),
     },
     attributes={
         "verdict": texts(),
@@ -149,7 +191,20 @@ SCHEMA = Schema(
         "sentence": texts(optional=True),
     },
     single_seed=True,
-    together=[("step_effect", "step_effect_sem", "pull_effect", "pull_effect_sem")],
+    together=[
+        ("step_effect", "step_effect_sem", "pull_effect", "pull_effect_sem"),
+        ("pull_exponent", "pull_exponent_sem"),
+        (
+            "reference_llc",
+            "reference_sem",
+            "reference_slope",
+            "reference_pull_exponent",
+            "reference_pull_exponent_sem",
+            "reference_unconfined",
+            "reference_smallest",
+            "reference_largest",
+        ),
+    ],
 )
 
 
@@ -175,7 +230,11 @@ def to_dataset(record: Record) -> xr.Dataset:
         "eps_a": record.step_curvature,
         "relative_distance": record.relative_distance,
         "localization_share": record.localization_share,
+        "pull_exponent": record.pull_exponent,
+        "pull_exponent_sem": record.pull_exponent_sem,
     }
+    if record.pull_bound is not None:
+        scalars["pull_bound"] = record.pull_bound
     traces = {
         "loss_trace": record.loss_trace,
         "baseline_trace": record.baseline_trace,
@@ -195,6 +254,15 @@ def to_dataset(record: Record) -> xr.Dataset:
         data["step_effect_sem"] = record.sensitivity.step_effect_sem
         data["pull_effect"] = record.sensitivity.pull_effect
         data["pull_effect_sem"] = record.sensitivity.pull_effect_sem
+    if record.reference is not None:
+        data["reference_llc"] = record.reference.llc
+        data["reference_sem"] = record.reference.sem
+        data["reference_slope"] = record.reference.slope
+        data["reference_pull_exponent"] = record.reference.pull_exponent
+        data["reference_pull_exponent_sem"] = record.reference.pull_exponent_sem
+        data["reference_unconfined"] = record.reference.unconfined
+        data["reference_smallest"] = record.reference.smallest
+        data["reference_largest"] = record.reference.largest
     attributes = {
         "units": "losses in nats; llc dimensionless",
         "rests_on": f"{len(record.loss_trace)} chains",
@@ -247,6 +315,10 @@ def from_dataset(data: xr.Dataset) -> Record:
         stability=str(data.attrs.get("stability", "")),
         sentence=str(data.attrs.get("sentence", "")),
         sensitivity=_sensitivity(data),
+        pull_exponent=_number(data, "pull_exponent"),
+        pull_exponent_sem=_number(data, "pull_exponent_sem"),
+        pull_bound=float(data["pull_bound"]) if "pull_bound" in data else None,
+        reference=_reference(data),
     )
 
 
@@ -265,6 +337,21 @@ def _burn_in(data: xr.Dataset) -> int:
     draws = json_attribute(data.attrs, "config", name_of(data)).get("burn_in", 0)
     expect(data, type(draws) is int and draws >= 0, f"a burn-in of {draws}", "a whole number")
     return draws
+
+
+def _reference(data: xr.Dataset) -> Reference | None:
+    if "reference_llc" not in data:
+        return None
+    return Reference(
+        llc=float(data["reference_llc"]),
+        sem=float(data["reference_sem"]),
+        slope=float(data["reference_slope"]),
+        pull_exponent=float(data["reference_pull_exponent"]),
+        pull_exponent_sem=float(data["reference_pull_exponent_sem"]),
+        unconfined=float(data["reference_unconfined"]),
+        smallest=float(data["reference_smallest"]),
+        largest=float(data["reference_largest"]),
+    )
 
 
 def _sensitivity(data: xr.Dataset) -> Sensitivity | None:

@@ -1,14 +1,15 @@
 """The page on local learning coefficients."""
 
 import collections
+import functools
 from collections.abc import Sequence
 
 import numpy as np
 
 from dynamics.figures import style
-from dynamics.questions.llc import figures
+from dynamics.questions.llc import excess, figures
+from dynamics.questions.llc.excess import Excess
 from dynamics.questions.llc.findings import (
-    PULL_ALONE,
     Estimates,
     verdict_counts,
     warning_counts,
@@ -31,11 +32,16 @@ def section(models: Sequence[Estimates], look: style.Look) -> Section:
         introduction=INTRODUCTION,
         panels=[
             _answer(models, look),
+            *_excess_panels(models, look),
             _pull_panel(models, look),
             *(_chain_panel(model, look) for model in models),
             _running_panel(models[-1], look),
         ],
-        findings=[*_verdict_findings(models), *(f for m in models for f in _model_findings(m))],
+        findings=[
+            *_verdict_findings(models),
+            *_excess_finding(models),
+            *(f for m in models for f in _model_findings(m)),
+        ],
         tracks=[Track(label=QUANTITY, curves=llc)],
         tables={"What became of the chains at the last step": _verdicts(models)}
         | _sensitivity_tables(models),
@@ -48,13 +54,13 @@ def section(models: Sequence[Estimates], look: style.Look) -> Section:
                 m.model: {"step": m.last.step, "chains": m.last.running} for m in models
             },
             **_effect_numbers(models),
+            **_excess_numbers(models),
         },
     )
 
 
 def _answer(models: Sequence[Estimates], look: style.Look) -> Panel:
-    curves, settings = [m.llc for m in models], models[-1].settings
-    setting = f"n β = {settings.nbeta:g}, γ = {settings.localization:g}"
+    curves = [m.llc for m in models]
     dotted = (
         "A dotted line is the loss curve again. " if any(m.is_loss_again for m in models) else ""
     )
@@ -63,11 +69,23 @@ def _answer(models: Sequence[Estimates], look: style.Look) -> Panel:
         title="Local learning coefficient",
         caption="Filled markers: the chains stayed near the model, and the estimate is about it. "
         "Hollow: they did not, and it says nothing about the landscape. "
-        f"{dotted}{words.bars(curves)} Estimates compare only at one setting, here {setting}, "
-        f"ε = {settings.step_size:g}.",
+        f"{dotted}{words.bars(curves)} Estimates compare only at one setting, here "
+        f"{_settings(models)}.",
         draw=lambda: figures.estimates(models, look),
         table=_estimate_table(models),
     )
+
+
+def _settings(models: Sequence[Estimates]) -> str:
+    """The settings that estimates share, or each model's own."""
+    settings = {
+        m.model: f"n β = {m.settings.nbeta:g}, γ = {m.settings.localization:g}, "
+        f"ε = {m.settings.step_size:g}"
+        for m in models
+    }
+    if len(set(settings.values())) == 1:
+        return settings[models[0].model]
+    return words.listed([f"{shared} of {model}" for model, shared in settings.items()])
 
 
 def _estimate_table(models: Sequence[Estimates]) -> Table:
@@ -85,17 +103,104 @@ def _counts(counter: collections.Counter[str]) -> str:
 
 
 def _pull_panel(models: Sequence[Estimates], look: style.Look) -> Panel:
+    exponents = [r.pull_exponent for m in models for r in m.runs[:1] if r.pull_exponent is not None]
+    if exponents:
+        return Panel(
+            name="llc-pull-exponent",
+            title="What decides the estimates: the pull or the loss?",
+            caption="d ln LLC / d ln γ, by which twice γ changes the LLC: 0 where the landscape "
+            "decides the value and −1 where the pull to the checkpoint does. Below the dotted line "
+            "another γ gives another LLC. Where the LLC is not surely positive there is none. "
+            f"{words.bars(exponents)}",
+            draw=lambda: figures.pull_exponents(exponents, look),
+            table=Table.of_curves(exponents, "pull exponent"),
+        )
     shares = [m.localization_share for m in models]
     return Panel(
         name="llc-pull",
         title="What shapes the estimates: the pull or the loss?",
-        caption="The localization share is near 0 where the loss alone shapes what the chains "
-        "sample, or where they still spread, and 1 where the pull to the checkpoint alone does: "
-        "then they sample a ball whose size γ decides, and the LLC is n β times the loss that "
-        f"such a ball adds. {words.bars(shares)}",
+        caption="The localization share is the mean over all directions of how far the pull to the "
+        "checkpoint, and not the loss, holds the chains there. Near 1 it says that most directions "
+        "are flat to the chains; whether the LLC is the pull's too is for the pull's exponent to "
+        f"say, which was not measured here. {words.bars(shares)}",
         draw=lambda: figures.localization_share(models, look),
         table=Table.of_curves(shares, "localization share"),
     )
+
+
+def _excesses(models: Sequence[Estimates]) -> list[Excess]:
+    """Of every model's first seed that has one."""
+    firsts = [next((r.excess for r in m.runs if r.excess is not None), None) for m in models]
+    return [first for first in firsts if first is not None]
+
+
+def _excess_panels(models: Sequence[Estimates], look: style.Look) -> list[Panel]:
+    return [
+        Panel(
+            name=f"llc-excess-{shown.model}",
+            title=f"Does the LLC say more than the Hessian? {shown.model}, seed {shown.seed}",
+            caption="Dashed: what a quadratic with the checkpoint's gradient and Hessian would "
+            "give at the same settings, draw for draw. Below: the excess, which is what the chains "
+            "found beyond it. Hollow: not local. "
+            f"{words.bars([shown.llc, shown.reference, shown.value])}",
+            draw=functools.partial(figures.beside_reference, shown, look),
+            table=_excess_table(shown),
+            group="Does the LLC say more than the Hessian?",
+        )
+        for shown in _excesses(models)
+    ]
+
+
+def _excess_table(shown: Excess) -> Table:
+    columns = dict(Table.of_curves([shown.llc], QUANTITY).columns)
+    for quantity, curve in {"reference": shown.reference, "excess": shown.value}.items():
+        columns |= {
+            f"{quantity}": curve.value.tolist(),
+            f"low of the {quantity}": curve.low.tolist(),
+            f"high of the {quantity}": curve.high.tolist(),
+        }
+    return Table(
+        columns=columns
+        | {
+            "the gradient's part of the reference": shown.slope.tolist(),
+            "directions that the quadratic does not confine": shown.unconfined.tolist(),
+            "did the chains find more?": shown.answers,
+        }
+    )
+
+
+def _excess_finding(models: Sequence[Estimates]) -> list[Finding]:
+    """What the chains found that the Hessian does not tell, over all models."""
+    excesses = _excesses(models)
+    sentence = excess.sentence(excesses)
+    if not sentence:
+        return []
+    tells = [
+        answer != "cannot tell"
+        for shown in excesses
+        for answer, local in zip(shown.answers, shown.local, strict=True)
+        if local
+    ]
+    return [
+        Finding(
+            sentence=sentence,
+            rests_on=f"one seed{' of each model' if len(models) > 1 else ''}; standard errors of "
+            "chains and of the spectrum's probes",
+            grade="sure" if all(tells) else "unsure",
+        )
+    ]
+
+
+def _excess_numbers(models: Sequence[Estimates]) -> dict[str, object]:
+    excesses = _excesses(models)
+    exponents = [r.pull_exponent for m in models for r in m.runs[:1] if r.pull_exponent is not None]
+    curves = {
+        "llc_of_first_seed": [shown.llc for shown in excesses],
+        "llc_reference": [shown.reference for shown in excesses],
+        "llc_excess": [shown.value for shown in excesses],
+        "llc_pull_exponent": exponents,
+    }
+    return {name: values for name, values in curves.items() if values}
 
 
 def _chain_panel(model: Estimates, look: style.Look) -> Panel:
@@ -219,7 +324,8 @@ def warning_sentence(models: Sequence[Estimates]) -> str:
 def _model_findings(model: Estimates) -> list[Finding]:
     """Course of the local estimates, and whether a setting or the loss decides them."""
     judged: list[tuple[str, Grade]] = [
-        (pull_sentence(model), _pull_grade(model)),
+        # The warning is given where the exponent or its bound surely says so.
+        (pull_sentence(model), "sure" if model.runs[0].pull_exponent is not None else "open"),
         (sensitivity_sentence(model), _sensitivity_grade(model)),
         # The correlation with the loss curve is one number without an error of its own.
         (loss_share_sentence(model), "open"),
@@ -232,12 +338,6 @@ def _model_findings(model: Estimates) -> list[Finding]:
             if sentence
         ),
     ]
-
-
-def _pull_grade(model: Estimates) -> Grade:
-    """By how far the shares of the steps that are named lie above the limit."""
-    share = model.localization_share.where(model.set_by_pull)
-    return grades.judge(share.value - PULL_ALONE, share.sem)
 
 
 def _sensitivity_grade(model: Estimates) -> Grade:
@@ -267,18 +367,25 @@ def _course_finding(model: Estimates) -> list[Finding]:
 
 
 def pull_sentence(model: Estimates) -> str:
-    """Whether a setting decides what the chains sample; "" where it decides at no step."""
-    decided, share = model.set_by_pull, model.localization_share.value
-    if not decided.any():
+    """Whether a setting decides the estimates; "" where it decides at no step."""
+    held = model.set_by_pull
+    if not held.any():
         return ""
-    low, high = (words.number(float(end)) for end in (share[decided].min(), share[decided].max()))
-    at = "every step" if decided.all() else words.steps_apart(model.steps, decided)
-    span = low if low == high else f"{low} to {high}"
+    at = "every step" if held.all() else words.steps_apart(model.steps, held)
+    exponent = model.runs[0].pull_exponent
+    span = ""
+    if exponent is not None:
+        ends = exponent.where(np.isin(exponent.steps, model.steps[held])).value
+        span = f" (d ln LLC / d ln γ = {_span(ends)})" if ends.size else ""
     return (
-        f"At {at} the chains of {model.model} sample a ball about the checkpoint whose size the "
-        f"setting γ decides, whatever the loss (localization share {span}): its LLC is n β times "
-        "the loss that such a ball adds, and another γ gives another LLC."
+        f"At {at} the setting γ decides most of the LLC of {model.model}{span}: another γ gives "
+        "another LLC."
     )
+
+
+def _span(values: np.ndarray) -> str:
+    low, high = (f"{end:.2f}".replace("-", "−") for end in (values.min(), values.max()))
+    return low if low == high else f"{low} to {high}"
 
 
 def sensitivity_sentence(model: Estimates) -> str:

@@ -167,6 +167,11 @@ class Sampler:
         """
         return langevin_bias(product)
 
+    @property
+    def has_quadratic_form(self) -> bool:
+        """Whether a quadratic landscape has a closed form: no walls, and no preconditioner."""
+        return self.box is None and not math.isnan(self.bias_factor(0.1))
+
     def contraction(self, product: Float[np.ndarray, " K"]) -> Float[np.ndarray, " K"]:
         """Factor by which one step shrinks the mean offset along a direction of a quadratic.
 
