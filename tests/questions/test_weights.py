@@ -99,13 +99,13 @@ def test_the_page_shows_the_raw_unembedding_first_and_the_centred_one_beside_it(
 
 
 def test_the_matrix_that_changes_most_is_sure_only_where_it_is_ahead_of_the_next():
-    def grade(spread) -> str:
-        (finding,) = weights.QUESTION.section([spread], style.Look(["toy-8"])).findings
-        return finding.grade
+    def grades(spread) -> list[str]:
+        findings = weights.QUESTION.section([spread], style.Look(["toy-8"])).findings
+        return [finding.grade for finding in findings]  # of widths and of tails
 
     spread = find()  # all matrices grow alike
-    assert grade(spread) == "unsure"
-    assert grade(find(seeds=1)) == "open"
+    assert grades(spread) == ["unsure", "unsure"]
+    assert grades(find(seeds=1)) == ["open", "open"]
     shift = {name: 2.0 * (name == "unembed") for name in MATRICES}
     apart = {
         name: {
@@ -119,7 +119,7 @@ def test_the_matrix_that_changes_most_is_sure_only_where_it_is_ahead_of_the_next
         }
         for name in ("width", "excess_kurtosis")
     }
-    assert grade(dataclasses.replace(spread, **apart)) == "sure"
+    assert grades(dataclasses.replace(spread, **apart)) == ["sure", "sure"]
 
 
 def test_the_numbers_of_a_density_are_those_of_every_step():

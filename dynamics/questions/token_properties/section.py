@@ -17,7 +17,7 @@ from dynamics.report.section import Finding, Panel, Section, Table
 INTRODUCTION = (
     "The same divergence between seeds, taken apart by what is predicted and by what stands before "
     "it: how frequent a token is, whether it is a function word, how surprising it stays to the "
-    "end."
+    "end. What a bin of few documents shows may be one author's habits; a table counts them."
 )
 _ALL_ELSE = "All else equal"
 _BANDS = (
@@ -88,8 +88,7 @@ def _condition(by_bin: Condition, properties: Properties) -> Panel:
         name=f"by-{by_bin.name}-{by_bin.token}".replace(" ", "-"),
         title=f"By {by_bin.name} of the {by_bin.token}, {by_bin.model}",
         caption=f"Above, the divergence between seeds; below, the cross-entropy of the same "
-        f"predictions. {_source(by_bin, properties)} A bin of few documents, as the table of bins "
-        "counts them, may show one author's habits. Bands: one standard error between documents, "
+        f"predictions. {_source(by_bin, properties)} Bands: one standard error between documents, "
         "these seeds held fixed.",
         draw=lambda: figures.condition(by_bin),
         table=_bins(by_bin),

@@ -113,32 +113,42 @@ def _by_matrix(curves: dict[str, Curve], quantity: str) -> Table:
 
 
 def _findings(models: Sequence[Spread]) -> list[Finding]:
-    own = [_finding(spread) for spread in models]
+    """Which matrix of every model changes its width most; then of each one that, and its tails."""
+    widths = [_width_finding(spread) for spread in models]
     change: dict[str, list[str]] = {}
     for spread in models:
         change.setdefault(_by_change(spread)[0], []).append(spread.model)
     leaders = [f"{matrix} in {words.listed(names)}" for matrix, names in change.items()]
     sentence = f"The matrix whose width changes most is {words.listed(leaders)}."
-    return [*headline(sentence, own), *own]
+    own = [
+        finding
+        for spread, width in zip(models, widths, strict=True)
+        for finding in (width, _tail_finding(spread))
+    ]
+    return [*headline(sentence, widths), *own]
 
 
-def _finding(spread: Spread) -> Finding:
-    """Which matrix changed its width most, as a ratio either way, and which has heavy tails.
-
-    It is sure where both are surely ahead of the next matrix.
-    """
-    by_change, by_tail = _by_change(spread), _by_tail(spread)
-    most, heaviest = by_change[0], by_tail[0]
-    width = words.number(float(spread.width[most].value[-1]))
-    tail = words.number(float(spread.excess_kurtosis[heaviest].value[-1]))
-    changes = [_log_change(spread.width[name]) for name in by_change[:2]]
-    tails = [_last(spread.excess_kurtosis[name]) for name in by_tail[:2]]
+def _width_finding(spread: Spread) -> Finding:
+    """The matrix that changed its width most, as a ratio either way; sure where the next lags."""
+    by_change = _by_change(spread)
+    ratio = words.number(float(spread.width[by_change[0]].value[-1]))
     return Finding(
-        sentence=f"{spread.model}: {most} ends at {width} times its first width, more change than "
-        f"any other matrix; {heaviest} has the heaviest tails (excess kurtosis {tail}) at step "
-        f"{spread.steps[-1]}.",
+        sentence=f"{spread.model}: {by_change[0]} ends at {ratio} times its first width, more "
+        "change than any other matrix.",
         rests_on=_seeds(spread),
-        grade=grades.weakest([_ahead(changes), _ahead(tails)]),
+        grade=_ahead([_log_change(spread.width[name]) for name in by_change[:2]]),
+    )
+
+
+def _tail_finding(spread: Spread) -> Finding:
+    """The matrix with the heaviest tails at the last step; sure where the next is surely lighter."""
+    by_tail = _by_tail(spread)
+    tail = words.number(float(spread.excess_kurtosis[by_tail[0]].value[-1]))
+    return Finding(
+        sentence=f"{spread.model}: {by_tail[0]} has the heaviest tails (excess kurtosis {tail}) at "
+        f"step {spread.steps[-1]}.",
+        rests_on=_seeds(spread),
+        grade=_ahead([_last(spread.excess_kurtosis[name]) for name in by_tail[:2]]),
     )
 
 
@@ -165,13 +175,20 @@ def _log_change(curve: Curve) -> Estimate:
 
 def _by_change(spread: Spread) -> list[str]:
     """Matrices by how much their width changed, most first."""
-    change = {name: np.nan_to_num(_log_change(curve)[0]) for name, curve in spread.width.items()}
+    change = {n: np.nan_to_num(_log_change(spread.width[n])[0]) for n in _distinct(spread)}
     return sorted(change, key=lambda name: -change[name])
+
+
+def _distinct(spread: Spread) -> list[str]:
+    """Names of the matrices, one that is another less its mean left out: it is no rival."""
+    names = list(spread.width)
+    twins = [name for name in names if name.removesuffix("_centred") in set(names) - {name}]
+    return [name for name in names if name not in twins]
 
 
 def _by_tail(spread: Spread) -> list[str]:
     """Matrices by their last excess kurtosis, the heaviest tails first."""
-    last = {name: _last(curve)[0] for name, curve in spread.excess_kurtosis.items()}
+    last = {name: _last(spread.excess_kurtosis[name])[0] for name in _distinct(spread)}
     return sorted(last, key=lambda name: -np.nan_to_num(last[name], nan=-np.inf))
 
 
