@@ -9,6 +9,7 @@
 # Run it: `python docs/tutorials/llc_of_your_loss.py` (seconds, no download).
 
 # %%
+import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,14 +58,50 @@ def squared_error(params, batch):
     return jnp.mean((jnp.tanh(x @ params["hidden"]) @ params["out"] - y) ** 2)
 
 
-step = jax.jit(
-    lambda p: jax.tree.map(lambda w, g: w - 0.1 * g, p, jax.grad(squared_error)(p, (x, y)))
-)
-for _ in range(2000):
-    network = step(network)
+def trained(loss, params):
+    """2,000 steps of gradient descent on all of the data."""
+
+    @jax.jit
+    def step(params):
+        return jax.tree.map(lambda w, g: w - 0.1 * g, params, jax.grad(loss)(params, (x, y)))
+
+    for _ in range(2000):
+        params = step(params)
+    return params
+
+
+network = trained(squared_error, network)
 sampler = slt.SGLD(step_size=3e-4, nbeta=256.0, localization=10.0, num_chains=4,
                    num_draws=16000, burn_in=4000)  # fmt: skip
 estimate = slt.estimate_llc(squared_error, network, (x, y), jax.random.key(1), sampler,
+                            trivial_loss=float(y.var()))  # fmt: skip
+print(f"{estimate.llc:.1f} +- {estimate.sem:.1f} of {estimate.num_free} parameters")
+print(estimate.verdict.sentence)
+
+# %% [markdown]
+# ## A flax model
+#
+# Its params are a pytree like any other: the loss closes over the module and calls `apply`. Here
+# the layers have biases and a head of their own, which count as parameters too.
+
+
+# %%
+class Regressor(nn.Module):
+    @nn.compact
+    def __call__(self, x):
+        return nn.Dense(1)(jnp.tanh(nn.Dense(8)(x)))[:, 0]
+
+
+regressor = Regressor()
+
+
+def regressor_error(params, batch):
+    x, y = batch
+    return jnp.mean((regressor.apply({"params": params}, x) - y) ** 2)
+
+
+params = trained(regressor_error, regressor.init(jax.random.key(2), x)["params"])
+estimate = slt.estimate_llc(regressor_error, params, (x, y), jax.random.key(3), sampler,
                             trivial_loss=float(y.var()))  # fmt: skip
 print(f"{estimate.llc:.1f} +- {estimate.sem:.1f} of {estimate.num_free} parameters")
 print(estimate.verdict.sentence)
