@@ -1,14 +1,10 @@
 """Runs the main job as a user would: in a process of its own, with a cache and an output folder of
 its own."""
 
-import atexit
-import functools
 import os
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -35,23 +31,11 @@ _AS_AT_A_TERMINAL = (
 )
 
 
-@functools.cache
-def _programs() -> dict[str, str]:
-    """Where jobs leave compiled programs for one another: a restarted job compiles nothing."""
-    folder = tempfile.mkdtemp(prefix="programs-")
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return {
-        "JAX_COMPILATION_CACHE_DIR": folder,
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0.2",
-    }
-
-
 def start(
     script: str, *flags: str, cache: Path | str, out: Path | str | None = None
 ) -> subprocess.Popen:
     environment = {
         **os.environ,
-        **_programs(),
         "DYNAMICS_CACHE": str(cache),
         "XLA_FLAGS": "",
         "JAX_PLATFORMS": "cpu",

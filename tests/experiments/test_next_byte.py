@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 import json
+import shutil
 
 import jax
 import job
@@ -34,7 +35,8 @@ def save(folder, own: tokenizers.Tokenizer, seed: int, vocab_size: int):
     path = folder.with_suffix(".json")
     folder.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(own.to_str())
-    checkpoints.save(folder, config, models.init(jax.random.key(seed), config), path)
+    init = jax.jit(models.init, static_argnums=1)
+    checkpoints.save(folder, config, init(jax.random.key(seed), config), path)
 
 
 @pytest.fixture(scope="module")
@@ -43,13 +45,14 @@ def two_tokenizers():
     return [tokenizer.train(texts, size) for size in (300, 512)]
 
 
-@pytest.fixture
-def described(tmp_path, two_tokenizers):
-    """A toml suite whose seeds are a model of 300 ids and one of 512, the latter padded to 520
-    rows."""
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory, two_tokenizers):
+    """A folder with a toml suite whose seeds are a model of 300 ids and one of 512, the latter
+    padded to 520 rows."""
+    folder = tmp_path_factory.mktemp("saved")
     lines = ['name = "two-tokenizers"']
     for seed, (own, size) in enumerate(zip(two_tokenizers, (300, 520), strict=True)):
-        save(tmp_path / f"model{seed}", own, seed, size)
+        save(folder / f"model{seed}", own, seed, size)
         lines += [
             "[[checkpoint]]",
             'model = "pair"',
@@ -57,7 +60,14 @@ def described(tmp_path, two_tokenizers):
             "step = 0",
             f'folder = "model{seed}"',
         ]
-    (tmp_path / "suite.toml").write_text("\n".join(lines))
+    (folder / "suite.toml").write_text("\n".join(lines))
+    return folder
+
+
+@pytest.fixture
+def described(saved, tmp_path):
+    """The suite's file in a copy that a test may damage."""
+    shutil.copytree(saved, tmp_path, dirs_exist_ok=True)
     return tmp_path / "suite.toml"
 
 
@@ -110,7 +120,7 @@ def test_a_pair_is_what_enumerating_tokens_gives_for_the_first_byte(study):
         source = study.suite.source("pair", seed, 0)
         checkpoint = checkpoints.load(*source)
         start = np.zeros((1, 1), np.int32)
-        logits = models.apply_fn(checkpoint.config)(checkpoint.params, start)[0, 0]
+        logits = jax.jit(models.apply_fn(checkpoint.config))(checkpoint.params, start)[0, 0]
         p = np.exp(np.asarray(jax.nn.log_softmax(logits), np.float64))
         own = tokenizer.load(checkpoints.find(*source))
         first = np.zeros(257)
@@ -138,13 +148,14 @@ def test_surprisal_is_that_of_the_tokens_and_sums_over_a_document(study):
     for seed in (0, 1):
         source = study.suite.source("pair", seed, 0)
         checkpoint, own = checkpoints.load(*source), tokenizer.load(checkpoints.find(*source))
+        apply = jax.jit(models.apply_fn(checkpoint.config))
         for k, name in enumerate(data["document"].values):
             total, size = 0.0, 0
             for text in itertools.compress(texts, document == name):
                 ids = [0, *own.encode(text.decode()).ids]
-                logits = models.apply_fn(checkpoint.config)(
-                    checkpoint.params, np.array([ids[:-1]], np.int32)
-                )[0]
+                # One shape for all texts; a causal model does not see the zeros after a text.
+                padded = np.pad(np.array(ids[:-1], np.int32), (0, 32 - len(ids[:-1])))
+                logits = apply(checkpoint.params, padded[None])[0]
                 logs = np.asarray(jax.nn.log_softmax(logits), np.float64)
                 total, size = total - logs[np.arange(len(ids) - 1), ids[1:]].sum(), size + len(text)
             assert float(data["surprisal"][seed, k]) == pytest.approx(total / size, rel=1e-4)

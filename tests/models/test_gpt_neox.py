@@ -40,11 +40,20 @@ def _full_precision():
         yield
 
 
-@pytest.fixture(params=GOLDEN, ids=lambda path: path.name)
+@pytest.fixture(scope="module", params=GOLDEN, ids=lambda path: path.name)
 def golden(request):
     """A random model that transformers has run: its checkpoint, tokens [B,T], logits [B,T,V]."""
     expected = np.load(request.param / "expected.npz")
     return checkpoints.load(request.param), expected["tokens"], expected["logits"]
+
+
+@pytest.fixture(scope="module")
+def states(golden):
+    """The golden model's hidden states [B,T,D], and the values captured at every site."""
+    checkpoint, tokens, _ = golden
+    with jax.default_matmul_precision("highest"):
+        sites = tuple(gpt_neox.SITES)
+        return hidden(checkpoint.config, checkpoint.params, tokens, capture=sites)
 
 
 def leaves(params) -> dict[str, np.ndarray]:
@@ -196,10 +205,10 @@ def test_init_draws_every_layer_apart_and_repeats():
     )
 
 
-def test_captures_have_their_shapes(golden):
+def test_captures_have_their_shapes(golden, states):
     checkpoint, tokens, _ = golden
     c, (b, t) = checkpoint.config, tokens.shape
-    h, captured = hidden(c, checkpoint.params, tokens, capture=tuple(gpt_neox.SITES))
+    h, captured = states
     assert h.shape == (b, t, c.hidden_size)
     assert {site: value.shape for site, value in captured.items()} == {
         "residual": (L, b, t, c.hidden_size),
@@ -209,10 +218,9 @@ def test_captures_have_their_shapes(golden):
     }
 
 
-def test_attention_rows_sum_to_one_and_see_no_future(golden):
-    checkpoint, tokens, _ = golden
-    _, captured = hidden(checkpoint.config, checkpoint.params, tokens, capture=("attention",))
-    attention = captured["attention"]
+def test_attention_rows_sum_to_one_and_see_no_future(golden, states):
+    _, tokens, _ = golden
+    attention = states[1]["attention"]
     np.testing.assert_allclose(attention.sum(-1), 1, atol=1e-6)
     assert (np.triu(attention, 1) == 0).all()
     assert (np.tril(attention).sum(-1) > 0).all()
@@ -222,10 +230,8 @@ def test_attention_rows_sum_to_one_and_see_no_future(golden):
     )  # far from uniform, so that parity tests the scores
 
 
-def test_heads_and_mlp_reproduce_the_stream(golden):
-    checkpoint, tokens, _ = golden
-    config, layers = checkpoint.config, checkpoint.params["layers"]
-    _, captured = hidden(config, checkpoint.params, tokens, capture=("residual", "heads", "mlp"))
+def test_heads_and_mlp_reproduce_the_stream(golden, states):
+    layers, captured = golden[0].params["layers"], states[1]
     output, down = layers["attention"]["out"], layers["mlp"]["down"]
     attended = np.einsum("lbthk,lhkd->lbtd", captured["heads"], output["kernel"])
     attended += output["bias"][:, None, None]
@@ -236,11 +242,10 @@ def test_heads_and_mlp_reproduce_the_stream(golden):
     np.testing.assert_allclose(stream[1:], (stream + attended + processed)[:-1], atol=2e-5)
 
 
-def test_residual_starts_at_the_embedding(golden):
+def test_residual_starts_at_the_embedding(golden, states):
     checkpoint, tokens, _ = golden
-    _, captured = hidden(checkpoint.config, checkpoint.params, tokens, capture=("residual",))
     np.testing.assert_array_equal(
-        captured["residual"][0], checkpoint.params["embed"]["embedding"][tokens]
+        states[1]["residual"][0], checkpoint.params["embed"]["embedding"][tokens]
     )
 
 
