@@ -15,8 +15,8 @@ os.environ["TQDM_DISABLE"] = "1"
 # Workers fill the cores. More threads of linear algebra only wait for one another, at full load.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# Modules, workers and the processes that tests start share compiled programs. Workers and processes
-# inherit the folder from the process that makes it. A folder named beforehand serves later sessions.
+# Modules, workers and the processes that tests start share compiled programs: workers and processes
+# inherit the folder's name. A folder that is named beforehand serves later sessions too.
 if "JAX_COMPILATION_CACHE_DIR" not in os.environ:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = tempfile.mkdtemp(prefix="programs-")
     atexit.register(shutil.rmtree, os.environ["JAX_COMPILATION_CACHE_DIR"], ignore_errors=True)
