@@ -91,7 +91,7 @@ def endpoint() -> str:
     address = (os.environ.get("HF_ENDPOINT") or constants.ENDPOINT).rstrip("/")
     try:
         url = httpx.URL(address)
-        host, port = url.raw_host.decode("ascii"), url.port or 443
+        host, port = url.raw_host.decode("ascii"), 443 if url.port is None else url.port
     except (httpx.InvalidURL, ValueError):
         host, port = "", 0
     if not (_ADDRESS.fullmatch(address) and _HOST.fullmatch(host) and 0 < port < 1 << 16):
