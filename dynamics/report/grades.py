@@ -11,10 +11,9 @@ from dynamics.report.section import Grade
 
 # What the overview says of each grade. A plain count is of what is there, and has no error.
 MEANING: Final[Mapping[Grade, str]] = {
-    "sure": f"more than {SURE:g} standard errors or a 95\u00a0% interval bear the sentence out, or "
-    "it is a plain count",
+    "sure": f"by more than {SURE:g} standard errors, by a 95\u00a0% interval, or by a plain count",
     "unsure": "its error or its conditions do not allow the sentence",
-    "open": "no error that could say so is known",
+    "open": "no error is known",
 }
 
 

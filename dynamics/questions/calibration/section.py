@@ -16,7 +16,8 @@ from dynamics.report.section import Finding, Panel, Section, Table
 INTRODUCTION = (
     "The same estimate of the local learning coefficient (LLC) over a grid of step sizes ε, "
     "inverse temperatures n β and localizations γ, at several checkpoints. A setting is healthy "
-    "where chains are stable, converge, and stay near the model."
+    "where chains are stable, converge, and stay near the model. Of healthy ones the one to take "
+    "has the smallest γ, then the largest n β, then the largest ε."
 )
 
 
@@ -167,8 +168,7 @@ def recommendation_sentence(calibration: Calibration) -> str:
     if recommendation.healthy:
         return (
             f"For {grid.model}, seed {grid.seed}, take {setting}: {recommendation.num_alike} of "
-            f"{tried} settings are healthy at {everywhere}, and of these it has the smallest γ, "
-            f"then the largest n β, then the largest ε.{_length(recommendation)}"
+            f"{tried} settings are healthy at {everywhere}.{_length(recommendation)}"
         )
     failures = [
         f"“{name}” at {count} of {checkpoints}"

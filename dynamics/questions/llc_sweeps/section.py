@@ -256,13 +256,12 @@ def dependence_sentence(model: str, moves: Mapping[str, Move]) -> str:
     sure = [f"{n} ({move.largest:.1f})" for n, move in measured.items() if move.is_sure]
     unsure = [f"{n} ({move.largest:.1f})" for n, move in measured.items() if not move.is_sure]
     parts = [f"surely moves with {words.listed(sure)}"] if sure else []
-    parts += [f"does not surely move with {words.listed(unsure)}"] if unsure else []
+    if unsure:
+        verb = "not surely" if sure else "does not surely move"
+        parts.append(f"{verb} with {words.listed(unsure)}")
     if not parts:
         return f"Nothing says what moves the LLC of {model}."
-    return (
-        f"The LLC of {model} {' and '.join(parts)}: largest moves over checkpoints, in standard "
-        "errors."
-    )
+    return f"By its largest moves in standard errors, the LLC of {model} {', and '.join(parts)}."
 
 
 def roughness_sentence(model: str, curves: NoiseCurves) -> str:

@@ -26,6 +26,7 @@ def section(runs: Sequence[RunStages], look: style.Look) -> Section:
             introduction=INTRODUCTION,
             panels=[],
             absent=f"No boundaries were looked for. {_refusals(runs)}",
+            tables={"Stage boundaries of every curve": _run_table(runs)},
         )
     return Section(
         introduction=INTRODUCTION,
@@ -38,13 +39,13 @@ def section(runs: Sequence[RunStages], look: style.Look) -> Section:
 
 
 def _refusals(runs: Sequence[RunStages]) -> str:
-    """One sentence for all curves that were refused for one reason."""
+    """One sentence for all curves that were refused for one reason; tables say what would help."""
     reasons: dict[str, list[str]] = {}
     for run in runs:
         if run.refusal:
             reasons.setdefault(run.refusal, []).append(run.name)
     return " ".join(
-        f"{_shortened(curves)}: {reason.removesuffix('.')}."
+        f"{_shortened(curves)}: {reason.removesuffix('.').split('. ')[0]}."
         for reason, curves in sorted(reasons.items())
     )
 
@@ -169,8 +170,10 @@ def _finding(run: RunStages, stages: Stages) -> Finding:
 def _grade(run: RunStages, stages: Stages) -> Grade:
     if not run.all_local:
         return "unsure"
-    shares = [boundary.share for boundary in stages.boundaries]
-    return grades.weakest("sure" if share >= RULE.level else "unsure" for share in shares)
+    of_boundaries: list[Grade] = [
+        "sure" if boundary.share >= RULE.level else "unsure" for boundary in stages.boundaries
+    ]
+    return grades.weakest(of_boundaries)
 
 
 def finding_sentence(run: RunStages, stages: Stages) -> str:

@@ -141,7 +141,7 @@ def _width_finding(spread: Spread) -> Finding:
 
 
 def _tail_finding(spread: Spread) -> Finding:
-    """The matrix with the heaviest tails at the last step; sure where the next is surely lighter."""
+    """The matrix with the heaviest tails at the last step; sure where the next has lighter ones."""
     by_tail = _by_tail(spread)
     tail = words.number(float(spread.excess_kurtosis[by_tail[0]].value[-1]))
     return Finding(
