@@ -18,7 +18,7 @@ from jaxtyping import ArrayLike, Float, Float32, Int, PyTree
 
 from dynamics import models
 from dynamics.errors import InputError
-from dynamics.measures import surprisal, token_chunks
+from dynamics.measures import finite, surprisal, token_chunks
 
 # Tokens whose hidden states are held at once.
 _BLOCK_TOKENS = {"cpu": 2**12, "gpu": 2**16, "tpu": 2**16}
@@ -56,7 +56,7 @@ def surprisal_by_context(
         lengths: [C], how many tokens right before the last one the model reads; each 1 or more.
 
     Raises:
-        InputError: a length beyond the windows.
+        InputError: a length beyond the windows; weights that are not finite, by leaf.
         AssertionError: params or tokens of the wrong shape.
 
     Example:
@@ -75,6 +75,7 @@ def surprisal_by_context(
     chex.assert_rank(tokens, 2)
     num_seeds = jax.tree.leaves(stacked_params)[0].shape[0]
     chex.assert_tree_shape_prefix(stacked_params, (num_seeds,))
+    finite.check_params(stacked_params)
     longest = tokens.shape[1] - 1
     if not lengths or min(lengths) < 1 or max(lengths) > longest:
         contexts = ", ".join(map(str, lengths)) or "no"

@@ -24,7 +24,7 @@ from jaxtyping import ArrayLike, Float, Float64, Int, Int32, PyTree
 from dynamics import models
 from dynamics.data import windows
 from dynamics.errors import InputError
-from dynamics.measures import cross_entropy, token_chunks
+from dynamics.measures import cross_entropy, finite, token_chunks
 
 _SERIES_BELOW = 0.01  # |d| below which e^d - 1 - d is summed as a series
 _FAR = 30.0  # difference of logits beyond which the direct form loses no digits
@@ -100,7 +100,8 @@ def preferences(
         batches: the sentences, by `batch_pairs`.
 
     Raises:
-        InputError: a model that is not causal, or tokens or lengths beyond the model's.
+        InputError: a model that is not causal; tokens or lengths beyond the model's; weights that
+            are not finite, by leaf.
         AssertionError: params whose leading axes differ.
 
     Example:
@@ -118,6 +119,7 @@ def preferences(
     models.check_causal(config)
     num_seeds = jax.tree.leaves(stacked_params)[0].shape[0]
     chex.assert_tree_shape_prefix(stacked_params, (num_seeds,))
+    finite.check_params(stacked_params)
     preference = np.zeros((num_seeds, batches.num_pairs))
     params = jax.tree.map(jnp.asarray, stacked_params)
     for group in batches.groups:

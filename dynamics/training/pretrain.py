@@ -6,8 +6,10 @@ Every batch is a function of (seed, step) alone, so a resumed run sees the batch
 one.
 """
 
+import contextlib
 import functools
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -19,10 +21,14 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree
 
 from dynamics import checkpoints, models
+from dynamics.errors import InputError
+from dynamics.measures import finite
 from dynamics.training import objective
 from dynamics.training.recipe import Recipe
 
 _SAVE_EVERY = 64  # steps; a kill loses at most these
+# What a saved state takes on a disk: more than its numbers, and files that describe them.
+_STATE_ROOM, _STATE_FILES = 1.25, 2**18  # times its bytes; bytes
 
 
 class TrainState(NamedTuple):
@@ -130,6 +136,10 @@ def pretrain(
         folder: of this model of the suite.
         tokenizer: the file that is copied into every checkpoint.
         progress: called as progress(step) after every step.
+
+    Raises:
+        InputError: weights that are not finite where a checkpoint is due; it is not saved. A
+            checkpoint or the state that cannot be written; what was saved before stays.
     """
     import orbax.checkpoint as ocp
 
@@ -147,14 +157,45 @@ def pretrain(
             # restores it has no older checkpoint left to write.
             late_checkpoint = step in checkpoint_steps and step >= _SAVE_EVERY
             if late_checkpoint or step % _SAVE_EVERY == _SAVE_EVERY - 1:
-                manager.save(step, args=ocp.args.StandardSave(state))
+                with _written(folder / "state", state):
+                    manager.save(step, args=ocp.args.StandardSave(state))
             progress(step)
             if step < recipe.num_steps:
                 state = advance(state, seeds, stream_on_device)
 
 
+@contextlib.contextmanager
+def _written(folder: Path, state: TrainState) -> Iterator[None]:
+    """Raises InputError where `state` cannot be written under `folder`, and leaves nothing of it."""
+    # Before orbax begins: in a write that fails, its threads print tracebacks of their own.
+    num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
+    if shutil.disk_usage(folder).free < _STATE_ROOM * num_bytes + _STATE_FILES:
+        raise _no_room(folder, "No space left on device")
+    try:
+        yield
+    except (OSError, ValueError, RuntimeError) as error:  # tensorstore raises ValueError
+        for partial in folder.glob("*.orbax-checkpoint-tmp*"):
+            shutil.rmtree(partial, ignore_errors=True)
+        raise _no_room(folder, str(error)) from error
+
+
+def _no_room(folder: Path, reason: str) -> InputError:
+    return InputError(
+        f"{folder}, which cannot be written ({reason})",
+        expected="a writable folder with room",
+        mend="Free some space or move $DYNAMICS_CACHE, and run the same command: training goes on "
+        "from what was saved.",
+    )
+
+
 def _save_seeds(recipe: Recipe, state: TrainState, folder: Path, tokenizer: Path):
     params = jax.device_get(state.params)
+    finite.check(
+        f"params of {recipe.name} at step {int(state.step)}",
+        params,
+        expected="finite weights",
+        mend="Training has diverged: lower the recipe's peak_rate or lengthen its warm-up.",
+    )
     for seed in range(recipe.num_seeds):
         target = folder / f"seed{seed}" / f"step{int(state.step)}"
         if not target.exists():

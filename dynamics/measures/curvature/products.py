@@ -7,6 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Callable
 
+import chex
 import jax
 import jax.numpy as jnp
 from jaxtyping import PyTree
@@ -36,13 +37,14 @@ def hvp(loss_fn: Callable, params: PyTree, batch: PyTree, vector: PyTree) -> PyT
     """The Hessian of params -> loss_fn(params, batch) times `vector` (Pearlmutter 1994).
 
     Forward over reverse: the cost of about two gradients, and their memory. `vector` has the
-    structure and dtypes of params, as the product has.
+    structure and dtypes of params, as the product has. AssertionError for one of other shapes.
 
     Example:
         >>> cubes = lambda params, batch: (params**3).sum() * batch
         >>> hvp(cubes, jnp.array([1.0, 2.0]), 1.0, jnp.array([1.0, 1.0])).tolist()  # diagonal 6 w
         [6.0, 12.0]
     """
+    chex.assert_trees_all_equal_shapes(params, vector)
     with jax.default_matmul_precision("highest"):
         return jax.jvp(jax.grad(lambda p: loss_fn(p, batch)), (params,), (vector,))[1]
 
