@@ -21,7 +21,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
 from dynamics import models
 from dynamics.errors import InputError
-from dynamics.measures import pairwise, token_chunks, window_blocks
+from dynamics.measures import finite, pairwise, token_chunks, window_blocks
 
 # Floats of one chunk's logits of all seeds. Smaller chunks would read the unembeddings, which no
 # cache holds, more often.
@@ -141,7 +141,7 @@ def seed_divergence(
         the greatest |logit|.
 
     Raises:
-        InputError: fewer than two seeds.
+        InputError: fewer than two seeds; weights that are not finite, by leaf.
         AssertionError: an array whose shape does not fit the others.
 
     Example:
@@ -182,9 +182,13 @@ def check_shapes(
     documents: Int[np.ndarray, " B"] | None,
     log_unigram: Float[ArrayLike, " V"] | None,
 ) -> None:
-    """AssertionError where the inputs of `seed_divergence` do not fit each other."""
+    """Raises where the inputs of `seed_divergence` do not fit each other.
+
+    AssertionError for shapes that differ, InputError for weights that are not finite.
+    """
     num_seeds = jax.tree.leaves(stacked_params)[0].shape[0]
     chex.assert_tree_shape_prefix(stacked_params, (num_seeds,))
+    finite.check_params(stacked_params)
     chex.assert_rank(tokens, 2)
     if documents is not None:
         chex.assert_shape(documents, (len(tokens),))

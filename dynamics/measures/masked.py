@@ -121,7 +121,8 @@ def seed_divergence(
         tokens.
 
     Raises:
-        InputError: fewer than two seeds; a mask or a position that is out of range.
+        InputError: fewer than two seeds; a mask or a position that is out of range; weights that
+            are not finite, by leaf.
         AssertionError: an array whose shape does not fit the others.
 
     Example:

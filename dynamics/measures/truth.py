@@ -24,7 +24,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, PyTree
 
 from dynamics import models
 from dynamics.errors import InputError
-from dynamics.measures import divergence, token_chunks
+from dynamics.measures import divergence, finite, token_chunks
 
 _BLOCK_WINDOWS = 64  # windows whose hidden states are held at once
 
@@ -55,7 +55,8 @@ def divergence_from_truth(
           true_entropy and truth_unigram = KL(truth || unigram).
 
     Raises:
-        InputError: fewer than two models, or distributions that are not the predictions'.
+        InputError: fewer than two models; distributions that are not the predictions'; weights that
+            are not finite, by leaf.
         AssertionError: params or tokens of the wrong shape.
 
     Example:
@@ -81,6 +82,7 @@ def divergence_from_truth(
             mend="Select more --seeds.",
         )
     chex.assert_tree_shape_prefix(stacked_params, (num_models,))
+    finite.check_params(stacked_params)
     chex.assert_rank(tokens, 2)
     expected = (tokens.shape[0], tokens.shape[1] - 1, config.vocab_size)
     if log_truth.shape != expected or np.shape(log_unigram) != expected[2:]:

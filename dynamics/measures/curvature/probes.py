@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Array, Key, PyTree
 
 from dynamics.errors import InputError
+from dynamics.measures import finite
 from dynamics.measures.curvature.products import Product
 
 
@@ -70,7 +71,7 @@ def as_float(params: PyTree) -> PyTree:
     params = jax.tree.map(
         lambda p: jnp.asarray(p, jnp.promote_types(jnp.result_type(p), jnp.float32)), params
     )
-    _check_finite("params", params)
+    finite.check_params(params)
     return params
 
 
@@ -79,20 +80,9 @@ def refuse_nonfinite(
 ):
     """Raises InputError, by leaf, if the product with a random vector is not finite."""
     vector = restrict(draw(jax.random.normal, key, params), mask)
-    _check_finite(f"{product.name} products", product.apply(params, batch, vector))
-
-
-def _check_finite(kind: str, tree: PyTree):
-    leaves = jax.tree_util.tree_leaves_with_path(tree)
-    names = [
-        jax.tree_util.keystr(path, simple=True, separator="/")
-        for path, leaf in leaves
-        if not jnp.isfinite(leaf).all()
-    ]
-    if names:
-        listing = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
-        raise InputError(
-            f"non-finite {kind} in {len(names)} of {len(leaves)} leaves ({listing})",
-            expected="finite curvature",
-            mend="Look at the checkpoint and at the batch: the run may have diverged by this step.",
-        )
+    finite.check(
+        f"{product.name} products",
+        product.apply(params, batch, vector),
+        expected="finite curvature",
+        mend="Look at the checkpoint and at the batch: the run may have diverged by this step.",
+    )
