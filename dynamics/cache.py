@@ -33,8 +33,8 @@ def cache_root() -> Path:
 def locked(path: Path) -> Iterator[bool]:
     """Holds the lock file `path` against other threads and processes.
 
-    Yields True; without a lock, False, where the file system has none. Its folder must exist.
-    Raises OSError for a file that cannot be made.
+    Yields True; where the file system has no locks, False, and nothing is held. Raises OSError for
+    a file that cannot be made.
 
     Example:
         >>> import tempfile
