@@ -3,13 +3,14 @@
 # Further arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+workers=(-n 2 --dist loadscope --no-loadscope-reorder)  # a module's fixtures are made once
 all=0
 if [ "${1:-}" = "--all" ]; then all=1; shift; fi
 if [ "$all" = 1 ]; then
   source launch/setup.sh requirements.txt requirements-dev.txt requirements-peers.txt
-  if [ $# -gt 0 ]; then exec python -m pytest -n 2 --dist worksteal "$@"; fi
-  python -m pytest -n 2 --dist worksteal -m "not alone"
+  if [ $# -gt 0 ]; then exec python -m pytest "${workers[@]}" "$@"; fi
+  python -m pytest "${workers[@]}" -m "not alone"
   exec python -m pytest -m alone
 fi
 source launch/setup.sh requirements.txt requirements-dev.txt
-exec python -m pytest -n 2 --dist worksteal -m "not long and not alone" "$@"
+exec python -m pytest "${workers[@]}" -m "not long and not alone" "$@"

@@ -34,6 +34,11 @@ hypothesis.settings.load_profile("loaded")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def pytest_collection_modifyitems(items):
+    """The longest module first: a long one at the end would leave the other worker idle."""
+    items.sort(key=lambda item: item.path.stem != "test_nano")
+
+
 @pytest.fixture(autouse=True, scope="module")
 def forget_programs():
     """Compiled programs of a module are dropped at its end: kept, they fill gigabytes over a

@@ -135,6 +135,7 @@ def _covered(loss_fn, params, batch, exact: float, **choice) -> float:
     return inside / 2000
 
 
+@pytest.mark.long
 def test_standard_error_of_the_trace_covers_on_a_small_model():
     params, batch = _mlp(0)
     flat, unravel = ravel_pytree(params)
