@@ -166,7 +166,7 @@ def pretrain(
 
 @contextlib.contextmanager
 def _written(folder: Path, state: TrainState) -> Iterator[None]:
-    """Raises InputError where `state` cannot be written under `folder`, and leaves nothing of it."""
+    """Raises InputError where `state` cannot be written under `folder`, and leaves no litter."""
     # Before orbax begins: in a write that fails, its threads print tracebacks of their own.
     num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
     if shutil.disk_usage(folder).free < _STATE_ROOM * num_bytes + _STATE_FILES:
