@@ -12,11 +12,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
-from jaxtyping import Array, PyTree, Shaped
+from jaxtyping import Array, Key, PyTree, Shaped
 
 from dynamics.errors import InputError
 
-__all__ = ["AXES", "map_chains", "memory_bytes"]
+__all__ = ["AXES", "layout_free_key", "map_chains", "memory_bytes"]
 
 AXES = ("chain", "model")
 
@@ -32,7 +32,8 @@ def map_chains(
 
     `per_chain` is a pytree whose leaves [C,...] have a row for each chain, such as keys [C]; the
     leaves that are returned are [C,...] too. A C that does not divide evenly is padded, and the
-    padding is cut off. Results do not depend on the layout beyond float reassociation.
+    padding is cut off. Results do not depend on the layout beyond float reassociation; keys are
+    therefore those of `layout_free_key`.
 
     Args:
         fn: (per_chain, *shared) -> pytree of arrays, for one chain. It is compiled once per shape,
@@ -44,7 +45,7 @@ def map_chains(
         chain_batch: how many chains are vmapped at once; the rest wait their turn.
 
     Raises:
-        InputError: a mesh with other axes.
+        InputError: a mesh with other axes; from `mapped`, keys that depend on the layout.
         AssertionError: from `mapped`, for leaves of `per_chain` that differ in C.
 
     Example:
@@ -83,9 +84,43 @@ def _count(per_chain) -> int:
     return jax.tree.leaves(per_chain)[0].shape[0]
 
 
-def _check_chains(per_chain):
+def _checked(per_chain):
+    """The leaves of as many chains each, and keys whose numbers no batching changes."""
     # Padding indexes every leaf by the first one's length, and JAX clips an index in silence.
     chex.assert_equal_shape_prefix(jax.tree.leaves(per_chain), 1)
+    return jax.tree.map(lambda leaf: layout_free_key(leaf) if _is_key(leaf) else leaf, per_chain)
+
+
+def layout_free_key(key: Key[Array, "*axes"]) -> Key[Array, "*axes"]:
+    """The key whose numbers are the same however calls are batched: a Threefry key as it is.
+
+    Numbers drawn under vmap from an `rbg` key depend on the size of the batch. Such a key is two
+    Threefry keys side by side, which fold alike; the first takes its place. So rbg keys of a seed
+    give the numbers that Threefry keys of that seed give.
+
+    Raises:
+        InputError: keys of another kind, which are batched as they please.
+
+    Example:
+        >>> import jax
+        >>> key = jax.random.fold_in(jax.random.key(0, impl="rbg"), 7)
+        >>> layout_free_key(key) == jax.random.fold_in(jax.random.key(0, impl="threefry2x32"), 7)
+        Array(True, dtype=bool)
+    """
+    kind = str(jax.random.key_impl(key))
+    if kind == "threefry2x32":
+        return key
+    if kind != "rbg":
+        raise InputError(
+            f"a random key of the kind {kind}",
+            expected="threefry2x32, whose numbers do not depend on how chains are batched",
+            mend='Use jax.random.key(seed, impl="threefry2x32").',
+        )
+    return jax.random.wrap_key_data(jax.random.key_data(key)[..., :2], impl="threefry2x32")
+
+
+def _is_key(leaf) -> bool:
+    return jnp.issubdtype(getattr(leaf, "dtype", np.dtype(np.float32)), jax.dtypes.prng_key)
 
 
 def _take(per_chain, start: int, size: int):
@@ -97,7 +132,7 @@ def _take(per_chain, start: int, size: int):
 
 
 def _over_processes(fn, chain_batch, per_chain, *shared):
-    _check_chains(per_chain)
+    per_chain = _checked(per_chain)
     count, processes = _count(per_chain), jax.process_count()
     share = -(-count // processes)
     mine = _take(per_chain, jax.process_index() * share, share)
@@ -130,7 +165,7 @@ def _pmapped(fn, chain_batch, used: tuple):
 
 
 def _over_mesh(jitted, mesh: Mesh, per_chain, *shared):
-    _check_chains(per_chain)
+    per_chain = _checked(per_chain)
     count, groups = _count(per_chain), mesh.shape["chain"]
     padded = _take(per_chain, 0, -(-count // groups) * groups)
 
@@ -157,7 +192,7 @@ def _put(x, sharding: NamedSharding):
     """device_put that also serves a sharding over other processes, if each holds the whole of x."""
     if sharding.is_fully_addressable:
         return jax.device_put(x, sharding)
-    if jnp.issubdtype(getattr(x, "dtype", np.float32), jax.dtypes.prng_key):
+    if _is_key(x):
         return jax.random.wrap_key_data(
             _put(jax.random.key_data(x), sharding), impl=jax.random.key_impl(x)
         )

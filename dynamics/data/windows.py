@@ -10,6 +10,9 @@ import numpy as np
 from jaxtyping import Int
 
 from dynamics.errors import InputError
+from dynamics.inputs import check_vocabulary
+
+__all__ = ["Windows", "check_vocabulary", "cut"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,14 +70,3 @@ def cut(documents: Sequence[Int[np.ndarray, "..."]], length: int) -> Windows:
             mend="Use a shorter --context or a larger corpus.",
         )
     return Windows(np.concatenate(rows).astype(np.int32), np.concatenate(owners))
-
-
-def check_vocabulary(tokens: Int[np.ndarray, "..."], vocab_size: int):
-    """Raises InputError for ids outside [0, vocab_size), which JAX would clip in silence."""
-    low, high = int(tokens.min()), int(tokens.max())
-    if low < 0 or high >= vocab_size:
-        raise InputError(
-            f"token ids from {low} to {high}",
-            expected=f"0 to {vocab_size - 1}, the model's vocabulary",
-            mend="Is this the suite's own tokenizer?",
-        )

@@ -1,4 +1,4 @@
-"""Numbers and text from outside, with their limits: what flags, files and configs are read by.
+"""Numbers, text and ids from outside, with their limits: what flags and files are read by.
 
 Nothing here trusts a size, a type or an encoding. Whatever is wrong with an input is an InputError
 that names it, and no input takes more memory than its stated limit.
@@ -7,6 +7,7 @@ that names it, and no input takes more memory than its stated limit.
 from dynamics.inputs.json_text import json_lines, parse_json
 from dynamics.inputs.ranges import Boolean, Choice, Range, Real, Whole, shown
 from dynamics.inputs.text_file import check_text, read_bytes, read_text, utf8_name
+from dynamics.inputs.token_ids import check_vocabulary
 
 __all__ = [
     "Boolean",
@@ -15,6 +16,7 @@ __all__ = [
     "Real",
     "Whole",
     "check_text",
+    "check_vocabulary",
     "json_lines",
     "parse_json",
     "read_bytes",

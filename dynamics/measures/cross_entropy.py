@@ -14,14 +14,16 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float, Int
 
+from dynamics import models
 from dynamics.errors import InputError
 
 
 def surprisal_of(logits: Float[Array, "N V"], targets: Int[Array, " N"]) -> Float[Array, " N"]:
-    """-log softmax(logits)[target] of every token."""
+    """-log softmax(logits)[target] of every token; NaN for a target outside the vocabulary."""
+    index = models.ids_or_end(targets, logits.shape[1])[:, None]
     return (
         jax.nn.logsumexp(logits, axis=1)
-        - jnp.take_along_axis(logits, targets[:, None], axis=1)[:, 0]
+        - jnp.take_along_axis(logits, index, axis=1, mode="fill")[:, 0]
     )
 
 
@@ -51,9 +53,11 @@ def cross_entropy(
         AssertionError: h, targets and weights of different lengths.
     """
     chex.assert_equal_shape_prefix([h, targets, *([] if weights is None else [weights])], 1)
-    if weights is None:
-        return _total(chunk, h, kernel, _equal(targets.size, _wide(h, kernel)), targets)
-    return _total(chunk, h, kernel, weights / weights.sum(), targets)
+    shares = _equal(targets.size, _wide(h, kernel)) if weights is None else weights / weights.sum()
+    # A target outside the vocabulary makes the gradient NaN too, which would else be that of no
+    # target at all.
+    inside = models.ids_or_end(targets, kernel.shape[1]) < kernel.shape[1]
+    return _total(chunk, h, kernel, jnp.where(inside, shares, jnp.nan), targets)
 
 
 @functools.partial(jax.custom_jvp, nondiff_argnums=(0,))

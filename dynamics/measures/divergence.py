@@ -184,12 +184,14 @@ def check_shapes(
 ) -> None:
     """Raises where the inputs of `seed_divergence` do not fit each other.
 
-    AssertionError for shapes that differ, InputError for weights that are not finite.
+    AssertionError for shapes that differ, InputError for ids outside the vocabulary and for weights
+    that are not finite.
     """
     num_seeds = jax.tree.leaves(stacked_params)[0].shape[0]
     chex.assert_tree_shape_prefix(stacked_params, (num_seeds,))
     finite.check_params(stacked_params)
     chex.assert_rank(tokens, 2)
+    models.check_tokens(config, tokens)
     if documents is not None:
         chex.assert_shape(documents, (len(tokens),))
     if log_unigram is not None:

@@ -82,6 +82,7 @@ def loss_fn(config: models.Config, chunk: int | None = None) -> Callable:
     size = chunk or token_chunks.tokens_per_chunk(config.vocab_size, floats=floats)
 
     def loss(params, batch: Batch):
+        models.check_tokens(config, batch.targets)
         h, _ = hidden(params, batch.tokens)
         masked = jnp.take_along_axis(h, batch.positions[..., None], axis=1)
         flat = (

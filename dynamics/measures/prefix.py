@@ -51,6 +51,7 @@ def loss_fn(config: models.Config) -> Callable[..., Array]:
     hidden, unembed = models.hidden_fn(config), models.unembed_fn(config)
 
     def loss(params, prefixes: Prefixes):
+        models.check_tokens(config, prefixes.tokens)
         tokens, position = jnp.asarray(prefixes.tokens), jnp.asarray(prefixes.position)
         h, _ = hidden(params, tokens[:, :-1])
         rows = jnp.arange(len(tokens))

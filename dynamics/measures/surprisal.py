@@ -41,6 +41,7 @@ def surprisal_fn(config: models.Config, chunk: int | None = None) -> Callable:
     size = chunk or token_chunks.tokens_per_chunk(config.vocab_size)
 
     def surprisal(params, tokens):
+        models.check_tokens(config, tokens)
         h, _ = hidden(params, tokens[:, :-1])
         targets = tokens[:, 1:]
 
@@ -98,6 +99,7 @@ def loss_fn(config: models.Config, chunk: int | None = None) -> Callable:
     hidden, size = models.hidden_fn(config), _gradient_chunk(config, chunk)
 
     def loss(params, tokens):
+        models.check_tokens(config, tokens)
         h, _ = hidden(params, tokens[:, :-1])
         flat = (
             h.reshape(-1, h.shape[-1]),

@@ -84,6 +84,7 @@ def divergence_from_truth(
     chex.assert_tree_shape_prefix(stacked_params, (num_models,))
     finite.check_params(stacked_params)
     chex.assert_rank(tokens, 2)
+    models.check_tokens(config, tokens)
     expected = (tokens.shape[0], tokens.shape[1] - 1, config.vocab_size)
     if log_truth.shape != expected or np.shape(log_unigram) != expected[2:]:
         shapes = f"truth {log_truth.shape} and unigram {np.shape(log_unigram)}"

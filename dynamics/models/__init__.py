@@ -18,8 +18,9 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from dynamics.errors import InputError
-from dynamics.models import bert, gpt_neox
-from dynamics.models._transformer import Intervention, Params
+from dynamics.models import _transformer, bert, gpt_neox
+from dynamics.models._head import check_head, has_head
+from dynamics.models._transformer import Intervention, Params, ids_or_end
 
 __all__ = [
     "ARCHITECTURES",
@@ -31,8 +32,12 @@ __all__ = [
     "architecture",
     "bert",
     "check_causal",
+    "check_head",
+    "check_tokens",
     "gpt_neox",
+    "has_head",
     "hidden_fn",
+    "ids_or_end",
     "init",
     "num_params",
     "unembed_fn",
@@ -141,15 +146,15 @@ def hidden_fn(config: Config) -> Callable[..., tuple[Float[Array, "B T E"], dict
     `hidden`:
 
         params: as from `init` or `checkpoints.load`, of any float type.
-        tokens: integer ids below V. Others are clipped in silence, as JAX does:
-            `data.windows.check_vocabulary` refuses them.
+        tokens: integer ids below V. Others are refused; under jit, where ids cannot be seen, they
+            give NaN.
         capture: names in the module's SITES; captured[site] is [L, ...], the values stacked over
             layers, after any intervention.
         intervene: intervene(site, value, layer) returns what takes the value's place. It is traced
             inside the scan over layers, so `layer` is a traced int32.
 
-    `hidden` raises InputError for an unknown site and for more tokens than the model has positions,
-    AssertionError for tokens that are not integers [B,T].
+    `hidden` raises InputError for an unknown site, for more tokens than the model has positions and
+    for ids outside the vocabulary, AssertionError for tokens that are not integers [B,T].
 
     Example:
         >>> import jax, jax.numpy as jnp
@@ -189,6 +194,14 @@ def unembed_fn(config: Config) -> Callable[..., Float[Array, "*axes V"]]:
 def unembedding(config: Config, params: Params) -> Float[Array, "E V"]:
     """The matrix of `unembed_fn`, for measures that fuse its product with a loss of the logits."""
     return architecture(config).unembedding(params)
+
+
+def check_tokens(config: Config, tokens: Int[ArrayLike, "..."]):
+    """Raises InputError for ids outside the vocabulary; under jit, where none is seen, it passes.
+
+    The models and the losses give NaN for them there.
+    """
+    _transformer.check_tokens(tokens, config.vocab_size)
 
 
 def check_causal(config: Config):

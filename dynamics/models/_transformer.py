@@ -13,11 +13,13 @@ import chex
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jax.core import Tracer
 from jax.nn.initializers import Initializer
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
 
 from dynamics.errors import InputError
-from dynamics.inputs import Range, Real, Whole
+from dynamics.inputs import Range, Real, Whole, check_vocabulary
 
 Params: TypeAlias = PyTree[Float[ArrayLike, "..."]]
 # intervene(site, value, layer): what takes the value's place in this layer, a traced int32 scalar.
@@ -127,7 +129,8 @@ def run(trunk: Any, params: Params, tokens: Int[ArrayLike, "B T"], *shared) -> t
 
     Raises:
         AssertionError: tokens that are not integers of rank 2, which would broadcast in silence.
-        InputError: an unknown site; sequences longer than the model's positions.
+        InputError: an unknown site; sequences longer than the model's positions; ids outside the
+            vocabulary, where they can be seen. Where the call is traced their states are NaN.
     """
     chex.assert_rank(tokens, 2)
     chex.assert_type(tokens, int)
@@ -141,8 +144,35 @@ def run(trunk: Any, params: Params, tokens: Int[ArrayLike, "B T"], *shared) -> t
             expected=f"at most {positions}, the model's positions",
             mend="Cut the text into shorter windows.",
         )
+    check_tokens(tokens, trunk.config.vocab_size)
     own = {name: subtree for name, subtree in params.items() if name != "unembed"}
     return trunk.apply({"params": own}, tokens, *shared)
+
+
+def check_tokens(tokens: Int[ArrayLike, "..."], vocab_size: int):
+    """Raises InputError for ids outside the vocabulary; while tracing nothing can be seen."""
+    traced = isinstance(tokens, Tracer)
+    if not traced and getattr(tokens, "is_fully_addressable", True):
+        check_vocabulary(np.asarray(tokens), vocab_size)
+
+
+def embed(table: nn.Embed, tokens: Int[Array, "B T"]) -> Float[Array, "B T D"]:
+    """The rows of an embedding; those of ids outside the vocabulary are NaN."""
+    ids = ids_or_end(tokens, table.num_embeddings)
+    rows = table(ids)  # a take fills rows beyond the end with NaN
+    if table.num_embeddings > 1:
+        return rows
+    return jnp.where((ids == 0)[..., None], rows, jnp.nan)  # Flax takes one row for any id
+
+
+def ids_or_end(tokens: Int[ArrayLike, "*axes"], vocab_size: int) -> Int[Array, "*axes"]:
+    """The ids, and `vocab_size` in place of each that is outside [0, vocab_size).
+
+    A gather clips ids beyond the end, or fills them, but counts negative ones from the end.
+    """
+    tokens = jnp.asarray(tokens)
+    ids = tokens.astype(jnp.promote_types(tokens.dtype, jnp.int32))  # int8 cannot hold the size
+    return jnp.where((ids < 0) | (ids >= vocab_size), vocab_size, ids)
 
 
 def check_config(config: Any, ranges: Mapping[str, Range]):

@@ -35,6 +35,7 @@ from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
 from dynamics.inputs import Range, Real, Whole
 from dynamics.models import _transformer
+from dynamics.models._head import check_head, has_head
 from dynamics.models._transformer import MLP, Hook, Intervention, Params, layer_norm
 
 CAUSAL: bool = False
@@ -119,7 +120,8 @@ class Embedding(nn.Module):
     @nn.compact
     def __call__(self, tokens: Int[Array, "B T"]) -> Float[Array, "B T D"]:
         c, init = self.config, _initializer(self.config)
-        token = nn.Embed(c.vocab_size, c.hidden_size, embedding_init=init, name="token")(tokens)
+        table = nn.Embed(c.vocab_size, c.hidden_size, embedding_init=init, name="token")
+        token = _transformer.embed(table, tokens)
         position = nn.Embed(c.max_positions, c.hidden_size, embedding_init=init, name="position")
         segment = nn.Embed(c.num_segments, c.hidden_size, embedding_init=init, name="segment")
         first = position(jnp.arange(tokens.shape[1]))[None] + segment(jnp.zeros((1, 1), jnp.int32))
@@ -185,6 +187,7 @@ class Trunk(nn.Module):
     config: Config
     capture: tuple[str, ...] = ()
     intervene: Intervention | None = None
+    head: bool = True
 
     @nn.compact
     def __call__(self, tokens: Int[Array, "B T"], seen: Bool[Array, "B S"] | None = None):
@@ -194,7 +197,7 @@ class Trunk(nn.Module):
             c, self.capture, self.intervene, name="layers"
         )
         h, captured = layers(h, jnp.arange(c.num_layers), seen)
-        return Transform(c, name="transform")(h), captured
+        return Transform(c, name="transform")(h) if self.head else h, captured
 
 
 def init(key: Key[Array, ""], config: Config) -> Params:
@@ -211,6 +214,8 @@ def hidden_fn(config: Config) -> Callable[..., tuple[Float[Array, "B T E"], dict
     that logits are one matrix product here as in every other model. `seen` [B,T] is False for
     padding, which no token attends to; each row needs a token that is seen. The other arguments and
     errors are those of `models.hidden_fn`.
+
+    Of params without a head (no `transform`, no `unembed`) h [B,T,D] is what the last layer gives.
     """
 
     def hidden(
@@ -222,8 +227,10 @@ def hidden_fn(config: Config) -> Callable[..., tuple[Float[Array, "B T E"], dict
     ) -> tuple[Float[Array, "B T E"], dict[str, Array]]:
         if seen is not None:
             chex.assert_equal_shape([tokens, seen])
-        trunk = Trunk(config, tuple(capture), intervene)
+        trunk = Trunk(config, tuple(capture), intervene, head=has_head(params))
         h, captured = _transformer.run(trunk, params, tokens, seen)
+        if not has_head(params):
+            return h, captured
         return jnp.concatenate([h, jnp.ones_like(h[..., :1])], axis=-1), captured
 
     return hidden
@@ -234,6 +241,7 @@ def unembedding(params: Params) -> Float[Array, "E V"]:
 
     A gradient through it reaches the embedding, as is right for a tied matrix.
     """
+    check_head(params)
     bias = params["unembed"]["bias"]
     return jnp.concatenate([jnp.swapaxes(params["embed"]["token"]["embedding"], 0, 1), bias[None]])
 
@@ -243,6 +251,7 @@ def unembed_fn(config: Config) -> Callable[..., Float[Array, "*axes V"]]:
     """unembed(params, h [...,E]) -> logits [...,V], float32 whatever the params."""
 
     def unembed(params: Params, h: Float[Array, "*axes E"]) -> Float[Array, "*axes V"]:
+        check_head(params)
         # The product with `unembedding`, without a copy of the matrix.
         embedding, bias = params["embed"]["token"]["embedding"], params["unembed"]["bias"]
         logits = jnp.einsum(

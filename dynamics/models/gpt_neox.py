@@ -30,6 +30,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, Key
 from dynamics.errors import InputError
 from dynamics.inputs import Boolean, Choice, Range, Real
 from dynamics.models import _transformer
+from dynamics.models._head import check_head, has_head
 from dynamics.models._transformer import MLP, Hook, Intervention, Params, layer_norm
 
 CAUSAL: bool = True
@@ -222,7 +223,8 @@ class Trunk(nn.Module):
     def __call__(self, tokens: Int[Array, "B T"]):
         c = self.config
         init_every, _ = _initializers(c)
-        h = nn.Embed(c.vocab_size, c.hidden_size, embedding_init=init_every, name="embed")(tokens)
+        table = nn.Embed(c.vocab_size, c.hidden_size, embedding_init=init_every, name="embed")
+        h = _transformer.embed(table, tokens)
         layers = _transformer.stack(Block, c.num_layers)(
             c, self.capture, self.intervene, name="layers"
         )
@@ -259,6 +261,7 @@ def hidden_fn(config: Config) -> Callable[..., tuple[Float[Array, "B T D"], dict
 
 def unembedding(params: Params) -> Float[Array, "D V"]:
     """The matrix that hidden states are multiplied with to give logits."""
+    check_head(params)
     return params["unembed"]["kernel"]
 
 
@@ -275,11 +278,12 @@ def unembed_fn(config: Config) -> Callable[..., Float[Array, "*axes V"]]:
 def matrices(params: Params) -> dict[str, Float[Array, "..."]]:
     """unembed [D,V], embed [V,D] and, stacked over layers, those of attention and the MLP.
 
-    attention_qkv [L,D,H,3,K], attention_out [L,H,K,D], mlp_up [L,D,F], mlp_down [L,F,D].
+    attention_qkv [L,D,H,3,K], attention_out [L,H,K,D], mlp_up [L,D,F], mlp_down [L,F,D]. Params
+    without a head have no unembed.
     """
     layers = params["layers"]
     return {
-        "unembed": unembedding(params),
+        **({"unembed": unembedding(params)} if has_head(params) else {}),
         "embed": params["embed"]["embedding"],
         "attention_qkv": layers["attention"]["qkv"]["kernel"],
         "attention_out": layers["attention"]["out"]["kernel"],

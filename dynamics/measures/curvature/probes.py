@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
+from dynamics import devices
 from dynamics.errors import InputError
 from dynamics.measures import finite
 from dynamics.measures.curvature.products import Product
@@ -17,12 +18,14 @@ from dynamics.measures.curvature.products import Product
 def draw(sampler: Callable, key: Key[Array, ""], params: PyTree) -> PyTree:
     """A random vector like params, by sampler(key, shape, dtype).
 
-    Each leaf's key is folded from its path, so that it does not depend on the other leaves.
+    Each leaf's key is folded from its path, so that it does not depend on the other leaves, and its
+    numbers do not depend on how many vectors are drawn at once.
     """
 
     def of_leaf(path, leaf):
         name = zlib.crc32(jax.tree_util.keystr(path).encode())
-        return sampler(jax.random.fold_in(key, name), leaf.shape, leaf.dtype)
+        leaf_key = devices.layout_free_key(jax.random.fold_in(key, name))
+        return sampler(leaf_key, leaf.shape, leaf.dtype)
 
     return jax.tree_util.tree_map_with_path(of_leaf, params)
 
