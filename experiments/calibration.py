@@ -124,9 +124,8 @@ def calibrate(study: Study, unit: Unit):
         constants = varied.constants(len(data))
         stability = slt.assess_stability(constants, ends, varied.bias_factor)
         cells[place] = _cell(estimate, varied, stability)
-    return record.to_dataset(_record(settings, cells, sampler, ends.largest)), [
-        checkpoint.provenance
-    ]
+    measured = record.to_dataset(_record(settings, cells, sampler, ends.largest))
+    return measured, [checkpoint.provenance]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

@@ -17,17 +17,18 @@ from dynamics.measures import in_context
 from dynamics.questions.in_context import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import common
+from experiments import common, number_flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list(
+number_flags.wholes(
     "icl_positions",
-    ["500", "400", "50"],
+    [500, 400, 50],
     "P,LONG,SHORT: surprisal of each document's P-th token (and of every P-th after it) given the "
     "LONG and the SHORT number of tokens before it; scaled down, and the page says so, where a "
     "model was not made for LONG",
+    least=1,
 )
-flags.DEFINE_integer("icl_windows", 160, "tokens to measure that on", lower_bound=1)
+number_flags.whole("icl_windows", 160, "tokens to measure that on", least=1)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -92,15 +93,13 @@ def _surprisals(study: Study, unit: Unit, positions: Positions, *, scaled: bool)
 
 def _asked_positions() -> Positions:
     """What --icl_positions says. Raises InputError."""
-    try:
-        target, long, short = map(int, FLAGS.icl_positions)
-    except ValueError:
-        target, long, short = 0, 0, 0
-    if not 0 < short < long < target:
+    numbers = FLAGS.icl_positions
+    if len(numbers) != 3 or not numbers[0] > numbers[1] > numbers[2]:
         raise InputError(
-            f"--icl_positions={','.join(FLAGS.icl_positions)}",
+            f"--icl_positions={','.join(map(str, numbers))}",
             expected="P,LONG,SHORT, whole numbers with P > LONG > SHORT > 0, e.g. 500,400,50",
         )
+    target, long, short = numbers
     return Positions(target=target, long=long, short=short)
 
 

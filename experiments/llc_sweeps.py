@@ -22,19 +22,27 @@ from dynamics.measures import prefix, surprisal
 from dynamics.questions.llc_sweeps import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import common, sampler_flags
+from experiments import common, number_flags, sampler_flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_list(
+number_flags.wholes(
     "data_sizes",
     None,
     "sizes of the data set, in windows; default 1/64, 1/8 and 1 of --llc_windows",
+    least=1,
 )
-flags.DEFINE_list(
-    "batch_sizes", None, "sizes of a batch, in windows; default 1, 2 and 4 times --llc_batch"
+number_flags.wholes(
+    "batch_sizes",
+    None,
+    "sizes of a batch, in windows; default 1, 2 and 4 times --llc_batch",
+    least=1,
 )
-flags.DEFINE_integer(
-    "sweep_at", 3, "checkpoints of each model to try them at, log-spaced", lower_bound=1
+number_flags.whole(
+    "sweep_at",
+    3,
+    "checkpoints of each model to try them at, log-spaced",
+    least=1,
+    most=number_flags.MOST_PARTS,
 )
 
 # Predictions that the likelihood takes of each window: one of each would be too small a data set.
@@ -73,19 +81,19 @@ def batch_sizes() -> list[int]:
 
 
 def _sizes(flag: str) -> list[int]:
-    texts = FLAGS[flag].value or []
-    if not all(text.isdecimal() and 0 < int(text) <= FLAGS.llc_windows for text in texts):
+    sizes = FLAGS[flag].value or []
+    if sizes and max(sizes) > FLAGS.llc_windows:
         raise InputError(
-            f"--{flag}={','.join(texts)}",
+            f"--{flag}={','.join(map(str, sizes))}",
             expected=f"whole numbers from 1 to --llc_windows={FLAGS.llc_windows}",
         )
-    return sorted({int(text) for text in texts})
+    return sorted(set(sizes))
 
 
 def sweep(study: Study, unit: Unit):
     """Estimates at one checkpoint, one thing varied at a time; NaN where chains went non-finite."""
     checkpoint = study.load(*unit.cells()[0])
-    params, plan, data = (
+    params, sampler, data = (
         jax.device_put(checkpoint.params),
         sampler_flags.sampler(),
         sampler_flags.data(study),
@@ -97,21 +105,21 @@ def sweep(study: Study, unit: Unit):
         )
     loss, key = surprisal.loss_fn(checkpoint.config), jax.random.key(0)
     estimate = _estimator(checkpoint.config, params)
-    plain = estimate(loss, data, key, plan)  # a member of every sweep
+    plain = estimate(loss, data, key, sampler)  # a member of every sweep
 
     def with_batch(size: int, baseline: str) -> Estimate:
-        changed = dataclasses.replace(plan, batch_size=size, baseline=baseline)
-        return plain if changed == plan else estimate(loss, data, key, changed)
+        changed = dataclasses.replace(sampler, batch_size=size, baseline=baseline)
+        return plain if changed == sampler else estimate(loss, data, key, changed)
 
     def with_data(size: int) -> Estimate:
-        return plain if size == len(data) else estimate(loss, data[:size], key, plan)
+        return plain if size == len(data) else estimate(loss, data[:size], key, sampler)
 
     by_data_size = [with_data(size) for size in data_sizes()]
     by_batch = [[with_batch(size, name) for size in batch_sizes()] for name in record.BASELINES]
     predictions = prefix.draw(jax.random.key(2), np.repeat(data, _POSITIONS, axis=0))
-    wider = dataclasses.replace(plan, batch_size=_WIDER * (plan.batch_size or 1))
+    wider = dataclasses.replace(sampler, batch_size=_WIDER * (sampler.batch_size or 1))
     likelihood = estimate(prefix.loss_fn(checkpoint.config), predictions, key, wider)
-    traces = np.stack([_trace(sampled, plan) for sampled in (plain, likelihood)])  # [2,C,T]
+    traces = np.stack([_trace(sampled, sampler) for sampled in (plain, likelihood)])  # [2,C,T]
     sweeps = record.Record(
         data_sizes=tuple(data_sizes()),
         llc_by_data_size=np.array([_llc(e) for e in by_data_size]),
@@ -120,9 +128,9 @@ def sweep(study: Study, unit: Unit):
         llc_by_batch=np.array([[_llc(e) for e in row] for row in by_batch]),
         sem_by_batch=np.array([[_sem(e) for e in row] for row in by_batch]),
         running=traces.mean(1),
-        running_sem=traces.std(1, ddof=1) / plan.num_chains**0.5,
-        nbeta=plan.nbeta or np.nan,
-        num_chains=plan.num_chains,
+        running_sem=traces.std(1, ddof=1) / sampler.num_chains**0.5,
+        nbeta=sampler.nbeta or np.nan,
+        num_chains=sampler.num_chains,
         predictions=_POSITIONS,
         batch_factor=_WIDER,
     )
@@ -133,7 +141,7 @@ def noise(study: Study, unit: Unit):
     """The estimate with the noise and batches of all checkpoints, and with its own."""
     cell = unit.cells()[0]
     checkpoint = study.load(*cell)
-    params, plan, data = (
+    params, sampler, data = (
         jax.device_put(checkpoint.params),
         sampler_flags.sampler(),
         sampler_flags.data(study),
@@ -141,12 +149,12 @@ def noise(study: Study, unit: Unit):
     loss, estimate = surprisal.loss_fn(checkpoint.config), _estimator(checkpoint.config, params)
     common_key = jax.random.key(0)
     keys = common_key, jax.random.fold_in(common_key, cell.step)
-    estimates = [estimate(loss, data, key, plan) for key in keys]
+    estimates = [estimate(loss, data, key, sampler) for key in keys]
     both = record.NoiseRecord(
         llc=np.array([_llc(e) for e in estimates]),
         sem=np.array([_sem(e) for e in estimates]),
-        nbeta=plan.nbeta or np.nan,
-        num_chains=plan.num_chains,
+        nbeta=sampler.nbeta or np.nan,
+        num_chains=sampler.num_chains,
     )
     return record.noise_to_dataset(both), [checkpoint.provenance]
 
@@ -184,10 +192,10 @@ def _sem(estimate: Estimate) -> float:
     return np.nan if estimate is None else estimate.sem
 
 
-def _trace(estimate: Estimate, plan: slt.Sampler) -> np.ndarray:
-    """[C,T] running estimate (eq. 12) of each chain after the burn-in."""
+def _trace(estimate: Estimate, sampler: slt.Sampler) -> np.ndarray:
+    """[C,T] running estimate of each chain after the burn-in, `LLCEstimate.llc_trace`."""
     if estimate is None:
-        return np.full((plan.num_chains, plan.num_draws - plan.burn_in), np.nan)
+        return np.full((sampler.num_chains, sampler.num_draws - sampler.burn_in), np.nan)
     return estimate.llc_trace
 
 

@@ -25,15 +25,14 @@ from dynamics.questions import seed_record
 from dynamics.questions.masked import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import common
+from experiments import common, number_flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer(
+number_flags.whole(
     "mask_positions",
     8,
     "tokens of each window that are masked, one at a time: one at random of each of so many even "
     "stretches; 0 for all",
-    lower_bound=0,
 )
 
 

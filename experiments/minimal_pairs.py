@@ -8,7 +8,6 @@ trained on code alone.
 """
 
 import functools
-import sys
 from collections.abc import Callable
 
 import numpy as np
@@ -20,7 +19,7 @@ from dynamics.measures import minimal_pairs
 from dynamics.questions.minimal_pairs import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import common
+from experiments import common, endings, number_flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string(
@@ -31,8 +30,8 @@ flags.DEFINE_bool(
     True,
     "begin every sentence with the document separator, as Pythia's documents do",
 )
-flags.DEFINE_integer(
-    "blimp_per_task", None, "at most so many pairs of every task; default all", lower_bound=1
+number_flags.whole(
+    "blimp_per_task", None, "at most so many pairs of every task; default all", least=1
 )
 
 
@@ -90,7 +89,7 @@ def judge(
 def _pairs(path: str, per_task: int | None) -> pair_data.MinimalPairs:
     pairs = pair_data.read(path)
     if pairs.num_same:
-        print(f"minimal pairs: {len(pairs):,} of {pairs.source}", file=sys.stderr)
+        endings.say(f"minimal pairs: {len(pairs):,} of {pairs.source}")
     return pairs if per_task is None else pairs.first(per_task)
 
 

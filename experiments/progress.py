@@ -8,6 +8,8 @@ from typing import TypeVar
 
 from tqdm import tqdm
 
+from experiments import endings
+
 Item = TypeVar("Item")
 _SECONDS_BETWEEN_LINES = 10
 
@@ -40,7 +42,7 @@ def counter(total: int, label: str) -> Callable[[int], None]:
         first[:] = first or [now, done]
         if done >= total or now - printed[0] >= _SECONDS_BETWEEN_LINES:
             left = _left(now - first[0], done - first[1], total - done)
-            print(f"{label}: {done}/{total}, {left}", file=sys.stderr, flush=True)
+            endings.say(f"{label}: {done}/{total}, {left}")
             printed[0] = now
 
     return line

@@ -15,13 +15,17 @@ from dynamics.measures import divergence, top_tokens
 from dynamics.questions.reading import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import common
+from experiments import common, number_flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer(
-    "reading_windows", 6, "passages to read, of documents spread over the text", lower_bound=1
+number_flags.whole(
+    "reading_windows",
+    6,
+    "passages to read, of documents spread over the text",
+    least=1,
+    most=number_flags.MOST_PARTS,
 )
-flags.DEFINE_integer("reading_top", 5, "likeliest tokens to show of every seed", lower_bound=1)
+number_flags.whole("reading_top", 5, "likeliest tokens to show of every seed", least=1, most=1000)
 
 
 def experiments(study: Study) -> list[common.Experiment]:

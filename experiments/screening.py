@@ -1,6 +1,5 @@
 """The audit before measuring: what it finds is stored for the page, and the convicted left out."""
 
-import sys
 from collections.abc import Sequence
 
 import numpy as np
@@ -11,7 +10,7 @@ from dynamics.checkpoints import audit
 from dynamics.questions.audit import record
 from dynamics.results import Unit
 from dynamics.suite import Cell, Suite
-from experiments import progress
+from experiments import endings, progress
 
 FLAGS = flags.FLAGS
 _MOST_STEPS = 8  # named in a line on stderr
@@ -56,9 +55,9 @@ def leave_out(grid: Suite, faults: Sequence[audit.Fault]) -> Suite:
         return grid
     fate = "kept, as asked" if FLAGS.keep_suspect else "left out; --keep_suspect keeps them"
     count = f"{len(guilty)} of {len(cells)} checkpoints are convicted"
-    print(f"audit: {count} and {fate}:", file=sys.stderr)
+    endings.say(f"audit: {count} and {fate}:")
     for line in summary([fault for fault in faults if fault.convicts and fault.cell in cells]):
-        print(f"  {line}", file=sys.stderr)
+        endings.say(f"  {line}")
     return grid if FLAGS.keep_suspect else grid.without(guilty)
 
 

@@ -14,10 +14,10 @@ from dynamics.measures import weights
 from dynamics.questions.weights import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import common
+from experiments import common, number_flags
 
 FLAGS = flags.FLAGS
-flags.DEFINE_integer("bins", 256, "bins of a weight histogram", lower_bound=8)
+number_flags.whole("bins", 256, "bins of a weight histogram", least=8, most=100_000)
 
 
 def experiments(study: Study) -> list[common.Experiment]:
