@@ -86,4 +86,5 @@ def weakest(grades: Iterable[Grade]) -> Grade:
         ('unsure', 'open')
     """
     order: tuple[Grade, ...] = ("open", "unsure", "sure")
-    return min(grades, key=order.index, default="open")
+    places = [order.index(grade) for grade in grades]
+    return order[min(places, default=0)]

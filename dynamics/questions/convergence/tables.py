@@ -42,19 +42,20 @@ _BEYOND = Estimate(np.nan, np.nan, np.nan)  # a boundary beyond the steps measur
 
 def phases(models: Sequence[Convergence]) -> Table:
     """A row for each phase of each model; a boundary beyond the steps measured is empty."""
+    fits = [(model.model, model.phases) for model in models if model.phases is not None]
     rows = []
-    for model in models:
-        for phase in model.phases.phases if model.phases else ():
+    for model, phases in fits:
+        for phase in phases.phases:
             begin = phase.begin or _BEYOND
-            start = begin.value if phase.begin else model.phases.pieces.steps[0]
+            start = begin.value if phase.begin else phases.pieces.steps[0]
             rows.append(
                 {
-                    "model": model.model,
+                    "model": model,
                     "phase": phase.name,
                     "begins at step": begin.value,
                     "begin, low": begin.low,
                     "begin, high": begin.high,
-                    "fitted KL there (nats)": float(model.phases.pieces.at(start)),
+                    "fitted KL there (nats)": float(phases.pieces.at(start)),
                     "slope (nats per e-fold of step + 1)": phase.slope.value,
                     "slope, low": phase.slope.low,
                     "slope, high": phase.slope.high,
