@@ -136,6 +136,7 @@ class Study:
         with self._located(cell):
             if text is not None:
                 models.check_causal(checkpoint.config)
+                models.check_head(checkpoint.params)
                 windows.check_vocabulary(text, checkpoint.config.vocab_size)
         return checkpoint
 

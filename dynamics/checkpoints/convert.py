@@ -43,10 +43,10 @@ def to_params(
 ) -> PyTree[Float[np.ndarray, "..."]]:
     """The params tree of a config, from the hub's tensors.
 
-    Raises InputError for a missing, an unknown, a misshapen or a non-finite tensor, and for one of
-    integers, by name.
+    Of an encoder that was saved alone the tree has no head: `models.has_head`. Raises InputError
+    for a missing, an unknown, a misshapen or a non-finite tensor, and for one of integers, by name.
     """
-    table = [rule.named(tensors.names()) for rule in layouts.of_config(config).rules(config)]
+    table = _table(config, tensors.names())
     _check_names(table, config, tensors.names())
     shapes = _shapes(config)
     _check_sizes(table, shapes, tensors)
@@ -79,6 +79,24 @@ def from_params(
             # safetensors stores the buffer as it lies, so a transposed view must be copied.
             tensors[rule.hub_name.format(layer=layer)] = np.ascontiguousarray(rule.to_hub(part))
     return tensors
+
+
+def _table(config: models.Config, names: set[str]) -> list[Rule]:
+    """The rules for a file of these names.
+
+    A trunk that was saved alone (BertModel, GPTNeoXModel) has names without the prefix of the whole
+    model, and no head.
+    """
+    layout = layouts.of_config(config)
+    rules = layout.rules(config)
+    if any(name.startswith(layout.PREFIX) for name in names):
+        return [rule.named(names) for rule in rules]
+    bare = [rule.without(layout.PREFIX).named(names) for rule in rules]
+    trunk = [rule for rule in bare if rule.path[0] not in layout.HEAD]
+    if not any(rule.hub_name.format(layer=0) in names for rule in trunk):
+        return [rule.named(names) for rule in rules]  # none of this layout: say what it misses
+    heads = [rule for rule in bare if rule not in trunk]
+    return bare if any(rule.hub_name in names for rule in heads) else trunk
 
 
 @functools.lru_cache
@@ -127,9 +145,15 @@ def _check_names(table: list[Rule], config: models.Config, names: set[str]):
         faults += [f"{len(unknown)} unknown ({', '.join(unknown[:5])})"] if unknown else []
         raise InputError(
             "weights with tensors " + " and ".join(faults),
-            expected=f"exactly the {len(expected)} of a {config.num_layers}-layer {layout.NAME}",
+            expected=f"exactly the {len(expected)} of {_described(table, config)}",
             mend="Do config.json and the weights belong together?",
         )
+
+
+def _described(table: list[Rule], config: models.Config) -> str:
+    layout = layouts.of_config(config)
+    alone = not any(rule.path[0] in layout.HEAD for rule in table)
+    return f"a {config.num_layers}-layer {layout.NAME}{' without its head' if alone else ''}"
 
 
 def _check_sizes(table: list[Rule], shapes, tensors: Tensors):

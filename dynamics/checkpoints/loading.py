@@ -24,7 +24,8 @@ class Checkpoint:
 
     config: models.Config
     params: PyTree[Float[np.ndarray, "..."]]  # a nested dict, layers stacked on the first axis
-    # source, revision, folder, sha256 of each weight file; not_read, where another save lies there
+    # source, revision, folder, sha256 of each weight file; not_read, where another save lies there;
+    # head, where there is none (`models.has_head`)
     provenance: dict[str, Any]
 
 
@@ -75,6 +76,8 @@ def load(
     with ThreadPoolExecutor(1) as pool:  # hashing takes a core, and half as long as the cast
         digests = pool.submit(tensors.sha256)
         params = to_params(config, tensors, dtype)
+        if not models.has_head(params):
+            provenance["head"] = "none: an encoder that was saved alone"
         return Checkpoint(config, params, {**provenance, "sha256": digests.result()})
 
 

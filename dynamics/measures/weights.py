@@ -112,7 +112,7 @@ def matrices(config: models.Config, params: models.Params) -> dict[str, Float[Ar
 
     They are the module's `matrices` and those TIED to them, in the module's shapes: unembed [D,V],
     embed [V,D], attention_qkv, attention_out, mlp_up, mlp_down; and unembed_centred [D,V], which is
-    unembed less its mean over all V tokens per dimension.
+    unembed less its mean over all V tokens per dimension. Params without a head have no unembed.
 
     Adding one vector to every token's unembedding row shifts all logits alike and changes no
     softmax. So a drift of the raw matrix may be no change of the model; a drift of the centred one
@@ -123,6 +123,8 @@ def matrices(config: models.Config, params: models.Params) -> dict[str, Float[Ar
     """
     architecture = models.architecture(config)
     tensors = architecture.matrices(params)
+    if not models.has_head(params):
+        return tensors
     tensors |= {name: tensors[stored].T for name, stored in architecture.TIED.items()}
     unembed = tensors["unembed"]
     return {**tensors, "unembed_centred": unembed - unembed.mean(axis=-1, keepdims=True)}

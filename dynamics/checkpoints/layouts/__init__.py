@@ -1,14 +1,15 @@
 """The hub's layout of each architecture: names and shapes of tensors, fields of config.json.
 
 A layout is a module with `NAME` for messages, `MODEL_TYPE` of config.json, `Config`,
-`rules(config)` for every leaf, `SKIPPED` (names of other tensors that files hold),
+`rules(config)` for every leaf, `SKIPPED` (names of other tensors that files hold), `PREFIX` (which
+names lack where the trunk was saved alone), `HEAD` (the subtrees that it then lacks),
 `from_hub(fields, where)` and `to_hub(config)`. A new architecture is a new module here and a place
 in `LAYOUTS`.
 """
 
 from types import ModuleType
 
-from dynamics import inputs
+from dynamics import inputs, models
 from dynamics.checkpoints.layouts import bert, gpt_neox
 from dynamics.errors import InputError
 
@@ -17,7 +18,7 @@ __all__ = ["LAYOUTS", "of_config", "of_type"]
 LAYOUTS: tuple[ModuleType, ...] = (gpt_neox, bert)
 
 
-def of_config(config) -> ModuleType:
+def of_config(config: models.Config) -> ModuleType:
     """The layout of a model's config. Raises InputError for a config of another type."""
     for layout in LAYOUTS:
         if type(config) is layout.Config:
@@ -27,7 +28,7 @@ def of_config(config) -> ModuleType:
     )
 
 
-def of_type(model_type, where: str) -> ModuleType:
+def of_type(model_type: object, where: str) -> ModuleType:
     """The layout that config.json names. Raises InputError for an unknown one."""
     for layout in LAYOUTS:
         if model_type == layout.MODEL_TYPE:

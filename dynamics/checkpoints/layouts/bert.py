@@ -1,7 +1,7 @@
 """BERT with its masked-LM head on the hub.
 
-The files are those of BertForPreTraining, as MultiBERTs are stored, or of BertForMaskedLM. Axes as
-in models/bert.py.
+The files are those of BertForPreTraining, as MultiBERTs are stored, or of BertForMaskedLM; or of
+BertModel, the encoder alone. Axes as in models/bert.py.
 """
 
 import re
@@ -14,8 +14,10 @@ from dynamics.models.bert import RANGES, Config
 NAME, MODEL_TYPE = "BERT", "bert"
 # The head of next-sentence prediction, the pooler that feeds only it, and a buffer of positions.
 SKIPPED = re.compile(
-    r"bert\.embeddings\.position_ids|bert\.pooler\.dense\.(weight|bias)|cls\.seq_relationship\.(weight|bias)"
+    r"(bert\.)?embeddings\.position_ids|(bert\.)?pooler\.dense\.(weight|bias)"
+    r"|cls\.seq_relationship\.(weight|bias)"
 )
+PREFIX, HEAD = "bert.", ("transform", "unembed")
 _EMBED, _LAYER, _HEAD = "bert.embeddings.", "bert.encoder.layer.{layer}.", "cls.predictions."
 _SIZES = {
     "hidden_size": "hidden_size",

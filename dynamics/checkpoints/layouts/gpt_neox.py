@@ -17,7 +17,10 @@ from dynamics.models.gpt_neox import RANGES, Config
 
 NAME, MODEL_TYPE = "GPT-NeoX", "gpt_neox"
 # Buffers in files of 2023.
-SKIPPED = re.compile(r"gpt_neox\.layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)")
+SKIPPED = re.compile(
+    r"(gpt_neox\.)?layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)"
+)
+PREFIX, HEAD = "gpt_neox.", ("unembed",)
 _LAYER = "gpt_neox.layers.{layer}."
 _SIZES = {
     "hidden_size": "hidden_size",

@@ -26,6 +26,15 @@ class Rule:
         """Does the leaf have a leading layer axis, for one hub tensor per layer?"""
         return self.path[0] == "layers"
 
+    def without(self, prefix: str) -> "Rule":
+        """The rule for a file whose names lack a prefix."""
+        return dataclasses.replace(
+            self,
+            hub_name=self.hub_name.removeprefix(prefix),
+            others=tuple(name.removeprefix(prefix) for name in self.others),
+            tied=tuple(name.removeprefix(prefix) for name in self.tied),
+        )
+
     def named(self, names: set[str]) -> "Rule":
         """The rule with the name that the tensor has in a file of these `names`."""
         aliases = (self.hub_name, *self.others, *self.tied)
