@@ -10,6 +10,7 @@ import shutil
 import signal
 from pathlib import Path
 
+import chex
 import huggingface_hub.constants
 import jax
 import jax.numpy as jnp
@@ -54,11 +55,8 @@ def random_params(config, seed: int = 0, dtype=np.float32):
 
 
 def assert_same(params, expected):
-    assert jax.tree.structure(params) == jax.tree.structure(expected)
-    jax.tree.map(np.testing.assert_array_equal, params, expected)
-    assert {leaf.dtype for leaf in jax.tree.leaves(params)} == {
-        leaf.dtype for leaf in jax.tree.leaves(expected)
-    }
+    chex.assert_trees_all_equal_shapes_and_dtypes(params, expected)
+    chex.assert_trees_all_equal(params, expected)
 
 
 def stored(folder: Path) -> dict[str, np.ndarray]:

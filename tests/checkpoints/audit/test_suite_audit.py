@@ -43,7 +43,9 @@ def run(seed: int) -> dict[str, dict[str, bytes]]:
 
 @functools.cache
 def _run(seed: int) -> dict[str, dict[str, bytes]]:
-    params = jax.tree.map(np.asarray, gpt_neox.init(jax.random.key(seed), CONFIG))
+    params = jax.tree.map(
+        np.asarray, jax.jit(gpt_neox.init, static_argnums=1)(jax.random.key(seed), CONFIG)
+    )
     rng, branches = np.random.default_rng(seed), {}
     words = tokenizer.train(["a few words to merge"] * 3, 260).to_str().encode()
     fixed = {

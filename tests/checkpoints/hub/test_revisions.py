@@ -62,6 +62,48 @@ def test_refs_and_listing_are_what_the_hub_holds(server):
     assert hub.list_files(REPO, listing.commit).files == listing.files
 
 
+LONG = "é" * 190  # percent-encoded, longer than a file's name may be
+
+
+@pytest.mark.parametrize(
+    ("revision", "branch"),
+    [
+        *(("main", "main"), ("refs/heads/main", "main"), ("refs/tags/split", "split")),
+        *(("refs/pr/3", "refs/pr/3"), ("refs/pr/12", "refs/pr/12"), (LONG, LONG)),
+        *(
+            (name, None)
+            for name in ("refs/pr/4", "refs/pr/x", "refs/heads/none", "refs/none", "no")
+        ),
+        *((name, None) for name in ("refs/convert/parquet", "REFS/PR/3")),
+    ],
+)
+def test_names_of_revisions(tmp_path, monkeypatch, revision, branch):
+    other = {"main": ONE, "split": SPLIT}
+    pulled = {
+        name: {**ONE, "config.json": name.encode()} for name in ("refs/pr/3", "refs/pr/12", LONG)
+    }
+    with serving({REPO: {**other, **pulled}}, monkeypatch, tmp_path) as server:
+        assert hub.find_commit(REPO, revision) == (branch and server.commit(REPO, branch))
+        if branch is None:
+            with pytest.raises(InputError, match=f"unknown revision of {REPO} '{revision}'"):
+                hub.fetch(REPO, revision)
+            return
+        folder = hub.fetch(REPO, revision)
+        config = (other | pulled)[branch]["config.json"]
+        assert (folder / "config.json").read_bytes() == config
+        requests = server.count()
+        assert hub.fetch(REPO, revision) == folder == hub.find_local(REPO, revision)
+        assert server.count() == requests
+
+
+@pytest.mark.parametrize(
+    "revision", ["", "/", "refs//pr", "refs/../x", "a/", "..", "a\nb", "x" * 201, "a\0", "\x1b[31m"]
+)
+def test_what_cannot_name_a_revision(revision):
+    with pytest.raises(InputError, match="for a revision of"):
+        hub.find_commit(REPO, revision)
+
+
 def test_looking_at_every_branch_again_costs_one_request(server):
     first = [hub.list_files(REPO, step) for step in STEPS]
     assert server.count() == len(STEPS) + 1

@@ -4,6 +4,7 @@ import json
 import re
 from pathlib import Path
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -49,7 +50,7 @@ def stored(folder: Path, tensors: dict[str, np.ndarray]) -> Path:
 
 def assert_same(params, expected):
     assert jax.tree.structure(params) == jax.tree.structure(expected)
-    jax.tree.map(np.testing.assert_array_equal, params, expected)
+    chex.assert_trees_all_equal(params, expected)
 
 
 def test_what_is_saved_loads_bit_for_bit(saved):
