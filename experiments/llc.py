@@ -20,7 +20,7 @@ from dynamics.measures import surprisal
 from dynamics.questions.llc import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import calibration, common, sampler_flags
+from experiments import calibration, common, number_flags, sampler_flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_bool(
@@ -32,14 +32,20 @@ flags.DEFINE_bool(
 flags.DEFINE_bool(
     "pull_exponent", True, "also with twice the pull, for d ln llc / d ln gamma: half as much again"
 )
-flags.DEFINE_integer(
+number_flags.whole(
     "reference_probes",
     4,
     "probes of the Hessian's spectrum on the chains' data: what a quadratic would give (0: none)",
-    lower_bound=0,
+    most=number_flags.MOST_CHAINS,
 )
-flags.DEFINE_integer("reference_matvecs", 12, "Hessian products of each probe", lower_bound=1)
-flags.DEFINE_integer("reference_windows", 8, "windows of each probe's batch", lower_bound=1)
+number_flags.whole(
+    "reference_matvecs",
+    12,
+    "Hessian products of each probe",
+    least=1,
+    most=number_flags.MOST_PARTS,
+)
+number_flags.whole("reference_windows", 8, "windows of each probe's batch", least=1)
 flags.DEFINE_bool("common_noise", True, "the same noise and batches at every checkpoint")
 
 

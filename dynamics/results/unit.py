@@ -9,12 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from dynamics.errors import InputError
+from dynamics.inputs import Whole
 from dynamics.suite import Cell
 
 # Where the files of a measure lie, under its folder: of the suite, of runs, of checkpoints.
 PATTERNS = ("suite.nc", "*/seed*/run.nc", "*/seed*/step*.nc")
 _LONGEST_NAME = 255  # bytes that file systems allow in the name of a folder
 _LARGEST = 2**63 - 1  # of a seed or a step
+_SHARD, _SHARDS = "i/n with 0 <= i < n, e.g. 0/4", Whole(0, 1_000_000)
 
 
 @functools.total_ordering
@@ -121,10 +123,13 @@ def shard(units: Sequence[Unit], part: str) -> list[Unit]:
         >>> [unit.step for unit in shard(units, "1/2")]
         [1, 3]
     """
-    index, _, count = part.partition("/")
-    if not (index.isdecimal() and count.isdecimal() and int(index) < int(count)):
-        raise InputError(f"--shard={part}", expected="i/n with 0 <= i < n, e.g. 0/4")
-    return list(units)[int(index) :: int(count)]
+    try:
+        index, count = (_SHARDS.parse(text, "") for text in part.split("/"))
+    except ValueError as error:  # of the parser, or of another number of parts
+        raise InputError(f"--shard={part:.80}", expected=_SHARD) from error
+    if index >= count:
+        raise InputError(f"--shard={part}", expected=_SHARD)
+    return list(units)[index::count]
 
 
 def _folder_name(model: str) -> str:
