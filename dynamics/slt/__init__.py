@@ -31,7 +31,9 @@ from dynamics.slt.stability import (
     assess_stability,
     measure_spectrum_ends,
 )
+from dynamics.slt.suggest import Suggestion, suggest, suggest_for
 from dynamics.slt.summary import summarise
+from dynamics.slt.target import Outcome
 from dynamics.slt.verdict import Verdict
 
 __all__ = [
@@ -46,6 +48,7 @@ __all__ = [
     "Difference",
     "LLCEstimate",
     "Landscape",
+    "Outcome",
     "PullExponent",
     "QuadraticReference",
     "RMSpropSGLD",
@@ -56,6 +59,7 @@ __all__ = [
     "Slope",
     "SpectrumEnds",
     "Stability",
+    "Suggestion",
     "Traces",
     "Verdict",
     "assess_stability",
@@ -70,6 +74,8 @@ __all__ = [
     "quadratic_llc",
     "segments",
     "sensitivity",
+    "suggest",
+    "suggest_for",
     "summarise",
     "susceptibility",
     "trivial_loss",

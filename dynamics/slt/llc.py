@@ -7,17 +7,20 @@ Transformers", equation 3. The expectation is over exp(-n beta l_n(w) - gamma/2 
 Estimates compare only at equal n beta, gamma and epsilon, so every estimate carries them.
 """
 
+import dataclasses
+import functools
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal
 
 import chex
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from dynamics.errors import ChainError, InputError
-from dynamics.slt import batches, centers, pull, stability
+from dynamics.slt import baseline, batches, centers, pull, stability, target
 from dynamics.slt.batches import LossFn
 from dynamics.slt.chain import Run, segments
 from dynamics.slt.estimate import LLCEstimate
@@ -38,9 +41,11 @@ def estimate_llc(
     probes: Mapping[str, PyTree] | None = None,
     per_item_fn: Callable[[PyTree, PyTree], Float[Array, "..."]] | None = None,
     trivial_loss: float | None = None,
-    top_eigenvalue: float | stability.SpectrumEnds | Literal["measure"] | None = None,
+    top_eigenvalue: float | stability.SpectrumEnds | Literal["measure"] | None = "measure",
     on_unstable: Literal["refuse", "report"] = "refuse",
     pull_exponent: Literal["measure"] | None = None,
+    target_error: float | None = None,
+    error_floor: float = 0.0,
     mesh: jax.sharding.Mesh | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LLCEstimate:
@@ -63,15 +68,19 @@ def estimate_llc(
         per_item_fn: (params, items) -> losses, one per item or per token.
         trivial_loss: loss of the best constant predictor (log V, Var y); the locality verdict needs
             it.
-        top_eigenvalue: largest eigenvalue of the loss Hessian at w* (in the sampler's units, over
-            the free weights), which predicts stability before any sampling; or both ends of the
-            spectrum, as `measure_spectrum_ends` gives them; or "measure", which takes them on the
-            first batch's worth of data.
+        top_eigenvalue: "measure" takes both ends of the Hessian's spectrum at w*, on the first
+            batch's worth of data (in the sampler's units, over the free weights): they predict
+            stability before any sampling, and how far chains may go. Or these ends, as
+            `measure_spectrum_ends` gives them; or the largest eigenvalue; or None, with the warning
+            "stability unknown".
         on_unstable: "refuse" raises where that eigenvalue says that chains diverge; "report"
             samples nevertheless and says so in the estimate.
         pull_exponent: "measure" runs the chains once more with twice gamma, the same noise and half
             the draws, for `LLCEstimate.pull_exponent`; half as much work again. Without it the
             traces bound the exponent.
+        target_error: standard error to sample to, as a share of |llc|; num_draws is then the most
+            draws that are taken, and `LLCEstimate.target` says what came of it.
+        error_floor: the least standard error that is worth the work, where |llc| may be near 0.
         mesh: as in `devices.map_chains`.
         progress: called with (draws done, draws in all) after each of the sampler's segments.
 
@@ -109,31 +118,68 @@ def estimate_llc(
         stability.refuse_unstable(bound, constants)
     if pull_exponent not in (None, "measure"):
         raise InputError.unknown("pull_exponent", pull_exponent, ("measure",))
-    samplers = [sampler]
+    if target_error is not None:
+        target.check(target_error, error_floor)
+
+    def runs(settings: Sampler, **recorded):
+        return segments(loss_fn, settings, params, data, key, mask=mask, mesh=mesh, **recorded)
+
+    def excess_of(run: Run):
+        return _excess_so_far(loss_fn, params, data, sampler, run)
+
+    measured = functools.partial(runs, probes=probes, per_item_fn=per_item_fn)
+    outcome = None
+    if target_error is None:
+        run = _last(measured(sampler), sampler, progress)
+    else:
+        run, outcome = target.run_to(
+            measured,
+            sampler,
+            excess_of,
+            target_error=target_error,
+            floor=error_floor,
+            progress=progress,
+        )
+        sampler = dataclasses.replace(sampler, num_draws=outcome.draws)
+    doubled = None
     if pull_exponent is not None and constants.localization > 0:
-        samplers.append(pull.doubled(sampler))
-    runs, num_done, num_draws = [], 0, sum(s.num_draws for s in samplers)
-    for number, settings in enumerate(samplers):
-        recorded = {} if number else {"probes": probes, "per_item_fn": per_item_fn}
-        run: Run | None = None
-        for run in segments(loss_fn, settings, params, data, key, mask=mask, mesh=mesh, **recorded):
-            if progress is not None:
-                progress(num_done + run.traces.loss.shape[1], num_draws)
-        assert run is not None  # a sampler has at least one draw
-        runs.append(run.traces)
-        num_done += settings.num_draws
+        tighter = pull.doubled(sampler)
+        doubled = _last(runs(tighter), tighter, progress).traces
     return summarise(
         loss_fn,
         params,
         data,
         key,
         sampler,
-        runs[0],
+        run.traces,
         mask=mask,
         trivial_loss=trivial_loss,
         top_eigenvalue=ends,
-        doubled=runs[1] if len(runs) > 1 else None,
+        doubled=doubled,
+        target=outcome,
     )
+
+
+def _last(
+    runs: Iterator[Run], sampler: Sampler, progress: Callable[[int, int], None] | None
+) -> Run:
+    """The run after its last segment."""
+    run: Run | None = None
+    for run in runs:
+        if progress is not None:
+            progress(run.traces.loss.shape[1], sampler.num_draws)
+    assert run is not None  # a sampler has at least one draw
+    return run
+
+
+def _excess_so_far(loss_fn: LossFn, params, data, sampler: Sampler, run: Run):
+    """n beta (loss - baseline) after the burn-in [C,T], the shared error, and float32's grain."""
+    done = dataclasses.replace(sampler, num_draws=run.traces.loss.shape[1])
+    nbeta = sampler.constants(batches.num_items(data)).nbeta
+    reference = baseline.of_run(loss_fn, params, data, done, run.traces)
+    excess = run.traces.loss.astype(np.float64) - reference.trace
+    grain = nbeta * float(np.spacing(np.float32(abs(reference.loss))))
+    return nbeta * excess[:, sampler.burn_in :], nbeta * reference.shared, grain
 
 
 def check_start(loss_fn: LossFn, params: PyTree, data: PyTree, key: Key[Array, ""]) -> None:
@@ -180,7 +226,7 @@ def spectrum_ends(
     top_eigenvalue: float | stability.SpectrumEnds | Literal["measure"] | None,
 ) -> stability.SpectrumEnds | None:
     """The ends of the spectrum that `top_eigenvalue` of `estimate_llc` names; None for None."""
-    if top_eigenvalue == "measure":
+    if isinstance(top_eigenvalue, str) and top_eigenvalue == "measure":
         return stability.measure_spectrum_ends(loss_fn, params, data, key, sampler, mask)
     if top_eigenvalue is None or isinstance(top_eigenvalue, stability.SpectrumEnds):
         return top_eigenvalue
