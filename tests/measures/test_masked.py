@@ -6,6 +6,7 @@ Axes: S seeds, B windows, T tokens, P positions, V vocabulary, G documents.
 import dataclasses
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -186,9 +187,7 @@ def test_training_loss_is_the_mean_surprisal_of_what_was_hidden():
     loss, gradient = jax.jit(jax.value_and_grad(masked.loss_fn(CONFIG, chunk=7)))(params, batch)
     expected, slope = jax.jit(jax.value_and_grad(plain))(params)
     np.testing.assert_allclose(loss, expected, rtol=1e-5)
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-5), gradient, slope
-    )
+    chex.assert_trees_all_close(gradient, slope, rtol=1e-3, atol=1e-5)
 
 
 @pytest.mark.parametrize(

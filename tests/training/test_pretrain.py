@@ -2,11 +2,14 @@
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
+from dynamics.errors import InputError
 from dynamics.training import nano, pretrain
 
 RECIPE = dataclasses.replace(nano.RECIPES["smoke"][0], num_steps=4, warmup=2)
@@ -26,7 +29,7 @@ def test_first_step_has_rate_zero_as_in_pythia():
     state = start(jnp.arange(3))
     before = jax.device_get(state.params)
     after = advance(state, jnp.arange(3), jnp.asarray(STREAM))
-    jax.tree.map(np.testing.assert_array_equal, before, jax.device_get(after.params))
+    chex.assert_trees_all_equal(before, jax.device_get(after.params))
     again = advance(after, jnp.arange(3), jnp.asarray(STREAM))
     assert (np.asarray(again.params["unembed"]["kernel"]) != before["unembed"]["kernel"]).any()
 
@@ -38,6 +41,16 @@ def test_a_seed_trains_alike_alone_and_among_others():
         together = advance(together, jnp.arange(3), jnp.asarray(STREAM))
         alone = advance(alone, jnp.array([1]), jnp.asarray(STREAM))
     np.testing.assert_allclose(together.loss[1], alone.loss[0], rtol=1e-5)
+    chex.assert_tree_all_finite(together.params)
+
+
+def test_a_run_that_diverges_is_refused_where_a_checkpoint_is_due(tmp_path):
+    start, _ = pretrain.functions(RECIPE)
+    state = start(jnp.arange(3))
+    state.params["unembed"]["kernel"] = state.params["unembed"]["kernel"].at[1].set(jnp.inf)
+    with pytest.raises(InputError, match=r"step 0 in 1 of \d+ leaves \(unembed/kernel\).*diverged"):
+        pretrain._save_seeds(RECIPE, state, tmp_path, tmp_path / "tokenizer.json")
+    assert not list(tmp_path.iterdir())
 
 
 def test_compiles_once():
