@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import jax
+import ml_dtypes
 import numpy as np
 import pytest
 import safetensors.numpy
@@ -302,6 +303,25 @@ def test_non_finite_tensor(folder, value):
 
     edit_tensors(folder, damage)
     refused(folder, f"{BIAS} with 2 non-finite of 7 numbers", "finite weights")
+
+
+KERNEL = "gpt_neox.layers.0.mlp.dense_4h_to_h.weight"
+INTEGERS = ["int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "bool"]
+
+
+@pytest.mark.parametrize("dtype", INTEGERS)
+@pytest.mark.parametrize("name", [BIAS, KERNEL, "embed_out.weight"])
+def test_integers_are_no_weights(folder, dtype, name):
+    edit_tensors(folder, lambda tensors: tensors.update({name: tensors[name].astype(dtype)}))
+    refused(folder, f"{name} of {dtype} numbers", "floating-point weights")
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", ml_dtypes.bfloat16, ml_dtypes.float8_e5m2])
+def test_floats_of_every_width_are_weights(folder, dtype):
+    expected = checkpoints.load(folder).params["layers"]["mlp"]["up"]["bias"][1]
+    edit_tensors(folder, lambda tensors: tensors.update({BIAS: tensors[BIAS].astype(dtype)}))
+    loaded = checkpoints.load(folder).params["layers"]["mlp"]["up"]["bias"][1]
+    np.testing.assert_array_equal(loaded, expected.astype(dtype).astype(np.float32))
 
 
 def test_numbers_too_large_for_the_dtype_asked_for(folder):

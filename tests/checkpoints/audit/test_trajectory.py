@@ -110,6 +110,18 @@ def test_tensors_of_other_sizes_are_told():
     assert kinds(run) == {16: "unreadable", 64: "unreadable", 256: "non-finite"}
 
 
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int64", "bool"])
+def test_integers_are_no_weights(dtype):
+    run = path()
+    run[Cell("m", 0, 16)] = {"w": np.ones((40, 50), dtype)}
+    (fault,) = check_trajectory(list(run), run.__getitem__)
+    assert (fault.cell.step, fault.kind, fault.detail) == (
+        16,
+        "unreadable",
+        f"w of {dtype} numbers",
+    )
+
+
 def test_sampled_matrices_are_those_of_first_and_last_layer():
     parts = ("attention.dense", "mlp.dense_4h_to_h", "mlp.dense_h_to_4h", "input_layernorm")
     names = [f"gpt_neox.layers.{k}.{part}.weight" for k in range(12) for part in parts]
