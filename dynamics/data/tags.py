@@ -16,6 +16,7 @@ Axes: C characters of a text, W words, T tokens, K tags.
 """
 
 import importlib
+import itertools
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -206,7 +207,8 @@ def _closed_class(word: str) -> str:
 
 def _checked(tagger: Tagger, words: list[str]) -> list[str]:
     try:
-        answers = list(tagger(words)) if words else []
+        # One more than there should be is enough to see: itertools.cycle would never end.
+        answers = list(itertools.islice(tagger(words), len(words) + 1)) if words else []
     except (Exception, SystemExit) as error:  # os.getcwd is a function too, and no tagger
         raise InputError(
             f"a tagger that fails on a list of {len(words)} words "
@@ -215,18 +217,24 @@ def _checked(tagger: Tagger, words: list[str]) -> list[str]:
         ) from error
     if len(answers) != len(words):
         raise InputError(
-            f"{len(answers)} tags of a tagger that was given {len(words)} words",
+            f"{_count(answers, words)} tags of a tagger that was given {len(words)} words",
             expected="one tag for each word, in the order of the words",
             mend="A tagger must not split or join words: they are split already.",
         )
     tags = [
-        answer[1] if isinstance(answer, tuple) and len(answer) == 2 else answer
+        answer[1]
+        if isinstance(answer, tuple) and len(answer) == 2 and isinstance(answer[0], str)
+        else answer
         for answer in answers
     ]
     odd = next((tag for tag in tags if not (tag is None or isinstance(tag, str))), None)
     if odd is not None:
         raise InputError(f"{odd!r} for a tag", expected="a string, or a pair (word, string)")
     return tags
+
+
+def _count(answers: Sequence, words: Sequence) -> str:
+    return f"more than {len(words)}" if len(answers) > len(words) else str(len(answers))
 
 
 def _nltk() -> Tagger:

@@ -100,7 +100,9 @@ def test_real_pairs_with_the_real_tokenizer():
     config = gpt_neox.Config(
         hidden_size=16, num_layers=1, num_heads=2, intermediate_size=16, max_positions=64
     )
-    seeds = [gpt_neox.init(jax.random.key(seed), config) for seed in range(2)]
+    seeds = [
+        jax.jit(gpt_neox.init, static_argnums=1)(jax.random.key(seed), config) for seed in range(2)
+    ]
     params = jax.tree.map(lambda *leaves: np.stack(leaves), *seeds)
     x = measure.preferences(config, params, measure.batch_pairs(ids[: len(few)], ids[len(few) :]))
     assert x.shape == (2, 134)
