@@ -211,7 +211,24 @@ def test_truncated_shard(sharded):
 
 
 @pytest.mark.parametrize(
-    "text", ["{", "[]", "{}", '{"weight_map": 3}', '{"weight_map": {"a": 1}}', '{"weight_map": {}}']
+    "text",
+    [
+        *("{", "[]", "{}", '{"weight_map": 3}', '{"weight_map": {"a": 1}}', '{"weight_map": {}}'),
+        *(
+            json.dumps({"weight_map": {"a": f"{shard}.safetensors"}})
+            for shard in (
+                "../x",
+                "/x",
+                "",
+                "\x1b[31m",
+                "\ud800",
+                "a\0",
+                "é" * 200,
+                "\u202e",
+                "a\\b",
+            )
+        ),
+    ],
 )
 def test_damaged_index(sharded, text):
     (sharded / "model.safetensors.index.json").write_text(text)

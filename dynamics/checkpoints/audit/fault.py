@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable
 
+from dynamics.errors import printable
 from dynamics.suite import Cell
 
 # kind -> what it means, in the order of a figure's legend
@@ -32,7 +33,10 @@ class Fault:
 
     cell: Cell
     kind: str  # a key of KINDS
-    detail: str
+    detail: str  # on one printable line, whatever the files and the hub call their parts
+
+    def __post_init__(self):
+        object.__setattr__(self, "detail", printable(self.detail))
 
     @property
     def convicts(self) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from dynamics import inputs
 from dynamics.checkpoints.formats import (
     INDEX,
     TORCH_INDEX,
@@ -18,6 +19,7 @@ from dynamics.checkpoints.formats import (
 
 _WEIGHT_FILE = re.compile(r"(model|pytorch_model)(-\d{5}-of-\d{5})?\.(safetensors|bin)")
 CONFIG, TOKENIZER = "config.json", "tokenizer.json"
+_MOST_BYTES = 1 << 28  # of a file that is read into memory
 # Fields of config.json that do not change the function that the weights compute.
 _INCIDENTAL = {
     "_name_or_path",
@@ -65,17 +67,21 @@ def of_folder(folder: Path) -> Inventory | None:
     if not folder.is_dir():
         return None
     names = {path.name for path in folder.iterdir() if path.is_file()}
-    wanted = _wanted(names, lambda name: (folder / name).read_bytes())
+    wanted = _wanted(names, lambda name: _content(folder / name))
     weights, absent = _weights(wanted, names, lambda name: _sha256(folder / name))
     tokenizer, blob = "", ""
     if TOKENIZER in names:
-        content = (folder / TOKENIZER).read_bytes()
+        content = _content(folder / TOKENIZER)
         tokenizer = hashlib.sha256(content).hexdigest()
         blob = _blob(
             hashlib.sha1(b"blob %d\0" % len(content) + content, usedforsecurity=False).hexdigest()
         )
-    config = config_digest((folder / CONFIG).read_bytes()) if CONFIG in names else ""
+    config = config_digest(_content(folder / CONFIG)) if CONFIG in names else ""
     return Inventory(weights, absent, config, tokenizer, blob, *_saves(names))
+
+
+def _content(path: Path) -> bytes:
+    return inputs.read_bytes(path, _MOST_BYTES, "a configuration, an index or a tokenizer")
 
 
 def _weights(

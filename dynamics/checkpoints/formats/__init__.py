@@ -9,6 +9,7 @@ from dynamics.checkpoints.formats.byte_source import ByteSource, LocalBytes
 from dynamics.checkpoints.formats.safetensors_file import SafetensorsFile
 from dynamics.checkpoints.formats.shard_index import (
     INDEX,
+    MOST_INDEX,
     SINGLE,
     TORCH_INDEX,
     TORCH_SINGLE,
@@ -25,6 +26,7 @@ from dynamics.checkpoints.formats.torch_file import TorchFile
 __all__ = [
     "INDEX",
     "INTEGERS",
+    "MOST_INDEX",
     "SINGLE",
     "TORCH_INDEX",
     "TORCH_SINGLE",

@@ -4,13 +4,16 @@ import json
 import re
 from collections.abc import Collection
 
+from dynamics.errors import printable
+
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 TORCH_SINGLE, TORCH_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 # The first of these that is there is read, as transformers does (modeling_utils of its version 5,
 # _get_resolved_checkpoint_files): a single file goes before an index, safetensors before torch.
 WEIGHTS = (SINGLE, INDEX, TORCH_SINGLE, TORCH_INDEX)
+MOST_INDEX = 1 << 26  # bytes; an index of 100,000 tensors has 10 MB
 # A shard lies beside its index: a path in its place would have another file read.
-_SHARD = re.compile(r"[^/\\\0]{1,200}\.(safetensors|bin)")
+_SHARD = re.compile(r"[^/\\]{1,200}\.(safetensors|bin)")
 
 
 def weights_of(names: Collection[str]) -> tuple[str | None, str | None]:
@@ -35,7 +38,9 @@ def weights_of(names: Collection[str]) -> tuple[str | None, str | None]:
 
 def two_saves(where: str, weights: str, other_save: str) -> str:
     """The sentence that says which of two saves is read."""
-    return f"{where} holds two saves: {weights} is read, as by transformers, {other_save} is not"
+    return printable(
+        f"{where} holds two saves: {weights} is read, as by transformers, {other_save} is not"
+    )
 
 
 def is_index(name: str) -> bool:
@@ -55,8 +60,11 @@ def weight_map(index: bytes) -> dict[str, str]:
         shards = list(shard_of.values())
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise ValueError(f"{error!r:.200}") from error
-    if not shards or not all(
-        isinstance(shard, str) and _SHARD.fullmatch(shard) for shard in shards
-    ):
+    if not shards or not all(isinstance(shard, str) and _is_shard(shard) for shard in shards):
         raise ValueError(f"shards {sorted(map(str, shards))[:3]!r:.200}")
     return shard_of
+
+
+def _is_shard(name: str) -> bool:
+    # No control characters, no lone surrogates, and no longer than a name on disk.
+    return bool(_SHARD.fullmatch(name)) and name.isprintable() and len(name.encode()) <= 240

@@ -9,9 +9,11 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Shaped
 
+from dynamics import inputs
 from dynamics.checkpoints.formats.byte_source import LocalBytes
 from dynamics.checkpoints.formats.shard_index import (
     INDEX,
+    MOST_INDEX,
     SINGLE,
     TORCH_INDEX,
     TORCH_SINGLE,
@@ -160,8 +162,9 @@ def _shard_files(index: Path) -> list[Path]:
 
 
 def _read_index(index: Path) -> dict[str, str]:
+    content = inputs.read_bytes(index, MOST_INDEX, "an index of shards")
     try:
-        return weight_map(index.read_bytes())
+        return weight_map(content)
     except ValueError as error:
         raise InputError(
             f"{index}, unreadable: {error}",

@@ -16,6 +16,7 @@ from dynamics.checkpoints.hub.retries import Transient, not_too_slow
 from dynamics.errors import InputError
 
 MOST_JSON = 1 << 26  # bytes; a listing of 10,000 files has 3 MB
+WHOLE = 600.0  # s for the body of an answer that is no file
 BETWEEN = "A proxy or a login page probably stands between; check HTTPS_PROXY and HF_ENDPOINT."
 
 
@@ -87,10 +88,15 @@ def check(response: httpx.Response, url: str):
 
 
 def limited(response: httpx.Response, url: str) -> Iterator[bytes]:
-    """A body of at most MOST_JSON bytes, decoded. Raises InputError for a longer one."""
-    length = 0
+    """A body of at most MOST_JSON bytes, decoded. Raises InputError for a longer one.
+
+    Raises Transient for one that takes longer than WHOLE.
+    """
+    length, begun = 0, time.monotonic()
     for piece in not_too_slow(response.iter_bytes()):
         length += len(piece)
+        if time.monotonic() - begun > WHOLE:
+            raise Transient(f"a body of {length} bytes in {WHOLE:.0f} s, and no end")
         if length > MOST_JSON:
             raise InputError(
                 f"an answer from {url} of more than {MOST_JSON} bytes",

@@ -14,7 +14,8 @@ from pathlib import Path
 import huggingface_hub
 from huggingface_hub.errors import HFValidationError
 
-from dynamics.checkpoints.formats import is_index, two_saves, weights_of
+from dynamics import inputs
+from dynamics.checkpoints.formats import MOST_INDEX, is_index, two_saves, weights_of
 from dynamics.checkpoints.hub import store
 from dynamics.checkpoints.hub.client import Absent, check_names
 from dynamics.checkpoints.hub.listing import CONFIG, Listing, RemoteFile
@@ -121,7 +122,7 @@ def _is_whole(folder: Path, repo: str, revision: str) -> bool:
     try:
         weights = listing.weights()
         if is_index(weights):
-            listing.shards((folder / weights).read_bytes())
+            listing.shards(_index(folder / weights))
     except InputError:
         return False
     return True
@@ -154,8 +155,12 @@ def _fill(snapshot: Path, listing: Listing):
     tokenizer = [name for name in TOKENIZER if name in listing.files]
     _download_all(snapshot, listing, [CONFIG, weights, *tokenizer])
     if is_index(weights):
-        shards = listing.shards((snapshot / weights).read_bytes())
+        shards = listing.shards(_index(snapshot / weights))
         _download_all(snapshot, listing, set(shards.values()))
+
+
+def _index(path: Path) -> bytes:
+    return inputs.read_bytes(path, MOST_INDEX, "an index of shards")
 
 
 def _download_all(snapshot: Path, listing: Listing, names: Iterable[str]):

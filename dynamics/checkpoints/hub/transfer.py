@@ -197,8 +197,9 @@ class Client:
             if response.next_request is None:
                 return response
             request = response.next_request
-            if response.headers.get("Content-Length", "") == "0":
-                response.read()  # so that the connection can be used again
+            length = response.headers.get("Content-Length", "")
+            if length.isdecimal() and len(length) < 5:  # a short body ends its connection's turn
+                response.read()
             response.close()
         raise httpx.TooManyRedirects(f"more than {_MOST_REDIRECTS} redirects", request=request)
 

@@ -71,6 +71,15 @@ def test_one_fault_convicts_one_checkpoint(plant, kind):
     assert convicted_kinds(inventories) == {CELL: kind}
 
 
+@pytest.mark.parametrize("name", ["\x1b[31m", "\u202e", "a\nb", "\udc80", "x" * 10**6])
+def test_what_files_are_called_is_told_on_one_printable_line(name):
+    inventories = clean()
+    _edit(absent=(name,))(inventories)
+    (fault,) = [f for f in audit.check_metadata(inventories, last_step=143_000) if f.convicts]
+    assert fault.detail.isprintable()
+    assert len(fault.detail) < 500
+
+
 def test_of_two_alike_in_mid_training_neither_is_believed():
     inventories = clean()
     inventories[CELL] = inventories[Cell("a", 1, 2000)]

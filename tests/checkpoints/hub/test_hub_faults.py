@@ -15,7 +15,7 @@ from raw_server import endless, reply, serving
 
 from dynamics import checkpoints
 from dynamics.checkpoints import hub
-from dynamics.checkpoints.hub import retries, transfer
+from dynamics.checkpoints.hub import responses, retries, transfer
 from dynamics.checkpoints.hub.client import client
 from dynamics.errors import InputError
 
@@ -68,6 +68,7 @@ ANSWERS = {
     "an error code of 60,000 bytes": [reply(status="404 No", X_Error_Code="x" * 60_000)],
     "a redirect with escapes": [reply(status="302 Found", Location=f"http://127.0.0.1:1/{ESCAPE}")],
     "a redirect to no port": [reply(status="302 Found", Location="http://127.0.0.1:99999/")],
+    "JSON that goes on and on": [endless(b"HTTP/1.1 200 OK\r\n\r\n[", 0.001)],
     "branches with escapes": [refs(ESCAPE, f"a{HIDDEN}")],
     "a branch of a megabyte": [refs(LONG)],
     "text with escapes in place of JSON": [reply(ESCAPE.encode())],
@@ -84,6 +85,7 @@ def machine(tmp_path, monkeypatch):
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(transfer, "ANSWER", 0.1)
     monkeypatch.setattr(retries, "PATIENCE", 0.1)
+    monkeypatch.setattr(responses, "WHOLE", 0.1)
     hub.reset()
     yield monkeypatch
     hub.reset()
