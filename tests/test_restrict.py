@@ -5,6 +5,7 @@ Axes: B batch, T tokens, D width, H heads, K head dim, F MLP width, L layers, V 
 
 import dataclasses
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -102,11 +103,7 @@ def test_heads_and_output_bias_partition_attention(params):
     ],
 )
 def test_short_forms(short, long):
-    jax.tree.map(
-        np.testing.assert_array_equal,
-        restrict.select(CONFIG, *short),
-        restrict.select(CONFIG, *long),
-    )
+    chex.assert_trees_all_equal(restrict.select(CONFIG, *short), restrict.select(CONFIG, *long))
 
 
 def test_every_name_selects_something_and_reads_back():

@@ -262,6 +262,15 @@ def test_one_compilation_for_every_checkpoint():
     assert divergence._fused(CONFIG, True)._cache_size() == 1
 
 
+def test_weights_that_are_not_finite_are_refused_by_leaf():
+    params = {name: dict(leaves) for name, leaves in seeds(3).items()}
+    kernel = np.array(params["unembed"]["kernel"])
+    kernel[2, 0, 0] = np.nan  # one number of the last seed
+    params["unembed"]["kernel"] = kernel
+    with pytest.raises(InputError, match=r"params in 1 of \d+ leaves \(unembed/kernel\)"):
+        divergence.seed_divergence(CONFIG, params, np.zeros((1, 5), np.int32))
+
+
 def test_one_seed_is_refused():
     with pytest.raises(InputError, match="two or more"):
         divergence.seed_divergence(

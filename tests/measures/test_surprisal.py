@@ -1,5 +1,6 @@
 """Surprisal by chunks equals surprisal from whole logits, in value and gradient."""
 
+import chex
 import jax
 import numpy as np
 import pytest
@@ -30,9 +31,7 @@ def test_gradient_does_not_depend_on_chunks():
     short_chunks, one_chunk = (
         jax.grad(surprisal.loss_fn(CONFIG, chunk))(PARAMS, TOKENS) for chunk in (7, 1000)
     )
-    jax.tree.map(
-        lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-3, atol=1e-6), short_chunks, one_chunk
-    )
+    chex.assert_trees_all_close(short_chunks, one_chunk, rtol=1e-3, atol=1e-6)
 
 
 def test_memory_of_gradient_does_not_hold_logits():

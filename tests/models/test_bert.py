@@ -7,6 +7,7 @@ import dataclasses
 import math
 from pathlib import Path
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -128,7 +129,7 @@ def test_init_is_a_cut_normal_and_repeats():
     params, again = (
         jax.jit(models.init, static_argnums=1)(jax.random.key(3), config) for _ in range(2)
     )
-    jax.tree.map(np.testing.assert_array_equal, params, again)
+    chex.assert_trees_all_equal(params, again)
     kernel = params["layers"]["mlp"]["up"]["kernel"]
     assert float(jnp.abs(kernel).max()) <= 0.04
     # A normal cut at two standard deviations has 0.8796 of its spread.

@@ -157,10 +157,8 @@ def test_plain_loop(problem, reference):
 def test_segments_are_bit_equal(problem, changes):
     *_, whole = slt.segments(loss, sampler(**changes), *problem, jax.random.key(3))
     *_, cut = slt.segments(loss, sampler(**changes, segment=23), *problem, jax.random.key(3))
-    leaves = zip(jax.tree.leaves(whole.traces), jax.tree.leaves(cut.traces), strict=True)
-    for uncut, joined in leaves:
-        assert uncut.shape == (CHAINS, DRAWS)
-        np.testing.assert_array_equal(uncut, joined)
+    chex.assert_tree_shape_prefix(whole.traces, (CHAINS, DRAWS))
+    chex.assert_trees_all_equal(whole.traces, cut.traces)
 
 
 def test_a_saved_run_goes_on_bit_for_bit(problem):

@@ -3,6 +3,7 @@
 Axes: M numbers, K streams (chains, steps or leaves).
 """
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -99,7 +100,7 @@ def test_numbers_depend_on_key_leaf_and_place_alone():
     alone = noise(key, tree)
     keys = jnp.stack([key, jax.random.key(8)])
     together = jax.jit(jax.vmap(lambda k: noise(k, tree)))(keys)
-    jax.tree.map(lambda x, y: np.testing.assert_array_equal(x, y[0]), alone, together)
+    chex.assert_trees_all_equal(alone, jax.tree.map(lambda x: x[0], together))
     np.testing.assert_array_equal(
         noise(key, {"b": {"d": tree["b"]["d"]}})["b"]["d"], alone["b"]["d"]
     )

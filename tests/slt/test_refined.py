@@ -3,6 +3,7 @@
 import dataclasses
 import math
 
+import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -79,7 +80,7 @@ def test_language_model_wrapper_is_the_plain_call():
         with pytest.raises(InputError, match=r"integers \[N,T\]"):
             slt.estimate_language_model_llc(CONFIG, params, wrong, jax.random.key(3), SAMPLER)
     by_name, by_list = (slt.part_mask(CONFIG, parts) for parts in ("embed", ["embed"]))
-    jax.tree.map(np.testing.assert_array_equal, by_name, by_list)
+    chex.assert_trees_all_equal(by_name, by_list)
     assert slt.part_mask(CONFIG, ()) is None
 
 
