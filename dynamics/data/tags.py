@@ -230,7 +230,7 @@ def _checked(tagger: Tagger, words: list[str]) -> list[str]:
     odd = next((tag for tag in tags if not (tag is None or isinstance(tag, str))), None)
     if odd is not None:
         raise InputError(f"{odd!r} for a tag", expected="a string, or a pair (word, string)")
-    return tags
+    return cast(list[str], tags)
 
 
 def _count(answers: Sequence, words: Sequence) -> str:
