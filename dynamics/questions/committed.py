@@ -103,8 +103,10 @@ def _check_alike(first: xr.Dataset, data: xr.Dataset):
         )
         raise _apart(data, first, f"of another configuration ({listing})")
     arrays, others = ({str(n) for n, v in d.variables.items() if v.ndim} for d in (first, data))
-    if arrays != others:
-        raise _apart(data, first, f"with other variables ({', '.join(sorted(arrays ^ others))})")
+    if absent := arrays - others:
+        raise _apart(data, first, f"without {', '.join(map(repr, sorted(absent)))}")
+    if extra := others - arrays:
+        raise _apart(data, first, f"with {', '.join(map(repr, sorted(extra)))}")
 
 
 def _check_axes(first: xr.Dataset, data: xr.Dataset):

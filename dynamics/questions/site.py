@@ -166,7 +166,7 @@ def _section(question: Question, answer: Any, shown: Contents, source: str) -> S
         return None
     if isinstance(answer, InputError):
         return Section(
-            introduction="The results of this question cannot be read.",
+            introduction="Results of this question cannot be used:",
             panels=(),
             absent=_without_folder(answer, source),
         )
@@ -175,8 +175,7 @@ def _section(question: Question, answer: Any, shown: Contents, source: str) -> S
 
 def _without_folder(error: InputError, source: str) -> str:
     """The error as a page says it, which shows nobody's home folder."""
-    sentence = str(error).replace(f"{source}/", "").removeprefix("got ")
-    return sentence[:1].upper() + sentence[1:]
+    return str(error).replace(f"{source}/", "").removeprefix("got ")
 
 
 def _needs(question: Question, models: Sequence[Model]) -> str:
