@@ -2,6 +2,7 @@
 locality verdict.
 
     python -m experiments.llc --suite=nano
+    python -m experiments.llc --suite=nano --target_error=.05 --draws=2000
     python -m experiments.llc --suite=nano --calibrate     # as experiments.calibration does
     python -m experiments.llc --suite=nano --parts=layers.1.attention.heads.0 --out=results/head
 
@@ -10,9 +11,11 @@ whether a chain is stable. Estimates are comparable only at one (n beta, gamma, 
 part of the results' configuration.
 """
 
+import dataclasses
+
 import jax
 import numpy as np
-from absl import flags
+from absl import flags, logging
 
 from dynamics import slt
 from dynamics.errors import InputError
@@ -20,7 +23,7 @@ from dynamics.measures import surprisal
 from dynamics.questions.llc import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import calibration, common, number_flags, sampler_flags
+from experiments import calibration, common, llc_settings, number_flags, sampler_flags
 
 FLAGS = flags.FLAGS
 flags.DEFINE_bool(
@@ -46,6 +49,20 @@ number_flags.whole(
     most=number_flags.MOST_PARTS,
 )
 number_flags.whole("reference_windows", 8, "windows of each probe's batch", least=1)
+number_flags.real(
+    "target_error",
+    None,
+    "standard error to sample to, as a share of the LLC; --draws is then the most that are taken",
+    least=0,
+    most=1e6,
+    open=True,
+)
+number_flags.real(
+    "error_floor", 0.0, "the least standard error that is worth the work", least=0, most=1e12
+)
+flags.DEFINE_bool(
+    "suggest", False, "one sampler per model from its landscape (experiments/llc_settings.py)"
+)
 flags.DEFINE_bool("common_noise", True, "the same noise and batches at every checkpoint")
 
 
@@ -55,7 +72,14 @@ def experiments(study: Study) -> list[common.Experiment]:
         return calibration.experiments(study)
     config = sampler_flags.config(study)
     config |= {"sensitivity": FLAGS.sensitivity, "common_noise": FLAGS.common_noise}
+    config |= {"target_error": FLAGS.target_error, "error_floor": FLAGS.error_floor}
     config |= {"pull_exponent": FLAGS.pull_exponent, "reference": _reference_settings()}
+    if FLAGS.suggest:
+        llc_settings.ensure(study)
+        config["suggested"] = {
+            model: dataclasses.asdict(llc_settings.of_model(study, model))
+            for model in study.suite.models
+        }
     units = study.single_units(record.MEASURE, sampler_flags.seeds(study))
     # Only a sampler with a Metropolis test has an acceptance.
     nowhere = _WITHOUT_LLC if FLAGS.sampler == "mala" else ("acceptance", *_WITHOUT_LLC)
@@ -90,7 +114,7 @@ def learning_coefficient(study: Study, unit: Unit):
     loss, data, sampler = (
         surprisal.loss_fn(checkpoint.config),
         sampler_flags.data(study),
-        sampler_flags.sampler(),
+        llc_settings.sampler(study, cell.model) if FLAGS.suggest else sampler_flags.sampler(),
     )
     mask = slt.part_mask(checkpoint.config, FLAGS.parts)
     arguments = {
@@ -107,8 +131,18 @@ def learning_coefficient(study: Study, unit: Unit):
     else:
         exponent = "measure" if FLAGS.pull_exponent else None
         estimate = slt.estimate_llc(
-            loss, params, data, key, sampler, pull_exponent=exponent, **arguments
+            loss,
+            params,
+            data,
+            key,
+            sampler,
+            pull_exponent=exponent,
+            target_error=FLAGS.target_error,
+            error_floor=FLAGS.error_floor,
+            **arguments,
         )
+        if estimate.target is not None:
+            logging.info("%s: %s", unit, estimate.target.sentence)
     return record.to_dataset(as_record(estimate, effects, reference)), [checkpoint.provenance]
 
 

@@ -22,10 +22,20 @@ def whole(name: str, default: int | None, help: str, *, least: int = 0, most: in
 
 
 def real(
-    name: str, default: float | None, help: str, *, least: float, most: float, open: bool = False
+    name: str,
+    default: float | None,
+    help: str,
+    *,
+    least: float,
+    most: float,
+    open: bool = False,
+    none: str = "",
 ):
-    """Defines a flag that is a finite number from `least` to `most`; above `least` where `open`."""
-    _define(_Parser(Real(least, most, open=open), name), name, default, help)
+    """Defines a flag that is a finite number from `least` to `most`; above `least` where `open`.
+
+    The word `none`, where there is one, stands for no number.
+    """
+    _define(_Parser(Real(least, most, open=open), name, none), name, default, help)
 
 
 def wholes(
@@ -49,14 +59,16 @@ def reals(
 
 
 class _Parser(flags.ArgumentParser, Generic[Number]):
-    def __init__(self, allowed: Whole | Real, name: str):
+    def __init__(self, allowed: Whole | Real, name: str, none: str = ""):
         super().__init__()
-        self._allowed, self._name = allowed, f"--{name}="
+        self._allowed, self._name, self._none = allowed, f"--{name}=", none
         self.syntactic_help = allowed.words
 
     def parse(self, argument):
         """The number. Raises InputError, which absl takes for the ValueError that it is."""
         if isinstance(argument, str):
+            if self._none and argument.replace(" ", "") == self._none.replace(" ", ""):
+                return None
             return self._allowed.parse(argument, self._name)
         return self._allowed.check(argument, self._name)
 

@@ -32,7 +32,14 @@ number_flags.real(
     least=1e-30,  # a float32 holds it
     most=_MOST,
 )
-number_flags.real("nbeta", 1000.0, "inverse temperature times sample size", least=1e-30, most=_MOST)
+number_flags.real(
+    "nbeta",
+    1000.0,
+    "inverse temperature times sample size; m/log m is that of a batch of m windows",
+    least=1e-30,
+    most=_MOST,
+    none="m/log m",
+)
 number_flags.real(
     "localization",
     3000.0,

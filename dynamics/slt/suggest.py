@@ -1,6 +1,6 @@
 """Settings of chains that mean something, from the landscape that they will run on.
 
-What a chain finds on a quadratic depends on three ratios alone, so settings need no grid:
+What a chain finds on a quadratic depends on three ratios alone, so a first setting needs no grid:
 - gamma / n beta decides which directions the pull holds. The largest one is taken at which the pull
   decides less than is asked (`pull_exponent`), and at which every direction is confined.
 - n beta decides how far the loss rises, LLC / n beta. The lowest one is taken at which chains stay
@@ -8,27 +8,36 @@ What a chain finds on a quadratic depends on three ratios alone, so settings nee
   gradient at w* takes off.
 - epsilon (n beta h + gamma) of the stiffest direction decides the bias of a step.
 Burn-in and draws follow from the slowest direction.
+
+A landscape is no quadratic as far out as chains go: many flat directions that add up can be the
+pull's although the Hessian says otherwise. So the setting is tried. Where the measured exponent is
+beyond the one asked for, n beta and gamma are doubled together, which brings chains nearer to w*,
+until it is not, or the gradient at w* takes off more than the landscape gives, or the tries end.
 """
 
 import dataclasses
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
-import jax
 import numpy as np
 from jaxtyping import Array, Float, Key, PyTree
 
 from dynamics.errors import InputError
 from dynamics.slt import quadratic
+from dynamics.slt.baseline import data_loss
 from dynamics.slt.batches import LossFn, num_items
-from dynamics.slt.diagnostics import ENOUGH_DRAWS
+from dynamics.slt.diagnostics import ENOUGH_DRAWS, SURE
+from dynamics.slt.estimate import LLCEstimate
 from dynamics.slt.landscape import Landscape, measure_landscape
+from dynamics.slt.llc import estimate_llc
+from dynamics.slt.pull import PullExponent
 from dynamics.slt.quadratic import QuadraticReference, quadratic_llc
 from dynamics.slt.samplers import SGLD
 
 CONFINED = 1.5  # gamma over n beta |h| of the most downward direction: its Ritz value falls short
 RISE = 0.2  # of the way from l(w*) to the trivial predictor that chains may use
 UNSETTLED = 0.05  # of the reference that the burn-in may leave out
+MOST_TRIES = 4
 _RATIOS = np.geomspace(1e-4, 1e4, 321)  # gamma / n beta, in units of the largest curvature
 
 
@@ -39,12 +48,14 @@ class Suggestion:
     Attributes:
         sampler: one for all the checkpoints; None where none serves.
         references: what a quadratic would give at each checkpoint under it; () without a sampler.
+        tries: estimates by which it was tried, in order; () where it was only foretold.
         steps: of a chain, burn-in and thinning included; 0 without a sampler.
         sentence: what was chosen and by what, or what stands in the way.
     """
 
     sampler: SGLD | None
     references: tuple[QuadraticReference, ...]
+    tries: tuple[LLCEstimate, ...] = ()
     steps: int
     sentence: str
 
@@ -57,7 +68,6 @@ def suggest(
     *,
     further: Sequence[PyTree[Float[Array, "..."]]] = (),
     trivial_loss: float | None = None,
-    init_loss: float | None = None,
     pull_exponent: float = -0.5,
     bias: float = 0.1,
     max_steps: int = 5000,
@@ -68,18 +78,30 @@ def suggest(
     probe_items: int = 8,
     mask: PyTree | None = None,
 ) -> Suggestion:
-    """The settings of `suggest_for` at one checkpoint, or one setting for several.
+    """The settings of `suggest_for`, tried at a checkpoint; one setting for several checkpoints.
 
     Args:
-        loss_fn, params, data, key, trivial_loss, mask: as in `estimate_llc`.
+        loss_fn, params, data, key, trivial_loss, mask: as in `estimate_llc`. The setting is tried
+            at `params`.
         further: params of other checkpoints that the setting must serve too, since estimates
             compare only at one.
-        init_loss: l(w*) of `params`, of all data; measured where a trivial loss is given without.
         num_probes, num_matvecs, probe_items: as in `measure_landscape`.
         pull_exponent, bias, max_steps, batch_size, num_chains: as in `suggest_for`.
 
     Raises:
         InputError: as `measure_landscape` and `suggest_for` do.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from dynamics import slt
+        >>> def loss(w, curvatures):
+        ...     return jnp.sum(curvatures.mean(0) * w**2) / 2
+        >>> data = np.tile(np.float32([0.1, 1.0, 5.0]), (64, 1))
+        >>> suggestion = suggest(
+        ...     loss, jnp.zeros(3), data, jax.random.key(0), trivial_loss=0.1
+        ... )
+        >>> bool(suggestion.tries[-1].pull_exponent.value > -0.6)
+        True
     """
     landscapes = [
         measure_landscape(
@@ -94,18 +116,94 @@ def suggest(
         )
         for checkpoint in (params, *further)
     ]
-    if trivial_loss is not None and init_loss is None:
-        init_loss = float(np.asarray(jax.jit(loss_fn)(params, data)))
-    return suggest_for(
+    count = num_items(data)
+    room = None
+    if trivial_loss is not None:
+        room = trivial_loss - data_loss(loss_fn, params, data, min(probe_items, count))[0]
+    foretold = suggest_for(
         landscapes,
-        num_items(data),
-        room=None if trivial_loss is None or init_loss is None else trivial_loss - init_loss,
+        count,
+        room=room,
         pull_exponent=pull_exponent,
         bias=bias,
         max_steps=max_steps,
         batch_size=batch_size,
         num_chains=num_chains,
     )
+
+    def attempt(sampler: SGLD) -> LLCEstimate:
+        return estimate_llc(
+            loss_fn,
+            params,
+            data,
+            key,
+            sampler,
+            mask=mask,
+            trivial_loss=trivial_loss,
+            top_eigenvalue=foretold.references[0].largest,
+            on_unstable="report",
+            pull_exponent="measure",
+        )
+
+    return _tried(foretold, attempt, landscapes, count, pull_exponent)
+
+
+def _tried(
+    foretold: Suggestion,
+    attempt: Callable[[SGLD], LLCEstimate],
+    landscapes: Sequence[Landscape],
+    num_data: int,
+    wanted: float,
+) -> Suggestion:
+    """The foretold setting, or one nearer to w*, whose measured exponent is not beyond `wanted`."""
+    sampler, tries, said = foretold.sampler, (), []
+    if sampler is None:
+        return foretold
+    assert sampler.nbeta is not None
+    for number in range(MOST_TRIES):
+        factor = 2**number
+        nearer = dataclasses.replace(
+            sampler,
+            nbeta=sampler.nbeta * factor,
+            localization=sampler.localization * factor,
+            step_size=sampler.step_size / factor,
+        )
+        references = tuple(
+            quadratic_llc(landscape.density, nearer, num_data, landscape.slope)
+            for landscape in landscapes
+        )
+        flat = references[0].llc - references[0].slope
+        if -references[0].slope > flat:
+            said.append(
+                f"at n beta = {nearer.nbeta:g} the gradient at w* takes off "
+                f"{-references[0].slope:.3g} of the {flat:.3g} that the Hessian gives"
+            )
+            break
+        estimate = attempt(nearer)
+        tries = (*tries, estimate)
+        exponent = estimate.pull_exponent
+        if estimate.verdict.state in ("local", "unchecked") and _within(exponent, wanted):
+            return dataclasses.replace(
+                foretold,
+                sampler=nearer,
+                references=references,
+                tries=tries,
+                sentence=f"{foretold.sentence} Tried: d ln llc / d ln gamma = "
+                f"{exponent.value:.2f} ± {exponent.sem:.2f} at n beta = {nearer.nbeta:g}.",
+            )
+        measured = "unknown" if math.isnan(exponent.value) else f"{exponent.value:.2f}"
+        said.append(
+            f"at n beta = {nearer.nbeta:g}, gamma = {nearer.localization:g} the chains are "
+            f"“{estimate.verdict.state}” and d ln llc / d ln gamma is {measured}"
+        )
+    unserved = _none(f"The quadratic foretells {foretold.references[0].pull_exponent:.2f}, but "
+                     f"{'; '.join(said)}.")  # fmt: skip
+    return dataclasses.replace(unserved, tries=tries)
+
+
+def _within(exponent: PullExponent, wanted: float) -> bool:
+    """Whether the measured exponent is not surely beyond the one asked for."""
+    return exponent.value + SURE * np.nan_to_num(exponent.sem) >= wanted
 
 
 def suggest_for(
@@ -171,7 +269,7 @@ def suggest_for(
         num_draws=2,
         batch_size=None if batch_size is None or batch_size >= num_data else batch_size,
     )
-    burn_in, draws, thinning = _lengths(landscapes, sampler)
+    burn_in, draws, thinning = _lengths(landscapes, dataclasses.replace(sampler, batch_size=None))
     steps = (burn_in + draws) * thinning
     if steps > max_steps:
         return _none(
@@ -227,7 +325,7 @@ def _strongest_pull(
     landscapes, largest: float, lowest: float, pull_exponent: float
 ) -> float | None:
     """The largest gamma / n beta above `lowest` that leaves the LLC to the landscape."""
-    ratios = [ratio for ratio in largest * _RATIOS[::-1] if ratio > lowest]
+    ratios = [float(ratio) for ratio in largest * _RATIOS[::-1] if ratio > lowest]
     return next(
         (ratio for ratio in ratios if _worst_exponent(landscapes, ratio) >= pull_exponent), None
     )
