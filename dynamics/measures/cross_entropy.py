@@ -88,7 +88,7 @@ def _total_and_gradient(chunk: int, h, kernel, weights, targets):
     def add(carry, inputs):
         h, weight, target = inputs
         logits = _logits(h, kernel)
-        hot = jnp.arange(logits.shape[1])[None] == target[:, None]
+        hot = (jnp.arange(logits.shape[1])[None] == target[:, None]).astype(logits.dtype)
         surprisal = surprisal_of(logits, target)
         slope = weight[:, None] * (jax.nn.softmax(logits, axis=1) - hot)
         into_h = jnp.matmul(slope, kernel.T, preferred_element_type=slope.dtype)
