@@ -140,7 +140,8 @@ def check_writable(root: Path):
 
 def name_of(data: xr.Dataset) -> str:
     """The file that a data set was read from, else the unit that it names."""
-    return str(data.encoding.get("source") or data.attrs.get("unit") or "a data set")
+    unit = data.attrs.get("unit")
+    return str(data.encoding.get("source") or (unit if isinstance(unit, str) else "a data set"))
 
 
 def json_attribute(attributes: Mapping[str, Any], name: str, place: str) -> dict[str, Any]:
