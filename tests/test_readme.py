@@ -25,7 +25,9 @@ def test_the_example_runs(tmp_path, capsys, monkeypatch):
         hidden_size=16, num_layers=1, num_heads=2, intermediate_size=32, vocab_size=270
     )
     (tmp_path / "tokenizer.json").write_text(words.to_str())
-    params = jax.tree.map(np.asarray, gpt_neox.init(jax.random.key(0), config))
+    params = jax.tree.map(
+        np.asarray, jax.jit(gpt_neox.init, static_argnums=1)(jax.random.key(0), config)
+    )
     checkpoints.save(folder, config, params, tmp_path / "tokenizer.json")
     monkeypatch.chdir(tmp_path)
     (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)

@@ -43,7 +43,9 @@ def fill(root: Path) -> Path:
     file."""
     config = gpt_neox.Config(**SIZES, max_positions=32)
     for seed in range(4):
-        params = jax.tree.map(np.asarray, gpt_neox.init(jax.random.key(seed), config))
+        params = jax.tree.map(
+            np.asarray, jax.jit(gpt_neox.init, static_argnums=1)(jax.random.key(seed), config)
+        )
         for previous, step in zip((0, *STEPS), STEPS, strict=False):
             taken = 0 if step == 1 else step - previous
             params = _diffused(params, 2e-3 * taken**0.5, np.random.default_rng([seed, step]))

@@ -51,7 +51,7 @@ GAUSS_NEWTON = curvature.gauss_newton(logits, cross_entropy)
 @pytest.fixture(scope="module")
 def transformer():
     """Every parameter is random, so that no part of the Hessian is zero by symmetry."""
-    params = random_like(gpt_neox.init(KEY, CONFIG), 1)
+    params = random_like(jax.jit(gpt_neox.init, static_argnums=1)(KEY, CONFIG), 1)
     tokens = np.random.default_rng(2).integers(0, CONFIG.vocab_size, (8, 9))
     return params, jnp.asarray(tokens, jnp.int32)
 

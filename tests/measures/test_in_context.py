@@ -26,7 +26,9 @@ TOKENS = np.random.default_rng(0).integers(0, 31, (7, 13)).astype(np.int32)
 @pytest.fixture(scope="module")
 def seeds():
     """[S,...], two of them, far from their initialisation, so that the context matters."""
-    own = [gpt_neox.init(jax.random.key(seed), CONFIG) for seed in range(2)]
+    own = [
+        jax.jit(gpt_neox.init, static_argnums=1)(jax.random.key(seed), CONFIG) for seed in range(2)
+    ]
     return jax.tree.map(lambda *leaves: 3 * np.stack(leaves), *own)
 
 

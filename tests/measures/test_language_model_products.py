@@ -33,7 +33,7 @@ def random_like(tree, seed: int):
 
 @pytest.fixture(scope="module")
 def params():
-    return random_like(gpt_neox.init(jax.random.key(0), CONFIG), 1)
+    return random_like(jax.jit(gpt_neox.init, static_argnums=1)(jax.random.key(0), CONFIG), 1)
 
 
 @pytest.fixture(scope="module")

@@ -27,7 +27,9 @@ LONGEST = 16  # tokens, at least as many as the longest sentence
 
 @pytest.fixture(scope="module")
 def seeds():
-    own = [gpt_neox.init(jax.random.key(seed), CONFIG) for seed in range(2)]
+    own = [
+        jax.jit(gpt_neox.init, static_argnums=1)(jax.random.key(seed), CONFIG) for seed in range(2)
+    ]
     return jax.tree.map(lambda *leaves: 3 * np.stack(leaves), *own)
 
 

@@ -52,7 +52,7 @@ def tiny(vocab_size: int = len(WORDS), width: int = 16) -> gpt_neox.Config:
 
 def params_of(config, seed: int):
     """A random model whose distributions are far from uniform."""
-    params = models.init(jax.random.key(seed), config)
+    params = jax.jit(models.init, static_argnums=1)(jax.random.key(seed), config)
     return {**params, "unembed": {"kernel": 4 * params["unembed"]["kernel"]}}
 
 

@@ -13,7 +13,7 @@ CONFIG = gpt_neox.Config(
 
 
 def test_is_the_surprisal_at_the_position():
-    params = models.init(jax.random.key(0), CONFIG)
+    params = jax.jit(models.init, static_argnums=1)(jax.random.key(0), CONFIG)
     tokens = np.random.default_rng(0).integers(0, 61, (5, 12), dtype=np.int32)
     every = np.asarray(surprisal.surprisal_fn(CONFIG)(params, tokens))  # [5,11]
     for row in range(5):
@@ -26,7 +26,7 @@ def test_is_the_surprisal_at_the_position():
 
 def test_averages_to_the_usual_loss():
     """Over all positions, each window with each."""
-    params = models.init(jax.random.key(1), CONFIG)
+    params = jax.jit(models.init, static_argnums=1)(jax.random.key(1), CONFIG)
     tokens = np.random.default_rng(1).integers(0, 61, (4, 9), dtype=np.int32)
     every = prefix.Prefixes(np.repeat(tokens, 8, axis=0), np.tile(np.arange(1, 9), 4))
     usual = surprisal.loss_fn(CONFIG)(params, tokens)

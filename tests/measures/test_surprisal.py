@@ -12,24 +12,28 @@ from dynamics.models import gpt_neox
 CONFIG = gpt_neox.Config(
     hidden_size=24, num_layers=2, num_heads=3, intermediate_size=29, vocab_size=101
 )
-PARAMS = gpt_neox.init(jax.random.key(0), CONFIG)
 TOKENS = np.random.default_rng(0).integers(0, 101, (3, 12)).astype(np.int32)
 
 
+@pytest.fixture(scope="module")
+def params():
+    return jax.jit(models.init, static_argnums=1)(jax.random.key(0), CONFIG)
+
+
 def whole(params, tokens):
-    log_p = jax.nn.log_softmax(models.apply_fn(CONFIG)(params, tokens[:, :-1]))
+    log_p = jax.nn.log_softmax(jax.jit(models.apply_fn(CONFIG))(params, tokens[:, :-1]))
     return -np.take_along_axis(log_p, tokens[:, 1:, None], -1)[..., 0]
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 11, 33, 1000])
-def test_equals_whole_logits(chunk):
-    per_token = surprisal.surprisal_fn(CONFIG, chunk)(PARAMS, TOKENS)
-    np.testing.assert_allclose(per_token, whole(PARAMS, TOKENS), rtol=1e-5, atol=1e-5)
+def test_equals_whole_logits(params, chunk):
+    per_token = surprisal.surprisal_fn(CONFIG, chunk)(params, TOKENS)
+    np.testing.assert_allclose(per_token, whole(params, TOKENS), rtol=1e-5, atol=1e-5)
 
 
-def test_gradient_does_not_depend_on_chunks():
+def test_gradient_does_not_depend_on_chunks(params):
     short_chunks, one_chunk = (
-        jax.grad(surprisal.loss_fn(CONFIG, chunk))(PARAMS, TOKENS) for chunk in (7, 1000)
+        jax.jit(jax.grad(surprisal.loss_fn(CONFIG, chunk)))(params, TOKENS) for chunk in (7, 1000)
     )
     chex.assert_trees_all_close(short_chunks, one_chunk, rtol=1e-3, atol=1e-6)
 

@@ -22,7 +22,7 @@ CONFIG = gpt_neox.Config(
 
 def test_they_are_those_of_the_whole_distribution(monkeypatch):
     monkeypatch.setitem(token_chunks._CHUNK_FLOATS, "cpu", 31 * 8)  # several chunks
-    params = gpt_neox.init(jax.random.key(0), CONFIG)
+    params = jax.jit(gpt_neox.init, static_argnums=1)(jax.random.key(0), CONFIG)
     tokens = np.random.default_rng(0).integers(0, 31, (3, 11)).astype(np.int32)
     top = top_tokens.top_tokens_fn(CONFIG, 4)(params, tokens)
     p = np.asarray(jax.nn.softmax(models.apply_fn(CONFIG)(params, tokens[:, :-1])))

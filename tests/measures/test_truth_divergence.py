@@ -20,7 +20,9 @@ CONFIG = gpt_neox.Config(
 def measured():
     hmm = synthetic.draw_hmm()
     tokens = synthetic.windows(hmm, 100, 24, 0)
-    params = [models.init(jax.random.key(seed), CONFIG) for seed in range(3)]
+    params = [
+        jax.jit(models.init, static_argnums=1)(jax.random.key(seed), CONFIG) for seed in range(3)
+    ]
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *params)
     log_truth = synthetic.log_predictive(hmm, tokens)
     return tokens, stacked, log_truth, np.log(hmm.unigram)

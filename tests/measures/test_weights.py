@@ -47,7 +47,7 @@ def same(a: weights.Density, b: weights.Density, **tolerance):
 
 @pytest.fixture(scope="module")
 def params():
-    return gpt_neox.init(jax.random.key(0), CONFIG)
+    return jax.jit(gpt_neox.init, static_argnums=1)(jax.random.key(0), CONFIG)
 
 
 @settings(max_examples=16, deadline=None)

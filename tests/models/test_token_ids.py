@@ -1,5 +1,7 @@
 """Ids outside the vocabulary: an error where they can be seen, NaN where they cannot."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -13,15 +15,16 @@ V = 11
 SHAPE = {"hidden_size": 16, "num_layers": 1, "num_heads": 2, "intermediate_size": 8}
 SHAPE |= {"vocab_size": V, "max_positions": 8}
 NEOX, BERT = models.gpt_neox.Config(**SHAPE), models.bert.Config(**SHAPE)
-PARAMS = {
-    config: jax.jit(models.init, static_argnames="config")(jax.random.key(0), config)
-    for config in (NEOX, BERT)
-}
-SEEDS = {
-    config: jax.tree.map(lambda leaf: np.stack([leaf, leaf]), params)
-    for config, params in PARAMS.items()
-}
 BAD_IDS = (-1, -V, -V - 1, V, V + 1, 127, -128, 2**15, 2**31 - 1, -(2**31))
+
+
+@functools.cache
+def params_of(config):
+    return jax.jit(models.init, static_argnames="config")(jax.random.key(0), config)
+
+
+def two_seeds(config):
+    return jax.tree.map(lambda leaf: np.stack([leaf, leaf]), params_of(config))
 
 
 def batch_of(tokens):
@@ -52,18 +55,18 @@ def windows(bad: int, place: int):
 def test_token_ids_out_of_range_are_an_error_outside_jit_and_nan_inside(name):
     config, call = CALLS[name]
     jitted = jax.jit(call)
-    finite = jitted(PARAMS[config], windows(5, 0))
+    finite = jitted(params_of(config), windows(5, 0))
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(finite))
     for bad in BAD_IDS:
         for place in (0, 3):
             with pytest.raises(InputError, match=r"token ids from .* expected 0 to 10"):
-                call(PARAMS[config], windows(bad, place))
-            numbers = jitted(PARAMS[config], windows(bad, place))
+                call(params_of(config), windows(bad, place))
+            numbers = jitted(params_of(config), windows(bad, place))
             assert all(np.isnan(leaf).any() for leaf in jax.tree.leaves(numbers)[:1]), (bad, place)
 
 
 def test_a_gradient_of_a_target_out_of_range_is_nan():
-    gradient = jax.jit(jax.grad(surprisal.loss_fn(NEOX)))(PARAMS[NEOX], windows(V, 3))
+    gradient = jax.jit(jax.grad(surprisal.loss_fn(NEOX)))(params_of(NEOX), windows(V, 3))
     assert all(np.isnan(leaf).any() for leaf in jax.tree.leaves(gradient))
 
 
@@ -71,9 +74,9 @@ def test_a_gradient_of_a_target_out_of_range_is_nan():
 def test_seed_divergence_refuses_token_ids_out_of_range(bad):
     tokens = np.array(windows(bad, 2))
     with pytest.raises(InputError, match="token ids"):
-        divergence.seed_divergence(NEOX, SEEDS[NEOX], tokens)
+        divergence.seed_divergence(NEOX, two_seeds(NEOX), tokens)
     with pytest.raises(InputError, match="token ids"):
-        masked.seed_divergence(BERT, SEEDS[BERT], tokens, np.array([[0]]), mask=0)
+        masked.seed_divergence(BERT, two_seeds(BERT), tokens, np.array([[0]]), mask=0)
 
 
 def test_ids_of_a_narrow_type_are_compared_as_they_are():

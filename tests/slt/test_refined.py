@@ -52,7 +52,7 @@ def estimate(problem, sampler=SAMPLER, loss=net_loss, **options):
 
 def test_head_of_a_language_model():
     """Only the chosen head moves, and as far as noise of that many weights goes."""
-    params = models.init(jax.random.key(0), CONFIG)
+    params = jax.jit(models.init, static_argnums=1)(jax.random.key(0), CONFIG)
     tokens = np.random.default_rng(0).integers(0, 61, (16, 12), dtype=np.int32)
     mask = restrict.select(CONFIG, "layers.1.attention.heads.0")
     short = dataclasses.replace(SAMPLER, localization=0.0, step_size=1e-8, num_draws=40)
@@ -63,7 +63,7 @@ def test_head_of_a_language_model():
 
 
 def test_language_model_wrapper_is_the_plain_call():
-    params = models.init(jax.random.key(0), CONFIG)
+    params = jax.jit(models.init, static_argnums=1)(jax.random.key(0), CONFIG)
     tokens = np.random.default_rng(0).integers(0, 61, (16, 12), dtype=np.int32)
     plain = estimate((params, tokens), loss=surprisal.loss_fn(CONFIG))
     problem = (CONFIG, params, tokens, jax.random.key(3), SAMPLER)
