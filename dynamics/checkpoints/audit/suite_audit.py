@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import huggingface_hub.constants
 import numpy as np
 
 from dynamics.checkpoints import hub
@@ -91,7 +90,7 @@ def _inventory(source: Source, weights: str | None) -> tuple[bool, Inventory | N
     folder = _folder(source, weights)
     if folder is not None:
         return True, of_folder(folder)
-    if huggingface_hub.constants.is_offline_mode():
+    if hub.is_offline():
         return False, None
     repo, revision = source.location, str(source.revision)
     if hub.find_commit(repo, revision) is None:

@@ -2,12 +2,13 @@
 
 `fetch` is the folder of a revision, downloaded if need be; a `Budget` limits how much stays. Where
 to look: `revisions` for branches and files of a repository, `transfer` for HTTP, `retries` for when
-a request is repeated, `responses` for what an answer must look like, `client` for endpoint, token
-and refusals, `store` for where downloads lie and what is evicted, `remote_tensors` for single
-tensors by byte range.
+a request is repeated, `deadline` for how long an answer may take, `responses` for what it must look
+like, `client` for endpoint, token and refusals, `huggingface` for what is huggingface_hub's,
+`store` for where downloads lie and what is evicted, `remote_tensors` for single tensors by byte
+range.
 """
 
-from dynamics.checkpoints.hub.client import Absent
+from dynamics.checkpoints.hub.client import Absent, is_offline
 from dynamics.checkpoints.hub.listing import CONFIG, Listing, RemoteFile, is_commit
 from dynamics.checkpoints.hub.prefetch import prefetched
 from dynamics.checkpoints.hub.remote_tensors import RemoteFolder, remote_tensor
@@ -33,6 +34,7 @@ __all__ = [
     "find_commit",
     "find_local",
     "is_commit",
+    "is_offline",
     "list_files",
     "list_revisions",
     "prefetched",

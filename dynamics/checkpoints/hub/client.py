@@ -14,12 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
-import huggingface_hub
-from huggingface_hub import constants
-from huggingface_hub.errors import HFValidationError
-from huggingface_hub.utils import validate_repo_id
 
 import dynamics
+from dynamics.checkpoints.hub import huggingface
+from dynamics.checkpoints.hub.huggingface import HFValidationError, constants, validate_repo_id
 from dynamics.checkpoints.hub.listing import Listing
 from dynamics.checkpoints.hub.responses import Refused
 from dynamics.checkpoints.hub.retries import Unreachable
@@ -114,6 +112,11 @@ def file_url(listing: Listing, name: str) -> str:
     return f"{endpoint()}/{repo}/resolve/{listing.commit}/{name}"
 
 
+def is_offline() -> bool:
+    """Does HF_HUB_OFFLINE forbid requests?"""
+    return constants.is_offline_mode()
+
+
 def client() -> Client:
     """The only client of this process, with the user's token if there is one."""
     with _creating:  # threads that ask at once would each create one
@@ -127,7 +130,7 @@ def asking(repo: str, revision: str) -> Iterator[Client]:
     Refusals and silence raise InputError in terms of the revision: `Absent` where the hub is out of
     reach, `UnknownRevision` where it denies the revision.
     """
-    if constants.is_offline_mode():
+    if is_offline():
         raise Absent(repo, revision, why="HF_HUB_OFFLINE is set")
     try:
         yield client()
@@ -159,7 +162,7 @@ _TOKEN = re.compile(r"[!-~]{1,16000}")  # printable ASCII; what an OAuth login g
 def _created() -> Client:
     # huggingface_hub's own headers are not used: to make them it asks the hub for a list of coding
     # agents, from an address that nobody named.
-    versions = f"hf_hub/{huggingface_hub.__version__}; python/{platform.python_version()}"
+    versions = f"hf_hub/{huggingface.__version__}; python/{platform.python_version()}"
     headers = {"User-Agent": f"dynamics/{dynamics.__version__}; {versions}"}
     if token := _token():
         headers["Authorization"] = f"Bearer {token}"
@@ -169,7 +172,7 @@ def _created() -> Client:
 def _token() -> str | None:
     """The user's token, if there is one. Raises InputError where it cannot be read or sent."""
     try:
-        token = huggingface_hub.get_token()
+        token = huggingface.get_token()
     except Exception as error:  # of files, of text, and of a login that is renewed over the network
         raise InputError(
             f"a login that huggingface_hub cannot read ({type(error).__name__})",

@@ -11,13 +11,11 @@ import warnings
 from collections.abc import Iterable
 from pathlib import Path
 
-import huggingface_hub
-from huggingface_hub.errors import HFValidationError
-
 from dynamics import inputs
 from dynamics.checkpoints.formats import MOST_INDEX, is_index, two_saves, weights_of
 from dynamics.checkpoints.hub import store
 from dynamics.checkpoints.hub.client import Absent, check_names
+from dynamics.checkpoints.hub.huggingface import HFValidationError, try_to_load_from_cache
 from dynamics.checkpoints.hub.listing import CONFIG, Listing, RemoteFile
 from dynamics.checkpoints.hub.prefetch import background
 from dynamics.checkpoints.hub.revisions import download_file, list_files
@@ -109,7 +107,7 @@ def _local(
     if weights is not None and os.path.isdir(Path(weights) / repo / name):
         return Path(weights) / repo / name, None
     with contextlib.suppress(HFValidationError):
-        config = huggingface_hub.try_to_load_from_cache(repo, CONFIG, revision=name)
+        config = try_to_load_from_cache(repo, CONFIG, revision=name)
         if isinstance(config, str) and _is_whole(Path(config).parent, repo, name):
             return Path(config).parent, None
     return store.find(repo, name)

@@ -5,7 +5,10 @@ be used, names of a megabyte, requests that nobody asked for.
 """
 
 import json
+import os
 import socket
+import subprocess
+import sys
 import time
 
 import huggingface_hub.constants
@@ -146,6 +149,19 @@ def test_a_setting_that_cannot_be_used_is_one_sentence(machine, name, value):
     one_sentence(raised.value)
     assert name in str(raised.value)
     assert "secret" not in str(raised.value)
+
+
+def test_an_address_that_cannot_be_parsed_is_no_error_of_an_import():
+    """huggingface_hub parses HF_ENDPOINT when it is imported."""
+    script = "from dynamics.checkpoints import hub\nhub.list_revisions('a/b')"
+    run = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "HF_ENDPOINT": "http://[\x1b"},
+        capture_output=True,
+        text=True,
+        timeout=100,
+    )
+    assert "InputError: got 'http://[\\x1b' for HF_ENDPOINT" in run.stderr.splitlines()[-1]
 
 
 def test_a_password_in_an_address_is_not_shown(machine):
