@@ -4,6 +4,7 @@ from pathlib import Path
 
 from dynamics import inputs, models
 from dynamics.checkpoints import layouts
+from dynamics.checkpoints.formats import SINGLE
 from dynamics.errors import InputError
 
 _MOST_BYTES = 1 << 24  # of the file: some list the labels of a classifier
@@ -36,7 +37,18 @@ def parse(content: bytes, where: str) -> models.Config:
 
 
 def from_hub(fields: dict, where: str = "config.json") -> models.Config:
-    """The Config that a config.json's fields describe. Raises InputError for an unknown type."""
+    """The Config that a config.json's fields describe.
+
+    Raises InputError for an unknown type, and for weights that are elsewhere than in the files that
+    are read here.
+    """
+    weights = fields.get("transformers_weights")
+    if weights is not None:  # transformers would then read that file, whatever others there are
+        raise InputError(
+            f"{where} with transformers_weights = {weights!r}",
+            expected="weights in the files that checkpoints have by default",
+            mend=f"Rename that file to {SINGLE}, and delete the field.",
+        )
     return layouts.of_type(fields.get("model_type"), where).from_hub(fields, where)
 
 

@@ -1,5 +1,6 @@
 """Params as a checkpoint folder in the hub's layout."""
 
+import contextlib
 import json
 import shutil
 from pathlib import Path
@@ -62,8 +63,9 @@ def save(
                 expected="a writable folder with room",
             ) from error
         # safetensors makes the file readable to its owner alone; whoever may read the config may
-        # read the weights.
-        shutil.copymode(empty / "config.json", empty / SINGLE)
+        # read the weights. Some file systems have one mode for all files, and refuse any other.
+        with contextlib.suppress(OSError):
+            shutil.copymode(empty / "config.json", empty / SINGLE)
         if vocabulary is not None:
             (empty / "tokenizer.json").write_bytes(vocabulary)
 

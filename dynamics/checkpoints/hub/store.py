@@ -20,6 +20,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import threading
 import urllib.parse
 from collections.abc import Mapping
 from pathlib import Path
@@ -93,10 +94,11 @@ def fill(snapshot: Path, name: str, blob: Path):
     """Puts a copy of a blob into the snapshot, where `link` could not link it."""
     promise = _promise(snapshot, name)
     if promise.exists():
-        copy = promise.with_suffix(".copy")
+        # Another process may be at the same snapshot: each has a copy of its own, to be renamed.
+        copy = snapshot / f".{name}.{os.getpid()}-{threading.get_native_id()}.copy"
         shutil.copyfile(blob, copy)
         rename_durably(copy, snapshot / name)
-        promise.unlink()
+        promise.unlink(missing_ok=True)
 
 
 def complete(snapshot: Path, repo: str, revision: str):

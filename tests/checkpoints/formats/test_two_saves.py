@@ -89,10 +89,10 @@ def test_the_save_that_is_read_is_transformers_own(tmp_path, saves, value, other
 def test_the_save_that_is_fetched_is_the_same(tmp_path, monkeypatch, saves, value, other_save):
     files = {"config.json": b"{}", **files_of(saves)}
     with hub_serving({"a/b": {"main": files}}, monkeypatch, tmp_path):
-        said = contextlib.nullcontext()
+        warned = contextlib.nullcontext()
         if other_save:
-            said = pytest.warns(UserWarning, match=f"{other_save} is not$")
-        with said:
+            warned = pytest.warns(UserWarning, match=f"{other_save} is not$")
+        with warned:
             folder = TensorFolder(hub.fetch("a/b"))
         assert {float(folder.read(name).mean()) for name in NAMES} == {value}
         assert hub.RemoteFolder("a/b").read(NAMES[1]).mean() == value
@@ -129,3 +129,11 @@ def test_loading_says_which_of_two_saves_it_reads(tmp_path):
         checkpoint = checkpoints.load(folder)
     assert checkpoint.provenance["not_read"] == INDEX
     assert set(checkpoint.provenance["sha256"]) == {SINGLE}
+
+
+def test_weights_in_a_file_that_the_configuration_names_are_refused(tmp_path):
+    """transformers reads that file, whatever others there are."""
+    content = json.dumps({"model_type": "gpt_neox", "transformers_weights": "x.safetensors"})
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(InputError, match=r"transformers_weights = 'x\.safetensors'"):
+        checkpoints.load(tmp_path)
