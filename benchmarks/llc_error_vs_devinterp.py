@@ -32,9 +32,10 @@ from absl import app, flags
 
 from benchmarks import setting
 from benchmarks.device.parts.llc_variance import interval
-from dynamics import checkpoints, models, slt
+from dynamics import checkpoints, slt
 from dynamics.data import tokenizer, windows
 from dynamics.measures import surprisal
+from dynamics.models import gpt_neox
 from dynamics.training import nano
 
 FLAGS = flags.FLAGS
@@ -65,7 +66,7 @@ class Estimate(NamedTuple):
 class Subject(NamedTuple):
     """What is sampled around."""
 
-    config: models.Config
+    config: gpt_neox.Config
     params: Any
     tokens: np.ndarray  # [N,T]
 
@@ -78,6 +79,7 @@ def subject() -> Subject:
     checkpoint = checkpoints.load(*source)
     text = tokenizer.encode(tokenizer.load(checkpoints.find(*source)), nano.text("nano").train())
     tokens = windows.cut(text, FLAGS.length).take(FLAGS.windows).tokens
+    assert isinstance(checkpoint.config, gpt_neox.Config)
     return Subject(checkpoint.config, jax.device_put(checkpoint.params), tokens)
 
 

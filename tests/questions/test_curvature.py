@@ -109,6 +109,27 @@ def test_a_record_is_read_as_it_was_written(density):
     assert (read.parts is None) == (written.parts is None)
 
 
+def with_spectrum(step: int) -> record.Record:
+    """Two probes that see most eigenvalues at 0 and a few at 5."""
+    nodes, weights = np.array([[0.0, 5.0]] * 2), np.array([[0.98, 0.02], [0.96, 0.04]])
+    return dataclasses.replace(hessian(step), density=record.Density(nodes=nodes, weights=weights))
+
+
+def test_the_drawn_density_integrates_to_one_and_peaks_at_the_nodes():
+    (model,) = curvature.find(committed([with_spectrum(step) for step in STEPS])) or []
+    spectrum = model.first.spectrum
+    assert spectrum is not None
+    assert spectrum.step == STEPS[-1]
+    spacing = spectrum.points[1] - spectrum.points[0]
+    assert spectrum.density.sum() * spacing == pytest.approx(1.0, abs=0.01)
+    peaks = spectrum.density > 0.2 * spectrum.density.max() * 0.03
+    near = np.minimum(np.abs(spectrum.points), np.abs(spectrum.points - 5.0)) < 4 * spectrum.width
+    assert near[peaks].all()
+    high = spectrum.points > 2.5
+    share, error = (np.sum(x[high]) * spacing for x in (spectrum.density, spectrum.sem))
+    assert (share, error) == (pytest.approx(0.03, abs=2e-3), pytest.approx(0.01, abs=1e-3))
+
+
 def test_older_files_have_the_trace_and_the_ends_alone():
     later = ["frobenius", "frobenius_sem", "effective_rank", "effective_rank_sem", "part"]
     data = record.to_dataset(hessian(4))

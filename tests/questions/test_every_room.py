@@ -108,7 +108,14 @@ def llc() -> dict:
     stored = {
         ((seed,), step): record.to_dataset(
             made_llc.one_record(
-                40.0 + 10 * k + seed, 5.0 - k, sensitivity=effects, localization_share=0.95
+                40.0 + 10 * k + seed,
+                5.0 - k,
+                sensitivity=effects,
+                localization_share=0.95,
+                pull_exponent=-0.9 + 0.1 * k,
+                pull_exponent_sem=0.02,
+                pull_bound=0.5,
+                reference=made_llc.reference(30.0 + 8 * k),
             )
         )
         for k, step in enumerate(STEPS)
@@ -120,7 +127,7 @@ def llc() -> dict:
 def curvature() -> dict:
     record = test_curvature.record
     stored = {
-        ((0,), step): record.to_dataset(test_curvature.hessian(step))
+        ((0,), step): record.to_dataset(test_curvature.with_spectrum(step))
         for step in test_curvature.STEPS
     }
     llcs = {

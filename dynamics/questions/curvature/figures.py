@@ -11,7 +11,15 @@ import numpy as np
 
 from dynamics.analysis.curve import Curve, all_steps
 from dynamics.figures import style
-from dynamics.questions.curvature.findings import BesideLlc, Curvature, FirstSeed, PartTraces
+from dynamics.questions.curvature.findings import (
+    BesideLlc,
+    Curvature,
+    FirstSeed,
+    PartTraces,
+    Spectrum,
+)
+
+UNIT = "(nats / weight²)"
 
 
 def trace(models: Sequence[Curvature], look: style.Look):
@@ -36,6 +44,17 @@ def ends(models: Sequence[Curvature], look: style.Look):
     ax.plot([], [], "--", color=style.QUIET, label="smallest")
     style.signed_log_y(ax, _values([*largest, *smallest]))
     return style.over_steps(figure, ax, all_steps(largest), columns=4)
+
+
+def spectrum(seed: FirstSeed, shown: Spectrum, look: style.Look):
+    """The density of eigenvalues on a logarithmic axis: nearly all of them lie at zero."""
+    figure, ax = style.axes("density (per unit of eigenvalue)", f"Hessian eigenvalue {UNIT}")
+    curve = Curve.with_sem(seed.model, shown.points, shown.density, shown.sem, "")
+    style.lines(ax, [curve], look, band=True, marker="none")
+    floor = max(float(shown.density.max()) * 1e-9, float(shown.density[shown.density > 0].min()))
+    ax.set_ylim(floor, 3 * float(shown.density.max()))
+    ax.set_yscale("log", nonpositive="clip")  # after its limits: a band may reach below zero
+    return figure
 
 
 def _values(curves: Sequence[Curve]) -> np.ndarray:

@@ -53,6 +53,27 @@ class PartTraces:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Spectrum:
+    """The density of the Hessian's eigenvalues at one checkpoint, smoothed. X points.
+
+    Attributes:
+        step: the checkpoint.
+        points: [X] eigenvalues.
+        density, sem: [X] per unit of eigenvalue, of all eigenvalues 1; standard error over probes,
+            NaN for one.
+        width: standard deviation of the Gaussian that each node is widened to.
+        num_probes: that the error rests on.
+    """
+
+    step: int
+    points: np.ndarray
+    density: np.ndarray
+    sem: np.ndarray
+    width: float
+    num_probes: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class BesideLlc:
     """Curvature against the LLC of the same seed.
 
@@ -82,6 +103,7 @@ class FirstSeed:
         sharpness_scatter: [K] its standard deviation over seeds; NaN where one seed was measured.
         block: names of the parts whose block of the Hessian this is of; "" for the whole.
         beside_llc: None where the LLC was not measured at all of these checkpoints.
+        spectrum: at the last checkpoint that has one; None where none was asked for.
     """
 
     model: str
@@ -93,6 +115,7 @@ class FirstSeed:
     sharpness_scatter: np.ndarray
     block: str
     beside_llc: BesideLlc | None
+    spectrum: Spectrum | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -170,6 +193,36 @@ def _first_seed(
         sharpness_scatter=rates * np.array([_scatter(steps[step]) for step in own]) / 2,
         block=records[0].block,
         beside_llc=_beside_llc(seed, places, statistics, estimates),
+        spectrum=_spectrum({step: of_step[seed] for step, of_step in own.items()}),
+    )
+
+
+_POINTS, _WIDTH = 200, 0.01  # of a smoothed density; the width is a share of the spectrum's range
+
+
+def _spectrum(records: Mapping[int, Record]) -> Spectrum | None:
+    """Every node of every probe widened to a Gaussian, the mean over probes."""
+    measured = {step: r.density for step, r in records.items() if r.density is not None}
+    if not measured:
+        return None
+    step = max(measured)
+    density = measured[step]
+    assert density is not None
+    low, high = float(density.nodes.min()), float(density.nodes.max())
+    width = _WIDTH * (high - low) or 1.0
+    points = np.linspace(low - 3 * width, high + 3 * width, _POINTS)
+    away = (points[:, None, None] - density.nodes) / width
+    bells = np.exp(-0.5 * np.square(away)) / (width * np.sqrt(2 * np.pi))
+    per_probe = (density.weights * bells).sum(2)  # [X,P]
+    count = per_probe.shape[1]
+    sem = per_probe.std(1, ddof=1) / count**0.5 if count > 1 else np.full(_POINTS, np.nan)
+    return Spectrum(
+        step=step,
+        points=points,
+        density=per_probe.mean(1),
+        sem=sem,
+        width=width,
+        num_probes=count,
     )
 
 

@@ -13,6 +13,7 @@ from dynamics.questions.curvature.findings import (
     Curvature,
     FirstSeed,
     PartTraces,
+    Spectrum,
 )
 from dynamics.questions.headline import headline
 from dynamics.report import grades, words
@@ -35,6 +36,7 @@ def section(models: Sequence[Curvature], look: style.Look) -> Section:
         panels=[
             _trace_panel(models, look),
             _ends_panel(models, look),
+            *(_spectrum_panel(s, s.spectrum, look) for s in seeds if s.spectrum is not None),
             *_sharpness_panel(seeds, look),
             *(_parts_panel(s, s.parts) for s in seeds if s.parts is not None),
             *(_beside_panel(s, s.beside_llc, look) for s in seeds if s.beside_llc is not None),
@@ -55,7 +57,19 @@ def _first_seed_numbers(seeds: Sequence[FirstSeed]) -> dict[str, object]:
     """What is drawn of each model's first seed: statistics, sharpness, the trace by part."""
     rated = [seed for seed in seeds if np.isfinite(seed.sharpness).any()]
     by_part = [(seed, seed.parts) for seed in seeds if seed.parts is not None]
+    spectra = [(seed, seed.spectrum) for seed in seeds if seed.spectrum is not None]
     numbers: dict[str, object] = {
+        "hessian_spectrum": {
+            s.model: {
+                "seed": s.seed,
+                "step": spectrum.step,
+                "eigenvalue": spectrum.points,
+                "density": spectrum.density,
+                "low": spectrum.density - spectrum.sem,
+                "high": spectrum.density + spectrum.sem,
+            }
+            for s, spectrum in spectra
+        },
         "curvature_of_first_seed": {s.model: dict(s.statistics) for s in seeds},
         "sharpness": {
             s.model: {"seed": s.seed, "steps": s.steps, "value": s.sharpness} for s in rated
@@ -100,6 +114,29 @@ def _ends_panel(models: Sequence[Curvature], look: style.Look) -> Panel:
         f"bends down. {words.bars(curves)}",
         draw=lambda: figures.ends(models, look),
         table=largest.beside(smallest),
+    )
+
+
+def _spectrum_panel(seed: FirstSeed, shown: Spectrum, look: style.Look) -> Panel:
+    probes = words.counted(shown.num_probes, "probe")
+    band = "" if shown.num_probes < 2 else f" Band: ± standard error over {probes}."
+    return Panel(
+        name=f"hessian-spectrum-{seed.model}",
+        title=f"Density of the Hessian's eigenvalues, {seed.model}, seed {seed.seed}, step "
+        f"{shown.step}",
+        caption=f"{_block([seed])}Nearly all eigenvalues lie at zero; the few far ones are "
+        "directions that the loss feels. Each node of the quadrature is widened to a Gaussian of "
+        f"standard deviation {words.number(shown.width)}.{band}",
+        draw=lambda: figures.spectrum(seed, shown, look),
+        table=Table(
+            columns={
+                "model": [seed.model] * len(shown.points),
+                f"eigenvalue {UNIT}": shown.points.tolist(),
+                "density": shown.density.tolist(),
+                "low": (shown.density - shown.sem).tolist(),
+                "high": (shown.density + shown.sem).tolist(),
+            }
+        ),
     )
 
 

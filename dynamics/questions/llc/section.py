@@ -195,7 +195,7 @@ def _excess_numbers(models: Sequence[Estimates]) -> dict[str, object]:
     excesses = _excesses(models)
     exponents = [r.pull_exponent for m in models for r in m.runs[:1] if r.pull_exponent is not None]
     curves = {
-        "llc_of_first_seed": [shown.llc for shown in excesses],
+        "llc_beside_reference": [shown.llc for shown in excesses],
         "llc_reference": [shown.reference for shown in excesses],
         "llc_excess": [shown.value for shown in excesses],
         "llc_pull_exponent": exponents,
