@@ -10,14 +10,12 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Key, PyTree
+from jaxtyping import Float, PyTree
 
 from dynamics.slt import batches, centers
 from dynamics.slt.batches import LossFn
 from dynamics.slt.chain import Traces
 from dynamics.slt.samplers.base import Sampler
-
-_MIN_GRADIENT_BATCHES = 16  # independent batches that a noise-free gradient norm rests on
 
 
 class Baseline(NamedTuple):
@@ -84,56 +82,3 @@ def _chunk_losses(loss_fn: LossFn, size: int):
             return jax.lax.map(lambda chunk: loss_fn(params, chunk), chunks)
 
     return jax.jit(losses)
-
-
-def gradient_norm(
-    loss_fn: LossFn,
-    params: PyTree,
-    data: PyTree,
-    key: Key[Array, ""],
-    sampler: Sampler,
-    scale: PyTree | None = None,
-) -> float:
-    """|gradient at w*| without the minibatches' noise, at least 0.
-
-    From products of the gradients of B = max(C, 16) independent batches: the mean of g_a . g_b over
-    a != b is (|sum g|^2 - sum |g|^2) / (B (B - 1)). The whole data needs one gradient.
-
-    Args:
-        loss_fn, params, data, key, sampler: as in `estimate_llc`.
-        scale: tree like params that multiplies each weight's gradient, which is then in the units
-            of `centers.Units`; or None.
-    """
-    whole = sampler.whole(batches.num_items(data))
-    count = 1 if whole else max(sampler.num_chains, _MIN_GRADIENT_BATCHES)
-    total, squares = _gradients(loss_fn, sampler.batch_size, count)(
-        centers.as_float32(params), data, key, scale
-    )
-    if count == 1:
-        return math.sqrt(float(squares))
-    return math.sqrt(max(0.0, (float(total) - float(squares)) / (count * (count - 1))))
-
-
-@functools.lru_cache(maxsize=64)
-def _gradients(loss_fn: LossFn, size: int | None, count: int):
-    """(|sum g|^2, sum |g|^2) over `count` batches, one gradient in memory at a time."""
-
-    def add(params, data, key, scale, sums, index):
-        batch_key = batches.fold_name(jax.random.fold_in(key, index), "init gradient")
-        grad = jax.grad(loss_fn)(params, batches.draw_batch(batch_key, data, size))
-        grad = grad if scale is None else jax.tree.map(jnp.multiply, grad, scale)
-        return (jax.tree.map(jnp.add, sums[0], grad), sums[1] + _square(grad)), None
-
-    def gradients(params, data, key, scale):
-        with jax.default_matmul_precision("highest"):
-            start = (jax.tree.map(jnp.zeros_like, params), jnp.float32(0))
-            (total, squares), _ = jax.lax.scan(
-                functools.partial(add, params, data, key, scale), start, jnp.arange(count)
-            )
-        return _square(total), squares
-
-    return jax.jit(gradients)
-
-
-def _square(tree):
-    return sum(jnp.sum(jnp.square(leaf)) for leaf in jax.tree.leaves(tree))

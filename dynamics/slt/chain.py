@@ -1,7 +1,7 @@
 """One chain as a scan, and all chains in segments that can be saved and resumed.
 
-Axes: C chains, N data items, m items of a batch. A draw is a recorded step; two draws are
-`thinning` steps apart.
+Axes: C chains, N data items, m items of a batch, K directions. A draw is a recorded step; two draws
+are `thinning` steps apart.
 
 Randomness is folded from names (seed, chain, step, purpose). So it repeats at every checkpoint, as
 appendix A.4.2 of Hoogland et al. (2024), "Loss Landscape Degeneracy and Stagewise Development in
@@ -20,7 +20,7 @@ from jaxtyping import Array, Key, PyTree
 
 from dynamics import devices
 from dynamics.errors import ChainError, InputError
-from dynamics.slt import batches, centers
+from dynamics.slt import batches, centers, gradient
 from dynamics.slt.batches import LossFn
 from dynamics.slt.samplers import kernel
 from dynamics.slt.samplers.base import Constants, Sampler
@@ -39,6 +39,14 @@ class Traces(NamedTuple):
     noise: Any  # length of its random part
     acceptance: Any  # Metropolis probability of the move; nan where there is no test
     probes: Any  # name -> [C,draws,...] per-item losses of that probe set at w_t
+    projections: Any = None  # [C,draws,K] u_t along `Origin.directions`; None where there are none
+
+
+class Origin(NamedTuple):
+    """Where chains start, and along which directions their offset is recorded."""
+
+    center: Any  # w*
+    directions: Any  # K vectors of length 1, leaves [K,...], as `gradient.directions` has them
 
 
 class Run(NamedTuple):
@@ -67,16 +75,15 @@ def chain_fn(
     """Makes the function of one chain that takes draws start .. start + length - 1.
 
     Returns:
-        chain((key, state), center, fixed, constants, start) -> (state, Traces [length]), blind to
+        chain((key, state), origin, fixed, constants, start) -> (state, Traces [length]), blind to
         devices. `key` is the chain's own. Without `keep_state` the state is None on both sides and
-        the chain starts at `center` (w*), so that chains that run in turn do not all stay in
-        memory.
+        the chain starts at w*, so that chains that run in turn do not all stay in memory.
     """
     moves = sampler.kernel()
     mean_loss = batches.accumulated(loss_fn, sampler.accumulate)
 
-    def chain(key_and_state, center, fixed: Fixed, constants: Constants, start):
-        key, state = key_and_state
+    def chain(key_and_state, origin: Origin, fixed: Fixed, constants: Constants, start):
+        (key, state), (center, vectors) = key_and_state, origin
         target = kernel.Target(*constants, free=fixed.units.free)
         whole = sampler.whole(batches.num_items(fixed.data))
 
@@ -125,6 +132,7 @@ def chain_fn(
                 noise=stats.noise,
                 acceptance=stats.acceptance,
                 probes=probes,
+                projections=None if vectors is None else gradient.project(vectors, offset),
             )
 
         with jax.default_matmul_precision("highest"):
@@ -165,12 +173,12 @@ def _probe_losses(per_item_fn, params, probes: Mapping) -> dict:
 
 @functools.lru_cache(maxsize=64)
 def init_fn(loss_fn: LossFn, sampler: Sampler) -> Callable:
-    """init(key, center, fixed, constants) -> the state in which a chain starts."""
+    """init(key, origin, fixed, constants) -> the state in which a chain starts."""
 
-    def init(key, center, fixed: Fixed, constants: Constants):
+    def init(key, origin: Origin, fixed: Fixed, constants: Constants):
         target = kernel.Target(*constants, free=fixed.units.free)
         with jax.default_matmul_precision("highest"):
-            return _initial_state(loss_fn, sampler, key, center, fixed, target)
+            return _initial_state(loss_fn, sampler, key, origin.center, fixed, target)
 
     return init
 
@@ -232,23 +240,35 @@ def segments(
     if per_item_fn is not None and not probes:
         probes = {"data": data}
     units = centers.units(center, mask, sampler.scale_by)
+    program = sampler.program()
+    origin = Origin(center, gradient.directions(loss_fn, center, data, key, program, units.scale))
     fixed = Fixed(data, units, jax.tree.map(jnp.asarray, dict(probes or {})))
     keys = jax.vmap(lambda chain: jax.random.fold_in(key, chain))(jnp.arange(sampler.num_chains))
-    program, state = sampler.program(), None if run is None else run.state
+    state = None if run is None else run.state
     segment = min(sampler.segment or sampler.num_draws, sampler.num_draws)
     keep_state = segment < sampler.num_draws or state is not None
     if keep_state and state is None:
-        state = devices.map_chains(init_fn(loss_fn, program), mesh)(keys, center, fixed, constants)
+        state = devices.map_chains(init_fn(loss_fn, program), mesh)(keys, origin, fixed, constants)
     while num_done < sampler.num_draws:
         length = min(segment, sampler.num_draws - num_done)
         chain = chain_fn(loss_fn, program, length, keep_state, per_item_fn)
         mapped = devices.map_chains(chain, mesh, chain_batch=sampler.chain_batch)
-        state, traces = mapped((keys, state), center, fixed, constants, np.int32(num_done))
-        traces = jax.tree.map(np.asarray, traces)
+        state, traces = mapped((keys, state), origin, fixed, constants, np.int32(num_done))
+        traces = to_host(traces)
         refuse_non_finite(traces, num_done, sampler, params)
         run = Run(state, traces if run is None else _joined(run.traces, traces))
         num_done += length
         yield run
+
+
+def to_host(traces: Traces) -> Traces:
+    """The traces as NumPy arrays, with an acceptance of nan where chains had no test.
+
+    Chains themselves hold no nan of ours, so that JAX_DEBUG_NANS catches those of others alone.
+    """
+    if traces.acceptance is None:
+        traces = traces._replace(acceptance=np.full(np.shape(traces.loss), np.nan, np.float32))
+    return jax.tree.map(np.asarray, traces)
 
 
 def _check_probes(probes: Mapping[str, Any] | None, per_item_fn: Callable | None):

@@ -114,7 +114,7 @@ def sensitivity(
     probes: Mapping[str, PyTree] | None = None,
     per_item_fn: Callable[[PyTree, PyTree], Float[Array, "..."]] | None = None,
     trivial_loss: float | None = None,
-    top_eigenvalue: float | stability.SpectrumEnds | Literal["measure"] | None = None,
+    top_eigenvalue: float | stability.SpectrumEnds | Literal["measure"] | None = "measure",
     on_unstable: Literal["refuse", "report"] = "refuse",
     mesh: jax.sharding.Mesh | None = None,
     progress: Callable[[int, int], None] | None = None,

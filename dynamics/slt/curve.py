@@ -16,9 +16,9 @@ from jaxtyping import Array, Float, Key, PyTree
 
 from dynamics import devices
 from dynamics.errors import ChainError, InputError
-from dynamics.slt import batches, centers, llc, stability
+from dynamics.slt import batches, centers, gradient, llc, stability
 from dynamics.slt.batches import LossFn
-from dynamics.slt.chain import Fixed, Traces, chain_fn, refuse_non_finite
+from dynamics.slt.chain import Fixed, Origin, Traces, chain_fn, refuse_non_finite, to_host
 from dynamics.slt.estimate import LLCEstimate
 from dynamics.slt.samplers.base import Sampler
 from dynamics.slt.summary import summarise
@@ -35,7 +35,7 @@ def estimate_llc_curve(
     at_once: int = 1,
     mask: PyTree | None = None,
     trivial_loss: float | None = None,
-    top_eigenvalue: Literal["measure"] | None = None,
+    top_eigenvalue: Literal["measure"] | None = "measure",
     on_unstable: Literal["refuse", "report"] = "refuse",
 ) -> Iterator[LLCEstimate]:
     """Yields the estimate of every checkpoint, in order.
@@ -154,15 +154,22 @@ def _sample_group(loss_fn: LossFn, group, data, keys, sampler: Sampler, mask) ->
                 expected="one model throughout",
             )
     units = [centers.units(center, mask, sampler.scale_by) for center in centers_of_group]
-    pairs = zip(centers_of_group, units, strict=True)
+    program = sampler.program()
+    origins = [
+        Origin(center, gradient.directions(loss_fn, center, data, key, program, own.scale))
+        for center, own, key in zip(centers_of_group, units, keys, strict=True)
+    ]
+    if any(origin.directions is None for origin in origins):
+        origins = [origin._replace(directions=None) for origin in origins]
+    pairs = zip(origins, units, strict=True)
     stacked = jax.tree.map(lambda *leaves: jnp.stack(leaves), *pairs)
     chains = jnp.arange(sampler.num_chains)
     chain_keys = [jax.vmap(functools.partial(jax.random.fold_in, key))(chains) for key in keys]
     index = np.repeat(np.arange(len(group)), sampler.num_chains)
-    chain = chain_fn(loss_fn, sampler.program(), sampler.num_draws, False)
+    chain = chain_fn(loss_fn, program, sampler.num_draws, False)
     mapped = devices.map_chains(_chain_of_stack(chain), chain_batch=sampler.chain_batch)
     per_chain = (jnp.concatenate(chain_keys), index)
-    traces = jax.tree.map(np.asarray, mapped(per_chain, stacked, data, constants))
+    traces = to_host(mapped(per_chain, stacked, data, constants))
     for number in range(len(group)):
         rows = slice(number * sampler.num_chains, (number + 1) * sampler.num_chains)
         yield jax.tree.map(lambda x, rows=rows: x[rows], traces)
@@ -178,8 +185,8 @@ def _chain_of_stack(chain):
 
     def chain_of_stack(key_and_number, stacked, data, constants):
         key, number = key_and_number
-        center, units = jax.tree.map(lambda x: x[number], stacked)
-        _, traces = chain((key, None), center, Fixed(data, units, {}), constants, jnp.int32(0))
+        origin, units = jax.tree.map(lambda x: x[number], stacked)
+        _, traces = chain((key, None), origin, Fixed(data, units, {}), constants, jnp.int32(0))
         return traces
 
     return chain_of_stack

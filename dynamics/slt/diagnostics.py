@@ -1,6 +1,11 @@
 """What traces say about themselves: mixing, the number of independent draws, and spreading.
 
-Axes: C chains; draws are those after the burn-in.
+Axes: C chains, K directions; draws are those after the burn-in.
+
+The loss of a batch shows the batch's noise beside the chain's place, and noise that is drawn anew
+at each step looks like good mixing. So chains on minibatches are judged by their offset along the
+gradients of K batches (`gradient.StartGradient`), which depends on the place alone; its mean square
+over the directions is the loss of a quadratic whose Hessian is the Fisher information.
 """
 
 import math
@@ -18,19 +23,47 @@ SURE = 3.0  # standard errors that make a difference sure
 class Mixing(NamedTuple):
     """How far the chains of a run agree, and how many independent draws they hold."""
 
-    rhat: float  # rank-normalised split R-hat; nan for one chain or values that never move
-    ess: float  # effective number of draws for the mean, all chains together; nan likewise
+    rhat: float  # the worst R-hat of what was judged; nan for one chain or values that never move
+    ess: float  # the smallest effective number of draws, all chains together; nan likewise
     per_chain: float  # the same per chain; where ess is nan, the number of draws, its upper bound
     growth: float  # mean squared distance in the last quarter over that in the second, or nan
     spreading: bool  # whether growth is above 1.1 by three standard errors between chains
+    loss_rhat: float = math.nan  # R-hat of the loss above its baseline, batch noise included
+    loss_ess: float = math.nan  # effective number of draws for its mean
+    place_error: float = 0.0  # relative error of the mean square along directions; 0 without them
 
 
-def mixing(excess: Float[np.ndarray, "C draws"], distance: Float[np.ndarray, "C draws"]) -> Mixing:
-    """Mixing of the loss above baseline and of the distance from w*, each [C,draws]."""
-    rhat, ess = convergence(excess)
+def mixing(
+    excess: Float[np.ndarray, "C draws"],
+    distance: Float[np.ndarray, "C draws"],
+    projections: Float[np.ndarray, "C draws K"] | None = None,
+) -> Mixing:
+    """Mixing of the loss above baseline, the distance from w* and the offset along K directions.
+
+    Args:
+        excess, distance: [C,draws].
+        projections: [C,draws,K]; None where the loss has no batch noise or nothing else is known.
+    """
+    loss_rhat, loss_ess = rhat, ess = convergence(excess)
+    place_error = 0.0
+    if projections is not None:
+        energy = np.square(projections.astype(np.float64)).sum(2)
+        energy_rhat, energy_ess = convergence(energy)
+        rhat, ess = np.fmax(rhat, energy_rhat), np.fmin(ess, energy_ess)
+        if energy_ess > 0:
+            place_error = float(energy.std() / energy.mean() / math.sqrt(energy_ess))
     growth, spreading = _growth(distance)
     per_chain = excess.shape[1] if math.isnan(ess) else ess / len(excess)
-    return Mixing(rhat, ess, per_chain, growth, spreading)
+    return Mixing(
+        rhat=float(rhat),
+        ess=float(ess),
+        per_chain=float(per_chain),
+        growth=growth,
+        spreading=spreading,
+        loss_rhat=loss_rhat,
+        loss_ess=loss_ess,
+        place_error=place_error,
+    )
 
 
 def convergence(values: Float[np.ndarray, "C draws"]) -> tuple[float, float]:

@@ -11,9 +11,11 @@ import numpy as np
 from jaxtyping import Float
 
 from dynamics.errors import InputError
+from dynamics.slt.bias import Bias
 from dynamics.slt.pull import PullExponent
 from dynamics.slt.samplers.base import Sampler
 from dynamics.slt.stability import Stability
+from dynamics.slt.target import Outcome
 from dynamics.slt.verdict import Verdict
 
 PerDraw = Float[np.ndarray, "C draws"]
@@ -48,11 +50,16 @@ class LLCEstimate:
             w*.
         init_norm: |w*|.
         num_free: number of weights that moved.
-        rhat: rank-normalised split R-hat of the loss above its baseline after the burn-in; nan for
-            one chain.
-        ess: effective number of draws for its mean, all chains together.
+        rhat: rank-normalised split R-hat after the burn-in, the worst of what shows mixing: the
+            loss above its baseline and, for minibatches, the squared offset along gradients of
+            batches, which has no batch noise; nan for one chain.
+        ess: the smallest effective number of draws of the same, all chains together.
+        loss_rhat, loss_ess: those of the loss above its baseline alone. With minibatches their
+            noise looks like mixing.
+        bias: what the step and the minibatches' noise add to the estimate, by the traces.
         pull_exponent: d ln llc / d ln gamma with its error where it was measured, and the bound on
             it that the traces give: whether the value is the landscape's or gamma's.
+        target: what came of the standard error that was asked for; None where none was.
         verdict: whether the chains were still near the model.
         stability: what the top Hessian eigenvalue says about the step.
         sampler: all settings.
@@ -80,13 +87,22 @@ class LLCEstimate:
     num_free: int
     rhat: float
     ess: float
+    loss_rhat: float
+    loss_ess: float
+    bias: Bias
     pull_exponent: PullExponent
+    target: Outcome | None
     verdict: Verdict
     stability: Stability
     sampler: Sampler
     nbeta: float
     localization: float
     step_size: float
+
+    @property
+    def error(self) -> float:
+        """Standard error with all that is known: between chains, and of an l(w*) they share."""
+        return math.hypot(self.sem, self.shared_sem)
 
     @property
     def burn_in(self) -> int:
@@ -104,11 +120,12 @@ class LLCEstimate:
         return self.nbeta * np.cumsum(excess, axis=1) / np.arange(1, excess.shape[1] + 1)[None]
 
     def interval(self, level: float = 0.95) -> tuple[float, float]:
-        """Interval between chains: Student's t with C - 1 degrees of freedom; nan for one chain.
+        """Student's t interval from the whole error; nan for one chain.
 
-        It covers what chains of this length estimate on average, and does not see an error that all
-        of them share. It holds from some 50 independent draws per chain on; below that the verdict
-        warns of "too few draws".
+        It covers what chains of this length estimate on average, at the l(w*) of all the data. The
+        error between chains and that of a shared l(w*) have C - 1 degrees of freedom each; together
+        they have those of Welch and Satterthwaite. It holds from some 50 independent draws per
+        chain on; below that the verdict warns of "too few draws".
 
         Raises:
             InputError: a level that is not between 0 and 1.
@@ -117,7 +134,10 @@ class LLCEstimate:
 
         if not 0 < level < 1:
             raise InputError(f"level={level}", expected="a share between 0 and 1")
-        reach = self.sem * float(stats.t.ppf((1 + level) / 2, max(1, len(self.per_chain) - 1)))
+        own = max(1, len(self.per_chain) - 1)
+        parts = self.sem**4 + self.shared_sem**4
+        freedom = own * self.error**4 / parts if parts > 0 else own
+        reach = self.error * float(stats.t.ppf((1 + level) / 2, freedom))
         return self.llc - reach, self.llc + reach
 
     def wbic(self, n: int) -> float:

@@ -55,7 +55,7 @@ def measured(per_chain: PerChain, per_chain_doubled: PerChain) -> PullExponent:
     """The exponent from estimates of the same chains over the same draws, at gamma and twice it."""
     changes = per_chain_doubled - per_chain
     exponent = PullExponent(change=float(changes.mean()), change_sem=_sem(changes))
-    if not all(_surely_positive(values) for values in (per_chain, per_chain_doubled)):
+    if not all(surely_positive(values) for values in (per_chain, per_chain_doubled)):
         return exponent
     value, sem = pull_exponent(per_chain, per_chain_doubled)
     return exponent._replace(value=value, sem=sem)
@@ -64,12 +64,13 @@ def measured(per_chain: PerChain, per_chain_doubled: PerChain) -> PullExponent:
 def bound(
     grad_norm: Float[np.ndarray, "C draws"], per_chain: PerChain, constants: Constants, burn_in: int
 ) -> float:
-    """The least |exponent| that the traces allow on a quadratic, by three standard errors.
+    """The least |exponent| that gradients allow on a quadratic, by three standard errors.
 
     With weights p_i of what direction i adds to the LLC the exponent is E_p[gamma / a], and r = n
     beta^2 E|g|^2 / (2 gamma llc) is E_p[a / gamma] - 1; by Jensen's inequality the first is at
     least 1 / (1 + r). The bias of a step weakens a stiff direction's answer to gamma, by a ninth at
-    epsilon a = 0.4. Draw 0's |g|^2 is taken off, since minibatch noise has it too.
+    epsilon a = 0.4. It is for whole-data batches: the noise of others is in |g|^2 too. A gradient
+    at w*, draw 0's, is taken off.
 
     Args:
         grad_norm: |gradient| of every draw, burn-in included.
@@ -80,16 +81,41 @@ def bound(
     Returns:
         nan where the LLC is not surely positive or there is no pull.
     """
-    if constants.localization == 0 or not _surely_positive(per_chain):
+    if constants.localization == 0 or not surely_positive(per_chain):
         return math.nan
     squares = np.square(grad_norm.astype(np.float64))
-    rise = squares[:, burn_in:].mean(1) - squares[:, 0].mean()
+    rise = squares[:, burn_in:].mean(1) - squares[:, 0]
     ratio = constants.nbeta**2 * rise / (2 * constants.localization * per_chain.mean())
     error = np.nan_to_num(_sem(ratio))
     return float(1 / (1 + max(0.0, ratio.mean() + SURE * error)))
 
 
-def _surely_positive(per_chain: PerChain) -> bool:
+def bound_by_offset(
+    projections: Float[np.ndarray, "C draws K"], constants: Constants, heat: float
+) -> float:
+    """The least |exponent| that the offset along gradients of batches allows, by three errors.
+
+    Such gradients weigh direction i by its curvature, so gamma E y^2 of the offset y along one of
+    length 1 is the mean of gamma / a over directions with the weights h. The exponent's weights are
+    h / a. These favour small h, where gamma / a is larger: the exponent is no smaller.
+
+    Args:
+        projections: of the draws after the burn-in.
+        constants: of the sampler.
+        heat: by which share minibatch noise widens the offset along such a gradient.
+
+    Returns:
+        nan where there is no pull.
+    """
+    if constants.localization == 0:
+        return math.nan
+    squares = np.square(projections.astype(np.float64)).mean((1, 2))  # of each chain
+    share = constants.localization * squares / (1 + heat)
+    return float(np.clip(share.mean() - SURE * np.nan_to_num(_sem(share)), 0, 1))
+
+
+def surely_positive(per_chain: PerChain) -> bool:
+    """Whether the mean over chains is above 0 by three standard errors."""
     error = _sem(per_chain)
     return bool(per_chain.mean() > SURE * (0.0 if math.isnan(error) else error))
 

@@ -13,10 +13,12 @@ from typing import Literal, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Key, PyTree
 
 from dynamics.errors import ChainError, InputError
 from dynamics.measures import curvature
+from dynamics.measures.curvature import lanczos
 from dynamics.slt import batches, centers
 from dynamics.slt.batches import LossFn
 from dynamics.slt.samplers.base import (
@@ -27,7 +29,7 @@ from dynamics.slt.samplers.base import (
     langevin_bias,
 )
 
-_MATVECS = 12  # Lanczos steps: the ends of the spectrum converge first
+MATVECS = 12  # Lanczos steps: the ends of the spectrum converge first
 _DOWNWARD = 4.0  # |smallest| / |largest| from which w* looks like a maximum; young saddles have < 2
 
 
@@ -36,6 +38,8 @@ class SpectrumEnds(NamedTuple):
 
     largest: float
     smallest: float  # nan where it was not measured
+    nodes: tuple[float, ...] = ()  # what Lanczos saw between them, by which (1/P) tr f(H)
+    weights: tuple[float, ...] = ()  # is about sum weights f(nodes)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -85,19 +89,55 @@ def measure_spectrum_ends(
     """
     center = centers.as_float32(params)
     units = centers.units(center, mask, sampler.scale_by)
-    batch = jax.tree.map(lambda x: jnp.asarray(x[: sampler.items(batches.num_items(data))]), data)
-    spectrum = curvature.extreme_eigenvalues(
-        loss_of_offset(loss_fn),
+    num_free = centers.num_free(params, mask)
+    tridiagonal = lanczos.run(
+        curvature.hessian(loss_of_offset(loss_fn)),
         jax.tree.map(jnp.zeros_like, center),
-        (center, units, batch),
+        surroundings(params, data, sampler, units),
         batches.fold_name(key, "curvature"),
-        num_matvecs=min(_MATVECS, centers.num_free(params, mask)),
-        mask=units.free,
+        min(MATVECS, num_free),
+        "full",
+        units.free,
     )
+    nodes, vectors = np.linalg.eigh(lanczos.matrix(tridiagonal))
+    errors = np.abs(tridiagonal.residual[-1] * vectors[-1])
+    weights = np.square(vectors[0])
+    if len(nodes) == num_free:  # every eigenvalue by itself
+        weights = np.full(num_free, 1 / num_free)
     return SpectrumEnds(
-        float(spectrum.largest[0] + spectrum.largest_error[0]),
-        float(spectrum.smallest[0] - spectrum.smallest_error[0]),
+        float(nodes[-1] + errors[-1]),
+        float(nodes[0] - errors[0]),
+        tuple(nodes.tolist()),
+        tuple(weights.tolist()),
     )
+
+
+def own_radius(ends: SpectrumEnds | None, constants: Constants, num_free: int) -> float:
+    """Root mean square of |u| that a quadratic with this spectrum gives; inf where it gives none.
+
+    It is the root of sum 1 / (n beta h + gamma). Directions without confinement, or an unmeasured
+    spectrum, give inf.
+    """
+    if ends is None or not ends.nodes:
+        return math.inf
+    a = constants.nbeta * np.asarray(ends.nodes) + constants.localization
+    if not (a > 0).all():
+        return math.inf
+    return float(np.sqrt(num_free * np.sum(np.asarray(ends.weights) / a)))
+
+
+def surroundings(params: PyTree, data: PyTree, sampler: Sampler, units: centers.Units):
+    """(w*, units, the first batch's worth of data), as `loss_of_offset` takes them."""
+    size = sampler.items(batches.num_items(data))
+    batch = jax.tree.map(lambda x: jnp.asarray(x[:size]), data)
+    return centers.as_float32(params), units, batch
+
+
+def as_ends(top_eigenvalue: "float | SpectrumEnds | None") -> SpectrumEnds | None:
+    """Both ends of a spectrum of which perhaps only the upper one is known."""
+    if top_eigenvalue is None or isinstance(top_eigenvalue, SpectrumEnds):
+        return top_eigenvalue
+    return SpectrumEnds(float(top_eigenvalue), math.nan)
 
 
 @functools.lru_cache(maxsize=64)
@@ -129,11 +169,8 @@ def assess_stability(
     """
     if top_eigenvalue is None:
         return _unknown("The top Hessian eigenvalue was not given, so stability was not checked.")
-    ends = (
-        top_eigenvalue
-        if isinstance(top_eigenvalue, SpectrumEnds)
-        else SpectrumEnds(float(top_eigenvalue), math.nan)
-    )
+    ends = as_ends(top_eigenvalue)
+    assert ends is not None
     if not math.isfinite(ends.largest):
         raise InputError(f"top_eigenvalue={top_eigenvalue}", expected="a finite number, or None")
     at_maximum = ends.smallest < -_DOWNWARD * abs(ends.largest)
@@ -169,7 +206,7 @@ def _judged(
             f" step_size < {UNSTABLE_FROM / a:.3g} is stable."
         )
     if factor <= 1:
-        return "stable", "Stable, without bias."
+        return "stable", "Stable; the step itself leaves no bias."
     if product > BIASED_ABOVE:
         return "biased", (
             f"Biased: the stiffest direction is {factor:.2f} times too wide;"

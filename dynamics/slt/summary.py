@@ -3,18 +3,32 @@
 Axes: C chains.
 """
 
+import functools
 import math
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
 from dynamics.errors import InputError
-from dynamics.slt import baseline, batches, centers, diagnostics, pull, stability, verdict
+from dynamics.measures import curvature
+from dynamics.slt import (
+    baseline,
+    batches,
+    bias,
+    centers,
+    diagnostics,
+    gradient,
+    pull,
+    stability,
+    verdict,
+)
 from dynamics.slt.batches import LossFn
 from dynamics.slt.chain import Traces
 from dynamics.slt.estimate import LLCEstimate
 from dynamics.slt.samplers.base import Sampler
+from dynamics.slt.target import Outcome
 
 
 def summarise(
@@ -29,6 +43,7 @@ def summarise(
     trivial_loss: float | None = None,
     top_eigenvalue: "float | stability.SpectrumEnds | None" = None,
     doubled: Traces | None = None,
+    target: Outcome | None = None,
 ) -> LLCEstimate:
     """The estimate from finished traces, such as those of a resumed run of `segments`.
 
@@ -37,6 +52,7 @@ def summarise(
         loss_fn, params, data, key, sampler, mask, trivial_loss, top_eigenvalue: as in
             `estimate_llc`.
         doubled: traces of the same chains under `pull.doubled(sampler)`, where they were run.
+        target: what came of a stated error, where there was one.
 
     Raises:
         InputError: traces of another sampler or of an unfinished run.
@@ -53,23 +69,31 @@ def summarise(
     per_chain = constants.nbeta * excess.mean(axis=1)
     llc, sem = float(per_chain.mean()), baseline.sem(per_chain)
     shared_sem = constants.nbeta * reference.shared
-    mixing = diagnostics.mixing(excess, traces.offset[:, drawn])
-    bound = stability.assess_stability(constants, top_eigenvalue, sampler.bias_factor)
+    projections = None if traces.projections is None else traces.projections[:, drawn]
+    mixing = diagnostics.mixing(excess, traces.offset[:, drawn], projections)
+    ends = stability.as_ends(top_eigenvalue)
+    bound = stability.assess_stability(constants, ends, sampler.bias_factor)
     # A single chain has no other to be compared with: its own scatter over effective draws serves.
-    within_sem = constants.nbeta * float(np.nan_to_num(excess.std() / math.sqrt(mixing.ess)))
+    within_sem = constants.nbeta * float(np.nan_to_num(excess.std() / math.sqrt(mixing.loss_ess)))
     error = math.hypot(sem if len(per_chain) > 1 else within_sem, shared_sem)
+    # A few chains may agree by chance: what is compared with the error takes the largest of three.
+    cautious_error = max(error, within_sem, mixing.place_error * abs(llc))
     chain_loss = float(traces.loss[:, drawn].mean(dtype=np.float64))
     acceptance = float(traces.acceptance[:, drawn].mean(dtype=np.float64))
     exponent = _pull_exponent(loss_fn, params, data, sampler, excess, doubled)
-    exponent = exponent._replace(
-        bound=pull.bound(traces.grad_norm, per_chain, constants, sampler.burn_in)
-    )
     init_norm, num_free = _norm(params), centers.num_free(params, mask)
+    units = centers.units(centers.as_float32(params), mask, sampler.scale_by)
+    start = gradient.at_start(loss_fn, params, data, key, sampler.program(), units.scale)
+    biases = bias.of_run(sampler, constants, traces, start, llc, num_free)
+    exponent = exponent._replace(bound=_pull_bound(sampler, traces, per_chain, start, constants))
+    drop = functools.partial(_gradient_drop, loss_fn, params, data, sampler, traces, units, start)
+    negative = verdict.surely_negative(llc, error)
+    size = max(abs(llc), cautious_error)
     distance, offset = (x[:, drawn].astype(np.float64) for x in (traces.distance, traces.offset))
     judged = verdict.judge(
         llc=llc,
         locality=verdict.judge_locality(chain_loss, reference.loss, reference.sem, trivial_loss),
-        descent=_descent(loss_fn, params, data, key, sampler, mask, llc, error),
+        descent=verdict.explain_descent(llc, drop(at_least=abs(llc) / 2)) if negative else None,
         mixing=mixing,
         stability=bound,
         init_loss=reference.loss,
@@ -77,8 +101,13 @@ def summarise(
         trivial_loss=trivial_loss,
         relative_distance=float(distance.mean() / init_norm) if init_norm else math.inf,
         localization_share=float(constants.localization * np.square(offset).mean() / num_free),
-        acceptance=acceptance,
+        stuck=verdict.stuck(traces.acceptance[:, drawn], offset, sampler.thinning),
         held_by_pull=exponent.holds,
+        lowered_by_gradient=not negative and drop(at_least=size / 2, surely=True) > size / 2,
+        far=bool(_farthest(offset) > verdict.FAR * stability.own_radius(ends, constants, num_free)),
+        heated=bias.matters(biases.noise, llc, cautious_error),
+        biased=bias.matters(biases.step, llc, cautious_error),
+        stability_unknown=ends is None,
     )
     return LLCEstimate(
         llc=llc,
@@ -101,7 +130,11 @@ def summarise(
         num_free=num_free,
         rhat=mixing.rhat,
         ess=mixing.ess,
+        loss_rhat=mixing.loss_rhat,
+        loss_ess=mixing.loss_ess,
+        bias=biases,
         pull_exponent=exponent,
+        target=target,
         verdict=judged,
         stability=bound,
         sampler=sampler,
@@ -126,23 +159,65 @@ def _pull_exponent(
     )
 
 
+def _pull_bound(
+    sampler: Sampler, traces: Traces, per_chain, start: gradient.StartGradient, constants
+) -> float:
+    """The least |pull exponent|: by whole gradients, or by offsets along those of batches."""
+    if traces.projections is None:
+        return pull.bound(traces.grad_norm, per_chain, constants, sampler.burn_in)
+    noise = constants.step_size / 4 * constants.nbeta**2 * start.noise
+    drawn = traces.projections[:, sampler.burn_in :]
+    return pull.bound_by_offset(drawn, constants, noise * start.alignment)
+
+
 def _norm(tree) -> float:
     squares = (np.sum(np.square(np.asarray(x, np.float64))) for x in jax.tree.leaves(tree))
     return float(np.sqrt(sum(squares)))
 
 
-def _descent(
-    loss_fn, params, data, key, sampler: Sampler, mask, llc: float, error: float
-) -> str | None:
-    """Why the chains' loss lies below l(w*), if it surely does; None elsewhere.
+def _farthest(offset: np.ndarray) -> float:
+    """Root mean square of |u| in the chain that is farthest from w*."""
+    return float(np.sqrt(np.square(offset).mean(axis=1).max()))
 
-    The gradient at w* is taken only where it is needed.
+
+def _gradient_drop(
+    loss_fn,
+    params,
+    data,
+    sampler: Sampler,
+    traces: Traces,
+    units: centers.Units,
+    start: gradient.StartGradient,
+    *,
+    at_least: float,
+    surely: bool = False,
+) -> float:
+    """The most by which the gradient at w* lowers the estimate, by the curvature along it.
+
+    Curvature is measured only where a plane of that slope would lower it by `at_least`. `surely`
+    takes three standard errors off the slope's square.
     """
-    if not verdict.surely_negative(llc, error):
-        return None
     constants = sampler.constants(batches.num_items(data))
-    scale = centers.units(centers.as_float32(params), mask, sampler.scale_by).scale
-    grad_norm = baseline.gradient_norm(loss_fn, params, data, key, sampler, scale)
-    steps = np.arange(sampler.burn_in, sampler.num_draws) * sampler.thinning
-    drop = verdict.gradient_drop(grad_norm, constants, steps)
-    return verdict.explain_descent(llc, drop)
+    drawn = np.arange(sampler.burn_in, sampler.num_draws) * sampler.thinning
+    steps = sampler.langevin_steps(drawn.astype(np.float64))
+    # A preconditioner makes steps longer along the gradient.
+    plain = sampler.drift_factor * constants.step_size * constants.nbeta * traces.grad_norm
+    gain = float(traces.drift.mean(dtype=np.float64) / max(plain.mean(dtype=np.float64), 1e-300))
+    constants = constants._replace(step_size=gain * constants.step_size)
+    square = max(0.0, start.square - surely * diagnostics.SURE * start.square_sem)
+    on_plane = verdict.gradient_drop(math.sqrt(square), constants, steps)
+    if on_plane < at_least or not square > 0:
+        return on_plane
+    rule = curvature.along(
+        curvature.hessian(stability.loss_of_offset(loss_fn)),
+        jax.tree.map(jnp.zeros_like, start.mean),
+        stability.surroundings(params, data, sampler, units),
+        start.mean,
+        num_matvecs=stability.MATVECS,
+        mask=units.free,
+    )
+    shares = square * rule.weights / rule.weights.sum()
+    return sum(
+        verdict.gradient_drop(math.sqrt(share), constants, steps, float(node))
+        for share, node in zip(shares, rule.nodes, strict=True)
+    )

@@ -18,6 +18,9 @@ from dynamics.slt.stability import Stability
 
 RHAT_LIMIT = 1.1
 STUCK = 0.1  # mean acceptance below which a Metropolis chain hardly moves
+_STILL_STEPS = 20  # steps without a move, and
+_STILL_SHARE = 0.05  # the share of a chain's draws, from which it is stuck for a while
+FAR = 4.0  # times the radius of its own basin, by the quadratic at w*, that a chain has moved
 
 _SENTENCES = {
     "local": "The chains stayed in a basin better than the trivial predictor: the estimate is about"
@@ -52,7 +55,8 @@ class Verdict:
             "negative": the estimate is surely below 0.
             "wrong sign": the estimate is below 0 and w* looks like a maximum: curvature is downward
             there, or the loss is below 0, as no cross-entropy of tokens and no squared error is.
-            "stuck": nine in ten Metropolis moves are refused.
+            "stuck": in a chain nine in ten Metropolis moves are refused, or all of a twentieth of
+            its draws.
             "not converged": R-hat is above 1.1.
             "convergence unknown": there is no R-hat.
             "too few draws": fewer than 50 independent ones per chain, so that the error is not to
@@ -61,7 +65,15 @@ class Verdict:
             distribution.
             "held by the pull": d ln llc / d ln gamma is surely beyond -1/2: gamma decides most of
             the value, and another gamma gives another.
-            "biased", "unstable": the step size, by the stability bound.
+            "lowered by the gradient": the gradient at w* takes more than half of the estimate off
+            it, though it is not surely below 0.
+            "far from its basin": a chain is over 4 times farther from w* than the spectrum there
+            lets it be.
+            "heated by minibatch noise": the noise of batch gradients raises the estimate by over a
+            tenth, or surely by more than its error.
+            "biased": the step does so where the chains are, or by the stability bound.
+            "unstable": the step size, by the stability bound.
+            "stability unknown": no curvature was measured.
         chain_loss: mean over chains and draws after the burn-in.
         trivial_loss: of the best constant predictor (log V, Var y), or None.
         relative_distance: mean |w_t - w*| / |w*|.
@@ -107,23 +119,50 @@ def surely_negative(llc: float, sem: float) -> bool:
 
 
 def gradient_drop(
-    grad_norm: float, constants: Constants, steps: Float[ArrayLike, " steps"]
+    grad_norm: float,
+    constants: Constants,
+    steps: Float[ArrayLike, " steps"],
+    curvature: float = 0.0,
 ) -> float:
-    """The most by which a gradient at w* lowers the estimate: that of a chain on a plane.
+    """The most by which a gradient at w* lowers the estimate; by default on a plane.
 
-    On l = g w the mean position at step t is -(n beta g / gamma)(1 - rho^t) with rho = 1 - epsilon
-    gamma / 2. So n beta times the mean loss is -(n beta |g|)^2 times the mean over `steps` of
-    (1 - rho^t) / gamma, or of epsilon t / 2 at gamma = 0. Upward curvature makes it less.
+    On l = g w + h w^2 / 2 the mean position at step t is -(n beta g / a)(1 - rho^t) with a =
+    n beta h + gamma and rho = 1 - epsilon a / 2, or -n beta g epsilon t / 2 at a = 0. n beta times
+    the loss there is averaged over `steps`. Downward curvature counts as none, so that an escape
+    is not explained by itself.
     """
-    steps = np.asarray(steps, np.float64)
-    pull = constants.step_size * constants.localization / 2
+    steps, h = np.asarray(steps, np.float64), max(0.0, curvature)
+    a = constants.nbeta * h + constants.localization
+    pull = constants.step_size * a / 2
     if pull == 0:
         reach = steps * constants.step_size / 2
     elif pull < 1:
-        reach = -np.expm1(steps * np.log1p(-pull)) / constants.localization
+        reach = -np.expm1(steps * np.log1p(-pull)) / a
     else:
-        reach = np.full_like(steps, 1 / constants.localization)
-    return float((constants.nbeta * grad_norm) ** 2 * reach.mean())
+        reach = np.full_like(steps, 1 / a)
+    lowered = reach - constants.nbeta * h * np.square(reach) / 2
+    return float((constants.nbeta * grad_norm) ** 2 * lowered.mean())
+
+
+def stuck(
+    acceptance: Float[np.ndarray, "C draws"], offset: Float[np.ndarray, "C draws"], thinning: int
+) -> bool:
+    """Whether a Metropolis chain hardly moves, on the whole or for a while.
+
+    A chain that waits in a far arm is refused there and nowhere else, so its mean acceptance may be
+    high. Args are of the draws after the burn-in; acceptance is nan where there is no test.
+    """
+    if np.isnan(acceptance).any():
+        return False
+    needed = max(_STILL_STEPS / thinning, _STILL_SHARE * offset.shape[1])
+    still = max(map(_longest_run, np.diff(offset, axis=1) == 0))
+    return bool((acceptance.mean(axis=1, dtype=np.float64) < STUCK).any() or still >= needed)
+
+
+def _longest_run(holds: np.ndarray) -> int:
+    """The length of the longest run of True."""
+    ends = np.flatnonzero(~np.append(holds, False))
+    return int(np.diff(ends, prepend=-1).max()) - 1
 
 
 def explain_descent(llc: float, drop: float) -> str:
@@ -143,8 +182,13 @@ def judge(
     trivial_loss: float | None,
     relative_distance: float,
     localization_share: float,
-    acceptance: float = math.nan,
+    stuck: bool = False,
     held_by_pull: bool = False,
+    lowered_by_gradient: bool = False,
+    far: bool = False,
+    heated: bool = False,
+    biased: bool = False,
+    stability_unknown: bool = False,
 ) -> Verdict:
     """Combines the findings: a locality that condemns wins, then the descent, then the locality.
 
@@ -154,7 +198,8 @@ def judge(
         descent: from `explain_descent`, or None for an estimate that is not surely negative.
         mixing, stability: of the chains and of their step.
         init_loss: l(w*).
-        acceptance: mean Metropolis probability; nan where there was no test.
+        stuck, lowered_by_gradient, far, heated, biased, stability_unknown: whether the warning of
+            that name applies, beyond what `stability` says.
         held_by_pull: as `PullExponent.holds` says.
         chain_loss, trivial_loss, relative_distance, localization_share: as in `Verdict`.
     """
@@ -163,14 +208,18 @@ def judge(
     applies = {
         "negative": descent is not None,
         "wrong sign": llc < 0 and (stability.at_maximum or init_loss < 0),
-        "stuck": acceptance < STUCK,
+        "stuck": stuck,
         "not converged": mixing.rhat > RHAT_LIMIT,
         "convergence unknown": math.isnan(mixing.rhat),
         "too few draws": mixing.per_chain < ENOUGH_DRAWS,
         "still spreading": mixing.spreading,
         "held by the pull": held_by_pull,
-        "biased": stability.state == "biased",
+        "lowered by the gradient": lowered_by_gradient,
+        "far from its basin": far,
+        "heated by minibatch noise": heated,
+        "biased": stability.state == "biased" or biased,
         "unstable": stability.state == "unstable",
+        "stability unknown": stability_unknown,
     }
     warnings = tuple(name for name, holds in applies.items() if holds)
     caution = f" Beware: {', '.join(warnings)}." if warnings else ""

@@ -179,6 +179,31 @@ class Sampler:
         """
         return 1 - product / 2
 
+    @property
+    def drift_factor(self) -> float:
+        """The step's loss part over epsilon n beta G grad l, G the preconditioner or 1."""
+        return 0.5
+
+    def langevin_steps(self, steps: Float[np.ndarray, " T"]) -> Float[np.ndarray, " T"]:
+        """Steps of a Langevin chain that go as far along a constant slope as `steps` of this."""
+        return steps
+
+    def step_bias(self, langevin: float) -> float:
+        """By how much the step raises an estimate, of what it does to a plain Langevin chain's."""
+        return langevin
+
+    def noise_bias(self, langevin: float, stiffness: float, llc: float, num_free: int) -> float:
+        """By how much minibatch noise raises an estimate.
+
+        Args:
+            langevin: what it adds to a plain Langevin chain's along directions that the loss
+                confines, epsilon/8 n beta^2 E|noise|^2.
+            stiffness: how much of the noise lies along such directions.
+            llc: the estimate.
+            num_free: weights that move.
+        """
+        return langevin * stiffness
+
     def kernel(self) -> Kernel:
         """The (init, step) that moves a chain."""
         raise NotImplementedError

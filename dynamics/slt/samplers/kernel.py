@@ -34,7 +34,7 @@ class StepStats(NamedTuple):
     drift: Any  # length of the part of the step that the loss causes
     pull: Any  # length of the part towards w*
     noise: Any  # length of the random part
-    acceptance: Any  # probability of the proposed move; nan where there is no test
+    acceptance: Any  # probability of the proposed move; None where there is no test
 
 
 class Kernel(NamedTuple):

@@ -39,7 +39,7 @@ def langevin_stats(
     grad: PyTree,
     offset: PyTree,
     target: Target,
-    acceptance: Float[Array, ""],
+    acceptance: Float[Array, ""] | None,
 ) -> StepStats:
     """Lengths of a Langevin step's parts.
 
@@ -96,7 +96,7 @@ def _sgld_step(measures_acceptance: bool):
         loss, grad = value_and_grad(state.offset)
         slope = kernel.potential_gradient(grad, state.offset, target)
         moved = propose(key, state.offset, slope, target)
-        acceptance = jnp.float32(jnp.nan)
+        acceptance = None
         if measures_acceptance:
             current, proposed = (state.offset, loss, grad), (moved, *value_and_grad(moved))
             acceptance = _probability(log_acceptance(current, proposed, target))
@@ -198,6 +198,10 @@ class MALA(base.Sampler):
     def bias_factor(self, product: float) -> float:
         """1: the test leaves no bias at any step."""
         return 1.0
+
+    def step_bias(self, langevin: float) -> float:
+        """0: the test leaves no bias."""
+        return 0.0
 
     def items(self, num_items: int) -> int:
         """N.

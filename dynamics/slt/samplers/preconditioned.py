@@ -43,7 +43,7 @@ def _preconditioned_step(key, state: State, loss, grad, direction, preconditione
         drift=kernel.norm(drift),
         pull=kernel.norm(pull),
         noise=kernel.norm(noise),
-        acceptance=jnp.float32(jnp.nan),
+        acceptance=None,
     )
     return kernel.reflect(moved, target), stats
 

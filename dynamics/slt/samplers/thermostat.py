@@ -83,8 +83,34 @@ class SGNHT(base.Sampler):
         base.require("diffusion", self.diffusion, self.diffusion > 0, "a positive number")
 
     def bias_factor(self, product: float) -> float:
-        """1 at any stable step: on a quadratic the positions have the posterior's variance."""
+        """1 at any stable step: on a quadratic the positions have the posterior's variance.
+
+        It is so without minibatch noise; for that see `noise_bias`.
+        """
         return 1.0 if product < base.UNSTABLE_FROM else math.inf
+
+    @property
+    def drift_factor(self) -> float:
+        return 1.0
+
+    def langevin_steps(self, steps):
+        """t^2: momenta run on where a Langevin chain starts anew at each step."""
+        return np.square(steps)
+
+    def step_bias(self, langevin: float) -> float:
+        """0 to first order in epsilon."""
+        return 0.0
+
+    def noise_bias(self, langevin: float, stiffness: float, llc: float, num_free: int) -> float:
+        """What the friction does not absorb: it is one number, the noise differs by direction.
+
+        Noise adds the diffusion B_i to direction i, of mean B; the friction A + B then leaves it at
+        the temperature (A + B_i) / (A + B). Stiff directions have more than the mean and are
+        heated, the others are cooled. Friction that stops momenta within a step leaves what noise
+        does to a Langevin chain.
+        """
+        total = 4 * langevin / self.diffusion  # sum of B_i / A
+        return max(total * stiffness / 2 - total / num_free * llc, langevin * stiffness)
 
     def contraction(self, product):
         """0: momenta oscillate, and no closed form says how they relax."""
@@ -117,7 +143,7 @@ class SGNHT(base.Sampler):
                 drift=time**2 * target.nbeta * grad_norm,
                 pull=time**2 * target.localization * kernel.norm(state.offset),
                 noise=time * deviation * jnp.sqrt(size),
-                acceptance=jnp.float32(jnp.nan),
+                acceptance=None,
             )
             return State(offset, momentum, friction), stats
 
