@@ -22,6 +22,7 @@ MODULES = [
     for path in sorted((ROOT / "dynamics").rglob("*.py"))
     if ">>>" in path.read_text(encoding="utf-8")
 ]
+LONG = {"dynamics.slt.language_model"}  # compiles chains of a transformer
 
 
 def named_in_table(text: str) -> Iterator[str]:
@@ -74,7 +75,10 @@ SHOWN = sorted(
 )
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=pytest.mark.long if name in LONG else ()) for name in MODULES],
+)
 def test_examples_run(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     module = importlib.import_module(name)
