@@ -33,7 +33,9 @@ flags.DEFINE_bool(
     "sensitivity", False, "also with half the step and twice the pull: four times the work"
 )
 flags.DEFINE_bool(
-    "pull_exponent", True, "also with twice the pull, for d ln llc / d ln gamma: half as much again"
+    "pull_exponent",
+    True,
+    "also with twice the pull where the LLC is positive, for d ln llc / d ln gamma: half again",
 )
 number_flags.whole(
     "reference_probes",
@@ -129,7 +131,7 @@ def learning_coefficient(study: Study, unit: Unit):
         estimated = slt.sensitivity(loss, params, data, key, sampler, **arguments)
         estimate, effects = estimated.estimate, _effects(estimated)
     else:
-        exponent = "measure" if FLAGS.pull_exponent else None
+        exponent = "where positive" if FLAGS.pull_exponent else None
         estimate = slt.estimate_llc(
             loss,
             params,

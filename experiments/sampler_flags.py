@@ -27,7 +27,7 @@ flags.DEFINE_enum(
 )
 number_flags.real(
     "step_size",
-    2.5e-5,
+    7e-5,
     "step size epsilon, the variance of a step's noise",
     least=1e-30,  # a float32 holds it
     most=_MOST,
@@ -42,14 +42,14 @@ number_flags.real(
 )
 number_flags.real(
     "localization",
-    3000.0,
+    400.0,
     "strength gamma of the pull towards the checkpoint",
     least=0,
     most=_MOST,
 )
 number_flags.whole("chains", 4, "independent chains", least=2, most=number_flags.MOST_CHAINS)
-number_flags.whole("draws", 100, "draws of a chain, burn-in among them", least=2)
-number_flags.whole("burn_in", 50, "first draws of a chain that are left out")
+number_flags.whole("draws", 200, "draws of a chain, burn-in among them", least=2)
+number_flags.whole("burn_in", 100, "first draws of a chain that are left out")
 number_flags.whole("thinning", 1, "steps per draw", least=1)
 number_flags.whole(
     "llc_batch", 2, "windows of a minibatch (mala takes all of --llc_windows)", least=1

@@ -32,7 +32,7 @@ def estimate_language_model_llc(
     probes: Mapping[str, Int[Array, "M T"] | Int[np.ndarray, "M T"]] | None = None,
     top_eigenvalue: float | stability.SpectrumEnds | Literal["measure"] | None = "measure",
     on_unstable: Literal["refuse", "report"] = "refuse",
-    pull_exponent: Literal["measure"] | None = None,
+    pull_exponent: Literal["measure", "where positive"] | None = None,
     mesh: jax.sharding.Mesh | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> LLCEstimate:

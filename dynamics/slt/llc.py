@@ -27,6 +27,7 @@ from dynamics.slt.estimate import LLCEstimate
 from dynamics.slt.samplers.base import Sampler
 from dynamics.slt.summary import summarise
 
+_EXPONENTS = ("measure", "where positive")
 _SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
 
 
@@ -43,7 +44,7 @@ def estimate_llc(
     trivial_loss: float | None = None,
     top_eigenvalue: float | stability.SpectrumEnds | Literal["measure"] | None = "measure",
     on_unstable: Literal["refuse", "report"] = "refuse",
-    pull_exponent: Literal["measure"] | None = None,
+    pull_exponent: Literal["measure", "where positive"] | None = None,
     target_error: float | None = None,
     error_floor: float = 0.0,
     mesh: jax.sharding.Mesh | None = None,
@@ -76,8 +77,9 @@ def estimate_llc(
         on_unstable: "refuse" raises where that eigenvalue says that chains diverge; "report"
             samples nevertheless and says so in the estimate.
         pull_exponent: "measure" runs the chains once more with twice gamma, the same noise and half
-            the draws, for `LLCEstimate.pull_exponent`; half as much work again. Without it the
-            traces bound the exponent.
+            the draws, for `LLCEstimate.pull_exponent`; half as much work again. "where positive"
+            does so where the LLC is surely above 0, and so has an exponent. Without either the
+            traces bound it.
         target_error: standard error to sample to, as a share of |llc|; num_draws is then the most
             draws that are taken, and `LLCEstimate.target` says what came of it.
         error_floor: the least standard error that is worth the work, where |llc| may be near 0.
@@ -116,8 +118,8 @@ def estimate_llc(
     if on_unstable == "refuse":
         bound = stability.assess_stability(constants, ends, sampler.bias_factor)
         stability.refuse_unstable(bound, constants)
-    if pull_exponent not in (None, "measure"):
-        raise InputError.unknown("pull_exponent", pull_exponent, ("measure",))
+    if pull_exponent not in (None, *_EXPONENTS):
+        raise InputError.unknown("pull_exponent", pull_exponent, _EXPONENTS)
     if target_error is not None:
         target.check(target_error, error_floor)
 
@@ -142,7 +144,10 @@ def estimate_llc(
         )
         sampler = dataclasses.replace(sampler, num_draws=outcome.draws)
     doubled = None
-    if pull_exponent is not None and constants.localization > 0:
+    measures_exponent = pull_exponent == "measure" or (
+        pull_exponent is not None and pull.surely_positive(excess_of(run)[0].mean(1))
+    )
+    if measures_exponent and constants.localization > 0:
         tighter = pull.doubled(sampler)
         doubled = _last(runs(tighter), tighter, progress).traces
     return summarise(

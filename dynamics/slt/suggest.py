@@ -196,8 +196,10 @@ def _tried(
             f"at n beta = {nearer.nbeta:g}, gamma = {nearer.localization:g} the chains are "
             f"“{estimate.verdict.state}” and d ln llc / d ln gamma is {measured}"
         )
-    unserved = _none(f"The quadratic foretells {foretold.references[0].pull_exponent:.2f}, but "
-                     f"{'; '.join(said)}.")  # fmt: skip
+    exponent = foretold.references[0].pull_exponent
+    hope = "" if math.isnan(exponent) else f"The quadratic foretells {exponent:.2f}, but "
+    reasons = "; ".join(said)
+    unserved = _none(f"{hope}{reasons}." if hope else f"{reasons[0].upper()}{reasons[1:]}.")
     return dataclasses.replace(unserved, tries=tries)
 
 
