@@ -73,13 +73,13 @@ class Committed:
 
     def _read(self, measure: str) -> list[tuple[Unit, xr.Dataset]]:
         if measure not in self._units:
-            units = (
-                self._source.committed(measure)
-                if isinstance(self._source, Store)
-                else self._source.get(measure, ())
-            )
-            self._units[measure] = self._once(measure, lambda: list(units))
+            self._units[measure] = self._once(measure, lambda: list(self._stored(measure)))
         return self._units[measure]
+
+    def _stored(self, measure: str) -> Iterable[tuple[Unit, xr.Dataset]]:
+        if isinstance(self._source, Store):
+            return self._source.committed(measure)
+        return self._source.get(measure, ())
 
 
 def _check_curves(pairs: Pairs):
