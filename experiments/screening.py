@@ -58,7 +58,29 @@ def leave_out(grid: Suite, faults: Sequence[audit.Fault]) -> Suite:
     endings.say(f"audit: {count} and {fate}:")
     for line in summary([fault for fault in faults if fault.convicts and fault.cell in cells]):
         endings.say(f"  {line}")
-    return grid if FLAGS.keep_suspect else grid.without(guilty)
+    if FLAGS.keep_suspect:
+        return grid
+    remaining = grid.without(guilty)
+    for line in _lost_comparisons(remaining):
+        endings.say(f"  {line}")
+    return remaining
+
+
+def _lost_comparisons(grid: Suite) -> list[str]:
+    """A line for each model of which a seed lacks steps, so that no seeds are compared there."""
+    lines = []
+    for model in grid.models if len(grid.seeds) > 1 else ():
+        lost = [step for step in grid.steps if not grid.whole(model, step, grid.seeds)]
+        lacking = [
+            str(seed) for seed in grid.seeds if not all(grid.whole(model, t, [seed]) for t in lost)
+        ]
+        if lost:
+            lines.append(
+                f"{model}: seeds are compared at {len(grid.steps) - len(lost)} of "
+                f"{len(grid.steps)} steps, since seed {', '.join(lacking)} lacks the others; "
+                "--seeds without it compares the rest at all steps"
+            )
+    return lines
 
 
 def summary(faults: Sequence[audit.Fault]) -> list[str]:

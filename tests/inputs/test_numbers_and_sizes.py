@@ -57,8 +57,8 @@ def test_numbers_of_flags_have_ranges(flag):
 
 
 def test_every_number_is_read_by_the_one_parser():
-    known = flags.FLAGS.flags_by_module_dict()
-    for module, defined in known.items():
+    by_module = flags.FLAGS.flags_by_module_dict()
+    for module, defined in by_module.items():
         if module.startswith("experiments"):
             odd = [flag.name for flag in defined if flag.flag_type() in ("int", "float")]
             bounded = [
