@@ -236,6 +236,8 @@ def segments(
     num_done = 0 if run is None else _num_done(run, sampler)
     constants = sampler.constants(batches.num_items(data))
     center = centers.as_float32(params)
+    if mesh is None:
+        _check_memory(sampler, centers.num_free(center, None))
     data = jax.tree.map(jnp.asarray, data)
     if per_item_fn is not None and not probes:
         probes = {"data": data}
@@ -259,6 +261,24 @@ def segments(
         run = Run(state, traces if run is None else _joined(run.traces, traces))
         num_done += length
         yield run
+
+
+def _check_memory(sampler: Sampler, num_params: int) -> None:
+    """Raises InputError for chains whose places, gradients and moves alone fill the memory."""
+    num_devices, cpu = jax.local_device_count(), jax.default_backend() == "cpu"
+    at_once = sampler.chain_batch or -(-sampler.num_chains // num_devices)
+    chains = min(sampler.num_chains, at_once * num_devices)
+    memory = devices.memory_bytes() * (1 if cpu else num_devices)  # CPU devices share it
+    needed = 4 * chains * 3 * num_params
+    records = 4 * sampler.num_chains * sampler.num_draws * (len(Traces._fields) - 2)
+    if max(needed, records) > memory:
+        what = f"{chains} chains at once" if needed >= records else f"{sampler.num_draws} draws"
+        raise InputError(
+            f"{what} of {sampler.num_chains} chains over {num_params} parameters, which take "
+            f"{max(needed, records) / 1e9:.3g} GB or more",
+            expected=f"at most the {memory / 1e9:.3g} GB of memory",
+            mend="Take fewer chains or draws, or hold fewer chains at once with chain_batch.",
+        )
 
 
 def to_host(traces: Traces) -> Traces:
