@@ -24,11 +24,14 @@ import tokenizers
 from jaxtyping import Array, ArrayLike, Float, Int
 from tokenizers import Tokenizer
 
+from dynamics import inputs
 from dynamics.data.corpus import Corpus, Document
 from dynamics.data.tokenizer import SEPARATOR
 from dynamics.errors import InputError
 
 LETTERS = string.ascii_lowercase + string.ascii_uppercase + string.digits + "."  # 63, a token each
+
+_SIZE = inputs.Whole(1, 100_000)
 
 
 class HMM(NamedTuple):
@@ -63,8 +66,9 @@ class Process:
 
     def __post_init__(self):
         for field in ("topics", "classes", "document"):
-            if getattr(self, field) < 1:
-                raise InputError(f"{field} {getattr(self, field)}", expected="1 or more")
+            _SIZE.check(getattr(self, field), f"{field} ")
+        # A matrix of all pairs of states is held.
+        inputs.Whole(1, 10_000).check(self.topics * self.classes, "topics times classes ")
         if not 0 < self.background <= 1:
             raise InputError(
                 f"background {self.background}", expected="above 0: no token may be impossible"

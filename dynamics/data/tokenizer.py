@@ -27,6 +27,7 @@ MASK, MASK_ID = "<|mask|>", 1  # of the masked suites made here
 # BERT's: before and after every text, and in place of a hidden token.
 _FRAME, _BERT_MASK = ("[CLS]", "[SEP]"), "[MASK]"
 _MOST_BYTES = 1 << 28  # of a tokenizer's file; the largest published ones have 40 MB
+_MOST_IDS = 1 << 20
 _WORD_PIECES = ("[PAD]", "[UNK]", *_FRAME, _BERT_MASK)
 
 
@@ -36,7 +37,8 @@ def train(texts: Iterable[str], vocab_size: int, *, masks: bool = False) -> Toke
     With `masks`, id 1 is the mask token.
 
     Raises:
-        InputError: a size below that of separator, mask and bytes; too little text for the size.
+        InputError: a size below that of separator, mask and bytes, or above a million; too little
+            text for the size.
 
     Example:
         >>> bpe = train(["aaaa aaaa"], vocab_size=258)
@@ -50,6 +52,8 @@ def train(texts: Iterable[str], vocab_size: int, *, masks: bool = False) -> Toke
             f"a vocabulary of {vocab_size}",
             expected=f"at least {256 + len(special)} ids: {marks} and every byte",
         )
+    if vocab_size > _MOST_IDS:  # the trainer would take memory for all, and abort the process
+        raise InputError(f"a vocabulary of {vocab_size}", expected=f"at most {_MOST_IDS} ids")
     tokenizer = Tokenizer(tokenizers.models.BPE())
     tokenizer.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = tokenizers.decoders.ByteLevel()

@@ -28,8 +28,11 @@ class Windows:
     def take(self, count: int) -> "Windows":
         """At most `count` windows, spread over as many documents as possible, in their order.
 
-        They are every document's first window, then its second, and so on.
+        They are every document's first window, then its second, and so on. Raises InputError for a
+        number below 0.
         """
+        if count < 0:
+            raise InputError(f"{count} windows", expected="0 or more")
         rank = np.zeros(len(self), np.int64)  # of a window within its document
         for document in np.unique(self.document):
             own = self.document == document
