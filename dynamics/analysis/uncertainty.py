@@ -22,6 +22,8 @@ from dynamics.analysis import jackknife
 from dynamics.analysis.means import clustered_mean, pair_mean
 from dynamics.errors import InputError
 
+_ROUNDING = 1e-12  # of a mean, to which its standard error is no more than rounding
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -110,7 +112,7 @@ def document_interval(
         )
     t = (
         _bootstrap_t(values - mean, weights, float(sem), num_resamples, seed)
-        if sem > 0
+        if sem > _ROUNDING * abs(mean)  # of documents that are alike no resample has a t
         else np.zeros(1)
     )
     t_low, t_high = np.quantile(t, [(1 - level) / 2, (1 + level) / 2])
