@@ -98,7 +98,7 @@ class Sensitivity(NamedTuple):
     half_step: LLCEstimate  # epsilon / 2, twice the steps between draws: the same time
     double_pull: LLCEstimate  # 2 gamma
     step_effect: float  # (half_step - estimate) / |estimate|: about minus the step's bias
-    step_effect_sem: float
+    step_effect_sem: float  # with the error of the estimate that it is divided by
     pull_effect: float  # (double_pull - estimate) / |estimate|: near 0 where gamma hardly matters
     pull_effect_sem: float
 
@@ -172,10 +172,18 @@ def sensitivity(
 
 
 def _relative_change(first: LLCEstimate, second: LLCEstimate, paired: bool) -> tuple[float, float]:
-    """(second - first) / |first| and its standard error.
+    """(second - first) / |first| and its standard error, to first order in both estimates' errors.
 
-    Chains of another step size take other steps with the same noise, so pairing gains nothing.
+    Chains of another step size take other steps with the same noise, so pairing gains nothing. An
+    l(w*) that all chains share is the same draw in both, so its error leaves the difference alone
+    and is in what the difference is divided by.
     """
     size = abs(first.llc) or math.nan
-    error = sem(second.per_chain - first.per_chain) if paired else math.hypot(first.sem, second.sem)
-    return (second.llc - first.llc) / size, float(np.divide(error, size))
+    change = (second.llc - first.llc) / size
+    ratio = 1 + change * np.sign(first.llc)  # second over first
+    if paired:
+        own = sem(second.per_chain - ratio * first.per_chain)
+    else:
+        own = math.hypot(second.sem, ratio * first.sem)
+    error = math.hypot(own, change * first.shared_sem)
+    return change, float(np.divide(error, size))

@@ -48,8 +48,11 @@ def estimate_llc_curve(
         checkpoints: params of each, all of one structure; read one group at a time.
         common_noise: whether noise and batches repeat at every checkpoint (appendix A.4.2 of
             Hoogland et al. 2024, "Loss Landscape Degeneracy and Stagewise Development in
-            Transformers"), which smooths the curve and pairs differences along it. Otherwise
-            checkpoint k has noise of its own, folded from k (their Fig. A.3).
+            Transformers"). It smooths the curve and pairs differences along it; what the common
+            noise adds moves the whole curve, so errors of its points are not independent: their
+            mean is as sure as one point. Otherwise checkpoint k has noise of its own, folded from k
+            (their Fig. A.3). Seeds are to have keys of their own, or their errors are common too
+            and a spread over seeds leaves them out.
         at_once: checkpoints whose chains run in one program, where memory holds K C copies of the
             weights. Small models leave a device idle one at a time.
 

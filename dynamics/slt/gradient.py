@@ -20,7 +20,8 @@ from dynamics.slt import batches, centers
 from dynamics.slt.batches import LossFn
 from dynamics.slt.samplers.base import Sampler
 
-_MIN_BATCHES = 16  # independent batches that a noise-free gradient norm rests on
+_BATCHES = (16, 64)  # independent batches that a noise-free gradient norm rests on: a hundredth
+_SHARE = 0.01  # of what the chains take, in these limits, and no fewer than there are chains
 _DIRECTIONS = 8  # K, where memory allows it
 _DIRECTION_FLOATS = 2**27  # numbers that K > 1 directions may take, half a gigabyte
 
@@ -31,7 +32,7 @@ class StartGradient(NamedTuple):
     Attributes:
         mean: their mean, a tree like params.
         square: |gradient of the whole|^2, without the batches' noise; it may come out below 0.
-        square_sem: its standard error at w* itself, an upper bound; 0 for the whole data.
+        square_sem: its standard error over batches; 0 for the whole data.
         noise: E|gradient of a batch - gradient of the whole|^2; 0 for the whole data.
         alignment: the mean squared cosine between gradients of two batches, up to K of them.
         directions: K of the batches' gradients, each of length 1, leaves [K,...]; None where a
@@ -64,10 +65,11 @@ def at_start(
         loss_fn, params, data, key, sampler: as in `estimate_llc`.
         scale: tree like params that multiplies each weight's gradient, which is then in the units
             of `centers.Units`; or None.
-        num_batches: B of minibatches, at least two; by default the number of chains, or 16.
+        num_batches: B of minibatches, at least two; by default 16 to 64, by the chains' length, and
+            no fewer than chains.
     """
     whole = sampler.whole(batches.num_items(data))
-    count = 1 if whole else num_batches or max(sampler.num_chains, _MIN_BATCHES)
+    count = 1 if whole else num_batches or _num_batches(sampler)
     center = centers.as_float32(params)
     kept = 1 if whole else num_directions(center)
     program = _gradients(loss_fn, sampler.batch_size, sampler.accumulate, kept)
@@ -79,9 +81,11 @@ def at_start(
         return StartGradient(mean, squares, 0.0, 0.0, 0.0, None)
     square = (total_square - squares) / (count * (count - 1))
     noise = max(0.0, squares / count - square)
-    error = math.sqrt(2 / (count * (count - 1))) * noise  # all noise along one direction
     vectors = _of_length_one(last)
-    return StartGradient(mean, square, error, noise, _alignment(vectors), vectors)
+    alignment = _alignment(vectors)
+    # Var of g_a . g_b is tr N^2 + 2 g'N g, N the covariance of a batch's gradient.
+    variance = 2 / (count - 1) * noise * alignment * (noise + 2 * count * max(0.0, square)) / count
+    return StartGradient(mean, square, math.sqrt(variance), noise, alignment, vectors)
 
 
 def directions(
@@ -115,6 +119,11 @@ def num_directions(params: PyTree) -> int:
     """K: 8, or as many of a large model as fit into half a gigabyte, at least one."""
     size = sum(int(np.size(leaf)) for leaf in jax.tree.leaves(params))
     return max(1, min(_DIRECTIONS, _DIRECTION_FLOATS // max(1, size)))
+
+
+def _num_batches(sampler: Sampler) -> int:
+    steps = sampler.num_chains * sampler.num_draws * sampler.thinning
+    return max(sampler.num_chains, int(np.clip(_SHARE * steps, *_BATCHES)))
 
 
 @functools.lru_cache(maxsize=64)

@@ -83,7 +83,7 @@ def summarise(
     exponent = _pull_exponent(loss_fn, params, data, sampler, excess, doubled)
     init_norm, num_free = _norm(params), centers.num_free(params, mask)
     units = centers.units(centers.as_float32(params), mask, sampler.scale_by)
-    start = gradient.at_start(loss_fn, params, data, key, sampler.program(), units.scale)
+    start = gradient.at_start(loss_fn, params, data, key, sampler, units.scale)
     biases = bias.of_run(sampler, constants, traces, start, llc, num_free)
     exponent = exponent._replace(bound=_pull_bound(sampler, traces, per_chain, start, constants))
     drop = functools.partial(_gradient_drop, loss_fn, params, data, sampler, traces, units, start)

@@ -85,6 +85,55 @@ def test_density_of_few_eigenvalues_is_their_multiplicities():
         assert sem < 0.02
 
 
+def test_the_share_between_edges_knows_how_coarse_the_quadrature_is():
+    """Few nodes stand for many eigenvalues: the share jumps by a node's weight at an edge."""
+    half = np.random.default_rng(1).normal(size=(600, 600))
+    matrix = ((half + half.T) / 1200**0.5).astype(np.float32)
+    exact = np.linalg.eigvalsh(matrix.astype(np.float64))
+    coarse, fine = (
+        curvature.quadrature(MATRIX, jnp.ones(600), matrix, KEY, num_probes=20, num_matvecs=steps)
+        for steps in (6, 40)
+    )
+    edges = np.linspace(-1.5, 1.5, 13)
+    pairs = [(low, high) for low in edges for high in edges if high > low + 0.2]
+    standard = {6: [], 40: []}
+    for low, high in pairs:
+        share = ((low <= exact) & (exact <= high)).mean()
+        for steps, density in ((6, coarse), (40, fine)):
+            mean, sem = density.share_within(low, high)
+            standard[steps].append((mean - share) / sem)
+    for away in standard.values():
+        assert np.abs(away).max() < 4
+    probes_alone = coarse.mean(lambda nodes: (np.abs(nodes) <= 0.6).astype(float))[1]
+    assert coarse.share_within(-0.6, 0.6)[1] > 2 * probes_alone
+
+
+def test_error_between_batches_is_said_beside_that_at_one():
+    """Items differ in curvature and probes are exact: all of the error is between batches."""
+
+    def loss(params, curvatures):
+        return (curvatures.mean(0) * params**2).sum() / 2
+
+    scale = np.random.default_rng(0).gamma(2.0, size=(400, 1))
+    data = (scale * np.arange(1, 4)).astype(np.float32)
+    params = jnp.ones(3)
+
+    def trace(batch, key):
+        return curvature.hessian_trace(loss, params, batch, key, num_samples=2)
+
+    def top(batch, key):
+        ends = curvature.extreme_eigenvalues(loss, params, batch, key)
+        return ends.largest[0], ends.largest_error[0]
+
+    for measure, exact in ((trace, 6 * scale.mean()), (top, 3 * scale.mean())):
+        spread = curvature.over_batches(measure, data, KEY, num_batches=40, batch_size=4)
+        assert abs(spread.value - exact) < 4 * spread.sem
+        assert spread.between == pytest.approx(exact * scale.std() / scale.mean() / 2, rel=0.35)
+        assert spread.within < 1e-3 * spread.between
+    with pytest.raises(InputError, match="share no item"):
+        curvature.over_batches(trace, data, KEY, num_batches=101, batch_size=4)
+
+
 def test_what_is_deflated_leaves_the_density_as_it_is():
     """Eigenvalues 10, 20 and -15 beside a semicircle: the same moments, and less scatter by far."""
     half = np.random.default_rng(2).normal(size=(200, 200))

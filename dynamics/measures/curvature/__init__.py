@@ -2,15 +2,17 @@
 
 Everything is a statement about the loss of one batch. The Hessian of a batch is that of the whole
 data plus sampling noise, which biases the extreme eigenvalues outward: take the same batch at every
-checkpoint, and as large a one as a few products allow. loss_fn(params, batch) is a mean, a scalar;
-build it once and pass the same object at every checkpoint, because compiled programs are kept by
-its identity: a fresh lambda at each call compiles at each call.
+checkpoint, and as large a one as a few products allow. `over_batches` says how far batches differ.
+loss_fn(params, batch) is a mean, a scalar; build it once and pass the same object at every
+checkpoint, because compiled programs are kept by its identity: a fresh lambda at each call compiles
+at each call.
 
 `mask`, where given, is a pytree like params of 0 and 1, each leaf of its parameter's rank and
 broadcastable to it, as `restrict.select` makes them; the statistics are then those of the block
 over the parameters at 1.
 """
 
+from dynamics.measures.curvature.batches import OverBatches, over_batches
 from dynamics.measures.curvature.density import (
     Rule,
     SpectralDensity,
@@ -33,6 +35,7 @@ __all__ = [
     "ExtremeEigenvalues",
     "Forms",
     "Moments",
+    "OverBatches",
     "Product",
     "Rule",
     "SpectralDensity",
@@ -44,6 +47,7 @@ __all__ = [
     "hessian",
     "hessian_trace",
     "hvp",
+    "over_batches",
     "probe",
     "quadrature",
     "sketched_trace",
