@@ -59,7 +59,7 @@ def load(
         >>> config = models.gpt_neox.Config(
         ...     hidden_size=16, num_layers=2, num_heads=2, intermediate_size=32, vocab_size=11,
         ...     max_positions=16)
-        >>> params = models.init(jax.random.key(0), config)
+        >>> params = jax.jit(models.init, static_argnames="config")(jax.random.key(0), config)
         >>> folder = checkpoints.save(tempfile.mkdtemp() + "/step0", config, params)
         >>> checkpoint = checkpoints.load(folder)
         >>> checkpoint.params["layers"]["mlp"]["up"]["kernel"].shape

@@ -44,7 +44,7 @@ def save(
         >>> config = models.gpt_neox.Config(
         ...     hidden_size=16, num_layers=2, num_heads=2, intermediate_size=32, vocab_size=11,
         ...     max_positions=16)
-        >>> params = models.init(jax.random.key(0), config)
+        >>> params = jax.jit(models.init, static_argnames="config")(jax.random.key(0), config)
         >>> folder = checkpoints.save(tempfile.mkdtemp() + "/step0", config, params)
         >>> sorted(path.name for path in folder.iterdir())
         ['config.json', 'model.safetensors']

@@ -143,7 +143,7 @@ def model_density(config: models.Config, half_width: float | None = None, num_bi
         >>> from dynamics import models
         >>> config = models.gpt_neox.Config(hidden_size=16, num_layers=1, num_heads=2,
         ...                                 intermediate_size=32, vocab_size=11)
-        >>> params = models.init(jax.random.key(0), config)
+        >>> params = jax.jit(models.init, static_argnames="config")(jax.random.key(0), config)
         >>> densities = model_density(config, num_bins=8)(params)
         >>> densities["mlp_up"].counts.shape, int(densities["mlp_up"].counts.sum())
         ((8,), 512)

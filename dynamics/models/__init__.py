@@ -132,7 +132,7 @@ def init(key: Key[Array, ""], config: Config) -> Params:
         >>> from dynamics import models
         >>> config = models.gpt_neox.Config(hidden_size=16, num_layers=3, num_heads=2,
         ...                                 intermediate_size=32, vocab_size=11)
-        >>> params = models.init(jax.random.key(0), config)
+        >>> params = jax.jit(models.init, static_argnames="config")(jax.random.key(0), config)
         >>> params["layers"]["mlp"]["up"]["kernel"].shape  # [L,D,F]
         (3, 16, 32)
     """
@@ -161,7 +161,7 @@ def hidden_fn(config: Config) -> Callable[..., tuple[Float[Array, "B T E"], dict
         >>> from dynamics import models
         >>> config = models.gpt_neox.Config(hidden_size=16, num_layers=3, num_heads=2,
         ...                                 intermediate_size=32, vocab_size=11)
-        >>> params = models.init(jax.random.key(0), config)
+        >>> params = jax.jit(models.init, static_argnames="config")(jax.random.key(0), config)
         >>> hidden = models.hidden_fn(config)
         >>> h, captured = hidden(params, jnp.array([[1, 2, 3, 4]]), capture=("attention",))
         >>> h.shape, captured["attention"].shape  # [B,T,E], [L,B,H,T,S]
@@ -183,7 +183,7 @@ def unembed_fn(config: Config) -> Callable[..., Float[Array, "*axes V"]]:
         >>> from dynamics import models
         >>> config = models.bert.Config(hidden_size=16, num_layers=1, num_heads=2,
         ...                             intermediate_size=32, vocab_size=11)
-        >>> params = models.init(jax.random.key(0), config)
+        >>> params = jax.jit(models.init, static_argnames="config")(jax.random.key(0), config)
         >>> h = jnp.zeros((2, 17)).at[:, -1].set(1)  # in a BERT E is D + 1
         >>> models.unembed_fn(config)(params, h).shape
         (2, 11)

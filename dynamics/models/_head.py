@@ -16,7 +16,7 @@ def has_head(params: Params) -> bool:
         >>> from dynamics import models
         >>> config = models.gpt_neox.Config(hidden_size=16, num_layers=1, num_heads=2,
         ...                                 intermediate_size=32, vocab_size=11)
-        >>> params = models.init(jax.random.key(0), config)
+        >>> params = jax.jit(models.init, static_argnames="config")(jax.random.key(0), config)
         >>> has_head(params), has_head({"embed": params["embed"]})
         (True, False)
     """
