@@ -220,7 +220,7 @@ def _of_ramps(rng, x, lengths, start: float, mirrored: bool, last_paused: bool) 
     ]
     if mirrored:
         pieces = [
-            Piece(length=piece.length, rise=piece.rise, tapers=piece.tapers[::-1])
+            Piece(length=piece.length, rise=piece.rise, tapers=(piece.tapers[1], piece.tapers[0]))
             for piece in pieces[::-1]
         ]
         start = np.ptp(x) - sum(lengths) - start

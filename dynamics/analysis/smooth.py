@@ -57,6 +57,21 @@ def fit(
     return Fit(x, lengths, centre, scale, factor, weight, noise * scale)
 
 
+LENGTHS = (0.25, 0.5, 1.0, 2.0)  # that `likeliest` chooses from
+
+
+def likeliest(x: np.ndarray, y: np.ndarray, sem: np.ndarray, reach: float = 1.5) -> Fit:
+    """The fit of the length, among a few, that has the greatest marginal likelihood."""
+    fits = [fit(x, y, sem, length, reach) for length in LENGTHS]
+    return max(fits, key=lambda fitted: _log_evidence(fitted, y))
+
+
+def _log_evidence(fitted: Fit, y: np.ndarray) -> float:
+    """Up to a constant (Rasmussen & Williams 2006, equation 2.30)."""
+    scaled = (y - fitted.centre) / fitted.scale
+    return float(-scaled @ fitted.weight / 2 - np.log(np.diag(fitted.factor)).sum())
+
+
 def warp(
     x: Float[np.ndarray, " K"], length: Float[np.ndarray, " K"], at: Float[np.ndarray, " M"]
 ) -> Float[np.ndarray, " M"]:
