@@ -50,6 +50,7 @@ def estimate(problem, sampler=SAMPLER, loss=net_loss, **options):
     return slt.estimate_llc(loss, *problem, jax.random.key(3), sampler, **options)
 
 
+@pytest.mark.long
 def test_head_of_a_language_model():
     """Only the chosen head moves, and as far as noise of that many weights goes."""
     params = jax.jit(models.init, static_argnums=1)(jax.random.key(0), CONFIG)
@@ -62,6 +63,7 @@ def test_head_of_a_language_model():
     assert estimated.distance[:, -1] == pytest.approx(walked, rel=0.15)
 
 
+@pytest.mark.long
 def test_language_model_wrapper_is_the_plain_call():
     params = jax.jit(models.init, static_argnums=1)(jax.random.key(0), CONFIG)
     tokens = np.random.default_rng(0).integers(0, 61, (16, 12), dtype=np.int32)
