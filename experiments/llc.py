@@ -39,13 +39,13 @@ flags.DEFINE_bool(
 )
 number_flags.whole(
     "reference_probes",
-    4,
+    3,
     "probes of the Hessian's spectrum on the chains' data: what a quadratic would give (0: none)",
     most=number_flags.MOST_CHAINS,
 )
 number_flags.whole(
     "reference_matvecs",
-    12,
+    8,
     "Hessian products of each probe",
     least=1,
     most=number_flags.MOST_PARTS,
@@ -65,6 +65,9 @@ number_flags.real(
 flags.DEFINE_bool(
     "suggest", False, "one sampler per model from its landscape (experiments/llc_settings.py)"
 )
+number_flags.whole(
+    "llc_every", 1, "of a model's checkpoints take the last and every n-th before it", least=1
+)
 flags.DEFINE_bool("common_noise", True, "the same noise and batches at every checkpoint")
 
 
@@ -82,7 +85,12 @@ def experiments(study: Study) -> list[common.Experiment]:
             model: dataclasses.asdict(llc_settings.of_model(study, model))
             for model in study.suite.models
         }
-    units = study.single_units(record.MEASURE, sampler_flags.seeds(study))
+    steps = set(study.suite.steps[:: -FLAGS.llc_every])
+    units = [
+        unit
+        for unit in study.single_units(record.MEASURE, sampler_flags.seeds(study))
+        if unit.step in steps
+    ]
     # Only a sampler with a Metropolis test has an acceptance.
     nowhere = _WITHOUT_LLC if FLAGS.sampler == "mala" else ("acceptance", *_WITHOUT_LLC)
     return [

@@ -4,8 +4,8 @@
     python -m experiments.llc --suite=nano --suggest               # the same, and samples with it
 
 The Hessian's spectrum at the stated checkpoints foretells how much of the LLC the pull would
-decide; chains at the last of them try it. Where no setting within --most_steps leaves the LLC to the
-landscape, it says so, and what stands in the way.
+decide; chains at the last of them try it. Where no setting within --most_steps leaves the LLC to
+the landscape, it says so, and what stands in the way.
 """
 
 import dataclasses

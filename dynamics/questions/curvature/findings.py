@@ -78,7 +78,7 @@ class BesideLlc:
     """Curvature against the LLC of the same seed.
 
     Attributes:
-        llc: at the checkpoints of the curvature.
+        llc: at the checkpoints of the curvature, NaN where it was not measured.
         agreement: name of a statistic -> its rank correlation with the LLC over checkpoints.
         local: bool [K] which of these LLCs are local: the others say nothing of the landscape.
         set_by_pull: whether a setting of the chains decides what any of these LLCs is of.
@@ -102,7 +102,7 @@ class FirstSeed:
         sharpness: [K] learning rate times largest eigenvalue over 2; NaN where no rate is known.
         sharpness_scatter: [K] its standard deviation over seeds; NaN where one seed was measured.
         block: names of the parts whose block of the Hessian this is of; "" for the whole.
-        beside_llc: None where the LLC was not measured at all of these checkpoints.
+        beside_llc: None where the LLC was measured at fewer than three of these checkpoints.
         spectrum: at the last checkpoint that has one; None where none was asked for.
     """
 
@@ -270,21 +270,35 @@ def _parts(records: Sequence[Record]) -> PartTraces | None:
 def _beside_llc(
     seed: int, steps: np.ndarray, statistics: Mapping[str, Curve], estimates: llc.Estimates | None
 ) -> BesideLlc | None:
-    """Three checkpoints or more, at all of which the seed's LLC was measured; else None."""
+    """Where the seed's LLC was measured at three of these checkpoints or more; else None."""
     runs = [run for run in estimates.runs if run.seed == seed] if estimates is not None else []
     if estimates is None or not runs:
         return None
     run = runs[0]
     shared = np.isin(run.llc.steps, steps)
-    if shared.sum() < max(3, len(steps)):
+    if shared.sum() < 3:
         return None
-    curve = run.llc.where(shared)
+    measured, at = run.llc.where(shared), np.isin(steps, run.llc.steps)
+    curve = _aligned(measured, steps, at)
     return BesideLlc(
         llc=curve,
         agreement={name: _agreement(curve, other) for name, other in statistics.items()},
-        local=run.local[shared],
+        local=_placed(run.local[shared], at, False),
         set_by_pull=bool(estimates.set_by_pull[np.isin(estimates.steps, steps)].any()),
     )
+
+
+def _placed(values: np.ndarray, at: np.ndarray, absent: float) -> np.ndarray:
+    """[K] the values where `at` [K] is True, in order, and `absent` elsewhere."""
+    placed = np.full(len(at), absent, values.dtype)
+    placed[at] = values
+    return placed
+
+
+def _aligned(curve: Curve, steps: np.ndarray, at: np.ndarray) -> Curve:
+    """The curve over all of `steps`, NaN where it was not measured."""
+    value, low, high = (_placed(x, at, np.nan) for x in (curve.value, curve.low, curve.high))
+    return Curve.with_limits(curve.model, steps, value, low, high, curve.rests_on)
 
 
 def _agreement(llc_curve: Curve, other: Curve) -> RankCorrelation:

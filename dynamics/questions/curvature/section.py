@@ -324,8 +324,9 @@ def _agreement_finding(seed: FirstSeed, beside: BesideLlc) -> Finding:
     """Whether trace and LLC rank the checkpoints alike."""
     correlation, checkpoints = beside.agreement[TRACE], len(seed.steps)
     excludes_zero = grades.excludes(correlation.low, correlation.high)
-    num_local, all_local = int(beside.local.sum()), bool(beside.local.all())
-    doubts = [] if all_local else [f"{num_local} of {checkpoints} LLCs are local"]
+    measured, num_local = np.isfinite(beside.llc.value), int(beside.local.sum())
+    all_local = bool(beside.local[measured].all())
+    doubts = [] if all_local else [f"{num_local} of {measured.sum()} LLCs are local"]
     doubts += ["their values rest on the setting γ"] if beside.set_by_pull else []
     return Finding(
         sentence=f"The rank correlation of the Hessian trace of {seed.model} with its LLC is "
