@@ -21,6 +21,8 @@ DEMO = (
     "--llc_windows=32",
     "--lanczos_steps=8",
     "--hessian_probes=4",
+    "--reference_probes=2",
+    "--reference_matvecs=4",
 )
 DEMO = (*DEMO, "--hessian_windows=4")
 

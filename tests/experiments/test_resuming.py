@@ -32,7 +32,7 @@ def test_killed_while_training_sampling_and_writing(undisturbed, tmp_path):
             or any(out.glob("convergence/smoke-24/*/step0.nc"))
         ),
         lambda: any(out.glob("llc/smoke-16/*/step0.nc")),
-        lambda: any(out.glob("llc/*/*/.step*")) or any(out.glob("llc/smoke-24/*/step8.nc")),
+        lambda: any(out.glob("llc/*/*/.step*")) or any(out.glob("llc/smoke-24/*/step32.nc")),
     ]
     for seen in kill_points:
         code, _ = job.stop_when(seen, signal.SIGKILL, "demo", *job.DEMO, cache=cache, out=out)
