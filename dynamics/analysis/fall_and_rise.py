@@ -36,6 +36,8 @@ class FallAndRise:
         peak: index of the highest checkpoint from the lowest on.
         fall: from the first checkpoint to the lowest.
         rise: from the lowest checkpoint to the last.
+
+    Checkpoints at which the curve is not finite have no part in it, unless none is finite.
     """
 
     lowest: int
@@ -60,7 +62,10 @@ def fall_and_rise(
         >>> turns.lowest, turns.peak, turns.fall.value, turns.rise.value
         (1, 2, -3.0, 1.0)
     """
-    lowest = int(np.argmin(curve.value))
+    finite = np.flatnonzero(np.isfinite(curve.value))
+    places = finite if len(finite) else np.arange(len(curve.steps))
+    lowest = int(places[np.argmin(curve.value[places])])
+    later = places[places >= lowest]
 
     def change(before: int, after: int) -> Change:
         try:
@@ -70,7 +75,7 @@ def fall_and_rise(
 
     return FallAndRise(
         lowest=lowest,
-        peak=lowest + int(np.argmax(curve.value[lowest:])),
-        fall=change(0, lowest),
-        rise=change(lowest, len(curve.steps) - 1),
+        peak=int(later[np.argmax(curve.value[later])]),
+        fall=change(int(places[0]), lowest),
+        rise=change(lowest, int(places[-1])),
     )

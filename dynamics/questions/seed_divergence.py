@@ -19,6 +19,8 @@ from dynamics.questions.seed_record import Record
 from dynamics.report import grades, words
 from dynamics.report.section import Finding
 
+_MOST_GAPS = 8  # steps that a sentence names
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Divergence:
@@ -105,7 +107,7 @@ def course(divergence: Divergence, quantity: str, unit: str) -> Finding:
     A curve that only falls is judged by its fall.
     """
     curve, turns = divergence.seed_kl, divergence.turns
-    only_falls = turns.lowest == len(curve.steps) - 1
+    only_falls = turns.lowest == _finite_places(curve)[-1]
     change = turns.fall if only_falls else turns.rise
     sentence = f"The {quantity} of {divergence.model} {_course(curve, turns, unit)}."
     if not only_falls:
@@ -115,20 +117,42 @@ def course(divergence: Divergence, quantity: str, unit: str) -> Finding:
 
 
 def _course(curve: Curve, turns: FallAndRise, unit: str) -> str:
-    """Start, lowest value, later peak and end."""
-    at, last = turns.lowest, len(curve.steps) - 1
+    """Start, lowest value, later peak and end, of the steps at which it is finite."""
+    gaps = curve.steps[~np.isfinite(curve.value)]
+    if len(gaps) == len(curve.steps):
+        return "is not finite at any step"
+    course = _finite_course(curve, turns, unit)
+    return f"{course}; it is not finite at {_listed(gaps)}" if len(gaps) else course
+
+
+def _listed(steps: np.ndarray) -> str:
+    shown = ", ".join(str(int(step)) for step in steps[:_MOST_GAPS])
+    more = f" and {len(steps) - _MOST_GAPS} more" if len(steps) > _MOST_GAPS else ""
+    return f"step{'s' if len(steps) > 1 else ''} {shown}{more}"
+
+
+def _finite_places(curve: Curve) -> np.ndarray:
+    """Indices of the steps at which a curve is finite; of all where it is nowhere."""
+    finite = np.flatnonzero(np.isfinite(curve.value))
+    return finite if len(finite) else np.arange(len(curve.steps))
+
+
+def _finite_course(curve: Curve, turns: FallAndRise, unit: str) -> str:
+    places = _finite_places(curve)
+    first, at, last = places[0], turns.lowest, places[-1]
     values, steps = [words.number(value) for value in curve.value], curve.steps
-    if last == 0:
+    if len(curve.steps) == 1:
         return f"is {values[0]} {unit} at step {steps[0]}, the only one measured"
-    start = f"starts at {values[0]} {unit}"
-    fall = f"{start}, falls to {values[at]} at step {steps[at]}" if at else f"{start}, its lowest,"
+    start = f"starts at {values[first]} {unit}"
+    falls = f"{start}, falls to {values[at]} at step {steps[at]}"
+    fall = falls if at > first else f"{start}, its lowest,"
     if at == last:
         return f"{fall}, the last measured: no rise is seen"
-    fallback = curve.value[turns.peak] - curve.value[-1]
+    fallback = curve.value[turns.peak] - curve.value[last]
     if fallback <= 0.05 * (curve.value[turns.peak] - curve.value[at]):
-        return f"{fall} and rises to {values[-1]} by step {steps[-1]}"
+        return f"{fall} and rises to {values[last]} by step {steps[last]}"
     peak = f"rises to {values[turns.peak]} at step {steps[turns.peak]}"
-    return f"{fall.rstrip(',')}, {peak} and comes back to {values[-1]} by step {steps[-1]}"
+    return f"{fall.rstrip(',')}, {peak} and comes back to {values[last]} by step {steps[last]}"
 
 
 def _how_sure(rise: Change, divergence: Divergence) -> str:

@@ -3,11 +3,17 @@
 It needs the results and nothing else: neither the suite's checkpoints nor JAX.
 """
 
-from collections.abc import Mapping, Sequence
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import xarray as xr
+
 from dynamics.errors import InputError
+from dynamics.figures import style
 from dynamics.questions import ALL, Launch, Question
 from dynamics.questions.committed import Committed, Pairs, natural
 from dynamics.report import provenance, site
@@ -130,7 +136,13 @@ def contents(
                 title=question.title,
                 command=question.command.replace("{flags}", launch.flags),
                 needs=_needs(question, models),
-                section=_section(question, answers[question.name], shown, source),
+                section=_section(
+                    question,
+                    answers[question.name],
+                    shown,
+                    source,
+                    [results[measure] for measure in question.measures],
+                ),
             )
             for question in questions
         ],
@@ -161,7 +173,9 @@ def _answers(committed: Committed, questions: Sequence[Question]) -> Answers:
     return answers
 
 
-def _section(question: Question, answer: Any, shown: Contents, source: str) -> Section | None:
+def _section(
+    question: Question, answer: Any, shown: Contents, source: str, read: Sequence[Pairs]
+) -> Section | None:
     if answer is None:
         return None
     if isinstance(answer, InputError):
@@ -170,7 +184,32 @@ def _section(question: Question, answer: Any, shown: Contents, source: str) -> S
             panels=(),
             absent=_without_folder(answer, source),
         )
-    return question.section(answer, shown.look)
+    section = question.section(answer, shown.look)
+    if all(map(_is_finite, (data for pairs in read for _, data in pairs))):
+        return section
+    panels = [
+        dataclasses.replace(panel, draw=functools.partial(_drawn, panel.draw))
+        for panel in section.panels
+    ]
+    return dataclasses.replace(section, panels=panels)
+
+
+def _is_finite(data: xr.Dataset) -> bool:
+    numbers = (v.values for v in data.variables.values() if v.dtype.kind == "f")
+    return all(np.isfinite(values).all() for values in numbers)
+
+
+def _drawn(draw: Callable[[], Any]) -> Any:
+    """The figure of numbers of which some are not finite, or a sentence where none can be drawn."""
+    try:
+        figure = draw()
+        # Scales are looked at only now: a logarithmic one has no place for what is not finite.
+        figure.draw_without_rendering()
+    except ValueError:
+        figure, ax = style.axes("")
+        ax.text(0.5, 0.5, "too few finite numbers to draw", ha="center", va="center")
+        ax.set_axis_off()
+    return figure
 
 
 def _without_folder(error: InputError, source: str) -> str:
