@@ -24,9 +24,10 @@ def reads_within(seconds: float) -> Iterator[None]:
     Clients that went through `obey` keep to it. The block inside another one counts alone.
 
     Example:
-        >>> with httpx.Client() as client, reads_within(60.0):
-        ...     obey(client)
-        ...     response = client.get("https://huggingface.co")  # doctest: +SKIP
+        >>> client = httpx.Client()
+        >>> obey(client)
+        >>> with client, reads_within(60.0):  # doctest: +SKIP
+        ...     response = client.get("https://huggingface.co")
     """
     before = _end()
     _thread.end = time.monotonic() + seconds
