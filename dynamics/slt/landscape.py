@@ -61,7 +61,7 @@ def measure_landscape(
         >>> data = np.array([[1.0, 4.0], [3.0, 4.0]], np.float32)
         >>> landscape = measure_landscape(loss, jnp.ones(2), data, jax.random.key(0))
         >>> trace, _ = landscape.density.moment(1)
-        >>> round(2 * trace, 3), float(landscape.slope.squares.sum())  # 2 + 4, 2^2 + 4^2
+        >>> round(2 * trace, 3), round(float(landscape.slope.squares.sum()), 3)  # 2 + 4, 2^2 + 4^2
         (6.0, 20.0)
     """
     count = batches.num_items(data)

@@ -242,7 +242,7 @@ def suggest_for(
         >>> data = np.tile(np.float32([0.1, 1.0, 5.0]), (64, 1))
         >>> landscape = slt.measure_landscape(loss, jnp.zeros(3), data, jax.random.key(0))
         >>> suggestion = suggest_for([landscape], 64, room=0.1)
-        >>> suggestion.sampler.localization / suggestion.sampler.nbeta < 1
+        >>> suggestion.sampler.localization / suggestion.sampler.nbeta < 5  # the stiffest direction
         True
         >>> round(suggestion.references[0].pull_exponent, 1)
         -0.4
