@@ -247,7 +247,7 @@ def main(body: Callable[[], None]):
 
     def checked(argv):
         if len(argv) > 1:
-            raise app.UsageError(f"unexpected arguments: {' '.join(argv[1:])}")
+            endings.refuse(f"got the argument {argv[1]}; expected flags alone, as --NAME=VALUE")
         if not FLAGS["verbosity"].present:
             logging.set_verbosity(logging.WARNING)  # orbax reports every file it opens
         endings.catch_signals()
