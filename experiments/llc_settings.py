@@ -17,8 +17,8 @@ from absl import flags
 from dynamics import slt
 from dynamics.errors import InputError
 from dynamics.measures import surprisal
-from dynamics.questions.llc import settings
-from dynamics.questions.llc.settings import Settings
+from dynamics.questions.llc import record_settings as settings
+from dynamics.questions.llc.record_settings import Settings
 from dynamics.results import Unit
 from dynamics.study import Study
 from experiments import common, number_flags, sampler_flags

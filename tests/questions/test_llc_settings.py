@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from dynamics.errors import InputError
-from dynamics.questions.llc import settings
+from dynamics.questions.llc import record_settings as settings
 from dynamics.results import Store, Unit
 
 SERVING = settings.Settings(

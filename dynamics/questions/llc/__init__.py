@@ -2,8 +2,8 @@
 
 from dynamics.questions.llc.findings import Estimates, find
 from dynamics.questions.llc.record import MEASURE
+from dynamics.questions.llc.record_settings import MEASURE as SETTINGS
 from dynamics.questions.llc.section import section
-from dynamics.questions.llc.settings import MEASURE as SETTINGS
 from dynamics.questions.question import Question
 
 __all__ = ["QUESTION", "Estimates", "find"]
