@@ -206,9 +206,8 @@ def _drawn(draw: Callable[[], Any]) -> Any:
         # Scales are looked at only now: a logarithmic one has no place for what is not finite.
         figure.draw_without_rendering()
     except ValueError:
-        figure, ax = style.axes("")
-        ax.text(0.5, 0.5, "too few finite numbers to draw", ha="center", va="center")
-        ax.set_axis_off()
+        figure = style.sheet(style.SIZE)
+        figure.text(0.5, 0.5, "too few finite numbers to draw", ha="center", va="center")
     return figure
 
 
