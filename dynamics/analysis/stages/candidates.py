@@ -14,6 +14,7 @@ from dynamics.analysis.stages.rule import Rule
 
 LEVELS = 0.85 ** np.arange(14)  # at which pauses are told from movements, shares of the tolerance
 LEAST_LEVEL = 0.005  # at which turning points are looked for
+NEIGHBOURS = 2  # checkpoints beside the steepest gap of a fall that may be part of it
 BESIDE_FALL = 0.3  # e-folds: a pause next to a sharp fall is at least so long
 
 
@@ -119,7 +120,7 @@ def _edges(order: list[Token], slow: np.ndarray, moving: np.ndarray) -> list[Can
 
 def _stands(turn: Candidate, rests: list[Span], falls: list[Span], x) -> bool:
     """Whether a turn is more than the corner of a sharp fall: apart from it, or with a pause."""
-    if not any(_overlap(turn.region, fall) for fall in falls):
+    if not any(_overlap(turn.region, _with_neighbours(fall)) for fall in falls):
         return True
     return any(
         _overlap(turn.region, rest) and _length_without(falls, rest, x) > BESIDE_FALL
@@ -127,15 +128,21 @@ def _stands(turn: Candidate, rests: list[Span], falls: list[Span], x) -> bool:
     )
 
 
+def _with_neighbours(fall: Span) -> Span:
+    """A fall and the checkpoints that it may have begun or ended at."""
+    return Span(fall.first - NEIGHBOURS, fall.last + NEIGHBOURS)
+
+
 def _length_without(falls: list[Span], rest: Span, x: np.ndarray) -> float:
     """The length of a pause without the checkpoints of falls and their neighbours, e-folds."""
     first, last = rest
     for fall in falls:
-        if _overlap(rest, Span(fall.first - 1, fall.last + 1)):
-            if fall.first > first:
-                last = min(last, fall.first - 1)
+        whole = _with_neighbours(fall)
+        if _overlap(rest, whole):
+            if whole.first > first:
+                last = min(last, whole.first)
             else:
-                first = max(first, fall.last + 1)
+                first = max(first, whole.last)
     end = len(x) - 1
     return float(x[min(last, end)] - x[min(first, end)])
 

@@ -44,6 +44,7 @@ class _Search(NamedTuple):
             np.where(inside, self.slopes.mean / self.scale, 0),
             np.where(inside, margin, np.inf),
             self.slopes.length,
+            float(np.median(self.noise.sd)) / self.scale,
         )
         return candidates(self.x, limits, rule, [fall.span for fall in self.falls])
 

@@ -34,11 +34,16 @@ class Token(NamedTuple):
 
 
 class Limits(NamedTuple):
-    """Slopes [K, K] with half the length of their limits, and lengths in e-folds."""
+    """Slopes [K, K] with half the length of their limits, and lengths in e-folds.
+
+    `scatter` is the noise of a typical checkpoint, as a share of the range: no movement counts that
+    is smaller.
+    """
 
     mean: np.ndarray
     margin: np.ndarray
     length: np.ndarray
+    scatter: float
 
 
 class Sizes(NamedTuple):
@@ -57,7 +62,8 @@ def movements(limits: Limits, level: float, sizes: Sizes) -> tuple[np.ndarray, n
     def upward(slope):
         least = slope - limits.margin
         rise = np.where(np.isfinite(least), least, 0) * limits.length
-        sized = (rise >= sizes.slow) | ((least >= sizes.brisk) & (rise >= sizes.fast))
+        fast = (least >= sizes.brisk) & (rise >= max(sizes.fast, limits.scatter))
+        sized = (rise >= max(sizes.slow, limits.scatter)) | fast
         return (least > level) & (slope >= np.sqrt(sizes.contrast) * level) & sized
 
     return upward(limits.mean), upward(-limits.mean)

@@ -18,7 +18,8 @@ from dynamics.analysis.stages.candidates import Candidate
 from dynamics.analysis.stages.noise import Noise
 
 WIDTHS = (0.0, 0.1, 0.25, 0.5, 1.0)  # of tapers, shares of half the window
-COARSE, FINE, ROUNDS = (8, 6), (15, 11), 3  # (C, H), and how often the grid is narrowed
+COARSE, FINE, ROUNDS = (8, 6), (15, 11), 5  # (C, H), and how often the grid is narrowed
+COOLING = 4.0  # of the posterior from round to round
 SHAPE = 0.07  # how far the unknown form of a taper moves a place, share of the taper's width
 SHRUNK = (1.0, 0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08, 0.05, 0.0)  # windows, shares of the widest
 LEAST_SIDE, LEAST_WINDOW = 3, 8  # checkpoints
@@ -170,7 +171,7 @@ def _family(x, y, noise: Noise, scale: float, candidate: Candidate, grid: _Grid,
         value = _pause_likelihood(x, y, noise, scale, candidate, grid)
         last = grid
         if narrowing + 1 < ROUNDS:
-            grid = grid.narrowed(np.exp(value - value.max()))
+            grid = grid.narrowed(_tempered(value, narrowing))
     begin, end = (np.broadcast_to(side[:, None, None], value.shape) for side in _ends(last))
     tapers = [np.repeat(widths, shapes.FORMS) ** 2 for widths in (last.before, last.after)]
     square = np.broadcast_to((tapers[0][:, None] + tapers[1]) / 2, value.shape)
@@ -198,22 +199,41 @@ def _corner_likelihood(x, y, noise: Noise, scale: float, candidate: Candidate, p
 
 
 def _corner(x, y, noise: Noise, scale: float, candidate: Candidate, level: float) -> Place:
-    """Where the ramp of an edge begins or ends."""
-    places, widths = _places(x, 4 * FINE[0]), np.array(WIDTHS) * np.ptp(x) / 2
-    for narrowing in range(ROUNDS):
-        value = _corner_likelihood(x, y, noise, scale, candidate, places, widths)
-        share = np.exp(value - value.max())
-        share /= share.sum()
-        last = places, widths
-        if narrowing + 1 < ROUNDS:
-            by_width = share.reshape(len(places), len(widths), shapes.FORMS).sum((0, 2))
-            places, widths = _focused(places, share.sum(1)), _focused(widths, by_width)
-    places, widths = last
-    square = share.sum(0) @ np.repeat(widths, shapes.FORMS) ** 2
-    low, middle, high = _with_shape(*_quantiles(places, share.sum(1), level), square, level)
+    """Where the ramp of an edge begins or ends: at a sharp corner or with a taper, alike likely."""
+    widths = np.array(WIDTHS) * np.ptp(x) / 2
+    families = [
+        _corner_family(x, y, noise, scale, candidate, shape) for shape in (widths, np.zeros(1))
+    ]
+    places, log_weight, square = (np.concatenate(part) for part in zip(*families, strict=True))
+    share = np.exp(log_weight - log_weight.max())
+    share /= share.sum()
+    low, middle, high = _with_shape(*_quantiles(places, share, level), share @ square, level)
     low, high = max(low, float(x[0])), min(high, float(x[-1]))
     ends = (float(x[0]), middle) if candidate.leaves else (middle, float(x[-1]))
     return Place(middle, low, high, *ends)
+
+
+def _corner_family(x, y, noise: Noise, scale: float, candidate: Candidate, widths: np.ndarray):
+    """Place, log posterior and squared taper of all corners with tapers in a range, flattened."""
+    places, tapered = _places(x, 4 * FINE[0]), len(widths) > 1
+    for narrowing in range(ROUNDS):
+        value = _corner_likelihood(x, y, noise, scale, candidate, places, widths)
+        last = places, widths
+        if narrowing + 1 < ROUNDS:
+            share = _tempered(value, narrowing)
+            by_width = share.reshape(len(places), len(widths), shapes.FORMS).sum((0, 2))
+            places, widths = _focused(places, share.sum(1)), _focused(widths, by_width)
+    places, widths = last
+    cell = (places[1] - places[0]) * (2 * (widths[1] - widths[0]) / np.ptp(x) if tapered else 1)
+    square = np.broadcast_to(np.repeat(widths, shapes.FORMS) ** 2, value.shape)
+    where = np.broadcast_to(places[:, None], value.shape)
+    return where.ravel(), (value + np.log(cell + 1e-300)).ravel(), square.ravel()
+
+
+def _tempered(value: np.ndarray, narrowing: int) -> np.ndarray:
+    """The posterior, flattened in early rounds: a coarse grid may miss a narrow ridge."""
+    temperature = COOLING ** (ROUNDS - 2 - narrowing)
+    return np.exp((value - value.max()) / temperature)
 
 
 def _focused(axis: np.ndarray, weight: np.ndarray) -> np.ndarray:

@@ -11,13 +11,15 @@ import numpy as np
 
 from dynamics.analysis import smooth
 from dynamics.analysis.curve import Curve
-from dynamics.analysis.stages import Stages
+from dynamics.analysis.stages import Stages, find_stages
 from dynamics.figures import style
 from dynamics.questions.stages.findings import RunStages
 
 CURVE, BOUNDARY = style.LIGHT_RAMP[0], style.CATEGORIES[1]
 DENSITY = 40  # places per e-fold that a smooth curve is drawn at
-KINDS = {"peak": "^", "valley": "v", "shoulder": "D"}  # marker of each kind of boundary
+# Marker of each kind of boundary.
+KINDS = {"peak": "^", "valley": "v", "shoulder": "D", "fall": "X", "edge": "|"}
+LETTER, ROW = 0.085, 10  # inches that a letter of a step takes; points between rows of steps
 
 
 def boundaries(runs: Sequence[RunStages], look: style.Look):
@@ -30,9 +32,12 @@ def boundaries(runs: Sequence[RunStages], look: style.Look):
         for boundary in stages.boundaries:
             ax.hlines(row, boundary.low, boundary.high, color=color, linewidth=5, alpha=0.3)
             ax.plot([boundary.step], [row], KINDS[boundary.kind], color=color, markersize=6)
+        for dropped in stages.dropped:
+            unsure = {"color": color, "linewidth": 1.2, "linestyle": (0, (1, 2)), "alpha": 0.8}
+            ax.hlines(row, dropped.low, dropped.high, **unsure)
     for kind, marker in KINDS.items():
         ax.plot([], [], marker, color=style.QUIET, label=kind)
-    _set_apart(ax, [stages for _, stages in searched])
+    ax.plot([], [], color=style.QUIET, linestyle=(0, (1, 2)), label="not sure")
     names = [f"{run.label}, {run.model}, seed {run.seed}" for run, _ in searched]
     for tick in ax.set_yticks(range(len(names)), names):
         tick.label1.set_parse_math(False)
@@ -50,8 +55,8 @@ def curve_with_stages(
 
     Above are the curves, below their slopes. Points are the measured values, the line and its band
     the smooth curve ± 2 standard deviations. Vertical lines are the boundaries, their shades the
-    intervals; grey at either end is what the rule sets apart. In the slopes' row the horizontal
-    band is the tolerance and dots are differences of neighbouring points.
+    intervals; dotted bars at the foot are what was suggested and is not sure. In the slopes' row
+    the horizontal band is the tolerance and dots are differences of neighbouring points.
     """
     beside = beside or {}
     width = style.SIZE[0] if not beside else 3.6 * (1 + len(beside))
@@ -64,16 +69,16 @@ def curve_with_stages(
     for above, below in columns:
         _boundaries(above, stages)
         _boundaries(below, stages)
-        _labels(above, stages)
         _axis(below, [stages])
+        _labels(above, stages, 0.8 * width / len(columns))
     return figure
 
 
 def _smoothed(curve: Curve, stages: Stages) -> smooth.Fit:
-    """A curve smoothed as the one that the stages are of."""
-    finite, rule = curve.finite(), stages.rule
+    """A curve smoothed by the rule that the stages were found by."""
+    finite = curve.finite()
     sem = finite.sem if np.isfinite(finite.sem).all() else None
-    return smooth.fit(np.log1p(finite.steps), finite.value, sem, rule.length, rule.reach)
+    return find_stages(finite.steps, finite.value, sem, stages.rule).fitted
 
 
 def _column(pair, curve: Curve, fitted: smooth.Fit, label: str, tolerance: float | None):
@@ -113,51 +118,50 @@ def _banded(ax, steps, mean, sd):
 
 
 def _boundaries(ax, stages: Stages):
-    """Boundaries with their intervals, and what the rule sets apart."""
+    """Boundaries with their intervals, and what is not sure."""
     for boundary in stages.boundaries:
         ax.axvspan(boundary.low, boundary.high, color=BOUNDARY, alpha=0.16, linewidth=0)
-        ax.axvline(boundary.step, color=BOUNDARY, linewidth=1.4)
-    _set_apart(ax, [stages])
+        line = (0, (4, 2)) if boundary.kind == "edge" else "-"
+        ax.axvline(boundary.step, color=BOUNDARY, linewidth=1.4, linestyle=line)
+    for dropped in stages.dropped:
+        unsure = {"color": BOUNDARY, "linewidth": 2.5, "linestyle": (0, (1, 1)), "alpha": 0.8}
+        foot = ax.get_xaxis_transform()
+        ax.plot([dropped.low, dropped.high], [0.02, 0.02], transform=foot, **unsure)
 
 
-def _set_apart(ax, searched: Sequence[Stages]):
-    """Shades the steps at either end in which no curve is searched."""
-    ends = [stages.fitted.x[-1] for stages in searched]
-    start = min(stages.rule.start for stages in searched)
-    edge = max(end - stages.rule.edge for end, stages in zip(ends, searched, strict=True))
-    for low, high in ((-1, start), (np.expm1(edge), 2 * np.expm1(max(ends)))):
-        ax.axvspan(low, high, color=style.GRID, alpha=0.45, linewidth=0, zorder=0)
-
-
-def _labels(ax, stages: Stages):
-    """Steps above the lines; those that would run into the one before are set higher."""
-    row, last = 0, -np.inf
+def _labels(ax, stages: Stages, width: float):
+    """Steps above the lines of a panel of so many inches, each in the lowest row with room."""
     text = {"ha": "center", "va": "bottom", "fontsize": 9, "color": BOUNDARY}
+    taken: list[float] = []  # where the last label of each row ends, in inches
     for boundary in stages.boundaries:
-        place = np.log1p(boundary.step)
-        row = (row + 1) % 3 if place - last < 1.1 else 0
-        last = place
+        label = style.short_step(boundary.step)
+        middle, half = width * _share_of_axis(ax, boundary.step), LETTER * (len(label) + 1) / 2
+        rows = [row for row, end in enumerate(taken) if end <= middle - half]
+        row = rows[0] if rows else len(taken)
+        taken[row : row + 1] = [middle + half]
         ax.annotate(
-            style.short_step(boundary.step),
+            label,
             (boundary.step, 1),
             xycoords=("data", "axes fraction"),
-            xytext=(0, 1 + 10 * row),
+            xytext=(0, 1 + ROW * row),
             textcoords="offset points",
             annotation_clip=False,
             **text,
         )
 
 
-def _axis(ax, searched: Sequence[Stages]):
-    """Decades, from a little before what the rule leaves out.
+def _share_of_axis(ax, step: float) -> float:
+    """How far along the axis of steps a step is, 0 to 1."""
+    low, high, at = ax.transScale.transform([(x, 0) for x in (*ax.get_xlim(), step)])[:, 0]
+    return float((at - low) / (high - low))
 
-    Step 0 is shown where the rule leaves nothing out.
-    """
+
+def _axis(ax, searched: Sequence[Stages]):
+    """Decades of all steps that were searched, and step 0 where it was."""
     from matplotlib.ticker import NullLocator
 
-    first = min(np.expm1(stages.fitted.x[0]) for stages in searched)
-    last = max(np.expm1(stages.fitted.x[-1]) for stages in searched)
-    first = max(first, min(stages.rule.start for stages in searched) / 5)
+    first = min(float(stages.steps_used[0]) for stages in searched)
+    last = max(float(stages.steps_used[-1]) for stages in searched)
     style.step_axis(ax, [int(first), int(np.ceil(last))])
     ticks = [0] if first < 1 else []
     ticks += [int(tick) for tick in 10.0 ** np.arange(0, 10) if first <= tick <= last]

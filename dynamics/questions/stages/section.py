@@ -1,9 +1,8 @@
 """The page on where curves pause."""
 
-import math
 from collections.abc import Sequence
 
-from dynamics.analysis.stages import RULE, Boundary, Stages
+from dynamics.analysis.stages import RULE, Boundary, Stages, coincidence, over_runs
 from dynamics.figures import style
 from dynamics.questions.stages import figures
 from dynamics.questions.stages.findings import LLC, TRACE, RunStages
@@ -11,10 +10,11 @@ from dynamics.report import grades, numbers, words
 from dynamics.report.section import Change, Finding, Grade, Panel, Section, Table, Track
 
 INTRODUCTION = (
-    "A stage boundary is the middle of a stretch in which a smoothed curve moves by less than "
-    f"{100 * RULE.tolerance:g} % of its range per e-fold of training. One rule, fixed in advance, "
-    f"serves every curve; the first {RULE.start:g} steps and the last "
-    f"{-100 * math.expm1(-RULE.edge):.0f} % are set apart."
+    "A stage boundary is a turning point, a sharp fall, or a pause: a stretch in which the curve "
+    f"surely moves by less than {100 * RULE.tolerance:g} % of its range per e-fold of training, "
+    "between movements that are surely faster. A pause that the measured steps cut off is an edge. "
+    "One rule, fixed in advance, serves every curve; it asks first whether a boundary exists, then "
+    "where it is."
 )
 
 
@@ -26,7 +26,12 @@ def section(runs: Sequence[RunStages], look: style.Look) -> Section:
             introduction=INTRODUCTION,
             panels=[],
             absent=f"No boundaries were looked for. {_refusals(runs)}",
-            tables={"Stage boundaries of every curve": _run_table(runs)},
+            tables={
+                "Stage boundaries of every curve": _run_table(runs),
+                **_unsure_table(searched),
+                **_seed_table(searched),
+                **_coincidence_table(searched),
+            },
         )
     return Section(
         introduction=INTRODUCTION,
@@ -61,13 +66,14 @@ def _answer(runs: Sequence[RunStages], look: style.Look) -> Panel:
         name="stage-boundaries",
         title="Where curves pause",
         caption="A row for each curve, a marker for each boundary: curves pause together where "
-        f"markers stand above each other. {_BARS} Grey: steps that the rule sets apart.",
+        f"markers stand above each other. {_BARS} Dotted: where checkpoints are too few, or noise "
+        "is too large, to say.",
         draw=lambda: figures.boundaries(runs, look),
         table=_boundary_table(runs),
     )
 
 
-_BARS = f"Bars: {100 * RULE.level:g} % intervals over draws of the smooth curve."
+_BARS = f"Bars: {100 * RULE.level:g} % intervals of the place, given that there is a boundary."
 
 
 def _boundary_table(runs: Sequence[RunStages]) -> Table:
@@ -89,9 +95,68 @@ def _boundary_table(runs: Sequence[RunStages]) -> Table:
             "high": [boundary.high for _, boundary in rows],
             "begin of the pause": [boundary.begin for _, boundary in rows],
             "end of the pause": [boundary.end for _, boundary in rows],
-            "share of draws with it": [boundary.share for _, boundary in rows],
+            "confidence": [boundary.confidence for _, boundary in rows],
+            "found in so many halves of the checkpoints": [
+                "too few to say" if boundary.repeats is None else boundary.repeats
+                for _, boundary in rows
+            ],
         }
     )
+
+
+def _unsure_table(searched: Sequence[tuple[RunStages, Stages]]) -> dict[str, Table]:
+    """What values suggest and checkpoints cannot make sure."""
+    rows = [(run, dropped) for run, stages in searched for dropped in stages.dropped]
+    if not rows:
+        return {}
+    columns = {
+        "curve": [run.name for run, _ in rows],
+        "kind": [dropped.kind for _, dropped in rows],
+        "low": [dropped.low for _, dropped in rows],
+        "high": [dropped.high for _, dropped in rows],
+        "why it is not reported": [dropped.reason for _, dropped in rows],
+    }
+    return {"Suggested and not sure": Table(columns=columns)}
+
+
+def _seed_table(searched: Sequence[tuple[RunStages, Stages]]) -> dict[str, Table]:
+    """Boundaries of one curve over seeds, of models that have two or more."""
+    rows = []
+    for label, model in dict.fromkeys((run.label, run.model) for run, _ in searched):
+        runs = [stages for run, stages in searched if (run.label, run.model) == (label, model)]
+        if len(runs) > 1:
+            rows += [(label, model, recurrence) for recurrence in over_runs(runs)]
+    if not rows:
+        return {}
+    columns = {
+        "curve": [label for label, _, _ in rows],
+        "model": [model for _, model, _ in rows],
+        "kind": [recurrence.kind for _, _, recurrence in rows],
+        "step": [recurrence.step for _, _, recurrence in rows],
+        "seeds that have it": [f"{again.runs} of {again.of}" for _, _, again in rows],
+        "spread over seeds (e-folds)": [recurrence.spread for _, _, recurrence in rows],
+    }
+    return {"Boundaries over seeds": Table(columns=columns)}
+
+
+def _coincidence_table(searched: Sequence[tuple[RunStages, Stages]]) -> dict[str, Table]:
+    """How many boundaries of a run's LLC lie in intervals of its other curves, against chance."""
+    rows = []
+    for run, stages in searched:
+        for other, beside in searched:
+            same_run = (run.model, run.seed) == (other.model, other.seed)
+            if run.label == LLC and other.label != LLC and same_run and stages.boundaries:
+                rows.append((run, other, coincidence(stages, beside)))
+    if not rows:
+        return {}
+    columns = {
+        "boundaries of": [run.name for run, _, _ in rows],
+        "in intervals of": [other.label for _, other, _ in rows],
+        "inside": [f"{both.inside} of {both.of}" for _, _, both in rows],
+        "expected by chance": [both.expected for _, _, both in rows],
+        "probability by chance": [both.chance for _, _, both in rows],
+    }
+    return {"Do curves pause together? Chance is a common shift in time": Table(columns=columns)}
 
 
 def _run_table(runs: Sequence[RunStages]) -> Table:
@@ -111,7 +176,7 @@ def _summary(run: RunStages) -> str:
     if run.stages is None:
         return run.refusal
     boundaries = [boundary_words(boundary) for boundary in run.stages.boundaries]
-    return "; ".join(text.removeprefix("a ") for text in boundaries) or "none"
+    return "; ".join(text.split(" ", 1)[1] for text in boundaries) or "none"
 
 
 def _panel(run: RunStages, stages: Stages) -> Panel:
@@ -120,8 +185,8 @@ def _panel(run: RunStages, stages: Stages) -> Panel:
     return Panel(
         name=f"stages-{run.model}-{run.seed}-{run.label.split()[-1].lower()}",
         title=f"{run.label[0].upper()}{run.label[1:]}, {run.model}, seed {run.seed}",
-        caption=f"Vertical lines: boundaries. {interval}Below: slope per e-fold, with the "
-        f"tolerance in grey. {words.bars([run.curve])}",
+        caption=f"Vertical lines: boundaries, edges dashed. {interval}Below: slope per e-fold with "
+        f"± 2 standard deviations, and the tolerance in grey. {words.bars([run.curve])}",
         draw=lambda: figures.curve_with_stages(run.curve, stages, quantity),
         table=Table.of_curves([run.curve], quantity),
         group=f"{run.label[0].upper()}{run.label[1:]}",
@@ -129,11 +194,13 @@ def _panel(run: RunStages, stages: Stages) -> Panel:
 
 
 def boundary_words(boundary: Boundary) -> str:
-    """A boundary in words: a peak at step 32k (21k to 45k, in 98 % of draws)."""
+    """A boundary in words: a peak at step 32k (21k to 45k, confidence 95 %, in both halves)."""
     low, high = style.short_step(boundary.low), style.short_step(boundary.high)
+    halves = {None: "", 0: ", in no half", 1: ", in one half", 2: ", in both halves"}
+    article = "an" if boundary.kind == "edge" else "a"
     return (
-        f"a {boundary.kind} at step {style.short_step(boundary.step)} ({low} to {high}, in "
-        f"{100 * boundary.share:.0f} % of draws)"
+        f"{article} {boundary.kind} at step {style.short_step(boundary.step)} ({low} to {high}, "
+        f"confidence {100 * boundary.confidence:g} %{halves[boundary.repeats]})"
     )
 
 
@@ -156,13 +223,13 @@ def _findings(searched: Sequence[tuple[RunStages, Stages]]) -> list[Finding]:
 
 
 def _finding(run: RunStages, stages: Stages) -> Finding:
-    """Where a curve pauses; unsure where many draws do not pause there, or estimates left.
+    """Where a curve pauses; unsure where half of its checkpoints do not say so.
 
     That a curve does not pause is open: nothing measured says how surely a pause would be seen.
     """
     return Finding(
         sentence=finding_sentence(run, stages),
-        rests_on=f"one seed, {len(run.curve.steps)} checkpoints",
+        rests_on=f"one seed, {len(run.curve.steps)} checkpoints, and every second of them",
         grade=_grade(run, stages),
     )
 
@@ -171,7 +238,8 @@ def _grade(run: RunStages, stages: Stages) -> Grade:
     if not run.all_local:
         return "unsure"
     of_boundaries: list[Grade] = [
-        "sure" if boundary.share >= RULE.level else "unsure" for boundary in stages.boundaries
+        "sure" if boundary.confidence >= RULE.level and boundary.repeats == 2 else "unsure"
+        for boundary in stages.boundaries
     ]
     return grades.weakest(of_boundaries)
 
