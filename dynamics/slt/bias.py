@@ -58,7 +58,8 @@ def of_run(
     rise = max(0.0, float(widening[:, drawn].mean()) - at_start)
     offset, pull = (x[:, drawn].astype(np.float64).mean() for x in (traces.offset, traces.pull))
     shrink = pull / offset / (2 * sampler.drift_factor) if offset else 0.0  # epsilon gamma / 2
-    stiffness = _stiffness(traces, constants, drawn)
+    width = (1 + widening_along(start, constants)) / max(0.1, 1 - shrink / 2)
+    stiffness = _stiffness(traces, constants, drawn, width)
     return Bias(
         step=sampler.step_bias(rise + shrink / 2 * max(0.0, llc)),
         noise=sampler.noise_bias(per_square * start.noise, stiffness, llc, num_free),
@@ -71,6 +72,15 @@ def matters(bias: float, llc: float, error: float) -> bool:
     return bias > LARGE * size or (bias > SEEN * size and bias > SURE * error)
 
 
+def widening_along(start: StartGradient, constants: Constants) -> float:
+    """By which share noise widens a Langevin chain's offset along the gradient of a batch.
+
+    epsilon n beta^2 / 4 times the noise's variance along it: of a batch's own gradient, what others
+    have in its direction.
+    """
+    return constants.step_size * constants.nbeta**2 / 4 * start.noise * start.alignment
+
+
 def _widening(traces: Traces, constants: Constants) -> Float[np.ndarray, "C draws"]:
     """epsilon/8 n beta^2 g'G g of every draw, G the preconditioner or 1, by |G g| and |g|.
 
@@ -80,16 +90,17 @@ def _widening(traces: Traces, constants: Constants) -> Float[np.ndarray, "C draw
     return constants.nbeta / 4 * grad_norm * drift
 
 
-def _stiffness(traces: Traces, constants: Constants, drawn: slice) -> float:
+def _stiffness(traces: Traces, constants: Constants, drawn: slice, width: float) -> float:
     """How much of the noise lies along directions that the loss confines, 0 to 1.
 
-    Along a gradient of a batch, of length 1, the offset has the variance sum g_i^2 / a_i; gamma
-    times that is the part of the pull. 1 where no projections were recorded.
+    Along a gradient of a batch, of length 1, the offset has the variance sum g_i^2 / a_i, times the
+    `width` that noise and step give it; gamma times that is the part of the pull. 1 where no
+    projections were recorded.
     """
     if traces.projections is None:
         return 1.0
     squares = np.square(traces.projections[:, drawn].astype(np.float64))
-    return float(np.clip(1 - constants.localization * squares.mean(), 0, 1))
+    return float(np.clip(1 - constants.localization * squares.mean() / width, 0, 1))
 
 
 def _ratio(part: float, whole: float) -> float:

@@ -361,6 +361,7 @@ def _likely_cause(losses, broken: int, sampler: Sampler) -> str:
             " negated, and a loss that has no minimum needs more localization."
         )
     return (
-        f"step_size={sampler.step_size} is too large here (the bound is 4 / (nbeta h + gamma),"
-        " h the top Hessian eigenvalue)."
+        f"step_size={sampler.step_size} is too large here. The bound is 4 / (nbeta h + gamma), h"
+        " the top Hessian eigenvalue where the chain is: around a singular w* it is above that of"
+        " w*. Take a smaller step or more localization, or MALA, which refuses such steps."
     )

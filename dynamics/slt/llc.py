@@ -72,8 +72,9 @@ def estimate_llc(
         top_eigenvalue: "measure" takes both ends of the Hessian's spectrum at w*, on the first
             batch's worth of data (in the sampler's units, over the free weights): they predict
             stability before any sampling, and how far chains may go. Or these ends, as
-            `measure_spectrum_ends` gives them; or the largest eigenvalue; or None, with the warning
-            "stability unknown".
+            `measure_spectrum_ends` gives them; or the largest eigenvalue; or None. The warning
+            "stability unknown" stands for None, for a curvature at w* that is not finite, and for a
+            loss that JAX cannot differentiate twice.
         on_unstable: "refuse" raises where that eigenvalue says that chains diverge; "report"
             samples nevertheless and says so in the estimate.
         pull_exponent: "measure" runs the chains once more with twice gamma, the same noise and half
@@ -232,7 +233,10 @@ def spectrum_ends(
 ) -> stability.SpectrumEnds | None:
     """The ends of the spectrum that `top_eigenvalue` of `estimate_llc` names; None for None."""
     if isinstance(top_eigenvalue, str) and top_eigenvalue == "measure":
-        return stability.measure_spectrum_ends(loss_fn, params, data, key, sampler, mask)
+        try:
+            return stability.measure_spectrum_ends(loss_fn, params, data, key, sampler, mask)
+        except stability.NO_CURVATURE:
+            return None
     if top_eigenvalue is None or isinstance(top_eigenvalue, stability.SpectrumEnds):
         return top_eigenvalue
     if isinstance(top_eigenvalue, str):

@@ -30,6 +30,9 @@ from dynamics.slt.samplers.base import (
 )
 
 MATVECS = 12  # Lanczos steps: the ends of the spectrum converge first
+# What a Hessian product raises where curvature is not finite, and where a custom derivative allows
+# none.
+NO_CURVATURE = (InputError, TypeError)
 _DOWNWARD = 4.0  # |smallest| / |largest| from which w* looks like a maximum; young saddles have < 2
 
 

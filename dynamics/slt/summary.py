@@ -165,9 +165,8 @@ def _pull_bound(
     """The least |pull exponent|: by whole gradients, or by offsets along those of batches."""
     if traces.projections is None:
         return pull.bound(traces.grad_norm, per_chain, constants, sampler.burn_in)
-    noise = constants.step_size / 4 * constants.nbeta**2 * start.noise
     drawn = traces.projections[:, sampler.burn_in :]
-    return pull.bound_by_offset(drawn, constants, noise * start.alignment)
+    return pull.bound_by_offset(drawn, constants, bias.widening_along(start, constants))
 
 
 def _norm(tree) -> float:
@@ -208,14 +207,17 @@ def _gradient_drop(
     on_plane = verdict.gradient_drop(math.sqrt(square), constants, steps)
     if on_plane < at_least or not square > 0:
         return on_plane
-    rule = curvature.along(
-        curvature.hessian(stability.loss_of_offset(loss_fn)),
-        jax.tree.map(jnp.zeros_like, start.mean),
-        stability.surroundings(params, data, sampler, units),
-        start.mean,
-        num_matvecs=stability.MATVECS,
-        mask=units.free,
-    )
+    try:
+        rule = curvature.along(
+            curvature.hessian(stability.loss_of_offset(loss_fn)),
+            jax.tree.map(jnp.zeros_like, start.mean),
+            stability.surroundings(params, data, sampler, units),
+            start.mean,
+            num_matvecs=stability.MATVECS,
+            mask=units.free,
+        )
+    except stability.NO_CURVATURE:
+        return on_plane
     shares = square * rule.weights / rule.weights.sum()
     return sum(
         verdict.gradient_drop(math.sqrt(share), constants, steps, float(node))

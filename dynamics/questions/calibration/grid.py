@@ -21,7 +21,12 @@ FAILURES = {
     "not converged": "more draws, a longer burn-in or larger step sizes",  # Fig. A.5, top right
     "biased": "smaller step sizes",
 }
-_NAMED_BY = {"still spreading": "not converged", "convergence unknown": "not converged"}
+_NAMED_BY = {
+    "still spreading": "not converged",
+    "convergence unknown": "not converged",
+    "heated by minibatch noise": "biased",  # which smaller steps mend too
+    "far from its basin": "escaped",
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
