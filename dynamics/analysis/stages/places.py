@@ -19,6 +19,7 @@ from dynamics.analysis.stages.noise import Noise
 
 WIDTHS = (0.0, 0.1, 0.25, 0.5, 1.0)  # of tapers, shares of half the window
 COARSE, FINE, ROUNDS = (8, 6), (15, 11), 5  # (C, H), and how often the grid is narrowed
+BLUR = 0.05  # standard deviation of a place without noise, share of the gap of checkpoints
 COOLING = 4.0  # of the posterior from round to round
 SHAPE = 0.07  # how far the unknown form of a taper moves a place, share of the taper's width
 SHRUNK = (1.0, 0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08, 0.05, 0.0)  # windows, shares of the widest
@@ -70,13 +71,24 @@ def place(
     part, fits = _window(x, y, noise, scale, candidate)
     local = noise._replace(sd=noise.sd[part])
     if candidate.kind == "edge":
-        return _corner(x[part], y[part], local, scale, candidate, level)
+        return _blurred(_corner(x[part], y[part], local, scale, candidate, level), x, level)
     region = _region(x, candidate)
     estimate = _pause(x[part], y[part], local, scale, candidate, region, level)
     if fits:
-        return estimate
+        return _blurred(estimate, x, level)
     low, high = region
     return estimate._replace(middle=(low + high) / 2, low=low, high=high)
+
+
+def _blurred(estimate: Place, x: np.ndarray, level: float) -> Place:
+    """A place that is known no better than a share of the gap between the checkpoints beside it."""
+    after = int(np.clip(np.searchsorted(x, estimate.middle), 1, len(x) - 1))
+    error = BLUR * (x[after] - x[after - 1]) * scipy.stats.norm.isf((1 - level) / 2)
+    middle = estimate.middle
+    return estimate._replace(
+        low=float(max(middle - np.hypot(middle - estimate.low, error), x[0])),
+        high=float(min(middle + np.hypot(estimate.high - middle, error), x[-1])),
+    )
 
 
 def _region(x, candidate: Candidate) -> tuple[float, float]:

@@ -19,7 +19,7 @@ CURVE, BOUNDARY = style.LIGHT_RAMP[0], style.CATEGORIES[1]
 DENSITY = 40  # places per e-fold that a smooth curve is drawn at
 # Marker of each kind of boundary.
 KINDS = {"peak": "^", "valley": "v", "shoulder": "D", "fall": "X", "edge": "|"}
-LETTER, ROW = 0.085, 10  # inches that a letter of a step takes; points between rows of steps
+LETTER, ROW = 0.085, 12  # inches that a letter of a step takes; points between rows of steps
 
 
 def boundaries(runs: Sequence[RunStages], look: style.Look):

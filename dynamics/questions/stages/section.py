@@ -26,19 +26,19 @@ def section(runs: Sequence[RunStages], look: style.Look) -> Section:
             introduction=INTRODUCTION,
             panels=[],
             absent=f"No boundaries were looked for. {_refusals(runs)}",
-            tables={
-                "Stage boundaries of every curve": _run_table(runs),
-                **_unsure_table(searched),
-                **_seed_table(searched),
-                **_coincidence_table(searched),
-            },
+            tables={"Stage boundaries of every curve": _run_table(runs)},
         )
     return Section(
         introduction=INTRODUCTION,
         panels=[_answer(runs, look), *(_panel(run, stages) for run, stages in searched)],
         findings=_findings(searched),
         tracks=[_track(label, searched) for label in (LLC, TRACE)],
-        tables={"Stage boundaries of every curve": _run_table(runs)},
+        tables={
+            "Stage boundaries of every curve": _run_table(runs),
+            **_unsure_table(searched),
+            **_seed_table(searched),
+            **_coincidence_table(searched),
+        },
         numbers={"stages": _numbers(searched)},
     )
 
