@@ -99,7 +99,7 @@ def measure_landscape(
         nodes=np.concatenate([rule.nodes for rule in rules]),
         weights=np.concatenate([rule.weights for rule in rules]),
         dimension=rules[0].dimension,
-        residuals=np.concatenate([rule.residuals for rule in rules]),
+        residuals=np.concatenate([rule.residuals for rule in rules if rule.residuals is not None]),
     )
     return Landscape(density, along)
 

@@ -8,6 +8,7 @@ Source: Ubaru, Chen & Saad 2017, "Fast estimation of tr(f(A)) via stochastic Lan
 """
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -68,8 +69,8 @@ class SpectralDensity:
         every probe and does not fall with their number. The error over probes is NaN for one.
         """
         share, sem = self.mean(lambda nodes: ((low <= nodes) & (nodes <= high)).astype(float))
-        edges = [self._straddling(edge) for edge in (low, high)]
-        return share, float(np.hypot(sem, np.hypot(*edges) / 12**0.5))
+        edges = math.hypot(self._straddling(low), self._straddling(high))
+        return share, math.hypot(sem, edges / 12**0.5)
 
     def _straddling(self, edge: float) -> float:
         """The weight of the nodes on either side of `edge` that may stand for the other side.
@@ -78,15 +79,15 @@ class SpectralDensity:
         for its own side. An edge beyond all nodes of a probe has none to doubt.
         """
         below, above = self.nodes <= edge, self.nodes > edge
-        inside = below.any(1) & above.any(1)
+        inside = np.logical_and(below.any(1, keepdims=True), above.any(1, keepdims=True))
         distance = np.abs(self.nodes - edge)
-        unsure = (self.weights > 0) & inside[:, None]
+        unsure = (self.weights > 0) & inside
         if self.residuals is not None:
             unsure &= self.residuals >= distance
         total = 0.0
         for side in (below, above):
             nearest = np.where(side, distance, np.inf).min(axis=1, keepdims=True)
-            total += self.weights[side & unsure & (distance == nearest)].sum()
+            total += np.where(side & unsure & (distance == nearest), self.weights, 0.0).sum()
         return float(total / len(self.nodes))
 
     def smoothed(self, points: Float[ArrayLike, " X"], width: float) -> Float64[np.ndarray, " X"]:
