@@ -18,9 +18,10 @@ from dynamics.analysis.stages.candidates import Candidate
 from dynamics.analysis.stages.noise import Noise
 
 WIDTHS = (0.0, 0.1, 0.25, 0.5, 1.0)  # of tapers, shares of half the window
-COARSE, FINE, ROUNDS = (8, 6), (15, 11), 5  # (C, H), and how often the grid is narrowed
+COARSE, FINE, ROUNDS = (8, 6), (15, 11), 6  # (C, H), and how often the grid is narrowed
+LOG_LEAST = 9.2  # a weight below exp(-9.2) of the largest is none
 BLUR = 0.05  # standard deviation of a place without noise, share of the gap of checkpoints
-COOLING = 4.0  # of the posterior from round to round
+KEPT = 0.1  # share of shapes that a round keeps at least, to the power of the round
 SHAPE = 0.07  # how far the unknown form of a taper moves a place, share of the taper's width
 SHRUNK = (1.0, 0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08, 0.05, 0.0)  # windows, shares of the widest
 LEAST_SIDE, LEAST_WINDOW = 3, 8  # checkpoints
@@ -243,16 +244,20 @@ def _corner_family(x, y, noise: Noise, scale: float, candidate: Candidate, width
 
 
 def _tempered(value: np.ndarray, narrowing: int) -> np.ndarray:
-    """The posterior, flattened in early rounds: a coarse grid may miss a narrow ridge."""
-    temperature = COOLING ** (ROUNDS - 2 - narrowing)
-    return np.exp((value - value.max()) / temperature)
+    """The posterior, flattened in early rounds: a coarse grid may miss a narrow ridge.
+
+    It keeps a share of all shapes that falls from round to round, and all that have any weight.
+    """
+    best, share = value.max(), KEPT ** (narrowing + 1)
+    bound = np.quantile(value, 1 - share)
+    return np.exp((value - best) / max((best - bound) / LOG_LEAST, 1.0))
 
 
 def _focused(axis: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """As many values over the stretch of an axis that has any weight, a step wider at its ends."""
     if len(axis) == 1:
         return axis
-    inside = np.flatnonzero(weight > 1e-4 * weight.max())
+    inside = np.flatnonzero(weight > np.exp(-LOG_LEAST) * weight.max())
     low, high = max(inside[0] - 1, 0), min(inside[-1] + 1, len(axis) - 1)
     return np.linspace(axis[low], axis[high], len(axis))
 
