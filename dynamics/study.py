@@ -132,11 +132,12 @@ class Study:
         cell = Cell(model, seed, step)
         with self._located(cell):
             checkpoint = checkpoints.load(*self.suite.source(*cell), weights=self.weights)
-        text = self.token_range if reads_text else None
-        with self._located(cell):
-            if text is not None:
+            if reads_text:
                 models.check_causal(checkpoint.config)
                 models.check_head(checkpoint.params)
+        if reads_text:
+            text = self.token_range  # whose own errors are of no checkpoint
+            with self._located(cell):
                 windows.check_vocabulary(text, checkpoint.config.vocab_size)
         return checkpoint
 
