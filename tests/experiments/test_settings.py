@@ -28,7 +28,7 @@ LLC = {
     "nbeta": 3.0,
     "localization": 7.0,
     "chains": 5,
-    "draws": 77,
+    "draws": 177,
     "burn_in": 33,
     "thinning": 2,
     "llc_batch": 3,
