@@ -48,7 +48,7 @@ def set_text(study: Study, *, train: int, held_out: int):
 @pytest.mark.parametrize(("train", "held_out"), [(101, 3), (3, 101)])
 def test_a_token_beyond_the_vocabulary_is_refused_wherever_it_stands(study, train, held_out):
     set_text(study, train=train, held_out=held_out)
-    with pytest.raises(InputError, match="token ids from 0 to 101, at .*; expected 0 to 100"):
+    with pytest.raises(InputError, match=r"token ids from 0 to 101, at .*; expected 0 to 100"):
         study.load("toy", 0, 0)
     assert study.load("toy", 0, 0, reads_text=False).config == CONFIG
 

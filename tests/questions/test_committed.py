@@ -133,14 +133,14 @@ def curve(tmp_path, change, config=None) -> Committed:
     ],
 )
 def test_units_of_one_curve_go_together(tmp_path, change, fault):
-    with pytest.raises(InputError, match=f"step8.nc {fault}; expected what .*step0.nc has"):
+    with pytest.raises(InputError, match=rf"step8\.nc {fault}; expected what .*step0\.nc has"):
         curve(tmp_path, change).of("convergence")
     assert len(curve(tmp_path, lambda data: data + 1).of("convergence")) == 2
 
 
 @pytest.mark.parametrize("config", [{"windows": 16}, {"windows": 8, "context": 2}, {"a": None}])
 def test_units_of_one_curve_are_of_one_configuration(tmp_path, config):
-    with pytest.raises(InputError, match=r"step8.nc of another configuration \("):
+    with pytest.raises(InputError, match=r"step8\.nc of another configuration \("):
         curve(tmp_path, lambda data: data, config).of("convergence")
 
 
