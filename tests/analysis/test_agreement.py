@@ -44,3 +44,36 @@ def test_bad_curves(curves):
 
 def test_a_flat_curve_has_no_rank():
     assert np.isnan(rank_correlation(np.ones(4), np.arange(4.0)).rho)
+
+
+def walk(rng):
+    return np.cumsum(rng.normal(size=30))
+
+
+def trend(rng):
+    return np.arange(30) * rng.normal() + rng.normal(size=30)
+
+
+@pytest.mark.parametrize("curve", [walk, trend])
+def test_independent_walks_and_trends_have_nothing_in_common(curve):
+    """Their values correlate, their changes do not."""
+    rng = np.random.default_rng(0)
+    pairs = [
+        rank_correlation(curve(rng), curve(rng), seed=trial, num_resamples=200)
+        for trial in range(200)
+    ]
+    assert np.mean([abs(pair.rho) > 0.36 for pair in pairs]) > 0.5  # 0.36: of independent draws
+    assert np.mean([pair.chance < 0.05 for pair in pairs]) <= 0.07
+
+
+def test_changes_that_are_shared_are_seen():
+    rng = np.random.default_rng(0)
+    common = walk(rng)
+    curves = [common + 0.3 * walk(rng) for _ in range(2)]
+    correlation = rank_correlation(*curves)
+    assert correlation.chance < 0.05
+    assert correlation.changes > correlation.null_high
+
+
+def test_few_checkpoints_cannot_tell():
+    assert rank_correlation([1.0, 2, 4, 3, 5], [1.0, 2, 4, 3, 5]).chance > 0.05

@@ -13,7 +13,7 @@ from dynamics.questions.llc import record as llc_record
 from dynamics.questions.stages.findings import LARGEST, LLC, TRACE
 from dynamics.results import Unit
 
-FEW = [0, 1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 640]
+FEW = [0, 1, 8, 64, 512, 640]
 PAUSE = np.exp(8.5)  # of every curve below: a peak of the LLC, a shoulder of the trace
 LOOK = style.Look(["toy-8"])
 
@@ -52,7 +52,8 @@ def test_numbers_hold_the_boundaries_that_sentences_say(section):
     shown = section.numbers["stages"]
     assert len(shown) == 4
     for name, run in shown.items():
-        (boundary,) = run["boundaries"]
+        edge, boundary = run["boundaries"]
+        assert edge["kind"] == "edge"  # every curve is flat at first
         assert boundary["kind"] == ("peak" if "LLC" in name else "shoulder")
         assert boundary["step"] == pytest.approx(PAUSE, rel=0.1)
         assert boundary["low"] < PAUSE < boundary["high"]
@@ -67,15 +68,16 @@ def test_pauses_of_estimates_that_are_not_local_are_doubted(runs, section):
     doubt = f"only {local} of {len(STEPS)} estimates are local"
     assert sum(doubt in finding.sentence for finding in section.findings) == 2
     of_all, *own = section.findings
-    assert of_all.sentence == "4 of 4 curves of toy-8 pause, with 4 stage boundaries in all."
+    assert of_all.sentence == "4 of 4 curves of toy-8 pause, with 8 stage boundaries in all."
     for run, finding in zip(runs, own, strict=True):
         assert run.all_local or finding.grade != "sure"
 
 
 def test_boundaries_are_changes_on_the_common_axis(section):
     changes = [change for track in section.tracks for change in track.changes]
-    assert len(changes) == 3  # of two LLCs and a trace
-    assert all(change.low < PAUSE < change.high for change in changes)
+    inner = [change for change in changes if "edge" not in change.name]
+    assert len(inner) == 3  # of two LLCs and a trace
+    assert all(change.low < PAUSE < change.high for change in inner)
 
 
 def test_every_panel_draws_and_has_its_numbers(section):
@@ -84,10 +86,18 @@ def test_every_panel_draws_and_has_its_numbers(section):
         assert panel.table.rows
 
 
+def test_seeds_and_chance_have_tables(section):
+    seeds = section.tables["Boundaries over seeds"].columns
+    assert seeds["kind"] == ["edge", "peak"]
+    assert seeds["seeds that have it"] == ["2 of 2", "2 of 2"]
+    (chance,) = [name for name in section.tables if "Chance" in name]
+    assert set(section.tables[chance].columns["in intervals of"]) == {TRACE, LARGEST}
+
+
 def test_too_few_checkpoints_are_said_and_nothing_is_drawn():
     section = stages.QUESTION.section(find(FEW), LOOK)
     assert not section.panels
-    assert "too few checkpoints: 12, of which 2 from step 300 on" in section.absent
+    assert "too few checkpoints: 6; expected at least 8" in section.absent
     assert "LLC of toy-8, seed 0, and 3 other curves" in section.absent
 
 
@@ -95,8 +105,9 @@ def test_checkpoints_without_a_number_are_left_out():
     run = find(missing=STEPS[20])[0]
     assert len(run.curve.steps) == len(STEPS) - 1
     assert run.stages is not None
-    assert run.stages.boundaries[0].kind == "peak"
-    assert style.short_step(run.stages.boundaries[0].step) == "5k"
+    _, peak = run.stages.boundaries
+    assert peak.kind == "peak"
+    assert peak.step == pytest.approx(PAUSE, rel=0.1)
 
 
 def test_that_a_curve_does_not_pause_is_never_sure(runs):

@@ -1,5 +1,8 @@
 """Boundaries are drawn where they are, over the values that they are of, beside other curves."""
 
+import dataclasses
+import itertools
+
 import numpy as np
 import pytest
 
@@ -38,7 +41,7 @@ def upright(ax) -> list[float]:
 
 def test_every_panel_marks_every_boundary(llc):
     stages = find_stages(llc.steps, llc.value, np.full(len(X), 0.02))
-    assert len(stages.boundaries) == 2
+    assert len(stages.boundaries) >= 2
     figure = figures.curve_with_stages(
         llc, stages, "LLC", {"loss": curve(6 - X / 3), "norm": curve(X**2, 0.1)}
     )
@@ -73,6 +76,20 @@ def test_curves_with_gaps_and_without_boundaries(llc):
     figure = figures.curve_with_stages(curve(value), stages, "loss", {"LLC": broken})
     figure.canvas.draw()
     assert 0 in figure.axes[1].get_xticks()
+
+
+def test_steps_of_near_boundaries_do_not_collide(llc):
+    stages = find_stages(llc.steps, llc.value)
+    boundary = stages.boundaries[0]
+    near = [
+        dataclasses.replace(boundary, step=float(step)) for step in (900, 1000, 1100, 1250, 20_000)
+    ]
+    crowded = dataclasses.replace(stages, boundaries=tuple(near))
+    figure = figures.curve_with_stages(llc, crowded, "LLC")
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.axes[0].texts]
+    assert len(boxes) == 5
+    assert not any(a.overlaps(b) for a, b in itertools.combinations(boxes, 2))
 
 
 @pytest.mark.parametrize(

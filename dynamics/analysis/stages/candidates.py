@@ -9,13 +9,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dynamics.analysis.stages import patterns
-from dynamics.analysis.stages.patterns import DOWN, PAUSE, UP, Limits, Sizes, Span, Token
+from dynamics.analysis.stages.patterns import DOWN, PAUSE, UP, Sizes, Span, Token
 from dynamics.analysis.stages.rule import Rule
 
 LEVELS = 0.85 ** np.arange(14)  # at which pauses are told from movements, shares of the tolerance
 LEAST_LEVEL = 0.005  # at which turning points are looked for
 NEIGHBOURS = 2  # checkpoints beside the steepest gap of a fall that may be part of it
 BESIDE_FALL = 0.3  # e-folds: a pause next to a sharp fall is at least so long
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Slopes [K, K] with half the length of their limits, and lengths in e-folds.
+
+    `scatter` is the noise of a typical checkpoint, as a share of the range.
+    """
+
+    mean: np.ndarray
+    margin: np.ndarray
+    length: np.ndarray
+    scatter: float
 
 
 @dataclass(frozen=True)
@@ -39,16 +52,17 @@ class Candidate:
 
 def candidates(x: np.ndarray, limits: Limits, rule: Rule, falls: list[Span]) -> list[Candidate]:
     """All boundaries but falls, in ascending order, of a curve at x [K] with these falls."""
-    sizes = Sizes(rule.slow, rule.fast, rule.brisk, rule.pause, rule.contrast)
-    up, down = patterns.movements(limits, LEAST_LEVEL, sizes)
+    sizes = Sizes(rule.slow, rule.fast, rule.brisk, rule.pause, rule.contrast, limits.scatter)
+    intervals = patterns.levels(limits.mean, limits.margin, limits.length, sizes)
+    up, down = patterns.movements(intervals, LEAST_LEVEL)
     moving = up | down
     turns = _turns(patterns.tokens({UP: up, DOWN: down}))
     shoulders: list[Candidate] = []
     edges: dict[bool, Candidate] = {}
     rests: list[Span] = []
     for level in rule.tolerance * LEVELS:
-        up, down = patterns.movements(limits, level, sizes)
-        slow = patterns.pauses(limits, level, sizes)
+        up, down = patterns.movements(intervals, level)
+        slow = patterns.pauses(intervals, level)
         order = patterns.tokens({UP: up, DOWN: down, PAUSE: slow})
         for shoulder in _shoulders(order):
             if not any(_overlap(shoulder.region, other.region) for other in [*shoulders, *turns]):

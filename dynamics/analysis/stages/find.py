@@ -5,11 +5,10 @@ from typing import NamedTuple
 import numpy as np
 
 from dynamics.analysis.stages import published
-from dynamics.analysis.stages.candidates import Candidate, candidates
+from dynamics.analysis.stages.candidates import Candidate, Limits, candidates
 from dynamics.analysis.stages.checked import Values, checked
 from dynamics.analysis.stages.falls import Fall, falls
 from dynamics.analysis.stages.noise import Noise, estimate
-from dynamics.analysis.stages.patterns import Limits
 from dynamics.analysis.stages.places import place
 from dynamics.analysis.stages.rule import (
     RULE,
@@ -22,7 +21,7 @@ from dynamics.analysis.stages.rule import (
 from dynamics.analysis.stages.slopes import Slopes, all_slopes, kappa
 
 SURER = (0.999, 0.95)  # levels of confidence above the rule's, highest first
-UNSURE = 0.02  # level below which nothing is said to be suggested
+NARROWER = 1.0  # standard errors: limits so much narrower tell what is suggested and not sure
 BESIDE_FALL = 0.15  # e-folds: what is nearer to a sharp fall is part of it
 
 
@@ -36,10 +35,13 @@ class _Search(NamedTuple):
     slopes: Slopes
     falls: list[Fall]
 
-    def candidates(self, rule: Rule, confidence: float) -> list[Candidate]:
-        """Boundaries that are there if all limits hold at once with a confidence."""
+    def candidates(self, rule: Rule, confidence: float, narrower: float = 0.0) -> list[Candidate]:
+        """Boundaries that are there if all limits hold at once with a confidence.
+
+        `narrower` by so many standard errors the limits hold less often.
+        """
         inside = np.triu(np.ones(self.slopes.mean.shape, bool), 1)
-        margin = self.slopes.margin(kappa(confidence, len(self.x))) / self.scale
+        margin = self.slopes.margin(kappa(confidence, len(self.x)) - narrower) / self.scale
         limits = Limits(
             np.where(inside, self.slopes.mean / self.scale, 0),
             np.where(inside, margin, np.inf),
@@ -80,7 +82,7 @@ def find_stages(steps, curve, sem=None, rule: Rule | PublishedRule = RULE) -> St
     boundaries = [boundary for boundary in placed if boundary is not None]
     boundaries += [_of_fall(search, fall, halves) for fall in search.falls]
     boundaries.sort(key=lambda boundary: boundary.step)
-    dropped = _dropped(search, certain, search.candidates(rule, UNSURE), rule)
+    dropped = _dropped(search, certain, search.candidates(rule, rule.confidence, NARROWER), rule)
     return _stages(values, rule, search.noise, search.scale, tuple(boundaries), dropped)
 
 

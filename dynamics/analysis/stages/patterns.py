@@ -33,49 +33,62 @@ class Token(NamedTuple):
     late: Span
 
 
-class Limits(NamedTuple):
-    """Slopes [K, K] with half the length of their limits, and lengths in e-folds.
+class Sizes(NamedTuple):
+    """Sizes from which on movements and pauses count, as in `rule.Rule`.
 
     `scatter` is the noise of a typical checkpoint, as a share of the range: no movement counts that
     is smaller.
     """
-
-    mean: np.ndarray
-    margin: np.ndarray
-    length: np.ndarray
-    scatter: float
-
-
-class Sizes(NamedTuple):
-    """Sizes from which on movements and pauses count, as in `rule.Rule`."""
 
     slow: float
     fast: float
     brisk: float
     pause: float
     contrast: float
+    scatter: float
 
 
-def movements(limits: Limits, level: float, sizes: Sizes) -> tuple[np.ndarray, np.ndarray]:
-    """Up and down, [K, K] booleans each."""
+class Levels(NamedTuple):
+    """Up to which level an interval is what, [K, K] each; infinite where it never is.
+
+    Attributes:
+        up, down: a movement at all levels below.
+        slow: a pause, if nothing in it is fast, at all levels above.
+        fast: surely faster than all levels below, of whatever size.
+    """
+
+    up: np.ndarray
+    down: np.ndarray
+    slow: np.ndarray
+    fast: np.ndarray
+
+
+def levels(mean: np.ndarray, margin: np.ndarray, length: np.ndarray, sizes: Sizes) -> Levels:
+    """Levels of the intervals with these slopes, half lengths of limits, and lengths in e-folds."""
+    apart = np.sqrt(sizes.contrast)
 
     def upward(slope):
-        least = slope - limits.margin
-        rise = np.where(np.isfinite(least), least, 0) * limits.length
-        fast = (least >= sizes.brisk) & (rise >= max(sizes.fast, limits.scatter))
-        sized = (rise >= max(sizes.slow, limits.scatter)) | fast
-        return (least > level) & (slope >= np.sqrt(sizes.contrast) * level) & sized
+        least = slope - margin
+        rise = np.where(np.isfinite(least), least, 0) * length
+        fast = (least >= sizes.brisk) & (rise >= max(sizes.fast, sizes.scatter))
+        sized = (rise >= max(sizes.slow, sizes.scatter)) | fast
+        return np.where(sized, np.minimum(least, slope / apart), -np.inf)
 
-    return upward(limits.mean), upward(-limits.mean)
+    size = np.abs(mean)
+    slow = np.where(length >= sizes.pause, np.maximum(size + margin, size * apart), np.inf)
+    return Levels(upward(mean), upward(-mean), slow, size - margin)
 
 
-def pauses(limits: Limits, level: float, sizes: Sizes) -> np.ndarray:
+def movements(intervals: Levels, level: float) -> tuple[np.ndarray, np.ndarray]:
+    """Up and down, [K, K] booleans each."""
+    return intervals.up > level, intervals.down > level
+
+
+def pauses(intervals: Levels, level: float) -> np.ndarray:
     """[K, K] booleans."""
-    size = np.abs(limits.mean)
-    slow = (size + limits.margin < level) & (size <= level / np.sqrt(sizes.contrast))
-    beyond = np.maximum.accumulate(_latest_start(size - limits.margin > level))
-    index = np.arange(len(size))
-    return slow & (limits.length >= sizes.pause) & (beyond[None] < index[:, None])
+    beyond = np.maximum.accumulate(_latest_start(intervals.fast > level))
+    index = np.arange(len(beyond))
+    return (intervals.slow < level) & (beyond[None] < index[:, None])
 
 
 def tokens(intervals: dict[int, np.ndarray]) -> list[Token]:
@@ -115,5 +128,5 @@ def _scheduled(intervals: dict[int, np.ndarray]) -> list[tuple[int, Span]]:
 
 def _latest_start(where: np.ndarray) -> np.ndarray:
     """[K] for each last checkpoint the latest first one of an interval; -1 without any."""
-    index = np.arange(len(where))
-    return np.where(where & (index[:, None] < index), index[:, None], -1).max(0)
+    index = np.arange(len(where), dtype=np.int16)  # small numbers: this is where the time goes
+    return np.where(where, index[:, None], np.int16(-1)).max(0).astype(int)
