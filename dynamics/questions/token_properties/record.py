@@ -99,6 +99,7 @@ def to_dataset(record: Record) -> xr.Dataset:
 def from_dataset(data: xr.Dataset) -> Record:
     """The record that a stored data set holds. Raises InputError."""
     SCHEMA.check(data)
+    expect(data, (data["count"].values > 0).any(), "no token counted", "a count above 0")
     domain = json_attribute(data.attrs, "domain", name_of(data))
     named = all(document.isdecimal() and type(name) is str for document, name in domain.items())
     expect(data, named, "an attribute 'domain' of other things", "the domain of every document")
