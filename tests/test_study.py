@@ -30,7 +30,7 @@ PAIR = Unit(measure="convergence", model="toy", seeds=(3, 5), step=0)
 def study(tmp_path, monkeypatch) -> Study:
     """A suite of one small model, without flags; the text is set by hand."""
     suite = folder_tree("toy", tmp_path, ["toy"], [0], [0, 8])
-    params = {name: np.zeros((101, 16), np.float32) for name in ("embed", "unembed")}
+    params = {"embed": np.zeros((101, 16), np.float32), "unembed": np.zeros(0, np.float32)}
     checkpoint = Checkpoint(CONFIG, params, {"source": "toy"})
     monkeypatch.setattr(checkpoints, "load", lambda *source, **_: checkpoint)
     monkeypatch.setattr(checkpoints, "config", lambda *source, **_: CONFIG)
