@@ -6,6 +6,11 @@ The loss of a batch shows the batch's noise beside the chain's place, and noise 
 at each step looks like good mixing. So chains on minibatches are judged by their offset along the
 gradients of K batches (`gradient.StartGradient`), which depends on the place alone; its mean square
 over the directions is the loss of a quadratic whose Hessian is the Fisher information.
+
+An LLC of very many directions is a sum that is sure long before a chain has been to both ends of
+any of them. So where |u|^2, in which the slowest directions weigh most, has surely stopped growing,
+and chains agree on the estimate as well as 50 independent draws of one direction would, single
+directions are not asked.
 """
 
 import math
@@ -17,6 +22,7 @@ from jaxtyping import Float
 
 ENOUGH_DRAWS = 50.0  # independent draws per chain from which intervals between chains cover
 GROWTH = 1.1  # of the mean squared distance, from the second quarter of the draws to the last
+SETTLED = 1.05  # the same, below which chains have surely stopped spreading
 SURE = 3.0  # standard errors that make a difference sure
 
 
@@ -46,13 +52,13 @@ def mixing(
     """
     loss_rhat, loss_ess = rhat, ess = convergence(excess)
     place_error = 0.0
-    if projections is not None:
+    growth, spreading, settled = _growth(distance)
+    if projections is not None and not (settled and _agree(excess)):
         energy = np.square(projections.astype(np.float64)).sum(2)
         energy_rhat, energy_ess = convergence(energy)
         rhat, ess = np.fmax(rhat, energy_rhat), np.fmin(ess, energy_ess)
         if energy_ess > 0:
             place_error = float(energy.std() / energy.mean() / math.sqrt(energy_ess))
-    growth, spreading = _growth(distance)
     per_chain = excess.shape[1] if math.isnan(ess) else ess / len(excess)
     return Mixing(
         rhat=float(rhat),
@@ -82,20 +88,30 @@ def convergence(values: Float[np.ndarray, "C draws"]) -> tuple[float, float]:
         return rhat, float(arviz.ess(values, method="mean"))
 
 
-def _growth(distance) -> tuple[float, bool]:
-    """Growth of the mean squared distance, and whether it is sure.
+def _agree(excess: Float[np.ndarray, "C draws"]) -> bool:
+    """Whether chains agree as means of 50 independent squares of a normal number would."""
+    means = excess.mean(axis=1)
+    return bool(ENOUGH_DRAWS * means.var(ddof=1) <= 2 * means.mean() ** 2)
+
+
+def _growth(distance) -> tuple[float, bool, bool]:
+    """Growth of the mean squared distance, whether it is sure, and whether it has surely ended.
 
     Chains in a stationary distribution spread no further; a walk without bounds does, linearly.
     """
     quarter = distance.shape[1] // 4
     if quarter < 1:
-        return math.nan, False
+        return math.nan, False, False
     squares = np.square(distance.astype(np.float64))
     before, after = squares[:, quarter : 2 * quarter].mean(1), squares[:, -quarter:].mean(1)
     if not before.mean() > 0:
-        return math.nan, False
+        return math.nan, False, False
     growth = float(after.mean() / before.mean())
     if len(distance) < 2:
-        return growth, False
-    rise = after - GROWTH * before
-    return growth, bool(rise.mean() > SURE * rise.std(ddof=1) / math.sqrt(len(rise)))
+        return growth, False, False
+
+    def surely_over(limit: float, sign: int) -> bool:
+        rise = sign * (after - limit * before)
+        return bool(rise.mean() > SURE * rise.std(ddof=1) / math.sqrt(len(rise)))
+
+    return growth, surely_over(GROWTH, 1), surely_over(SETTLED, -1)

@@ -52,7 +52,8 @@ class LLCEstimate:
         num_free: number of weights that moved.
         rhat: rank-normalised split R-hat after the burn-in, the worst of what shows mixing: the
             loss above its baseline and, for minibatches, the squared offset along gradients of
-            batches, which has no batch noise; nan for one chain.
+            batches, which has no batch noise and is left out where chains have surely settled and
+            agree (`diagnostics`); nan for one chain.
         ess: the smallest effective number of draws of the same, all chains together.
         loss_rhat, loss_ess: those of the loss above its baseline alone. With minibatches their
             noise looks like mixing.

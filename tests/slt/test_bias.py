@@ -238,6 +238,19 @@ def test_mixing_without_directions_is_that_of_the_loss():
     assert apart.ess < 20
 
 
+def test_sums_of_many_directions_need_not_see_both_ends_of_each():
+    """Settled chains that agree are judged by their loss; chains that do not settle are not."""
+    rng = np.random.default_rng(0)
+    slow = rng.normal(size=(4, 1, 8)) + 0.1 * rng.normal(size=(4, 200, 8))
+    excess = 10 + 5 * rng.normal(size=(4, 200))
+    settled = 3 + 0.01 * rng.normal(size=(4, 200))
+    assert diagnostics.mixing(excess, settled, slow).rhat < 1.05
+    spreading = settled * np.linspace(1, 1.2, 200)
+    assert diagnostics.mixing(excess, spreading, slow).rhat > 1.5
+    apart = excess + 5 * np.arange(4)[:, None]
+    assert diagnostics.mixing(apart, settled, slow).rhat > 1.5
+
+
 def test_intervals_have_the_error_of_a_shared_baseline():
     """A recycled l(w*) errs alike in all chains: over keys, intervals cover what they say."""
     sampler = slt.SGLD(
