@@ -37,6 +37,4 @@ def render(passages: Passages, pages: Sequence[Entry] = ()) -> str:
     environment = jinja2.Environment(autoescape=True, undefined=jinja2.StrictUndefined)
     text = json.dumps(passages.payload, ensure_ascii=False, separators=(",", ":"))
     # Inside a script element only "<" could end it; as an escape of JSON it is the same text.
-    return environment.from_string(template).render(
-        data=text.replace("<", "\\u003c"), pages=pages
-    )
+    return environment.from_string(template).render(data=text.replace("<", "\\u003c"), pages=pages)
