@@ -155,7 +155,7 @@ def _cell(estimate, sampler: slt.Sampler, stability: slt.Stability) -> _Cell:
         state=llc.verdict.state,
         warnings=", ".join(llc.verdict.warnings),
         llc=llc.llc,
-        sem=llc.sem,
+        sem=llc.error,
         chain_loss=llc.verdict.chain_loss,
         rhat=llc.rhat,
         ess=llc.ess,

@@ -189,7 +189,7 @@ def _llc(estimate: Estimate) -> float:
 
 
 def _sem(estimate: Estimate) -> float:
-    return np.nan if estimate is None else estimate.sem
+    return np.nan if estimate is None else estimate.error
 
 
 def _trace(estimate: Estimate, sampler: slt.Sampler) -> np.ndarray:
