@@ -25,6 +25,7 @@ INTRODUCTION = (
     "the Fisher information."
 )
 UNIT = "(nats / weight²)"
+CHANCE = 0.05  # probability below which a correlation of changes is no chance
 
 
 def section(models: Sequence[Curvature], look: style.Look) -> Section:
@@ -242,6 +243,10 @@ def _agreement_table(seeds: Sequence[FirstSeed]) -> dict[str, Table]:
         "low": [correlation.low for _, _, correlation in rows],
         "high": [correlation.high for _, _, correlation in rows],
         "checkpoints": [correlation.count for _, _, correlation in rows],
+        "of changes": [correlation.changes for _, _, correlation in rows],
+        "of changes by chance, low": [correlation.null_low for _, _, correlation in rows],
+        "of changes by chance, high": [correlation.null_high for _, _, correlation in rows],
+        "probability by chance": [correlation.chance for _, _, correlation in rows],
     }
     return {"Rank correlation with the LLC over checkpoints": Table(columns=columns)}
 
@@ -323,7 +328,7 @@ def _sharpness_finding(seed: FirstSeed) -> Finding:
 def _agreement_finding(seed: FirstSeed, beside: BesideLlc) -> Finding:
     """Whether trace and LLC rank the checkpoints alike."""
     correlation, checkpoints = beside.agreement[TRACE], len(seed.steps)
-    excludes_zero = grades.excludes(correlation.low, correlation.high)
+    beyond_chance = grades.excludes(0.0, correlation.chance, CHANCE)
     measured, num_local = np.isfinite(beside.llc.value), int(beside.local.sum())
     all_local = bool(beside.local[measured].all())
     doubts = [] if all_local else [f"{num_local} of {measured.sum()} LLCs are local"]
@@ -331,9 +336,9 @@ def _agreement_finding(seed: FirstSeed, beside: BesideLlc) -> Finding:
     return Finding(
         sentence=f"The rank correlation of the Hessian trace of {seed.model} with its LLC is "
         f"{'; '.join([agreement_words(correlation, checkpoints), *doubts])}.",
-        rests_on=f"one seed, {correlation.count} checkpoints, which are no independent draws; "
-        "limits from the errors of both curves alone",
-        grade="unsure" if doubts else excludes_zero,
+        rests_on=f"one seed, {correlation.count} checkpoints; limits from the errors of both "
+        "curves; chance from changes of neighbours, against independent curves as smooth as these",
+        grade="unsure" if doubts else beyond_chance,
     )
 
 
@@ -346,7 +351,11 @@ def agreement_words(correlation: RankCorrelation, checkpoints: int) -> str:
     everywhere = correlation.count == checkpoints
     finite = "" if everywhere else f", over the {correlation.count} at which both are finite"
     limits = f"{_signed(correlation.low)} to {_signed(correlation.high)}"
-    return f"{_signed(correlation.rho)} ({limits}{finite})"
+    values = f"{_signed(correlation.rho)} ({limits}{finite})"
+    if not np.isfinite(correlation.changes):
+        return f"{values}, all changes of a curve being equal"
+    null = f"{_signed(correlation.null_low)} to {_signed(correlation.null_high)}"
+    return f"{values}, that of their changes {_signed(correlation.changes)} (by chance {null})"
 
 
 def _signed(value: float) -> str:
