@@ -8,7 +8,7 @@ a run that was cut off goes on where it stopped. `--table` prints the table of w
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from absl import app, flags
@@ -17,6 +17,7 @@ from benchmarks.stages.judged import Judged, judge
 from benchmarks.stages.planted import KINDS
 
 COUNTS = (30, 60, 190, 500)  # checkpoints
+NOTHING = "–"
 FIRST_SEED = 100_000  # no constant of the rule was set on curves of these seeds
 
 _OUT = flags.DEFINE_string("out", "stages_table.jsonl", "The file of curves that were judged.")
@@ -60,28 +61,41 @@ def read(path: Path) -> dict[tuple[str, int, int], Judged]:
 
 
 def table(judged: dict[tuple[str, int, int], Judged]) -> str:
-    """Markdown: a row for each kind and number of checkpoints."""
-    head = "| curves | checkpoints | planted | excused | found | false per curve | intervals hold |"
-    rows = [head, "| --- | --- | --- | --- | --- | --- | --- |"]
+    """Markdown: a row for each kind; cells are of all curves, and in brackets by checkpoints."""
+    by_count = " / ".join(str(count) for count in COUNTS)
+    names = ["curves", "planted", "excused", "found", "false per curve", "intervals hold"]
+    rows = [
+        f"| kind ({by_count} checkpoints) | {' | '.join(names)} |",
+        "| --- |" + " --- |" * len(names),
+    ]
     for kind in KINDS:
-        for count in COUNTS:
-            cell = [judged[key] for key in judged if (key[0], key[2]) == (kind, count)]
-            rows.append(_row(f"{kind} | {count}", sum(cell, Judged())))
-        whole = sum((judged[key] for key in judged if key[0] == kind), Judged())
-        rows.append(_row(f"**{kind}** | all {whole.curves}", whole))
+        parts = [
+            sum((judged[key] for key in judged if (key[0], key[2]) == (kind, count)), Judged())
+            for count in COUNTS
+        ]
+        rows.append(_row(kind, sum(parts, Judged()), parts))
     return "\n".join(rows)
 
 
-def _row(name: str, judged: Judged) -> str:
-    excused = _percent(judged.planted - judged.seen, judged.planted)
-    found = _percent(judged.recalled, judged.seen)
-    held = _percent(judged.held, judged.paired)
-    false = f"{judged.false / judged.curves:.3f}" if judged.curves else "–"
-    return f"| {name} | {judged.planted} | {excused} | {found} | {false} | {held} |"
+def _row(kind: str, whole: Judged, parts: list[Judged]) -> str:
+    def cell(measure: Callable[[Judged], str]) -> str:
+        if measure(whole) == NOTHING:
+            return NOTHING
+        return f"{measure(whole)} ({' / '.join(measure(part) for part in parts)})"
+
+    columns = [
+        str(whole.curves),
+        str(whole.planted),
+        _percent(whole.planted - whole.seen, whole.planted),
+        cell(lambda judged: _percent(judged.recalled, judged.seen)),
+        cell(lambda judged: f"{judged.false / judged.curves:.2f}" if judged.curves else NOTHING),
+        cell(lambda judged: _percent(judged.held, judged.paired)),
+    ]
+    return f"| {kind} | {' | '.join(columns)} |"
 
 
 def _percent(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "–"
+    return f"{100 * part / whole:.1f}" if whole else NOTHING
 
 
 if __name__ == "__main__":
