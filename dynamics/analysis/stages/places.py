@@ -21,7 +21,7 @@ WIDTHS = (0.0, 0.1, 0.25, 0.5, 1.0)  # of tapers, shares of half the window
 COARSE, FINE, ROUNDS = (8, 6), (15, 11), 6  # (C, H), and how often the grid is narrowed
 LOG_LEAST = 9.2  # a weight below exp(-9.2) of the largest is none
 BLUR = 0.05  # standard deviation of a place without noise, share of the gap of checkpoints
-KEPT = 0.1  # share of shapes that a round keeps at least, to the power of the round
+RETAINED = 0.1  # share of shapes that a round keeps at least, to the power of the round
 SHAPE = 0.07  # how far the unknown form of a taper moves a place, share of the taper's width
 SHRUNK = (1.0, 0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08, 0.05, 0.0)  # windows, shares of the widest
 LEAST_SIDE, LEAST_WINDOW = 3, 8  # checkpoints
@@ -248,7 +248,7 @@ def _tempered(value: np.ndarray, narrowing: int) -> np.ndarray:
 
     It keeps a share of all shapes that falls from round to round, and all that have any weight.
     """
-    best, share = value.max(), KEPT ** (narrowing + 1)
+    best, share = value.max(), RETAINED ** (narrowing + 1)
     bound = np.quantile(value, 1 - share)
     return np.exp((value - best) / max((best - bound) / LOG_LEAST, 1.0))
 

@@ -106,11 +106,6 @@ class Boundary:
     confidence: float
     repeats: int | None
 
-    @property
-    def share(self) -> float:
-        """The confidence under the name that draws once had."""
-        return self.confidence
-
 
 @dataclass(frozen=True, kw_only=True)
 class Dropped:
