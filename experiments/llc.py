@@ -115,11 +115,16 @@ _WITHOUT_LLC = (
 
 
 def learning_coefficient(study: Study, unit: Unit):
-    """The estimate at one checkpoint; noise and batches repeat at every checkpoint, unless asked
-    otherwise."""
+    """The estimate at one checkpoint; noise and batches repeat at every checkpoint of a seed, unless
+    asked otherwise.
+
+    Seeds have noise of their own: with one key their errors would be common, and a mean over seeds
+    no surer than one of them.
+    """
     cell = unit.cells()[0]
     checkpoint = study.load(*cell)
-    params, key = jax.device_put(checkpoint.params), jax.random.key(0)
+    params = jax.device_put(checkpoint.params)
+    key = jax.random.fold_in(jax.random.key(0), cell.seed)
     key = key if FLAGS.common_noise else jax.random.fold_in(key, cell.step)
     loss, data, sampler = (
         surprisal.loss_fn(checkpoint.config),

@@ -103,7 +103,8 @@ def sweep(study: Study, unit: Unit):
             f"data_sizes={data_sizes()}",
             expected=f"at most the {len(data)} windows that the corpus has",
         )
-    loss, key = surprisal.loss_fn(checkpoint.config), jax.random.key(0)
+    loss = surprisal.loss_fn(checkpoint.config)
+    key = jax.random.fold_in(jax.random.key(0), unit.seeds[0])
     estimate = _estimator(checkpoint.config, params)
     plain = estimate(loss, data, key, sampler)  # a member of every sweep
 
@@ -147,7 +148,7 @@ def noise(study: Study, unit: Unit):
         sampler_flags.data(study),
     )
     loss, estimate = surprisal.loss_fn(checkpoint.config), _estimator(checkpoint.config, params)
-    common_key = jax.random.key(0)
+    common_key = jax.random.fold_in(jax.random.key(0), cell.seed)
     keys = common_key, jax.random.fold_in(common_key, cell.step)
     estimates = [estimate(loss, data, key, sampler) for key in keys]
     both = record.NoiseRecord(

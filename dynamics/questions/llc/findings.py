@@ -36,9 +36,7 @@ class Run:
 
     Attributes:
         seed: which one.
-        llc: with its standard error between chains. The error of an l(w*) that all chains share
-            is left out: checkpoints have their noise in common, so it shifts the whole curve and
-            moves neither its pauses nor its ranks.
+        llc: with its standard error, of the chains and of an l(w*) that they share.
         local: bool [K].
         pull_exponent: d ln llc / d ln gamma where it was measured; None where it was not.
         excess: beside the quadratic reference; None where that was not measured.
@@ -225,7 +223,7 @@ def _run(model: str, seed: int, steps: Steps[Record]) -> Run:
     local = [of_step[seed].verdict == "local" for of_step in own.values()]
     return Run(
         seed=seed,
-        llc=over_seeds(model, own, lambda r: r.llc, lambda r: r.sem),
+        llc=over_seeds(model, own, lambda r: r.llc, lambda r: r.error),
         local=np.array(local),
         pull_exponent=excess.exponents(model, seed, own),
         excess=excess.of_seed(model, seed, own),

@@ -64,7 +64,8 @@ class Record:
         init_loss, init_loss_sem: loss l(w*) of the checkpoint, and its standard error.
         trivial_loss: of the best predictor that knows nothing.
         chain_loss, chain_loss_sem: mean over chains and draws after the burn-in.
-        rhat, ess: of the loss above its baseline, all chains together.
+        rhat, ess: the worst of the loss above its baseline and of what has no batch noise, all
+            chains together; in older files of the loss alone.
         acceptance: mean Metropolis probability; NaN where there is no test.
         nbeta, localization, step_size: n beta, gamma and epsilon.
         burn_in: draws of each chain that are left out.
