@@ -115,8 +115,8 @@ _WITHOUT_LLC = (
 
 
 def learning_coefficient(study: Study, unit: Unit):
-    """The estimate at one checkpoint; noise and batches repeat at every checkpoint of a seed, unless
-    asked otherwise.
+    """The estimate at one checkpoint. Noise and batches repeat at every checkpoint of a seed,
+    unless asked otherwise.
 
     Seeds have noise of their own: with one key their errors would be common, and a mean over seeds
     no surer than one of them.

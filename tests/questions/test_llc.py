@@ -86,7 +86,7 @@ def test_running_estimate_ends_at_the_chains_own_estimates():
 def test_the_error_is_of_the_chains_and_of_what_they_share():
     estimates = find({0: one_record(shared_sem=1.5)})
     assert estimates.llc.sem[0] == pytest.approx(2.5)  # hypot(2, 1.5)
-    assert estimates.runs[0].llc.sem[0] == pytest.approx(2.0)
+    assert estimates.runs[0].llc.sem[0] == pytest.approx(2.5)
 
 
 @pytest.mark.parametrize("num_seeds", [1, 2, 5])
