@@ -37,6 +37,7 @@ SCHEMAS: dict[str, Schema] = {
     "curvature": curvature.record.SCHEMA,
     "in_context": in_context.record.SCHEMA,
     "llc": llc.record.SCHEMA,
+    "llc_settings": llc.record_settings.SCHEMA,
     "llc_sweeps": llc_sweeps.record.SCHEMA,
     "llc_noise": llc_sweeps.record.NOISE_SCHEMA,
     "masked": Schema(variables={**seed_record.SCHEMA.variables, **masked.record.SCHEMA.variables}),
@@ -96,7 +97,7 @@ def units(measure: str, model: str = "toy-8") -> list[tuple[Unit, xr.Dataset]]:
     """All units of a model, or that of the suite."""
     if measure in ("ngram", "token_properties"):
         made = [Unit.of_suite(measure)]
-    elif measure == "audit":
+    elif measure in ("audit", "llc_settings"):
         made = [Unit.of_run(measure, model, (seed,)) for seed in SEEDS]
     else:
         seeds = (0,) if SCHEMAS[measure].single_seed else SEEDS

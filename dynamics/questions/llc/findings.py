@@ -13,7 +13,7 @@ import numpy as np
 from dynamics.analysis.curve import Curve
 from dynamics.analysis.loss_share import LossShare, explained_by_loss
 from dynamics.questions.committed import Committed, Pairs, by_model
-from dynamics.questions.llc import excess, record
+from dynamics.questions.llc import excess, record, record_settings
 from dynamics.questions.llc.record import Record, Sensitivity
 from dynamics.questions.single_seeds import Steps, of_seed, over_seeds, records_by_step, seeds_of
 
@@ -90,6 +90,7 @@ class Estimates:
             estimate, 0 for none; None where that was not measured at every step.
         last: chains of the first seed at the last step.
         runs: the seeds one by one.
+        suggested: what the landscape says of settings; "" where it was not asked.
     """
 
     model: str
@@ -110,6 +111,7 @@ class Estimates:
     pull_effect: Curve | None
     last: LastChains
     runs: tuple[Run, ...]
+    suggested: str
 
     @property
     def steps(self) -> np.ndarray:
@@ -130,7 +132,13 @@ class Estimates:
 def find(committed: Committed) -> list[Estimates] | None:
     """One per model, models by size."""
     groups = by_model(committed.of(record.MEASURE))
-    return [_estimates(model, pairs) for model, pairs in groups.items()] or None
+    suggested = {
+        unit.model: record_settings.from_dataset(data).sentence
+        for unit, data in committed.of(record_settings.MEASURE)
+    }
+    return [
+        _estimates(model, pairs, suggested.get(model, "")) for model, pairs in groups.items()
+    ] or None
 
 
 def verdict_counts(models: Sequence[Estimates]) -> collections.Counter[str]:
@@ -145,7 +153,7 @@ def warning_counts(models: Sequence[Estimates]) -> collections.Counter[str]:
     return collections.Counter(warning for model in models for warning in model.warnings)
 
 
-def _estimates(model: str, pairs: Pairs) -> Estimates:
+def _estimates(model: str, pairs: Pairs, suggested: str) -> Estimates:
     steps = records_by_step(pairs, record.from_dataset)
     records = [r for of_step in steps.values() for r in of_step.values()]
     last_step = max(steps)
@@ -179,6 +187,7 @@ def _estimates(model: str, pairs: Pairs) -> Estimates:
             step=last_step, running=last.running, verdict=last.verdict, sentence=last.sentence
         ),
         runs=tuple(_run(model, seed, steps) for seed in seeds),
+        suggested=suggested,
     )
 
 

@@ -44,6 +44,7 @@ def section(models: Sequence[Estimates], look: style.Look) -> Section:
         ],
         tracks=[Track(label=QUANTITY, curves=llc)],
         tables={"What became of the chains at the last step": _verdicts(models)}
+        | _suggested_table(models)
         | _sensitivity_tables(models),
         numbers={
             "llc": llc,
@@ -265,6 +266,14 @@ def _verdicts(models: Sequence[Estimates]) -> Table:
             "in words": [m.last.sentence for m in models],
         }
     )
+
+
+def _suggested_table(models: Sequence[Estimates]) -> dict[str, Table]:
+    asked = [m for m in models if m.suggested]
+    if not asked:
+        return {}
+    columns = {"model": [m.model for m in asked], "setting": [m.suggested for m in asked]}
+    return {"Settings that leave the LLC to the landscape": Table(columns=columns)}
 
 
 def _effect_numbers(models: Sequence[Estimates]) -> dict[str, object]:
