@@ -17,12 +17,11 @@ chains, which is to be the spread between repeats. Seconds leave out compilation
 
 import contextlib
 import io
-import itertools
 import logging
 import tempfile
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +31,7 @@ from absl import app, flags
 
 from benchmarks import setting
 from benchmarks.device.parts.llc_variance import interval
+from benchmarks.llc_error import Estimate, line, product, search
 from dynamics import checkpoints, slt
 from dynamics.data import tokenizer, windows
 from dynamics.measures import surprisal
@@ -53,14 +53,6 @@ flags.DEFINE_integer("length", 128, "tokens of a window", lower_bound=2)
 
 OUR_BATCH = 2
 DEFAULTS = {"batch": 2, "init_batches": 32, "matched": True}  # devinterp's own, at our batch
-
-
-class Estimate(NamedTuple):
-    """One estimate: the value, the error that is stated for it, and the seconds of its chains."""
-
-    llc: float
-    stated: float
-    seconds: float
 
 
 class Subject(NamedTuple):
@@ -144,37 +136,6 @@ def devinterp(on: Subject) -> Callable[..., Estimate]:
     return estimate
 
 
-def product(estimates: Sequence[Estimate]) -> float:
-    """Variance between repeats times the median seconds."""
-    variance = np.var([estimate.llc for estimate in estimates], ddof=1)
-    return float(variance * np.median([estimate.seconds for estimate in estimates]))
-
-
-def line(name: str, estimates: Sequence[Estimate]) -> str:
-    """Value, true and stated error, seconds and their product."""
-    values = np.array([estimate.llc for estimate in estimates])
-    stated = np.sqrt(np.mean([estimate.stated**2 for estimate in estimates]))
-    seconds = np.median([estimate.seconds for estimate in estimates])
-    return (
-        f"{name}: LLC {values.mean():.4g} +- {values.std(ddof=1) / len(values) ** 0.5:.2g};"
-        f" SD between repeats {values.std(ddof=1):.3g}, stated {stated:.3g}; {seconds:.3g} s;"
-        f" variance x s {product(estimates):.3g}"
-    )
-
-
-def search(peer: Callable[..., Estimate]) -> dict:
-    """The setting of the least product; each that was tried is printed."""
-    grid = itertools.product((2, 8), (32, "all"), (True, False))
-    tried = []
-    for batch, init, matched in grid:
-        init_batches = FLAGS.windows // batch if init == "all" else init
-        settings = {"batch": batch, "init_batches": init_batches, "matched": matched}
-        estimates = [peer(seed, **settings) for seed in range(FLAGS.search_repeats)]
-        print(line(f"  search, {settings}", estimates), flush=True)
-        tried.append((product(estimates), settings))
-    return min(tried, key=lambda pair: pair[0])[1]
-
-
 def main(_):
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
@@ -183,7 +144,7 @@ def main(_):
     print(setting.machine(("jax", "torch", "devinterp", "transformers")))
     for warm_up in (mine, lambda seed: peer(seed, **DEFAULTS)):
         warm_up(0)
-    best = search(peer)
+    best = search(peer, FLAGS.windows, FLAGS.search_repeats)
     sides: dict[str, list[Estimate]] = {"ours": [], "defaults": [], "best": []}
     for repeat in range(
         1, FLAGS.repeats + 1

@@ -2,7 +2,7 @@
 
 import pytest
 
-from benchmarks import llc_error_vs_devinterp as benchmark
+from benchmarks import llc_error as benchmark
 
 ESTIMATES = [benchmark.Estimate(value, 0.5, seconds) for value, seconds in ((1.0, 2.0), (3.0, 4.0))]
 
@@ -18,9 +18,8 @@ def test_the_line_has_true_and_stated_error():
 
 def test_the_search_takes_the_setting_of_the_least_product(capsys):
     def peer(seed, batch, init_batches, matched):
-        good = (batch, init_batches, matched) == (8, benchmark.FLAGS.windows // 8, False)
+        good = (batch, init_batches, matched) == (8, 512 // 8, False)
         return benchmark.Estimate((0.1 if good else 1.0) * seed, 0.0, 1.0)
 
-    benchmark.FLAGS(["benchmark"])
-    assert benchmark.search(peer) == {"batch": 8, "init_batches": 64, "matched": False}
+    assert benchmark.search(peer, 512, 3) == {"batch": 8, "init_batches": 64, "matched": False}
     assert capsys.readouterr().out.count("search,") == 8
