@@ -87,9 +87,9 @@ def curve(kind: str, seed: int, count: int) -> Planted:
     Curves of even seeds come with their errors, those of odd seeds without.
 
     Example:
-        >>> planted = curve("sharp peak", 0, 60)
+        >>> planted = curve("sharp peaks", 0, 60)
         >>> len(planted.steps), planted.places[0].kind
-        (60, 'valley')
+        (60, 'peak')
     """
     rng = np.random.default_rng([list(KINDS).index(kind), count, seed])
     while True:

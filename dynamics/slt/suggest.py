@@ -334,13 +334,18 @@ def _strongest_pull(
 
 
 def _worst_exponent(landscapes: Sequence[Landscape], ratio: float) -> float:
-    """The most negative d ln llc / d ln gamma of settled chains; -inf for an LLC not above 0."""
+    """The most negative d ln llc / d ln gamma of settled chains, over upward directions.
+
+    Downward ones, which take off from the LLC, would cancel the pull's part where they are many.
+    It is -inf where they take off all, or are not confined.
+    """
     exponents = []
     for landscape in landscapes:
         nodes, weights = landscape.density.nodes, landscape.density.weights
         a = nodes + ratio
-        llc, change = (weights * nodes / a).sum(), -(weights * nodes * ratio / a**2).sum()
-        exponents.append(change / llc if llc > 0 and (a > 0).all() else -math.inf)
+        upward = weights * np.maximum(nodes, 0) / a
+        confined = bool((a > 0).all()) and (weights * nodes / a).sum() > 0
+        exponents.append(-(upward * ratio / a).sum() / upward.sum() if confined else -math.inf)
     return min(exponents)
 
 

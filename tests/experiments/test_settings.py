@@ -37,6 +37,12 @@ LLC = {
     "parts": ["layers.0"],
     "sensitivity": True,
     "common_noise": False,
+    "pull_exponent": False,
+    "target_error": 0.1,
+    "error_floor": 1.0,
+    "reference_probes": 2,
+    "reference_matvecs": 5,
+    "reference_windows": 3,
 }
 
 
@@ -51,7 +57,7 @@ def parsed():
 def study(windows: int = 20):
     """As much of a study as a configuration needs."""
     return SimpleNamespace(
-        suite=SimpleNamespace(seeds=(0, 1)),
+        suite=SimpleNamespace(seeds=(0, 1), steps=(0, 8)),
         text_config=dict,
         single_units=lambda measure, seeds: [],
         train_windows=Windows(np.zeros((windows, 4), np.int32), np.zeros(windows, np.int64)),
