@@ -67,11 +67,9 @@ def test_a_context_longer_than_the_model_leaves_nothing_behind(trained, tmp_path
         "convergence", *job.SMALL, "--context=300", cache=trained[0], out=tmp_path
     )
     assert code == 1
-    assert (
-        stderr.strip()
-        .splitlines()[-1]
-        .startswith("error: got --context=300; expected at most 256, the positions")
-    )
+    message = stderr.strip().splitlines()[-1]
+    assert message.startswith("error: got --context=300")
+    assert "expected at most 256, the positions" in message
     assert not list(tmp_path.rglob("*.nc"))
 
 
