@@ -4,7 +4,7 @@
     python -m experiments.demo --suite=polypythia --models=14m,31m --weights=WEIGHTS --out=OUT
 
 Five minutes on 2 cores for the nano suite. The LLC, which takes the most of it, is measured at
-every second checkpoint; `python -m experiments.llc` with the same --out adds the others.
+every third checkpoint; `python -m experiments.llc` with the same --out adds the others.
 
 Every work unit is committed when it is done, so the same command goes on where it was stopped. With
 --shard=i/n each process takes its share; run `python -m experiments.report` with the same --out
@@ -16,7 +16,7 @@ from absl import flags
 from experiments import common, convergence, curvature, llc, report, weights
 
 FLAGS = flags.FLAGS
-FLAGS.set_default("llc_every", 2)
+FLAGS.set_default("llc_every", 3)
 
 
 def body():

@@ -21,6 +21,7 @@ DEMO = (
     "--llc_windows=32",
     "--lanczos_steps=8",
     "--hessian_probes=4",
+    "--llc_every=1",
     "--reference_probes=2",
     "--reference_matvecs=4",
 )
