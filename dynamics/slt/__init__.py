@@ -7,6 +7,7 @@ from dynamics.slt.chain import Run, Traces, segments
 from dynamics.slt.compare import Difference, Sensitivity, difference, sensitivity
 from dynamics.slt.curve import estimate_llc_curve
 from dynamics.slt.estimate import LLCEstimate
+from dynamics.slt.foretell import Suggestion, suggest_for
 from dynamics.slt.landscape import Landscape, measure_landscape
 from dynamics.slt.language_model import estimate_language_model_llc, part_mask, trivial_loss
 from dynamics.slt.llc import estimate_llc
@@ -31,7 +32,7 @@ from dynamics.slt.stability import (
     assess_stability,
     measure_spectrum_ends,
 )
-from dynamics.slt.suggest import Suggestion, suggest, suggest_for
+from dynamics.slt.suggest import suggest
 from dynamics.slt.summary import summarise
 from dynamics.slt.target import Outcome
 from dynamics.slt.verdict import Verdict
