@@ -141,6 +141,12 @@ def find(committed: Committed) -> list[Estimates] | None:
     ] or None
 
 
+def first_excesses(models: Sequence[Estimates]) -> list[excess.Excess]:
+    """Of every model's first seed that has a quadratic reference."""
+    firsts = [next((r.excess for r in m.runs if r.excess is not None), None) for m in models]
+    return [first for first in firsts if first is not None]
+
+
 def verdict_counts(models: Sequence[Estimates]) -> collections.Counter[str]:
     """Verdict -> how many estimates, over models, steps and seeds, have it."""
     return collections.Counter(
