@@ -68,6 +68,7 @@ flags.DEFINE_bool(
 number_flags.whole(
     "llc_every", 1, "of a model's checkpoints take the last and every n-th before it", least=1
 )
+number_flags.whole("llc_from", 0, "the first step whose checkpoints are taken", most=2**63 - 1)
 flags.DEFINE_bool("common_noise", True, "the same noise and batches at every checkpoint")
 
 
@@ -85,7 +86,7 @@ def experiments(study: Study) -> list[common.Experiment]:
             model: dataclasses.asdict(llc_settings.of_model(study, model))
             for model in study.suite.models
         }
-    steps = set(study.suite.steps[:: -FLAGS.llc_every])
+    steps = {step for step in study.suite.steps[:: -FLAGS.llc_every] if step >= FLAGS.llc_from}
     units = [
         unit
         for unit in study.single_units(record.MEASURE, sampler_flags.seeds(study))

@@ -28,6 +28,7 @@ from dynamics.slt.samplers.base import Sampler
 from dynamics.slt.summary import summarise
 
 _EXPONENTS = ("measure", "where positive")
+_LEAST_SEGMENT = 16  # draws: shorter scans would be all overhead
 _SCALAR = jax.ShapeDtypeStruct((), jnp.float32)
 
 
@@ -127,13 +128,15 @@ def estimate_llc(
     def runs(settings: Sampler, **recorded):
         return segments(loss_fn, settings, params, data, key, mask=mask, mesh=mesh, **recorded)
 
+    segment = sampler.segment if pull_exponent is None else _common_segment(sampler)
+
     def excess_of(run: Run):
         return _excess_so_far(loss_fn, params, data, sampler, run)
 
     measured = functools.partial(runs, probes=probes, per_item_fn=per_item_fn)
     outcome = None
     if target_error is None:
-        run = _last(measured(sampler), sampler, progress)
+        run = _last(measured(dataclasses.replace(sampler, segment=segment)), sampler, progress)
     else:
         run, outcome = target.run_to(
             measured,
@@ -149,7 +152,7 @@ def estimate_llc(
         pull_exponent is not None and pull.surely_positive(excess_of(run)[0].mean(1))
     )
     if measures_exponent and constants.localization > 0:
-        tighter = pull.doubled(sampler)
+        tighter = pull.doubled(dataclasses.replace(sampler, segment=segment))
         doubled = _last(runs(tighter), tighter, progress).traces
     return summarise(
         loss_fn,
@@ -164,6 +167,12 @@ def estimate_llc(
         doubled=doubled,
         target=outcome,
     )
+
+
+def _common_segment(sampler: Sampler) -> int | None:
+    """Draws of a scan that divide this run and that at twice the pull: one program serves both."""
+    common = math.gcd(sampler.num_draws, pull.doubled(sampler).num_draws)
+    return sampler.segment or (common if common >= _LEAST_SEGMENT else None)
 
 
 def _last(

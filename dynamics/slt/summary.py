@@ -102,7 +102,7 @@ def summarise(
         relative_distance=float(distance.mean() / init_norm) if init_norm else math.inf,
         localization_share=float(constants.localization * np.square(offset).mean() / num_free),
         stuck=verdict.stuck(traces.acceptance[:, drawn], offset, sampler.thinning),
-        held_by_pull=exponent.holds,
+        held_by_pull=exponent.holds and not negative,  # then the gradient decides
         lowered_by_gradient=not negative and drop(at_least=size / 2, surely=True) > size / 2,
         far=bool(_farthest(offset) > verdict.FAR * stability.own_radius(ends, constants, num_free)),
         heated=bias.matters(biases.noise, llc, cautious_error),

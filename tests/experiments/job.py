@@ -22,6 +22,7 @@ DEMO = (
     "--lanczos_steps=8",
     "--hessian_probes=4",
     "--llc_every=1",
+    "--llc_from=0",
     "--reference_probes=2",
     "--reference_matvecs=4",
 )

@@ -172,7 +172,7 @@ def test_an_exponent_that_was_measured_decides_over_the_share():
         (40.0, 1.0, "more"),  # 10 away, with an error of 2.2
         (47.0, 1.0, "nothing more"),  # 3 away, and the error is below 5
         (40.0, 9.0, "cannot tell"),  # 10 away, with an error of 9.2
-        (np.nan, 1.0, "cannot tell"),
+        (np.nan, 1.0, "no quadratic"),
         (40.0, np.nan, "cannot tell"),
     ],
 )
@@ -184,7 +184,18 @@ def test_the_excess_says_more_only_where_its_error_allows(expected, sem, answer)
     assert panel.table.columns["did the chains find more?"] == [answer] * 3
     assert len(panel.draw().axes) == 2
     (finding,) = [f for f in section.findings if "local LLC" in f.sentence]
-    assert (finding.grade == "unsure") == (answer == "cannot tell")
+    assert (finding.grade == "unsure") == (answer in ("cannot tell", "no quadratic"))
+
+
+def test_a_quadratic_that_holds_no_chain_is_no_reference():
+    """Its finite chains have a value, of -10^9 and the like, that no real loss has."""
+    wild = reference(-1e9, unconfined=6.5)
+    estimates = find({8: one_record(reference=wild), 64: one_record(reference=reference(40.0))})
+    excess = estimates.runs[0].excess
+    assert np.isnan(excess.reference.value).tolist() == [True, False]
+    assert excess.answers == ["no quadratic", "more"]
+    assert excess.unconfined.tolist() == [6.5, 0.0]
+    assert "at 1 the loss curves down so far" in sentences(estimates)
 
 
 def test_the_excess_has_the_errors_of_both_and_the_shared_one():

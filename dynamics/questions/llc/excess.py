@@ -17,7 +17,8 @@ from dynamics.analysis.significance import SURE
 from dynamics.questions.llc.record import Record
 from dynamics.questions.single_seeds import Steps
 
-Answer = Literal["more", "nothing more", "cannot tell"]
+Answer = Literal["more", "nothing more", "cannot tell", "no quadratic"]
+CONFINED = 0.5  # unconfined directions below which a quadratic holds chains, up to probes' noise
 CLOSE = 0.1  # of the LLC: an error below this lets "nothing more" be said
 
 
@@ -28,7 +29,8 @@ class Excess:
     Attributes:
         model, seed: whose chains.
         llc: with the whole standard error of its chains and of what they share.
-        reference: what a quadratic would give, with its standard error over probes of the spectrum.
+        reference: what a quadratic would give, with its standard error over probes of the spectrum;
+            NaN where it confines no chain, which the real loss does: it would say -10^9.
         value: `llc` minus `reference`, with both errors.
         slope: [K] the part of the reference that the gradient makes.
         unconfined: [K] directions in which the quadratic holds no chain.
@@ -56,6 +58,8 @@ class Excess:
 
 
 def _answer(excess: float, sem: float, llc: float) -> Answer:
+    if np.isnan(excess):
+        return "no quadratic"
     if abs(excess) > SURE * sem:
         return "more"
     return "nothing more" if sem < CLOSE * abs(llc) else "cannot tell"
@@ -73,7 +77,12 @@ def of_seed(model: str, seed: int, steps: Steps[Record]) -> Excess | None:
     at = list(measured)
     records, references = zip(*measured.values(), strict=True)
     llc, error = _numbers(r.llc for r in records), _numbers(r.error for r in records)
-    expected, sem = _numbers(q.llc for q in references), _numbers(q.sem for q in references)
+    unconfined = _numbers(q.unconfined for q in references)
+    defined = unconfined < CONFINED
+    expected, sem, slope = (
+        np.where(defined, _numbers(values), np.nan)
+        for values in zip(*((q.llc, q.sem, q.slope) for q in references), strict=True)
+    )
     between = "± standard error between chains"
     probes = "± standard error over probes of the spectrum"
     both = "± standard error of both"
@@ -83,8 +92,8 @@ def of_seed(model: str, seed: int, steps: Steps[Record]) -> Excess | None:
         llc=Curve.with_sem(model, at, llc, error, between),
         reference=Curve.with_sem(model, at, expected, sem, probes),
         value=Curve.with_sem(model, at, llc - expected, np.hypot(error, sem), both),
-        slope=_numbers(q.slope for q in references),
-        unconfined=_numbers(q.unconfined for q in references),
+        slope=slope,
+        unconfined=unconfined,
         local=np.array([r.verdict == "local" for r in records]),
     )
 
@@ -116,11 +125,15 @@ def sentence(excesses: Sequence[Excess]) -> str:
     if not answers:
         return ""
     total = len(answers)
-    counts = {answer: answers.count(answer) for answer in ("more", "nothing more", "cannot tell")}
     parts = {
         "more": "the chains found what the Hessian does not tell",
         "nothing more": "they found nothing that the Hessian does not tell",
         "cannot tell": "the errors are too large to tell",
+        "no quadratic": "the loss curves down so far that no quadratic holds chains at all",
     }
-    said = [f"at {counts[answer]} {words}" for answer, words in parts.items() if counts[answer]]
+    said = [
+        f"at {answers.count(answer)} {words}"
+        for answer, words in parts.items()
+        if answer in answers
+    ]
     return f"Of {total} local LLC {'estimate' if total == 1 else 'estimates'}, {'; '.join(said)}."

@@ -129,7 +129,8 @@ def _excess_panels(models: Sequence[Estimates], look: style.Look) -> list[Panel]
             title=f"Does the LLC say more than the Hessian? {shown.model}, seed {shown.seed}",
             caption="Dashed: what a quadratic with the checkpoint's gradient and Hessian would "
             "give at the same settings, draw for draw. Below: the excess, which is what the chains "
-            "found beyond it. Hollow: not local. "
+            "found beyond it. Neither is drawn where the Hessian curves down so far that a "
+            "quadratic holds no chain. Hollow: not local. "
             f"{words.bars([shown.llc, shown.reference, shown.value])}",
             draw=functools.partial(figures.beside_reference, shown, look),
             table=_excess_table(shown),

@@ -31,7 +31,7 @@ def _excess_finding(models: Sequence[Estimates]) -> list[Finding]:
     if not sentence:
         return []
     tells = [
-        answer != "cannot tell"
+        answer in ("more", "nothing more")
         for shown in excesses
         for answer, local in zip(shown.answers, shown.local, strict=True)
         if local
