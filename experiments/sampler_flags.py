@@ -60,7 +60,7 @@ number_flags.whole(
     "chain_batch", None, "chains that a device holds at once; default all of its share", least=1
 )
 number_flags.whole(
-    "llc_windows", 256, "windows of the data set that minibatches are drawn from", least=2
+    "llc_windows", 512, "windows of the data set that minibatches are drawn from", least=2
 )
 number_flags.whole("llc_seeds", 1, "how many of the seeds to take (0: all)")
 flags.DEFINE_list(

@@ -94,4 +94,4 @@ def test_the_default_of_windows_beyond_the_text_is_said_once(caplog):
     assert sampler_flags.data(study(3)).shape == (3, 4)
     assert sampler_flags.data(study(3)).shape == (3, 4)
     (line,) = caplog.messages
-    assert line.startswith("--llc_windows=256: all of the 3 windows of 128 tokens")
+    assert line.startswith("--llc_windows=512: all of the 3 windows of 128 tokens")
