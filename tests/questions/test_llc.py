@@ -180,9 +180,11 @@ def test_the_excess_says_more_only_where_its_error_allows(expected, sem, answer)
     estimates = find({k: one_record(50.0, reference=reference(expected, sem=sem)) for k in STEPS})
     assert estimates.runs[0].excess.answers == [answer] * 3
     section = llc.QUESTION.section([estimates], LOOK)
-    (panel,) = [panel for panel in section.panels if panel.name.startswith("llc-excess")]
-    assert panel.table.columns["did the chains find more?"] == [answer] * 3
-    assert len(panel.draw().axes) == 2
+    panels = [panel for panel in section.panels if panel.name.startswith("llc-excess")]
+    assert len(panels) == (answer != "no quadratic")
+    for panel in panels:
+        assert panel.table.columns["did the chains find more?"] == [answer] * 3
+        assert len(panel.draw().axes) == 2
     (finding,) = [f for f in section.findings if "local LLC" in f.sentence]
     assert (finding.grade == "unsure") == (answer in ("cannot tell", "no quadratic"))
 
@@ -196,6 +198,12 @@ def test_a_quadratic_that_holds_no_chain_is_no_reference():
     assert excess.answers == ["no quadratic", "more"]
     assert excess.unconfined.tolist() == [6.5, 0.0]
     assert "at 1 the loss curves down so far" in sentences(estimates)
+
+
+def test_without_any_reference_that_holds_there_is_no_picture_of_one():
+    estimates = find({8: one_record(reference=reference(-1e9, unconfined=6.5))})
+    panels = llc.QUESTION.section([estimates], LOOK).panels
+    assert not [panel for panel in panels if panel.name.startswith("llc-excess")]
 
 
 def test_the_excess_has_the_errors_of_both_and_the_shared_one():

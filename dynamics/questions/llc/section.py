@@ -137,6 +137,7 @@ def _excess_panels(models: Sequence[Estimates], look: style.Look) -> list[Panel]
             group="Does the LLC say more than the Hessian?",
         )
         for shown in first_excesses(models)
+        if np.isfinite(shown.value.value).any()
     ]
 
 
