@@ -12,7 +12,7 @@ import numpy as np
 from dynamics.analysis import smooth
 from dynamics.analysis.curve import Curve
 from dynamics.analysis.stages import Stages, find_stages
-from dynamics.figures import style
+from dynamics.figures import readout, style
 from dynamics.questions.stages.findings import RunStages
 
 CURVE, BOUNDARY = style.LIGHT_RAMP[0], style.CATEGORIES[1]
@@ -95,7 +95,8 @@ def _column(pair, curve: Curve, fitted: smooth.Fit, label: str, tolerance: float
     if curve.has_errors:
         error = {"color": style.QUIET, "linewidth": 0.8, "alpha": 0.6}
         above.vlines(curve.steps, curve.low, curve.high, **error)
-    above.plot(finite.steps, finite.value, "o", **points)
+    (measured,) = above.plot(finite.steps, finite.value, "o", **points)
+    readout.set_series(measured, label, finite.low, finite.high)
     _banded(above, steps, *smooth.level(fitted, x))
     mean, covariance = smooth.slope(fitted, x)
     _banded(below, steps, mean, np.sqrt(np.diag(covariance)))
