@@ -68,7 +68,7 @@ def test_a_head_with_its_sensitivity(trained, tmp_path):
     ("script", "flags", "words"),
     [
         ("llc", ["--parts=layers.0.atention"], ["layers.0.atention", "Did you mean"]),
-        ("llc", ["--calibrate", "--step_sizes=1e-5,ten"], ["--step_sizes", "positive numbers"]),
+        ("llc", ["--calibrate", "--step_sizes=1e-5,ten"], ["--step_sizes=ten", "a number from"]),
         ("llc", ["--preset=icl-regression", "--sampler=adam"], ["--sampler=adam", "sgld"]),
         ("llc", ["--preset=icl-regression"], ["batch_size=1024", "32 data items"]),
         ("llc", ["--calibrate", "--steps=0"], ["a checkpoint after step 0"]),
