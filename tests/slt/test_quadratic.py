@@ -10,10 +10,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 from dynamics import slt
 from dynamics.errors import InputError
-from dynamics.slt import exact_values, pull, quadratic
+from dynamics.slt import deep_linear, exact_values, pull, quadratic
 
 SAMPLER = slt.SGLD(
     step_size=1e-3, nbeta=100.0, localization=1.0, num_chains=32, num_draws=400, burn_in=100
@@ -143,6 +144,36 @@ def test_at_singular_points_the_whole_llc_is_excess(loss, size, exact):
     estimate = slt.estimate_llc(loss, jnp.zeros(size), data, key, sampler)
     assert abs(reference.llc) < 1e-6
     assert estimate.llc - reference.llc == pytest.approx(exact, abs=3 * estimate.sem + 0.02 * exact)
+
+
+def linear_network_loss(layers, target):
+    """|W_2 W_1 - A|^2 / 2."""
+    return jnp.sum(jnp.square(layers[1] @ layers[0] - target[0])) / 2
+
+
+@pytest.mark.parametrize(("widths", "rank"), [((2, 2, 2), 0), ((3, 2, 3), 1)])
+def test_excess_of_a_deep_linear_network(widths, rank):
+    """The Hessian sees the r (H_0 + H_2) - r^2 regular directions, and the excess is the rest.
+
+    In coordinates without the regular directions the rest is a network of rank 0 whose widths are r
+    less, and that has an exact value; the two differ by terms of order 1 / n beta.
+    """
+    sampler = dataclasses.replace(
+        SAMPLER, nbeta=1000.0, localization=30.0, step_size=1e-4, num_draws=4000, burn_in=1000
+    )
+    layers = [jnp.asarray(w, jnp.float32) for w in deep_linear.degenerate_point(widths, rank)]
+    data = np.asarray(deep_linear.target(widths, rank), np.float32)[None]
+    flat, unravel = ravel_pytree(layers)
+    dense = jax.hessian(lambda w: linear_network_loss(unravel(w), data))(flat)
+    reference = slt.quadratic_llc(np.linalg.eigvalsh(dense), sampler, 1)
+    regular = rank * (widths[0] + widths[-1]) - rank**2
+    assert reference.llc == pytest.approx(regular / 2, rel=0.06)
+    estimate = slt.estimate_llc(linear_network_loss, layers, data, jax.random.key(2), sampler)
+    rest = deep_linear.two_layer_posterior(
+        [width - rank for width in widths], nbeta=1000.0, localization=30.0
+    )
+    excess = estimate.llc - reference.llc
+    assert excess == pytest.approx(rest, abs=3 * estimate.sem + 0.03 * rest)
 
 
 def network_loss(params, batch):

@@ -120,3 +120,30 @@ def test_intervals_at_the_target_cover():
         low, high = estimate.target.interval(estimate.llc)
         covered.append(low <= exact() <= high)
     assert 0.92 <= np.mean(covered) <= 0.98
+
+
+def regression_loss(w, batch):
+    x, y = batch
+    return jnp.mean(jnp.square(x @ w - y)) / 2
+
+
+@pytest.mark.alone
+def test_the_wall_time_is_within_a_factor_of_two_of_what_the_pilot_foretold():
+    """On a loss whose chains take seconds; the target is met in every run."""
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(4000, 100)).astype(np.float32)
+    data = x, (x @ np.ones(100) + rng.normal(size=4000)).astype(np.float32)
+    minimum = np.linalg.lstsq(*data, rcond=None)[0]
+    sampler = dataclasses.replace(
+        BUDGET, nbeta=4000.0, step_size=1e-4, localization=400.0, batch_size=None, segment=None
+    )
+    ratios = []
+    for seed in range(3):
+        outcome = slt.estimate_llc(
+            regression_loss, jnp.asarray(minimum), data, jax.random.key(seed), sampler,
+            target_error=0.01,
+        ).target  # fmt: skip
+        assert outcome.met
+        assert outcome.draws > 500
+        ratios.append(outcome.seconds / outcome.foretold_seconds)
+    assert 0.5 <= min(ratios) <= max(ratios) <= 2
