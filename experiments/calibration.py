@@ -2,7 +2,8 @@
 
     python -m experiments.calibration --suite=nano --models=nano-32
 
-`python -m experiments.llc --calibrate` does the same. 36 settings at 3 checkpoints take three
+`python -m experiments.llc --calibrate` does the same. With --suggest each model's grid lies about
+the setting that experiments.llc_settings finds for it. 36 settings at 3 checkpoints take three
 minutes on 2 cores. What the Hessian's stability bound condemns is not sampled.
 """
 
@@ -20,7 +21,7 @@ from dynamics.measures import surprisal
 from dynamics.questions.calibration import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import common, number_flags, sampler_flags
+from experiments import common, llc_settings, number_flags, sampler_flags
 
 FLAGS = flags.FLAGS
 number_flags.reals(
@@ -57,8 +58,14 @@ _NOT_SAMPLED = ("llc", "sem", "chain_loss", "rhat", "ess", "localization_share")
 
 def experiments(study: Study) -> list[common.Experiment]:
     """The grid at a few checkpoints of every model, step 0 left out: it has no basin to stay in."""
-    settings = grid()
-    config = sampler_flags.config(study) | {name: list(values) for name, values in settings.items()}
+    config = sampler_flags.config(study)
+    if FLAGS.suggest:
+        llc_settings.ensure(study)
+        config["suggested"] = {
+            model: grid(llc_settings.sampler(study, model)) for model in study.suite.models
+        }
+    else:
+        config |= {name: list(values) for name, values in grid(sampler_flags.sampler()).items()}
     steps = sampler_flags.spaced(
         [step for step in study.suite.steps if step > 0], FLAGS.calibrate_at
     )
@@ -75,13 +82,12 @@ def experiments(study: Study) -> list[common.Experiment]:
     return [common.Experiment(record.MEASURE, config, units, calibrate, may_be_nan=_NOT_SAMPLED)]
 
 
-def grid() -> dict[str, tuple[float, ...]]:
-    """Name of a setting -> its values, ascending.
+def grid(sampler: slt.Sampler) -> dict[str, tuple[float, ...]]:
+    """Name of a setting -> its values, ascending: those of the flags, or about the sampler's.
 
     Raises:
         InputError: a sampler without n beta.
     """
-    sampler = sampler_flags.sampler()
     if sampler.nbeta is None:
         raise InputError("a sampler without n beta", expected="--nbeta, to be varied")
     return {
@@ -99,11 +105,8 @@ def _values(flag: str, default: float, factors: Sequence[float]) -> tuple[float,
 def calibrate(study: Study, unit: Unit):
     """Every setting at one checkpoint. What the stability bound condemns is not sampled."""
     checkpoint = study.load(*unit.cells()[0])
-    params, sampler, data = (
-        jax.device_put(checkpoint.params),
-        sampler_flags.sampler(),
-        sampler_flags.data(study),
-    )
+    params, data = jax.device_put(checkpoint.params), sampler_flags.data(study)
+    sampler = llc_settings.sampler(study, unit.model)
     loss, mask = surprisal.loss_fn(checkpoint.config), slt.part_mask(checkpoint.config, FLAGS.parts)
     ends = slt.measure_spectrum_ends(loss, params, data, jax.random.key(0), sampler, mask)
     estimate = functools.partial(
@@ -116,7 +119,7 @@ def calibrate(study: Study, unit: Unit):
         trivial_loss=slt.trivial_loss(checkpoint.config),
         top_eigenvalue=ends,
     )
-    settings = grid()
+    settings = grid(sampler)
     cells = np.empty(tuple(len(values) for values in settings.values()), object)
     for place in np.ndindex(cells.shape):
         values = {name: axis[n] for n, (name, axis) in zip(place, settings.items(), strict=True)}

@@ -62,9 +62,6 @@ number_flags.real(
 number_flags.real(
     "error_floor", 0.0, "the least standard error that is worth the work", least=0, most=1e12
 )
-flags.DEFINE_bool(
-    "suggest", False, "one sampler per model from its landscape (experiments/llc_settings.py)"
-)
 number_flags.whole(
     "llc_every", 1, "of a model's checkpoints take the last and every n-th before it", least=1
 )
@@ -130,7 +127,7 @@ def learning_coefficient(study: Study, unit: Unit):
     loss, data, sampler = (
         surprisal.loss_fn(checkpoint.config),
         sampler_flags.data(study),
-        llc_settings.sampler(study, cell.model) if FLAGS.suggest else sampler_flags.sampler(),
+        llc_settings.sampler(study, cell.model),
     )
     mask = slt.part_mask(checkpoint.config, FLAGS.parts)
     arguments = {

@@ -2,6 +2,7 @@
 
     python -m experiments.llc_settings --suite=nano                # says what it finds, and why
     python -m experiments.llc --suite=nano --suggest               # the same, and samples with it
+    python -m experiments.calibration --suite=nano --suggest       # the same, and a grid about it
 
 The Hessian's spectrum at the stated checkpoints foretells how much of the LLC the pull would
 decide; chains at the last of them try it. Where no setting within --most_steps leaves the LLC to
@@ -24,6 +25,9 @@ from dynamics.study import Study
 from experiments import common, number_flags, sampler_flags
 
 FLAGS = flags.FLAGS
+flags.DEFINE_bool(
+    "suggest", False, "one sampler per model from its landscape (experiments/llc_settings.py)"
+)
 number_flags.wholes(
     "suggest_at",
     None,
@@ -130,7 +134,13 @@ def ensure(study: Study):
 
 
 def sampler(study: Study, model: str) -> slt.Sampler:
-    """The sampler of the flags with a model's setting. Raises InputError where none serves."""
+    """The sampler of the flags; with --suggest at the model's setting, which `ensure` has found.
+
+    Raises:
+        InputError: --suggest where no setting serves.
+    """
+    if not FLAGS.suggest:
+        return sampler_flags.sampler()
     setting = of_model(study, model)
     return dataclasses.replace(
         sampler_flags.sampler(),

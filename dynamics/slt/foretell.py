@@ -144,11 +144,6 @@ def _check(landscapes, room, pull_exponent: float, bias: float, max_steps: int):
     """Raises InputError for what no setting can be made of."""
     ranges = {
         "landscapes": (len(landscapes), len(landscapes) > 0, "one or more"),
-        "room": (
-            room,
-            room is None or 0 < room < math.inf,
-            "a trivial loss above l(w*): the checkpoint knows nothing that chains could lose",
-        ),
         "pull_exponent": (pull_exponent, -1 < pull_exponent < 0, "between -1 and 0"),
         "bias": (bias, 0 < bias <= 1, "a share between 0 and 1"),
         "max_steps": (max_steps, max_steps >= 2, "at least 2"),
@@ -156,6 +151,12 @@ def _check(landscapes, room, pull_exponent: float, bias: float, max_steps: int):
     for name, (value, holds, expected) in ranges.items():
         if not holds:
             raise InputError(f"{name}={value}", expected=expected)
+    if room is not None and not 0 < room < math.inf:
+        raise InputError(
+            f"a loss at w* that is {-room:.3g} above the trivial predictor's",
+            expected="a loss below it",
+            mend="Take a later checkpoint: this one knows nothing that chains could lose.",
+        )
 
 
 def unserved(sentence: str) -> Suggestion:

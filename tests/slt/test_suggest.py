@@ -96,12 +96,15 @@ def test_a_crowd_of_flat_directions_is_found_by_trying():
     assert suggestion.sampler is None or suggestion.sampler.nbeta > first.nbeta
 
 
-@pytest.mark.parametrize(
-    "changed", [{"pull_exponent": 0.5}, {"bias": 0.0}, {"max_steps": 1}, {"room": -1.0}]
-)
+@pytest.mark.parametrize("changed", [{"pull_exponent": 0.5}, {"bias": 0.0}, {"max_steps": 1}])
 def test_numbers_out_of_their_range_are_refused(changed):
     with pytest.raises(InputError, match=next(iter(changed))):
         slt.suggest_for([landscape([1.0])], 64, **changed)
+
+
+def test_a_checkpoint_above_the_trivial_predictor_is_refused():
+    with pytest.raises(InputError, match=r"0\.5 above the trivial.*later checkpoint"):
+        slt.suggest_for([landscape([1.0])], 64, room=-0.5)
 
 
 def test_no_landscape_is_refused():

@@ -1,12 +1,15 @@
 """Sharp falls: a large drop between neighbouring checkpoints, far steeper than what is beside it.
 
-Axes: K checkpoints. x = ln(step + 1), in e-folds.
+Axes: K checkpoints, L of them about a fall; P shapes, which are middles times widths.
+x = ln(step + 1), in e-folds.
 """
 
 from typing import NamedTuple
 
 import numpy as np
+import scipy.special
 
+from dynamics.analysis.stages.blur import blurred
 from dynamics.analysis.stages.noise import Noise
 from dynamics.analysis.stages.patterns import Span
 
@@ -14,6 +17,11 @@ SURELY = 4.0  # standard errors
 STEEPER = 4.0  # than the steepest neighbour
 STEEPER_OVER_TWO = 6.0  # for a drop over two gaps that are not short
 BRIEF, MOST = 0.15, 12  # e-folds and gaps that a drop over several gaps takes at most
+BESIDE = 4  # checkpoints on either side that tell the levels before and after
+LEAST_DURATION = 0.01  # e-folds from a tenth of a fall to nine tenths
+DURATION = 2 * np.log(9)  # the same for a logistic of scale 1
+BLUR = 0.025  # standard deviation of a middle without noise, share of the gap of checkpoints
+MIDDLES, DURATIONS = 601, 16  # of the grid
 
 
 class Fall(NamedTuple):
@@ -25,11 +33,12 @@ class Fall(NamedTuple):
     high: float
 
 
-def falls(x: np.ndarray, y: np.ndarray, noise: Noise, scale: float, least: float) -> list[Fall]:
+def falls(
+    x: np.ndarray, y: np.ndarray, noise: Noise, scale: float, least: float, confidence: float
+) -> list[Fall]:
     """Falls of y [K] at x [K] by at least the share `least` of the range `scale`.
 
-    The middle of a fall is in the gap in which the curve passes half of it; its interval is that
-    gap without a fortieth at each end, and half a gap wider where the fall takes several gaps.
+    Limits hold the middle of a fall, where it is half done, with this confidence.
     """
     level, sd = y / scale, noise.sd / scale
     steep = sorted(
@@ -42,7 +51,7 @@ def falls(x: np.ndarray, y: np.ndarray, noise: Noise, scale: float, least: float
     for _, first, last in steep:  # steepest first
         if all(last <= span.first or span.last <= first for span in separate):
             separate.append(Span(first, last))
-    return [_placed(x, y, span) for span in separate]
+    return [_placed(x, level, sd, span, confidence) for span in separate]
 
 
 def _is_fall(x, level, sd, first: int, last: int, least: float) -> bool:
@@ -70,9 +79,37 @@ def _slope(x, level, first: int, last: int) -> float:
     return float((level[last] - level[first]) / (x[last] - x[first]))
 
 
-def _placed(x, y, span: Span) -> Fall:
-    half = (y[span.first] + y[span.last]) / 2
-    after = span.first + int(np.argmax(y[span.first : span.last + 1] <= half))
-    low, high = float(x[after - 1]), float(x[after])
-    inner = (high - low) / 40 if span.last == span.first + 1 else -(high - low) / 2
-    return Fall(span, (low + high) / 2, low + inner, high - inner)
+def _placed(x, level, sd, span: Span, confidence: float) -> Fall:
+    """The posterior of a logistic fall between two lines.
+
+    Its middle is uniform beforehand, its duration log-uniform from a hundredth of an e-fold to
+    BRIEF. A fall between two checkpoints may be anywhere between them, but
+    for places from which it would have been seen at one of the two.
+    """
+    part = slice(max(span.first - BESIDE, 0), span.last + BESIDE + 1)
+    middles = np.linspace(x[span.first - 1], x[span.last + 1], MIDDLES)
+    scales = np.geomspace(LEAST_DURATION, BRIEF, DURATIONS) / DURATION
+    middle, scale = (grid.ravel() for grid in np.meshgrid(middles, scales, indexing="ij"))
+    log_posterior = _log_evidence(x[part], level[part], sd[part], middle, scale)
+    share = np.exp(log_posterior - log_posterior.max()).reshape(MIDDLES, DURATIONS).sum(1)
+    below = (np.cumsum(share) - share / 2) / share.sum()
+    tail = (1 - confidence) / 2
+    low, half, high = np.interp([tail, 0.5, 1 - tail], below, middles)
+    return Fall(span, float(half), *blurred(half, low, high, x, confidence, BLUR))
+
+
+def _log_evidence(x, level, sd, middle, scale) -> np.ndarray:
+    """[P] of levels [L], the two lines integrated out: their coefficients have a normal prior of
+    one range, per e-fold for slopes."""
+    fallen = scipy.special.expit((x - middle[:, None]) / scale[:, None])
+    ones = np.ones_like(fallen)
+    lines = [ones, ones * (x - x.mean()), fallen, fallen * (x - middle[:, None])]
+    basis = np.stack(lines, -1) / sd[:, None]
+    square = basis.mT @ basis + np.eye(len(lines))
+    target = (level - level.mean()) / sd
+    along = basis.mT @ target
+    explained = (along * np.linalg.solve(square, along[..., None])[..., 0]).sum(-1)
+    misfit = np.maximum(target @ target - explained, 0)
+    # What no shape of the grid explains is noise that the lines do not know of.
+    noise = max(misfit.min() / max(len(x) - len(lines), 1), 1.0)
+    return -misfit / (2 * noise) - np.linalg.slogdet(square)[1] / 2

@@ -107,7 +107,7 @@ def _search(x, y, sem, rule: Rule) -> _Search:
     scale = float(max(np.ptp(y) - 2 * extreme, np.ptp(y) / 4))
     # Where little is known of the noise it may be larger than it seems.
     wary = noise._replace(sd=noise.sd * np.exp(noise.log_spread / 2))
-    sharp = falls(x, y, wary, scale, rule.fall)
+    sharp = falls(x, y, wary, scale, rule.fall, rule.level)
     return _Search(x, y, noise, scale, all_slopes(x, y, wary), sharp)
 
 

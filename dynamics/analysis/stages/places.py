@@ -14,6 +14,7 @@ import numpy as np
 import scipy.stats
 
 from dynamics.analysis.stages import shapes
+from dynamics.analysis.stages.blur import blurred
 from dynamics.analysis.stages.candidates import Candidate
 from dynamics.analysis.stages.noise import Noise
 
@@ -22,7 +23,9 @@ COARSE, FINE, ROUNDS = (8, 6), (15, 11), 6  # (C, H), and how often the grid is 
 LOG_LEAST = 9.2  # a weight below exp(-9.2) of the largest is none
 BLUR = 0.05  # standard deviation of a place without noise, share of the gap of checkpoints
 RETAINED = 0.1  # share of shapes that a round keeps at least, to the power of the round
-SHAPE = 0.07  # how far the unknown form of a taper moves a place, share of the taper's width
+# How far the unknown form of tapers moves the middle of a pause, and a turn without a pause, which
+# is where the slope is zero whatever the form: shares of the tapers' width.
+SHAPE, TURN_SHAPE = 0.07, 0.02
 SHRUNK = (1.0, 0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08, 0.05, 0.0)  # windows, shares of the widest
 LEAST_SIDE, LEAST_WINDOW = 3, 8  # checkpoints
 # Standard deviation of a pause's own slope, shares of the range per e-fold.
@@ -82,14 +85,8 @@ def place(
 
 
 def _blurred(estimate: Place, x: np.ndarray, level: float) -> Place:
-    """A place that is known no better than a share of the gap between the checkpoints beside it."""
-    after = int(np.clip(np.searchsorted(x, estimate.middle), 1, len(x) - 1))
-    error = BLUR * (x[after] - x[after - 1]) * scipy.stats.norm.isf((1 - level) / 2)
-    middle = estimate.middle
-    return estimate._replace(
-        low=float(max(middle - np.hypot(middle - estimate.low, error), x[0])),
-        high=float(min(middle + np.hypot(estimate.high - middle, error), x[-1])),
-    )
+    low, high = blurred(estimate.middle, estimate.low, estimate.high, x, level, BLUR)
+    return estimate._replace(low=low, high=high)
 
 
 def _region(x, candidate: Candidate) -> tuple[float, float]:
@@ -173,12 +170,12 @@ def _pause(x, y, noise: Noise, scale: float, candidate: Candidate, region, level
     share = np.exp(log_weight - log_weight.max())
     share /= share.sum()
     limits = _quantiles((begin + end) / 2, share, level)
-    low, middle, high = _with_shape(*limits, share @ square, level)
+    low, middle, high = _with_form(*limits, share @ square, level)
     return Place(middle, low, high, float(share @ begin), float(share @ end))
 
 
 def _family(x, y, noise: Noise, scale: float, candidate: Candidate, grid: _Grid, tied: bool):
-    """Begin, end, log posterior and mean squared taper of all shapes, flattened."""
+    """Begin, end, log posterior and squared error of the form of all shapes, flattened."""
     region = grid.places[-1] - grid.places[0]
     for narrowing in range(ROUNDS):
         value = _pause_likelihood(x, y, noise, scale, candidate, grid)
@@ -187,7 +184,8 @@ def _family(x, y, noise: Noise, scale: float, candidate: Candidate, grid: _Grid,
             grid = grid.narrowed(_tempered(value, narrowing))
     begin, end = (np.broadcast_to(side[:, None, None], value.shape) for side in _ends(last))
     tapers = [np.repeat(widths, shapes.FORMS) ** 2 for widths in (last.before, last.after)]
-    square = np.broadcast_to((tapers[0][:, None] + tapers[1]) / 2, value.shape)
+    moved = TURN_SHAPE if tied else SHAPE
+    square = np.broadcast_to(moved**2 * (tapers[0][:, None] + tapers[1]) / 2, value.shape)
     # Uniform prior: of the place over the region, of half the length and widths to half the window.
     free = (not tied) + 2 * (len(last.before) > 1)
     volume = region * (np.ptp(x) / 2) ** free
@@ -220,14 +218,14 @@ def _corner(x, y, noise: Noise, scale: float, candidate: Candidate, level: float
     places, log_weight, square = (np.concatenate(part) for part in zip(*families, strict=True))
     share = np.exp(log_weight - log_weight.max())
     share /= share.sum()
-    low, middle, high = _with_shape(*_quantiles(places, share, level), share @ square, level)
+    low, middle, high = _with_form(*_quantiles(places, share, level), share @ square, level)
     low, high = max(low, float(x[0])), min(high, float(x[-1]))
     ends = (float(x[0]), middle) if candidate.leaves else (middle, float(x[-1]))
     return Place(middle, low, high, *ends)
 
 
 def _corner_family(x, y, noise: Noise, scale: float, candidate: Candidate, widths: np.ndarray):
-    """Place, log posterior and squared taper of all corners with tapers in a range, flattened."""
+    """Place, log posterior and squared error of the form of all corners, flattened."""
     places, tapered = _places(x, 4 * FINE[0]), len(widths) > 1
     for narrowing in range(ROUNDS):
         value = _corner_likelihood(x, y, noise, scale, candidate, places, widths)
@@ -238,7 +236,7 @@ def _corner_family(x, y, noise: Noise, scale: float, candidate: Candidate, width
             places, widths = _focused(places, share.sum(1)), _focused(widths, by_width)
     places, widths = last
     cell = (places[1] - places[0]) * (2 * (widths[1] - widths[0]) / np.ptp(x) if tapered else 1)
-    square = np.broadcast_to(np.repeat(widths, shapes.FORMS) ** 2, value.shape)
+    square = np.broadcast_to(np.repeat(SHAPE * widths, shapes.FORMS) ** 2, value.shape)
     where = np.broadcast_to(places[:, None], value.shape)
     return where.ravel(), (value + np.log(cell + 1e-300)).ravel(), square.ravel()
 
@@ -271,9 +269,9 @@ def _quantiles(values, share, level: float) -> tuple[float, float, float]:
     return float(low), float(middle), float(high)
 
 
-def _with_shape(low: float, middle: float, high: float, square: float, level: float):
-    """The limits with the error that the unknown form of tapers of this mean square makes."""
-    error = SHAPE * np.sqrt(square) * scipy.stats.norm.isf((1 - level) / 2)
+def _with_form(low: float, middle: float, high: float, square: float, level: float):
+    """The limits with an error of this mean square that the unknown form of tapers makes."""
+    error = np.sqrt(square) * scipy.stats.norm.isf((1 - level) / 2)
     return (
         float(middle - np.hypot(middle - low, error)),
         middle,
