@@ -130,14 +130,14 @@ def learning_coefficient(study: Study, unit: Unit):
         llc_settings.sampler(study, cell.model),
     )
     mask = slt.part_mask(checkpoint.config, FLAGS.parts)
+    landscape = _landscape(loss, params, data, sampler, mask)
     arguments = {
         "mask": mask,
         "trivial_loss": slt.trivial_loss(checkpoint.config),
-        "top_eigenvalue": "measure",
+        "top_eigenvalue": "measure" if landscape is None else landscape.ends,
         "on_unstable": FLAGS.on_unstable,
     }
-    reference = _reference(loss, params, data, sampler, mask)
-    effects = None
+    effects, reference = None, _reference(landscape, sampler, len(data))
     if FLAGS.sensitivity:
         estimated = slt.sensitivity(loss, params, data, key, sampler, **arguments)
         estimate, effects = estimated.estimate, _effects(estimated)
@@ -152,6 +152,7 @@ def learning_coefficient(study: Study, unit: Unit):
             pull_exponent=exponent,
             target_error=FLAGS.target_error,
             error_floor=FLAGS.error_floor,
+            landscape=landscape,
             **arguments,
         )
         if estimate.target is not None:
@@ -159,13 +160,13 @@ def learning_coefficient(study: Study, unit: Unit):
     return record.to_dataset(as_record(estimate, effects, reference)), [checkpoint.provenance]
 
 
-def _reference(loss, params, data, sampler: slt.Sampler, mask) -> record.Reference | None:
-    """What a quadratic would give; None where it is not asked for or has no closed form."""
+def _landscape(loss, params, data, sampler: slt.Sampler, mask) -> slt.Landscape | None:
+    """Spectrum and slope on the chains' own data; None where no reference is asked for."""
     settings = _reference_settings()
-    if settings is None or not sampler.has_quadratic_form:
+    if settings is None:
         return None
     num_probes, num_matvecs, probe_items = settings
-    landscape = slt.measure_landscape(
+    return slt.measure_landscape(
         loss,
         params,
         data,
@@ -176,8 +177,16 @@ def _reference(loss, params, data, sampler: slt.Sampler, mask) -> record.Referen
         scale_by=sampler.scale_by,
         mask=mask,
     )
+
+
+def _reference(
+    landscape: slt.Landscape | None, sampler: slt.Sampler, num_data: int
+) -> record.Reference | None:
+    """What a quadratic would give; None without a landscape or a closed form."""
+    if landscape is None or not sampler.has_quadratic_form:
+        return None
     try:
-        reference = slt.quadratic_llc(landscape.density, sampler, len(data), landscape.slope)
+        reference = slt.quadratic_llc(landscape.density, sampler, num_data, landscape.slope)
     except InputError:  # the stiffest direction is unstable: the estimate's own verdict says so
         return None
     return record.Reference(

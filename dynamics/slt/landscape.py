@@ -24,6 +24,26 @@ class Landscape(NamedTuple):
     density: curvature.SpectralDensity  # its spread over probes has that over batches in it
     slope: Slope
 
+    @property
+    def ends(self) -> stability.SpectrumEnds:
+        """The ends of the spectrum, on the cautious side of every probe's own.
+
+        Example:
+            >>> nodes, weights = np.array([[1.0, 5.0], [1.5, 4.0]]), np.full((2, 2), 0.5)
+            >>> density = curvature.SpectralDensity(nodes=nodes, weights=weights, dimension=2)
+            >>> ends = Landscape(density, Slope(np.zeros(1), np.zeros(1))).ends
+            >>> ends.smallest, ends.largest
+            (1.0, 5.0)
+        """
+        nodes, weights = self.density.nodes, self.density.weights
+        errors = 0.0 if self.density.residuals is None else self.density.residuals
+        return stability.SpectrumEnds(
+            largest=float((nodes + errors).max()),
+            smallest=float((nodes - errors).min()),
+            nodes=tuple(nodes.ravel().tolist()),
+            weights=tuple((weights / len(weights)).ravel().tolist()),
+        )
+
 
 def measure_landscape(
     loss_fn: LossFn,

@@ -24,6 +24,7 @@ from dynamics.slt import baseline, batches, centers, pull, stability, target
 from dynamics.slt.batches import LossFn
 from dynamics.slt.chain import Run, segments
 from dynamics.slt.estimate import LLCEstimate
+from dynamics.slt.landscape import Landscape
 from dynamics.slt.samplers.base import Sampler
 from dynamics.slt.summary import summarise
 
@@ -44,6 +45,7 @@ def estimate_llc(
     per_item_fn: Callable[[PyTree, PyTree], Float[Array, "..."]] | None = None,
     trivial_loss: float | None = None,
     top_eigenvalue: float | stability.SpectrumEnds | Literal["measure"] | None = "measure",
+    landscape: Landscape | None = None,
     on_unstable: Literal["refuse", "report"] = "refuse",
     pull_exponent: Literal["measure", "where positive"] | None = None,
     target_error: float | None = None,
@@ -76,6 +78,8 @@ def estimate_llc(
             `measure_spectrum_ends` gives them; or the largest eigenvalue; or None. The warning
             "stability unknown" stands for None, for a curvature at w* that is not finite, and for a
             loss that JAX cannot differentiate twice.
+        landscape: of `measure_landscape` at `params`, where it is known: then nothing of the
+            curvature is measured again, and top_eigenvalue is not asked for.
         on_unstable: "refuse" raises where that eigenvalue says that chains diverge; "report"
             samples nevertheless and says so in the estimate.
         pull_exponent: "measure" runs the chains once more with twice gamma, the same noise and half
@@ -116,7 +120,9 @@ def estimate_llc(
     stability.check_on_unstable(on_unstable)
     constants = sampler.constants(batches.num_items(data))
     check_start(loss_fn, params, data, key)
-    ends = spectrum_ends(loss_fn, params, data, key, sampler, mask, top_eigenvalue)
+    ends = None if landscape is None else landscape.ends
+    if ends is None:
+        ends = spectrum_ends(loss_fn, params, data, key, sampler, mask, top_eigenvalue)
     if on_unstable == "refuse":
         bound = stability.assess_stability(constants, ends, sampler.bias_factor)
         stability.refuse_unstable(bound, constants)
@@ -164,6 +170,7 @@ def estimate_llc(
         mask=mask,
         trivial_loss=trivial_loss,
         top_eigenvalue=ends,
+        landscape=landscape,
         doubled=doubled,
         target=outcome,
     )

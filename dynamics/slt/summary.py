@@ -5,6 +5,7 @@ Axes: C chains.
 
 import functools
 import math
+from collections.abc import Callable
 
 import jax
 import jax.numpy as jnp
@@ -27,7 +28,9 @@ from dynamics.slt import (
 from dynamics.slt.batches import LossFn
 from dynamics.slt.chain import Traces
 from dynamics.slt.estimate import LLCEstimate
-from dynamics.slt.samplers.base import Sampler
+from dynamics.slt.landscape import Landscape
+from dynamics.slt.quadratic import Slope
+from dynamics.slt.samplers.base import Constants, Sampler
 from dynamics.slt.target import Outcome
 
 
@@ -42,6 +45,7 @@ def summarise(
     mask: PyTree | None = None,
     trivial_loss: float | None = None,
     top_eigenvalue: "float | stability.SpectrumEnds | None" = None,
+    landscape: Landscape | None = None,
     doubled: Traces | None = None,
     target: Outcome | None = None,
 ) -> LLCEstimate:
@@ -49,8 +53,8 @@ def summarise(
 
     Args:
         traces: of all draws of all chains.
-        loss_fn, params, data, key, sampler, mask, trivial_loss, top_eigenvalue: as in
-            `estimate_llc`.
+        loss_fn, params, data, key, sampler, mask, trivial_loss, top_eigenvalue, landscape: as
+            in `estimate_llc`.
         doubled: traces of the same chains under `pull.doubled(sampler)`, where they were run.
         target: what came of a stated error, where there was one.
 
@@ -71,7 +75,7 @@ def summarise(
     shared_sem = constants.nbeta * reference.shared
     projections = None if traces.projections is None else traces.projections[:, drawn]
     mixing = diagnostics.mixing(excess, traces.offset[:, drawn], projections)
-    ends = stability.as_ends(top_eigenvalue)
+    ends = stability.as_ends(top_eigenvalue) if landscape is None else landscape.ends
     bound = stability.assess_stability(constants, ends, sampler.bias_factor)
     # A single chain has no other to be compared with: its own scatter over effective draws serves.
     within_sem = constants.nbeta * float(np.nan_to_num(excess.std() / math.sqrt(mixing.loss_ess)))
@@ -86,7 +90,16 @@ def summarise(
     start = gradient.at_start(loss_fn, params, data, key, sampler, units.scale)
     biases = bias.of_run(sampler, constants, traces, start, llc, num_free)
     exponent = exponent._replace(bound=_pull_bound(sampler, traces, per_chain, start, constants))
-    drop = functools.partial(_gradient_drop, loss_fn, params, data, sampler, traces, units, start)
+    drop = functools.partial(
+        _gradient_drop,
+        constants,
+        sampler,
+        traces,
+        start,
+        functools.partial(_along, loss_fn, params, data, sampler, units, start)
+        if landscape is None
+        else lambda: landscape.slope,
+    )
     negative = verdict.surely_negative(llc, error)
     size = max(abs(llc), cautious_error)
     distance, offset = (x[:, drawn].astype(np.float64) for x in (traces.distance, traces.offset))
@@ -180,23 +193,20 @@ def _farthest(offset: np.ndarray) -> float:
 
 
 def _gradient_drop(
-    loss_fn,
-    params,
-    data,
+    constants: Constants,
     sampler: Sampler,
     traces: Traces,
-    units: centers.Units,
     start: gradient.StartGradient,
+    curvature_along: Callable[[], Slope | None],
     *,
     at_least: float,
     surely: bool = False,
 ) -> float:
     """The most by which the gradient at w* lowers the estimate, by the curvature along it.
 
-    Curvature is measured only where a plane of that slope would lower it by `at_least`. `surely`
+    Curvature is asked for only where a plane of that slope would lower it by `at_least`. `surely`
     takes three standard errors off the slope's square.
     """
-    constants = sampler.constants(batches.num_items(data))
     drawn = np.arange(sampler.burn_in, sampler.num_draws) * sampler.thinning
     steps = sampler.langevin_steps(drawn.astype(np.float64))
     # A preconditioner makes steps longer along the gradient.
@@ -207,6 +217,18 @@ def _gradient_drop(
     on_plane = verdict.gradient_drop(math.sqrt(square), constants, steps)
     if on_plane < at_least or not square > 0:
         return on_plane
+    slope = curvature_along()
+    if slope is None or not slope.squares.sum() > 0:
+        return on_plane
+    shares = square * slope.squares / slope.squares.sum()
+    return sum(
+        verdict.gradient_drop(math.sqrt(share), constants, steps, float(node))
+        for share, node in zip(shares, slope.nodes, strict=True)
+    )
+
+
+def _along(loss_fn, params, data, sampler: Sampler, units, start) -> Slope | None:
+    """The gradient in eigenvectors of a batch's Hessian; None where the loss has no curvature."""
     try:
         rule = curvature.along(
             curvature.hessian(stability.loss_of_offset(loss_fn)),
@@ -217,9 +239,5 @@ def _gradient_drop(
             mask=units.free,
         )
     except stability.NO_CURVATURE:
-        return on_plane
-    shares = square * rule.weights / rule.weights.sum()
-    return sum(
-        verdict.gradient_drop(math.sqrt(share), constants, steps, float(node))
-        for share, node in zip(shares, rule.nodes, strict=True)
-    )
+        return None
+    return Slope(*rule)

@@ -14,6 +14,7 @@ from jax.flatten_util import ravel_pytree
 
 from dynamics import slt
 from dynamics.errors import InputError
+from dynamics.measures.curvature import lanczos
 from dynamics.slt import deep_linear, exact_values, pull, quadratic
 
 SAMPLER = slt.SGLD(
@@ -241,3 +242,21 @@ def test_unconfined_directions_are_counted():
 def test_what_has_no_closed_form_is_refused(eigenvalues, sampler, message):
     with pytest.raises(InputError, match=message):
         quadratic.quadratic_llc(eigenvalues, sampler, 1)
+
+
+def test_a_landscape_that_is_known_is_not_measured_again(monkeypatch):
+    """Off the minimum both ends of the spectrum and the curvature along the slope are needed."""
+    sampler = dataclasses.replace(SAMPLER, step_size=2e-4)
+    h, key = np.float32([[0.5, 1.0, 4.0]]), jax.random.key(0)
+    off = jnp.full(3, 0.3)
+    landscape = slt.measure_landscape(quadratic_loss, off, h, key)
+    measured = slt.estimate_llc(quadratic_loss, off, h, key, sampler)
+
+    def refuse(*_):
+        raise AssertionError("a Hessian product")
+
+    monkeypatch.setattr(lanczos, "run", refuse)
+    known = slt.estimate_llc(quadratic_loss, off, h, key, sampler, landscape=landscape)
+    assert known.llc == measured.llc < 0
+    assert known.stability.step_curvature == pytest.approx(2e-4 * (100 * 4 + 1), rel=1e-4)
+    assert known.verdict.state == measured.verdict.state == "off a minimum"
