@@ -20,7 +20,7 @@ BRIEF, MOST = 0.15, 12  # e-folds and gaps that a drop over several gaps takes a
 BESIDE = 4  # checkpoints on either side that tell the levels before and after
 LEAST_DURATION = 0.01  # e-folds from a tenth of a fall to nine tenths
 DURATION = 2 * np.log(9)  # the same for a logistic of scale 1
-BLUR = 0.025  # standard deviation of a middle without noise, share of the gap of checkpoints
+BLUR = 0.035  # standard deviation of a middle without noise, share of the gap of checkpoints
 MIDDLES, DURATIONS = 601, 16  # of the grid
 
 
