@@ -5,10 +5,13 @@ request its density.
     python -m experiments.curvature --suite=nano --density_probes=8 --out=results/density
     python -m experiments.curvature --suite=nano --block=layers.1.mlp --out=results/mlp
 
-A minute on 2 cores. Measured on training documents, where the loss is that of the optimiser.
+A minute on 2 cores. Measured on training documents, where the loss is that of the optimiser: on one
+batch at every checkpoint, and at the last one of a run on others too, since their Hessians differ.
 Probes repeat across checkpoints, so that a curve over training shows the model's change and not
 theirs.
 """
+
+from collections.abc import Callable
 
 import jax
 import numpy as np
@@ -61,6 +64,12 @@ flags.DEFINE_list(
 number_flags.whole(
     "hessian_at_once", 8, "windows of the batch whose activations are held at once", least=1
 )
+number_flags.whole(
+    "hessian_batches",
+    4,
+    "batches of the last checkpoint that tell how far the Hessian differs between them (0: none)",
+    most=number_flags.MOST_CHAINS,
+)
 number_flags.whole("curvature_seeds", 1, "how many of the seeds to take (0: all)")
 
 _SETTINGS = (
@@ -72,6 +81,7 @@ _SETTINGS = (
     "density_probes",
     "hessian_parts",
     "block",
+    "hessian_batches",
 )
 
 
@@ -121,6 +131,12 @@ def hessian(study: Study, unit: Unit):
         density=density,
         block=", ".join(FLAGS.block),
         num_probes=FLAGS.hessian_probes,
+        between=_between(
+            study,
+            unit,
+            lambda other, key: curvature.probe(of_loss, params, other, key, parts=parts, **probes),
+            lambda other, key: curvature.ends(of_loss, params, other, key, 1, **lanczos),
+        ),
     )
     return record.to_dataset(measured), [checkpoint.provenance]
 
@@ -135,6 +151,38 @@ def _batch(study: Study):
             "training text has",
         )
     return windows.take(FLAGS.hessian_windows).tokens
+
+
+def _between(
+    study: Study,
+    unit: Unit,
+    forms: Callable[..., curvature.Forms],
+    ends: Callable[..., curvature.ExtremeEigenvalues],
+) -> record.BetweenBatches | None:
+    """At the last checkpoint of a run, over as many batches as the training text has."""
+    size = FLAGS.hessian_windows
+    count = min(FLAGS.hessian_batches, len(study.train_windows) // size)
+    if unit.step != study.suite.steps[-1] or count < 2:
+        return None
+    windows = study.train_windows.take(count * size).tokens
+
+    def trace(batch, key) -> tuple[float, float]:
+        moments = forms(batch, key).moments()
+        return moments.trace, moments.trace_sem
+
+    def largest(batch, key) -> tuple[float, float]:
+        outermost = ends(batch, key)
+        return float(outermost.largest[0]), float(outermost.largest_error[0])
+
+    traces, eigenvalues = (
+        curvature.over_batches(
+            measure, windows, jax.random.key(3), num_batches=count, batch_size=size
+        )
+        for measure in (trace, largest)
+    )
+    return record.BetweenBatches(
+        trace=traces.between, largest=eigenvalues.between, count=count, size=size
+    )
 
 
 def _in_parts(product: curvature.Product) -> curvature.Product:

@@ -14,6 +14,7 @@ from dynamics.results import Unit
 
 STEPS = (1, 2, 4, 8, 16)
 LOOK = style.Look(["toy"])
+BETWEEN = record.BetweenBatches(trace=7.3, largest=0.3, count=4, size=8)
 
 
 def moments(trace: float, rank: float = 3.0) -> record.Moments:
@@ -88,7 +89,7 @@ def page(model: curvature.Curvature):
 
 def agreement(model: curvature.Curvature) -> dict:
     """Statistic -> (rank correlation, checkpoints)."""
-    (table,) = page(model).tables.values()
+    table = page(model).tables["Rank correlation with the LLC over checkpoints"]
     return {row[2]: (row[3], row[6]) for row in table.rows}
 
 
@@ -97,10 +98,20 @@ def test_a_record_is_read_as_it_was_written(density):
     written = hessian(4, block="" if density else "layers.0.mlp")
     if density:
         nodes = record.Density(nodes=np.ones((2, 3)), weights=np.full((2, 3), 0.5))
-        written = dataclasses.replace(written, density=nodes, parts=None, learning_rate=None)
+        written = dataclasses.replace(
+            written, density=nodes, parts=None, learning_rate=None, between=BETWEEN
+        )
     data = record.to_dataset(written)
     read = record.from_dataset(data)
-    for name in ("hessian", "gauss_newton", "loss", "learning_rate", "block", "num_probes"):
+    for name in (
+        "hessian",
+        "gauss_newton",
+        "loss",
+        "learning_rate",
+        "block",
+        "num_probes",
+        "between",
+    ):
         assert getattr(read, name) == getattr(written, name)
     for name in ("largest", "largest_error", "smallest", "smallest_error"):
         np.testing.assert_array_equal(getattr(read.ends, name), getattr(written.ends, name))
@@ -110,9 +121,11 @@ def test_a_record_is_read_as_it_was_written(density):
 
 
 def with_spectrum(step: int) -> record.Record:
-    """Two probes that see most eigenvalues at 0 and a few at 5."""
+    """Two probes that see most eigenvalues at 0 and a few at 5; batches differ at the last step."""
     nodes, weights = np.array([[0.0, 5.0]] * 2), np.array([[0.98, 0.02], [0.96, 0.04]])
-    return dataclasses.replace(hessian(step), density=record.Density(nodes=nodes, weights=weights))
+    density = record.Density(nodes=nodes, weights=weights)
+    between = BETWEEN if step == STEPS[-1] else None
+    return dataclasses.replace(hessian(step), density=density, between=between)
 
 
 def test_the_drawn_density_integrates_to_one_and_peaks_at_the_nodes():
@@ -264,3 +277,19 @@ def test_two_parts_are_ranked_by_their_errors():
 
     assert grade((6.0, -1.0)) == "sure"
     assert grade((0.51, 0.5)) == "unsure"
+
+
+def test_what_batches_differ_by_stands_beside_the_trace():
+    (model,) = curvature.find(committed([with_spectrum(step) for step in STEPS])) or []
+    section = page(model)
+    trace = next(f for f in section.findings if "Hessian trace of toy" in f.sentence)
+    assert "at step 16 batches differ by an SD of 7.3 in the trace and 0.3" in trace.rests_on
+    assert "(4 batches of 8 windows)" in trace.rests_on
+    assert section.numbers["between_batches"] == {"toy": dataclasses.asdict(BETWEEN)}
+    assert section.tables["The Hessian from batch to batch"].rows[0][-2:] == (7.3, 0.3)
+
+
+def test_without_other_batches_nothing_is_said_of_them():
+    section = page(find())
+    assert not any("differ by an SD" in finding.rests_on for finding in section.findings)
+    assert "The Hessian from batch to batch" not in section.tables

@@ -104,6 +104,7 @@ class FirstSeed:
         block: names of the parts whose block of the Hessian this is of; "" for the whole.
         beside_llc: None where the LLC was measured at fewer than three of these checkpoints.
         spectrum: at the last checkpoint that has one; None where none was asked for.
+        between: how far batches differ at the last checkpoint; None where one batch was taken.
     """
 
     model: str
@@ -116,6 +117,7 @@ class FirstSeed:
     block: str
     beside_llc: BesideLlc | None
     spectrum: Spectrum | None
+    between: record.BetweenBatches | None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -193,6 +195,7 @@ def _first_seed(
         sharpness_scatter=rates * np.array([_scatter(steps[step]) for step in own]) / 2,
         block=records[0].block,
         beside_llc=_beside_llc(seed, places, statistics, estimates),
+        between=records[-1].between,
         spectrum=_spectrum({step: of_step[seed] for step, of_step in own.items()}),
     )
 

@@ -69,6 +69,21 @@ class Density:
     weights: np.ndarray
 
 
+@dataclass(frozen=True, kw_only=True)
+class BetweenBatches:
+    """How far other batches have another Hessian: standard deviations between batches.
+
+    Attributes:
+        trace, largest: of the trace and of the largest eigenvalue, without the error at one batch.
+        count, size: how many batches, and windows of each.
+    """
+
+    trace: float
+    largest: float
+    count: int
+    size: int
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Record:
     """What one unit holds. Older files lack what may be None; of theirs, other numbers are NaN.
@@ -83,6 +98,7 @@ class Record:
         density: None where it was not asked for.
         block: names of the parts whose block of the Hessian this is of; "" for the whole.
         num_probes: of the traces; 0 where the file does not say.
+        between: None where one batch was taken.
     """
 
     hessian: Moments
@@ -94,6 +110,7 @@ class Record:
     density: Density | None
     block: str
     num_probes: int
+    between: BetweenBatches | None = None
 
 
 SCHEMA = Schema(
@@ -125,12 +142,17 @@ SCHEMA = Schema(
         "learning_rate": numbers(optional=True),
         "nodes": numbers("probe node", optional=True),
         "weights": numbers("probe node", optional=True),
+        "trace_between_batches": numbers(optional=True),
+        "largest_between_batches": numbers(optional=True),
+        "batches": numbers(optional=True),
+        "windows_of_batch": numbers(optional=True),
     },
     attributes={"block": texts(optional=True), "rests_on": texts(optional=True)},
     single_seed=True,
     together=[
         ("part", "part_trace", "part_trace_sem"),
         ("nodes", "weights"),
+        ("trace_between_batches", "largest_between_batches", "batches", "windows_of_batch"),
         ("largest_all", "smallest_all", "largest_error_all", "smallest_error_all"),
     ],
 )
@@ -162,6 +184,13 @@ def to_dataset(record: Record) -> xr.Dataset:
     if density is not None:
         data |= {"nodes": (("probe", "node"), density.nodes)}
         data |= {"weights": (("probe", "node"), density.weights)}
+    if record.between is not None:
+        data |= {
+            "trace_between_batches": record.between.trace,
+            "largest_between_batches": record.between.largest,
+            "batches": record.between.count,
+            "windows_of_batch": record.between.size,
+        }
     attributes = {
         "units": "nats per squared weight",
         "rests_on": f"{record.num_probes} probes on one batch",
@@ -200,6 +229,16 @@ def from_dataset(data: xr.Dataset) -> Record:
         density=_density_of(data) if "nodes" in data else None,
         block=str(data.attrs.get("block", "")),
         num_probes=int(probes) if probes.isdecimal() else 0,
+        between=_between(data) if "trace_between_batches" in data else None,
+    )
+
+
+def _between(data: xr.Dataset) -> BetweenBatches:
+    return BetweenBatches(
+        trace=_number(data, "trace_between_batches"),
+        largest=_number(data, "largest_between_batches"),
+        count=int(data["batches"]),
+        size=int(data["windows_of_batch"]),
     )
 
 

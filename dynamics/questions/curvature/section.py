@@ -1,5 +1,6 @@
 """The page on curvature."""
 
+import dataclasses
 from collections.abc import Sequence
 
 import numpy as np
@@ -44,7 +45,7 @@ def section(models: Sequence[Curvature], look: style.Look) -> Section:
         ],
         findings=_findings(models),
         tracks=[Track(label=TRACE, curves=trace)],
-        tables=_agreement_table(seeds),
+        tables=_agreement_table(seeds) | _batches_table(seeds),
         numbers={
             "trace": list(trace),
             "largest": list(largest),
@@ -84,6 +85,9 @@ def _first_seed_numbers(seeds: Sequence[FirstSeed]) -> dict[str, object]:
                 "sem": traces.sem,
             }
             for s, traces in by_part
+        },
+        "between_batches": {
+            s.model: dataclasses.asdict(s.between) for s in seeds if s.between is not None
         },
         "llc_of_first_seed": {s.model: s.beside_llc.llc for s in seeds if s.beside_llc is not None},
     }
@@ -251,6 +255,23 @@ def _agreement_table(seeds: Sequence[FirstSeed]) -> dict[str, Table]:
     return {"Rank correlation with the LLC over checkpoints": Table(columns=columns)}
 
 
+def _batches_table(seeds: Sequence[FirstSeed]) -> dict[str, Table]:
+    """How far the Hessian differs from batch to batch."""
+    rows = [(seed, seed.between) for seed in seeds if seed.between is not None]
+    if not rows:
+        return {}
+    columns = {
+        "model": [seed.model for seed, _ in rows],
+        "seed": [seed.seed for seed, _ in rows],
+        "step": [int(seed.steps[-1]) for seed, _ in rows],
+        "batches": [between.count for _, between in rows],
+        "windows of each": [between.size for _, between in rows],
+        f"SD of the trace {UNIT}": [between.trace for _, between in rows],
+        f"SD of the largest eigenvalue {UNIT}": [between.largest for _, between in rows],
+    }
+    return {"The Hessian from batch to batch": Table(columns=columns)}
+
+
 def _findings(models: Sequence[Curvature]) -> list[Finding]:
     """Every model's trace, and then of each one its course and what its first seed shows."""
     courses = [_trace_finding(model) for model in models]
@@ -281,10 +302,23 @@ def _first_seed_findings(model: Curvature) -> list[Finding]:
 def _trace_finding(model: Curvature) -> Finding:
     block = f" of the block of {model.first.block}" if model.first.block else ""
     probes = f", {model.num_probes} probes" if model.num_probes else ""
+    batches = _batches(model.first)
     return Finding(
         sentence=f"The Hessian trace{block} of {words.course(model.trace, ' nats / weight²')}.",
-        rests_on=f"{words.counted(len(model.runs), 'seed')}{probes} on one batch",
+        rests_on=f"{words.counted(len(model.runs), 'seed')}{probes} on one batch{batches}",
         grade=grades.course(model.trace),
+    )
+
+
+def _batches(seed: FirstSeed) -> str:
+    """What another batch would have made of the trace and the largest eigenvalue."""
+    between = seed.between
+    if between is None:
+        return ""
+    return (
+        f"; at step {seed.steps[-1]} batches differ by an SD of {words.number(between.trace)} in "
+        f"the trace and {words.number(between.largest)} in the largest eigenvalue "
+        f"({between.count} batches of {words.counted(between.size, 'window')})"
     )
 
 
