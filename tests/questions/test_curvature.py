@@ -282,8 +282,8 @@ def test_two_parts_are_ranked_by_their_errors():
 def test_what_batches_differ_by_stands_beside_the_trace():
     (model,) = curvature.find(committed([with_spectrum(step) for step in STEPS])) or []
     section = page(model)
-    trace = next(f for f in section.findings if "Hessian trace of toy" in f.sentence)
-    assert "at step 16 batches differ by an SD of 7.3 in the trace and 0.3" in trace.rests_on
+    trace = next(f for f in section.findings if f.sentence.startswith("The Hessian trace of"))
+    assert "at step 16 batches differ by an SD of 7.30 in the trace and 0.300" in trace.rests_on
     assert "(4 batches of 8 windows)" in trace.rests_on
     assert section.numbers["between_batches"] == {"toy": dataclasses.asdict(BETWEEN)}
     assert section.tables["The Hessian from batch to batch"].rows[0][-2:] == (7.3, 0.3)
