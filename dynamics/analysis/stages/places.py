@@ -25,7 +25,7 @@ BLUR = 0.05  # standard deviation of a place without noise, share of the gap of 
 RETAINED = 0.1  # share of shapes that a round keeps at least, to the power of the round
 # How far the unknown form of tapers moves the middle of a pause, and a turn without a pause, which
 # is where the slope is zero whatever the form: shares of the tapers' width.
-SHAPE, TURN_SHAPE = 0.07, 0.02
+SHAPE, TURN_SHAPE = 0.06, 0.02
 SHRUNK = (1.0, 0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08, 0.05, 0.0)  # windows, shares of the widest
 LEAST_SIDE, LEAST_WINDOW = 3, 8  # checkpoints
 # Standard deviation of a pause's own slope, shares of the range per e-fold.
