@@ -87,6 +87,11 @@ _SETTINGS = (
 
 def experiments(study: Study) -> list[common.Experiment]:
     """The Hessian at every checkpoint of the chosen seeds."""
+    if FLAGS.eigenvalues > FLAGS.lanczos_steps:
+        raise InputError(
+            f"--eigenvalues={FLAGS.eigenvalues}",
+            expected=f"at most {FLAGS.lanczos_steps}, the products of --lanczos_steps",
+        )
     config = {**study.text_config(), **{name: FLAGS[name].value for name in _SETTINGS}}
     seeds = study.suite.seeds[: FLAGS.curvature_seeds or None]
     units = study.single_units(record.MEASURE, seeds)

@@ -22,7 +22,13 @@ MODULES = [
     for path in sorted((ROOT / "dynamics").rglob("*.py"))
     if ">>>" in path.read_text(encoding="utf-8")
 ]
-LONG = {"dynamics.slt.language_model"}  # compiles chains of a transformer
+# They compile transformers.
+LONG = {
+    "dynamics.measures.surprisal",
+    "dynamics.models",
+    "dynamics.slt.compare",
+    "dynamics.slt.language_model",
+}
 
 
 def named_in_table(text: str) -> Iterator[str]:

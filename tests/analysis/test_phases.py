@@ -40,6 +40,7 @@ def bend_counts(cases) -> np.ndarray:
     return np.array([len(pieces.bends) for _, pieces in cases])
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bends", [1, 2, 3])
 def test_planted_bends_are_found(judged, bends):
     assert np.mean(bend_counts(judged[bends, 5]) >= bends) >= 0.9

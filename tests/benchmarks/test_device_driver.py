@@ -49,6 +49,7 @@ def is_running(process: int) -> bool:
     return state != "Z"
 
 
+@pytest.mark.long
 def test_every_part_has_its_line_whatever_happens(checks, tmp_path):
     run = checks(300)
     yielded = list(run.run())

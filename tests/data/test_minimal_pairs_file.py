@@ -159,6 +159,7 @@ def test_the_repository_around_the_pairs_is_named(tmp_path):
         minimal_pairs.read(tmp_path)
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     not (SHARED / "blimp_official.jsonl.gz").exists(), reason="the real pairs are not at hand"
 )
@@ -175,6 +176,7 @@ def test_blimp_as_published_runs():
     assert np.isfinite(x).all()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(
     not (SHARED / "blimp_first100.jsonl.gz").exists(), reason="the real pairs are not at hand"
 )

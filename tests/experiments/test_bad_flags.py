@@ -6,6 +6,7 @@ import job
 import pytest
 
 pytestmark = pytest.mark.long
+CHAINS = ("--llc_windows=32", "--draws=20", "--burn_in=5", "--reference_probes=0")
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +47,10 @@ def trained(tmp_path_factory):
         (
             "curvature",
             ["--eigenvalues=99", "--block=layers.0.attention.heads.1"],
-            ["k = 99", "num_matvecs = 16"],
+            ["--eigenvalues=99", "at most 16", "--lanczos_steps"],
         ),
-        ("llc", ["--step_size=1e9", "--on_unstable=refuse"], ["diverge"]),
-        ("llc", ["--step_size=1e9", "--on_unstable=report"], ["chain"]),
+        ("llc", [*CHAINS, "--step_size=1e9", "--on_unstable=refuse"], ["diverge"]),
+        ("llc", [*CHAINS, "--step_size=1e9", "--on_unstable=report"], ["chain"]),
     ],
 )
 def test_one_line_and_a_mend(trained, tmp_path, script, flags, words):

@@ -110,6 +110,7 @@ def test_two_vocabularies_are_compared_from_file_to_page(described, tmp_path, ca
     assert "520" in page
 
 
+@pytest.mark.long
 def test_a_pair_is_what_enumerating_tokens_gives_for_the_first_byte(study):
     """Before any byte is read, a byte's probability is that of all tokens that begin with it."""
     (unit,) = experiment.experiments(study)[0].units

@@ -32,6 +32,7 @@ def seeds():
     return jax.tree.map(lambda *leaves: 3 * np.stack(leaves), *own)
 
 
+@pytest.mark.long
 def test_it_is_that_of_the_cut_window(seeds):
     by_context = in_context.surprisal_by_context(CONFIG, seeds, TOKENS, (12, 5))
     for s in range(2):

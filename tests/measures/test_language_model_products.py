@@ -80,6 +80,7 @@ def test_products_are_those_of_the_dense_matrix(params, dense, which):
         np.testing.assert_allclose(image, expected, atol=2e-5 * np.abs(expected).max())
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("which", [0, 1], ids=["Hessian", "Gauss-Newton"])
 def test_memory_does_not_hold_logits(which):
     """512 more tokens take under 5 MB at V = 50304, where their logits are 103 MB."""

@@ -175,6 +175,7 @@ def test_all_positions(count):
     )
 
 
+@pytest.mark.long
 def test_training_loss_is_the_mean_surprisal_of_what_was_hidden():
     params = params_of(1)
     positions = POSITIONS[:, ::-1].copy()

@@ -169,6 +169,7 @@ def test_no_byte_is_lost_at_boundaries():
     assert total + sum(ended.values()) == pytest.approx(1, rel=1e-5)
 
 
+@pytest.mark.long
 def test_is_the_token_divergence_where_every_token_is_a_byte():
     config = tiny(vocab_size=257)
     words = [None, *(bytes([byte]) for byte in range(256))]

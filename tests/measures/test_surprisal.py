@@ -31,6 +31,7 @@ def test_equals_whole_logits(params, chunk):
     np.testing.assert_allclose(per_token, whole(params, TOKENS), rtol=1e-5, atol=1e-5)
 
 
+@pytest.mark.long
 def test_gradient_does_not_depend_on_chunks(params):
     short_chunks, one_chunk = (
         jax.jit(jax.grad(surprisal.loss_fn(CONFIG, chunk)))(params, TOKENS) for chunk in (7, 1000)

@@ -13,6 +13,8 @@ from dynamics.measures import curvature, surprisal
 from dynamics.measures.curvature import probes
 from dynamics.models import gpt_neox
 
+pytestmark = pytest.mark.long
+
 DATA = np.linspace(-1, 1, 24, dtype=np.float32).reshape(8, 3)
 PLAN = {"step_size": 1e-3, "nbeta": 10.0, "localization": 1.0, "num_chains": 3, "num_draws": 4}
 PLAN |= {"burn_in": 1}

@@ -181,6 +181,7 @@ def regression():
     return (x.astype(np.float32), y.astype(np.float32)), w.astype(np.float32)
 
 
+@pytest.mark.long
 def test_same_batch_baseline_is_unbiased_and_quieter(regression):
     data, w = regression
     settings = {
@@ -289,6 +290,7 @@ def test_a_run_of_hardly_any_draws_says_so():
         assert "too few draws" in got.verdict.warnings
 
 
+@pytest.mark.long
 def test_default_temperature_and_batch(regression):
     data, w = regression
     got = estimate(

@@ -152,6 +152,7 @@ def linear_network_loss(layers, target):
     return jnp.sum(jnp.square(layers[1] @ layers[0] - target[0])) / 2
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("widths", "rank"), [((2, 2, 2), 0), ((3, 2, 3), 1)])
 def test_excess_of_a_deep_linear_network(widths, rank):
     """The Hessian sees the r (H_0 + H_2) - r^2 regular directions, and the excess is the rest.
@@ -190,6 +191,7 @@ def network():
     return params, (x, jnp.sin(x[:, 0]) + x[:, 1])
 
 
+@pytest.mark.long
 def test_spectrum_and_slope_of_a_network_are_those_of_its_dense_hessian():
     params, data = network()
     flat, unravel = jax.flatten_util.ravel_pytree(params)

@@ -86,6 +86,7 @@ def test_language_model_wrapper_is_the_plain_call():
     assert slt.part_mask(CONFIG, ()) is None
 
 
+@pytest.mark.long
 def test_restricted_chain_is_the_smaller_problem(problem):
     """Masking a leaf is the same as a model that has it built in; the others' noise is the same."""
     params, data = problem
@@ -114,6 +115,7 @@ def test_bad_masks_are_refused(problem, mask, message):
         estimate(problem, mask=mask)
 
 
+@pytest.mark.long
 def test_microbatches_change_nothing_but_rounding(problem):
     whole, parts = (estimate(problem, dataclasses.replace(SAMPLER, accumulate=k)) for k in (1, 4))
     np.testing.assert_allclose(parts.loss_trace, whole.loss_trace, rtol=1e-5)
@@ -121,6 +123,7 @@ def test_microbatches_change_nothing_but_rounding(problem):
         estimate(problem, dataclasses.replace(SAMPLER, accumulate=3))
 
 
+@pytest.mark.long
 def test_units_of_a_leaf_are_a_change_of_variables(problem):
     """scale_by="leaf" on w is plain SGLD on w / rms(w), the same noise drawn."""
     params, data = problem
@@ -150,6 +153,7 @@ def test_units_of_a_leaf_are_a_change_of_variables(problem):
     )
 
 
+@pytest.mark.long
 def test_fresh_batches_agree_with_the_steps_own(problem):
     """The loss may be read on another batch than the gradient's (Hoogland et al., Fig. A.2)."""
     settings = {
@@ -230,6 +234,7 @@ def test_covariance_and_susceptibility_are_those_of_the_posterior():
         slt.loss_covariance(estimated, "dat")
 
 
+@pytest.mark.long
 def test_curve_in_groups_is_the_curve_one_by_one(problem):
     params, data = problem
     checkpoints = [jax.tree.map(lambda leaf, k=k: leaf * (1 + 0.1 * k), params) for k in range(3)]

@@ -70,6 +70,7 @@ def quadratic_loss(w, curvatures):
     return jnp.sum(curvatures.mean(0) * w**2) / 2
 
 
+@pytest.mark.long
 def test_on_a_quadratic_the_foretold_setting_serves():
     suggestion = slt.suggest(
         quadratic_loss, jnp.zeros(4), CURVATURES, jax.random.key(0), trivial_loss=0.1
@@ -86,6 +87,7 @@ def crowd_loss(w, curvatures):
     return quadratic_loss(w[:4], curvatures) + 20 * jnp.mean(jnp.square(jnp.square(w[4:])))
 
 
+@pytest.mark.long
 def test_a_crowd_of_flat_directions_is_found_by_trying():
     """The Hessian sees four directions; a quartic crowd of 400 decides at the pull's mercy."""
     suggestion = slt.suggest(

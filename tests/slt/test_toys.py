@@ -55,6 +55,7 @@ def test_polar_posteriors_are_the_closed_forms():
         assert toys.posterior_value(landscape) == pytest.approx(value, rel=1e-6)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("landscape", [QUARTIC, DISTANT], ids=lambda landscape: landscape.formula)
 def test_estimates_are_the_posteriors(landscape):
     got = toys.estimate(landscape)

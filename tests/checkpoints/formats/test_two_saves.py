@@ -118,6 +118,7 @@ def test_an_index_whose_shards_are_gone_is_passed_over(tmp_path):
         TensorFolder(folder)
 
 
+@pytest.mark.long
 def test_loading_says_which_of_two_saves_it_reads(tmp_path):
     sizes = {"hidden_size": 6, "num_layers": 1, "num_heads": 3, "intermediate_size": 7}
     config = models.gpt_neox.Config(**sizes, vocab_size=5, max_positions=4, rotary_fraction=1.0)
