@@ -27,7 +27,7 @@ flags.DEFINE_enum(
 )
 number_flags.real(
     "step_size",
-    7e-5,
+    6e-5,
     "step size epsilon, the variance of a step's noise",
     least=1e-30,  # a float32 holds it
     most=_MOST,
