@@ -18,6 +18,7 @@ chains, which is to be the spread between repeats. Seconds leave out compilation
 import contextlib
 import io
 import logging
+import os
 import tempfile
 import time
 import warnings
@@ -40,7 +41,7 @@ from dynamics.training import nano
 
 FLAGS = flags.FLAGS
 flags.DEFINE_string("model", "nano-64", "of the nano suite")
-flags.DEFINE_integer("repeats", 6, "estimates of each side", lower_bound=2)
+flags.DEFINE_integer("repeats", 12, "estimates of each side", lower_bound=2)
 flags.DEFINE_integer("search_repeats", 3, "estimates of each setting in the search", lower_bound=2)
 flags.DEFINE_integer("chains", 4, "chains of an estimate", lower_bound=2)
 flags.DEFINE_integer("draws", 100, "draws of a chain after its burn-in", lower_bound=1)
@@ -48,6 +49,11 @@ flags.DEFINE_integer("burn_in", 50, "draws before them", lower_bound=0)
 flags.DEFINE_float("nbeta", 1000.0, "n beta")
 flags.DEFINE_float("localization", 3000.0, "gamma")
 flags.DEFINE_float("step_size", 2.5e-5, "epsilon")
+flags.DEFINE_integer(
+    "cpu_devices",
+    0,
+    "that the cores are split into for ours (0: one for each chain while they last)",
+)
 flags.DEFINE_integer("windows", 512, "windows of the data", lower_bound=16)
 flags.DEFINE_integer("length", 128, "tokens of a window", lower_bound=2)
 
@@ -139,6 +145,9 @@ def devinterp(on: Subject) -> Callable[..., Estimate]:
 def main(_):
     logging.disable(logging.WARNING)
     warnings.simplefilter("ignore")
+    jax.config.update(
+        "jax_num_cpu_devices", FLAGS.cpu_devices or min(FLAGS.chains, os.cpu_count() or 1)
+    )
     on = subject()
     mine, peer = ours(on), devinterp(on)
     print(setting.machine(("jax", "torch", "devinterp", "transformers")))
