@@ -6,20 +6,20 @@ Axes: C chains.
 import functools
 import math
 from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
 from dynamics.errors import InputError
-from dynamics.measures import curvature
 from dynamics.slt import (
     baseline,
     batches,
     bias,
     centers,
     diagnostics,
+    downhill,
     gradient,
     pull,
     stability,
@@ -29,7 +29,6 @@ from dynamics.slt.batches import LossFn
 from dynamics.slt.chain import Traces
 from dynamics.slt.estimate import LLCEstimate
 from dynamics.slt.landscape import Landscape
-from dynamics.slt.quadratic import Slope
 from dynamics.slt.samplers.base import Constants, Sampler
 from dynamics.slt.target import Outcome
 
@@ -61,90 +60,56 @@ def summarise(
     Raises:
         InputError: traces of another sampler or of an unfinished run.
     """
-    if traces.loss.shape != (sampler.num_chains, sampler.num_draws):
-        raise InputError(
-            f"traces of shape {traces.loss.shape}",
-            expected=f"{sampler.num_chains} chains with {sampler.num_draws} draws each",
-        )
+    _check_shape(sampler, traces)
     constants = sampler.constants(batches.num_items(data))
-    reference = baseline.of_run(loss_fn, params, data, sampler, traces)
-    drawn = slice(sampler.burn_in, None)
-    excess = traces.loss[:, drawn].astype(np.float64) - reference.trace[:, drawn]
-    per_chain = constants.nbeta * excess.mean(axis=1)
-    llc, sem = float(per_chain.mean()), baseline.sem(per_chain)
-    shared_sem = constants.nbeta * reference.shared
-    projections = None if traces.projections is None else traces.projections[:, drawn]
-    mixing = diagnostics.mixing(excess, traces.offset[:, drawn], projections)
+    means = _means(loss_fn, params, data, sampler, traces, constants)
     ends = stability.as_ends(top_eigenvalue) if landscape is None else landscape.ends
     bound = stability.assess_stability(constants, ends, sampler.bias_factor)
-    # A single chain has no other to be compared with: its own scatter over effective draws serves.
-    within_sem = constants.nbeta * float(np.nan_to_num(excess.std() / math.sqrt(mixing.loss_ess)))
-    error = math.hypot(sem if len(per_chain) > 1 else within_sem, shared_sem)
-    # A few chains may agree by chance: what is compared with the error takes the largest of three.
-    cautious_error = max(error, within_sem, mixing.place_error * abs(llc))
-    chain_loss = float(traces.loss[:, drawn].mean(dtype=np.float64))
-    acceptance = float(traces.acceptance[:, drawn].mean(dtype=np.float64))
-    exponent = _pull_exponent(loss_fn, params, data, sampler, excess, doubled)
-    init_norm, num_free = _norm(params), centers.num_free(params, mask)
     units = centers.units(centers.as_float32(params), mask, sampler.scale_by)
     start = gradient.at_start(loss_fn, params, data, key, sampler, units.scale)
-    biases = bias.of_run(sampler, constants, traces, start, llc, num_free)
-    exponent = exponent._replace(bound=_pull_bound(sampler, traces, per_chain, start, constants))
+    biases = bias.of_run(
+        sampler, constants, traces, start, means.llc, centers.num_free(params, mask)
+    )
+    exponent = _pull_exponent(loss_fn, params, data, sampler, means.excess, doubled)
+    exponent = exponent._replace(
+        bound=_pull_bound(sampler, traces, means.per_chain, start, constants)
+    )
+    along = functools.partial(
+        downhill.curvature_along, loss_fn, params, data, sampler, units, start
+    )
     drop = functools.partial(
-        _gradient_drop,
+        downhill.most_lowered,
         constants,
         sampler,
         traces,
         start,
-        functools.partial(_along, loss_fn, params, data, sampler, units, start)
-        if landscape is None
-        else lambda: landscape.slope,
+        along if landscape is None else lambda: landscape.slope,
     )
-    negative = verdict.surely_negative(llc, error)
-    size = max(abs(llc), cautious_error)
-    distance, offset = (x[:, drawn].astype(np.float64) for x in (traces.distance, traces.offset))
-    judged = verdict.judge(
-        llc=llc,
-        locality=verdict.judge_locality(chain_loss, reference.loss, reference.sem, trivial_loss),
-        descent=verdict.explain_descent(llc, drop(at_least=abs(llc) / 2)) if negative else None,
-        mixing=mixing,
-        stability=bound,
-        init_loss=reference.loss,
-        chain_loss=chain_loss,
-        trivial_loss=trivial_loss,
-        relative_distance=float(distance.mean() / init_norm) if init_norm else math.inf,
-        localization_share=float(constants.localization * np.square(offset).mean() / num_free),
-        stuck=verdict.stuck(traces.acceptance[:, drawn], offset, sampler.thinning),
-        held_by_pull=exponent.holds and not negative,  # then the gradient decides
-        lowered_by_gradient=not negative and drop(at_least=size / 2, surely=True) > size / 2,
-        far=bool(_farthest(offset) > verdict.FAR * stability.own_radius(ends, constants, num_free)),
-        heated=bias.matters(biases.noise, llc, cautious_error),
-        biased=bias.matters(biases.step, llc, cautious_error),
-        stability_unknown=ends is None,
-    )
+    places = _places(params, mask, sampler, traces, constants, ends)
+    judged = _judged(means, places, biases, exponent, bound, drop, trivial_loss, ends is None)
     return LLCEstimate(
-        llc=llc,
-        sem=sem,
-        shared_sem=shared_sem,
-        per_chain=per_chain,
+        llc=means.llc,
+        sem=means.sem,
+        shared_sem=means.shared_sem,
+        per_chain=means.per_chain,
         loss_trace=traces.loss,
-        baseline_trace=reference.trace,
-        init_loss=reference.loss,
-        init_loss_sem=reference.sem,
+        baseline_trace=means.reference.trace,
+        init_loss=means.reference.loss,
+        init_loss_sem=means.reference.sem,
         distance=traces.distance,
         offset=traces.offset,
         grad_norm=traces.grad_norm,
         drift_norm=traces.drift,
         pull_norm=traces.pull,
         noise_norm=traces.noise,
-        acceptance=acceptance,
+        acceptance=means.acceptance,
         probes=traces.probes,
-        init_norm=init_norm,
-        num_free=num_free,
-        rhat=mixing.rhat,
-        ess=mixing.ess,
-        loss_rhat=mixing.loss_rhat,
-        loss_ess=mixing.loss_ess,
+        init_norm=places.init_norm,
+        num_free=places.num_free,
+        rhat=means.mixing.rhat,
+        ess=means.mixing.ess,
+        loss_rhat=means.mixing.loss_rhat,
+        loss_ess=means.mixing.loss_ess,
         bias=biases,
         pull_exponent=exponent,
         target=target,
@@ -154,6 +119,125 @@ def summarise(
         nbeta=constants.nbeta,
         localization=constants.localization,
         step_size=constants.step_size,
+    )
+
+
+def _check_shape(sampler: Sampler, traces: Traces):
+    if traces.loss.shape != (sampler.num_chains, sampler.num_draws):
+        raise InputError(
+            f"traces of shape {traces.loss.shape}",
+            expected=f"{sampler.num_chains} chains with {sampler.num_draws} draws each",
+        )
+
+
+class _Means(NamedTuple):
+    """Means over the draws after the burn-in, with their errors."""
+
+    reference: baseline.Baseline
+    excess: np.ndarray  # [C,T] of the loss over l(w*)
+    per_chain: np.ndarray  # [C]
+    llc: float
+    sem: float  # between chains
+    shared_sem: float  # of an l(w*) that all chains share
+    within_sem: float  # by the scatter over effective draws
+    chain_loss: float
+    acceptance: float
+    mixing: diagnostics.Mixing
+
+    @property
+    def error(self) -> float:
+        """A single chain has no other to be compared with: its own scatter serves."""
+        own = self.sem if len(self.per_chain) > 1 else self.within_sem
+        return math.hypot(own, self.shared_sem)
+
+    @property
+    def cautious_error(self) -> float:
+        """A few chains may agree by chance: the largest of three errors."""
+        return max(self.error, self.within_sem, self.mixing.place_error * abs(self.llc))
+
+
+def _means(loss_fn, params, data, sampler: Sampler, traces: Traces, constants: Constants) -> _Means:
+    reference = baseline.of_run(loss_fn, params, data, sampler, traces)
+    drawn = slice(sampler.burn_in, None)
+    excess = traces.loss[:, drawn].astype(np.float64) - reference.trace[:, drawn]
+    per_chain = constants.nbeta * excess.mean(axis=1)
+    projections = None if traces.projections is None else traces.projections[:, drawn]
+    mixing = diagnostics.mixing(excess, traces.offset[:, drawn], projections)
+    within_sem = constants.nbeta * float(np.nan_to_num(excess.std() / math.sqrt(mixing.loss_ess)))
+    return _Means(
+        reference=reference,
+        excess=excess,
+        per_chain=per_chain,
+        llc=float(per_chain.mean()),
+        sem=baseline.sem(per_chain),
+        shared_sem=constants.nbeta * reference.shared,
+        within_sem=within_sem,
+        chain_loss=float(traces.loss[:, drawn].mean(dtype=np.float64)),
+        acceptance=float(traces.acceptance[:, drawn].mean(dtype=np.float64)),
+        mixing=mixing,
+    )
+
+
+class _Places(NamedTuple):
+    """Where the chains were, against w*."""
+
+    init_norm: float  # |w*|
+    num_free: int
+    relative_distance: float
+    localization_share: float
+    stuck: bool
+    far: bool  # beyond the radius of the chains' own quadratic
+
+
+def _places(params, mask, sampler: Sampler, traces: Traces, constants: Constants, ends) -> _Places:
+    init_norm, num_free = _norm(params), centers.num_free(params, mask)
+    drawn = slice(sampler.burn_in, None)
+    distance, offset = (x[:, drawn].astype(np.float64) for x in (traces.distance, traces.offset))
+    own_radius = stability.own_radius(ends, constants, num_free)
+    return _Places(
+        init_norm=init_norm,
+        num_free=num_free,
+        relative_distance=float(distance.mean() / init_norm) if init_norm else math.inf,
+        localization_share=float(constants.localization * np.square(offset).mean() / num_free),
+        stuck=verdict.stuck(traces.acceptance[:, drawn], offset, sampler.thinning),
+        far=bool(_farthest(offset) > verdict.FAR * own_radius),
+    )
+
+
+def _judged(
+    means: _Means,
+    places: _Places,
+    biases: bias.Bias,
+    exponent: pull.PullExponent,
+    bound: stability.Stability,
+    drop: Callable[..., float],
+    trivial_loss: float | None,
+    stability_unknown: bool,
+) -> verdict.Verdict:
+    """The verdict; `drop`(at_least=, surely=) is what the gradient at w* may take off."""
+    llc, reference = means.llc, means.reference
+    negative = verdict.surely_negative(llc, means.error)
+    size = max(abs(llc), means.cautious_error)
+    return verdict.judge(
+        llc=llc,
+        locality=verdict.judge_locality(
+            means.chain_loss, reference.loss, reference.sem, trivial_loss
+        ),
+        descent=verdict.explain_descent(llc, drop(at_least=abs(llc) / 2)) if negative else None,
+        mixing=means.mixing,
+        stability=bound,
+        init_loss=reference.loss,
+        chain_loss=means.chain_loss,
+        trivial_loss=trivial_loss,
+        relative_distance=places.relative_distance,
+        localization_share=places.localization_share,
+        stuck=places.stuck,
+        held_by_pull=exponent.holds and not negative,  # then the gradient decides
+        lowered_by_gradient=not negative and drop(at_least=size / 2, surely=True) > size / 2,
+        far=places.far,
+        heated=bias.matters(biases.noise, llc, means.cautious_error),
+        biased=bias.matters(biases.step, llc, means.cautious_error),
+        stability_unknown=stability_unknown,
     )
 
 
@@ -190,54 +274,3 @@ def _norm(tree) -> float:
 def _farthest(offset: np.ndarray) -> float:
     """Root mean square of |u| in the chain that is farthest from w*."""
     return float(np.sqrt(np.square(offset).mean(axis=1).max()))
-
-
-def _gradient_drop(
-    constants: Constants,
-    sampler: Sampler,
-    traces: Traces,
-    start: gradient.StartGradient,
-    curvature_along: Callable[[], Slope | None],
-    *,
-    at_least: float,
-    surely: bool = False,
-) -> float:
-    """The most by which the gradient at w* lowers the estimate, by the curvature along it.
-
-    Curvature is asked for only where a plane of that slope would lower it by `at_least`. `surely`
-    takes three standard errors off the slope's square.
-    """
-    drawn = np.arange(sampler.burn_in, sampler.num_draws) * sampler.thinning
-    steps = sampler.langevin_steps(drawn.astype(np.float64))
-    # A preconditioner makes steps longer along the gradient.
-    plain = sampler.drift_factor * constants.step_size * constants.nbeta * traces.grad_norm
-    gain = float(traces.drift.mean(dtype=np.float64) / max(plain.mean(dtype=np.float64), 1e-300))
-    constants = constants._replace(step_size=gain * constants.step_size)
-    square = max(0.0, start.square - surely * diagnostics.SURE * start.square_sem)
-    on_plane = verdict.gradient_drop(math.sqrt(square), constants, steps)
-    if on_plane < at_least or not square > 0:
-        return on_plane
-    slope = curvature_along()
-    if slope is None or not slope.squares.sum() > 0:
-        return on_plane
-    shares = square * slope.squares / slope.squares.sum()
-    return sum(
-        verdict.gradient_drop(math.sqrt(share), constants, steps, float(node))
-        for share, node in zip(shares, slope.nodes, strict=True)
-    )
-
-
-def _along(loss_fn, params, data, sampler: Sampler, units, start) -> Slope | None:
-    """The gradient in eigenvectors of a batch's Hessian; None where the loss has no curvature."""
-    try:
-        rule = curvature.along(
-            curvature.hessian(stability.loss_of_offset(loss_fn)),
-            jax.tree.map(jnp.zeros_like, start.mean),
-            stability.surroundings(params, data, sampler, units),
-            start.mean,
-            num_matvecs=stability.MATVECS,
-            mask=units.free,
-        )
-    except stability.NO_CURVATURE:
-        return None
-    return Slope(*rule)
