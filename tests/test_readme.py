@@ -17,7 +17,7 @@ README = (ROOT / "README.md").read_text()
 
 
 @pytest.mark.long
-def test_the_example_runs(tmp_path, capsys, monkeypatch):
+def test_the_examples_run(tmp_path, capsys, monkeypatch):
     """On a checkpoint of the form it asks for."""
     folder = tmp_path / "checkpoints" / "step512"
     words = tokenizer.train(["the quick brown fox jumps over the lazy dog " * 50] * 3, 270)
@@ -30,10 +30,13 @@ def test_the_example_runs(tmp_path, capsys, monkeypatch):
     )
     checkpoints.save(folder, config, params, tmp_path / "tokenizer.json")
     monkeypatch.chdir(tmp_path)
-    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    assert len(code.strip().splitlines()) <= 15  # one look
-    exec(compile(code, "README.md", "exec"), {})
-    assert "trivial predictor" in capsys.readouterr().out
+    for code in re.findall(r"```python\n(.*?)```", README, re.DOTALL):
+        assert len(code.strip().splitlines()) <= 15  # one look
+        exec(compile(code, "README.md", "exec"), {})
+    printed = capsys.readouterr().out
+    assert "Hessian trace" in printed
+    assert "better than the trivial predictor" in printed
+    assert "Beware" not in printed
 
 
 def test_named_scripts_and_files_exist():

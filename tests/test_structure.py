@@ -329,6 +329,7 @@ def made_results(root: Path) -> dict[str, int]:
     return {"convergence": 3, "llc": 3}
 
 
+@pytest.mark.long
 def test_a_page_is_made_where_jax_cannot_be_imported(tmp_path):
     figures = made_results(tmp_path / "results")
     report = tmp_path / "report.html"

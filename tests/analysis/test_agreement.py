@@ -14,6 +14,7 @@ def test_is_one_for_any_increasing_function_without_error():
     assert rank_correlation(x, -x).rho == pytest.approx(-1)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("shared", [0.0, 0.6, 0.95])
 @pytest.mark.parametrize("noise", [0.05, 0.3])
 def test_limits_hold_the_correlation_without_errors(shared, noise):

@@ -47,6 +47,7 @@ def test_planted_bends_are_found(judged, bends):
     assert np.mean(bend_counts(judged[bends, 3]) >= bends) >= 0.7
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("bends", "seeds"), [(0, 3), (1, 3), (2, 3), (1, 5), (2, 5)])
 def test_bends_that_were_not_planted_are_not_found(judged, bends, seeds):
     assert np.mean(bend_counts(judged[bends, seeds]) > bends) <= 0.05

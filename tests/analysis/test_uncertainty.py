@@ -60,6 +60,7 @@ def coverage(interval, kl: np.ndarray, weights: np.ndarray) -> float:
     return float(np.mean([i.low <= 1 <= i.high for i in intervals]))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seeds", [3, 5, 10])
 @pytest.mark.parametrize("kind", KINDS)
 def test_seed_interval_covers(kind, seeds):
@@ -68,6 +69,7 @@ def test_seed_interval_covers(kind, seeds):
     assert 0.92 <= covered <= (0.98 if seeds > 3 else 0.99)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("documents", [10, 50])
 @pytest.mark.parametrize("sigma", [0.2, 0.5])
 def test_document_interval_covers(sigma, documents):
@@ -77,6 +79,7 @@ def test_document_interval_covers(sigma, documents):
     assert 0.92 <= covered <= 0.98
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("seeds", "documents"), [(5, 10), (5, 50), (10, 10), (10, 50)])
 @pytest.mark.parametrize("kind", KINDS)
 def test_population_interval_covers(kind, seeds, documents):
@@ -86,6 +89,7 @@ def test_population_interval_covers(kind, seeds, documents):
     assert 0.92 <= coverage(population_interval, kl, lengths) <= 0.98
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("documents", [10, 50])
 @pytest.mark.parametrize("kind", ["homogeneous", "rank-2", "lognormal", "rank-2 + 1"])
 def test_population_interval_of_three_seeds_covers(kind, documents):
@@ -95,6 +99,7 @@ def test_population_interval_of_three_seeds_covers(kind, documents):
     assert 0.92 <= coverage(population_interval, kl, lengths) <= 0.98
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("share", [0.5, 1.0])
 @pytest.mark.parametrize("seeds", [5, 10])
 def test_population_interval_covers_where_seeds_differ_anew_on_every_document(seeds, share):

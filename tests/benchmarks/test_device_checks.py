@@ -84,6 +84,7 @@ def test_a_peer_that_is_missing_has_its_line_and_is_no_fault(tmp_path):
     assert "PyHessian missing: pyhessian" in run.stdout
 
 
+@pytest.mark.long
 def test_without_a_gpu_it_says_so(tmp_path):
     path = tmp_path / "checks.json"
     run = started(f"--out={path}", JAX_PLATFORMS="cpu")
@@ -93,6 +94,7 @@ def test_without_a_gpu_it_says_so(tmp_path):
     assert [line.part for line in lines.read(path)] == ["versions"]
 
 
+@pytest.mark.long
 def test_bad_flags_are_one_line():
     for arguments, sentence in (
         (["--dry", "--only=hvp"], "error: got unknown part 'hvp'"),

@@ -142,6 +142,7 @@ def test_a_pair_is_what_enumerating_tokens_gives_for_the_first_byte(study):
     assert data["kl_byte"].shape == (6, 24)
 
 
+@pytest.mark.long
 def test_surprisal_is_that_of_the_tokens_and_sums_over_a_document(study):
     (unit,) = experiment.experiments(study)[0].units
     data, _ = experiment.byte_divergence(study, unit)

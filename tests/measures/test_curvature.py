@@ -143,6 +143,7 @@ def test_standard_error_of_the_trace_covers_on_a_small_model():
     assert 0.92 <= _covered(_mlp_loss, params, batch, exact, num_samples=40) <= 0.98
 
 
+@pytest.mark.long
 def test_standard_error_of_the_trace_covers_where_it_stops_the_probes():
     matrix = symmetric(30) + 4 * np.eye(30, dtype=np.float32)
     stop = {"min_samples": 32, "max_samples": 512, "relative_sem": 0.05}

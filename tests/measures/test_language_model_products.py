@@ -124,6 +124,7 @@ def test_a_product_at_160m_fits_a_laptop():
     assert twice < 1.1 * once
 
 
+@pytest.mark.long
 def test_gauss_newton_is_positive_and_forgets_a_common_shift(params):
     """v'Gv >= 0, and a shift that no softmax sees has no curvature.
 

@@ -2,6 +2,7 @@
 
 import jax
 import numpy as np
+import pytest
 
 from dynamics import models
 from dynamics.measures import prefix, surprisal
@@ -24,6 +25,7 @@ def test_is_the_surprisal_at_the_position():
             )
 
 
+@pytest.mark.long
 def test_averages_to_the_usual_loss():
     """Over all positions, each window with each."""
     params = jax.jit(models.init, static_argnums=1)(jax.random.key(1), CONFIG)

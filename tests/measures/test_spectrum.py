@@ -43,6 +43,7 @@ def test_ghosts_are_not_taken_for_eigenvalues():
     np.testing.assert_allclose(recurrence.smallest, full.smallest, rtol=0.02)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("steps", [8, 12, 16, 30])
 def test_recurrence_keeps_true_eigenvalues_of_a_million_parameters(steps):
     """A true eigenvalue's part of the start is a millionth then: little, and still no ghost's."""

@@ -133,6 +133,7 @@ def test_moments_keep_their_digits_at_any_scale(scale):
     )
 
 
+@pytest.mark.long
 def test_every_matrix_is_counted_whole(params):
     densities = weights.model_density(CONFIG)(params)
     tensors = weights.matrices(CONFIG, params)

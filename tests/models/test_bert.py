@@ -146,6 +146,7 @@ def test_the_unembedding_is_all_that_makes_logits_of_hidden_states(golden):
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-4)
 
 
+@pytest.mark.long
 def test_gradients_reach_the_tied_embedding_from_both_ends(case):
     checkpoint, tokens = case
     config = checkpoint.config

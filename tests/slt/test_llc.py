@@ -224,6 +224,7 @@ def test_a_noisy_shared_baseline_is_no_escape(regression):
     assert not any(run.verdict.state in ("escaped", "off a minimum") for run in runs)
 
 
+@pytest.mark.long
 def test_error_of_a_recycled_baseline_is_that_of_drawing_it(regression):
     """Over keys, estimates scatter by their stated error; the data's own is in both losses."""
     data, w = regression
@@ -244,6 +245,7 @@ def test_error_of_a_recycled_baseline_is_that_of_drawing_it(regression):
     )  # 3 SD of a spread of 40
 
 
+@pytest.mark.long
 def test_error_of_a_difference_knows_the_shared_baseline(regression):
     data, w = regression
     settings = {

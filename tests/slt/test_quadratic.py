@@ -209,6 +209,7 @@ def test_spectrum_and_slope_of_a_network_are_those_of_its_dense_hessian():
     assert measured.unconfined == pytest.approx(exact.unconfined, abs=3)
 
 
+@pytest.mark.long
 def test_the_error_over_probes_has_that_of_their_batches():
     """SD between keys of tr H at 8 items a probe is what one key states."""
     params, data = network()

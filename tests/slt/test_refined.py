@@ -172,6 +172,7 @@ def test_fresh_batches_agree_with_the_steps_own(problem):
     )  # draw 0 is w*
 
 
+@pytest.mark.long
 def test_probe_sets_along_one_chain(problem):
     _, (x, y) = problem
     probes = {"first": (x[:5], y[:5]), "rest": (x[5:], y[5:])}
@@ -281,6 +282,7 @@ def test_a_curve_is_of_one_model(problem):
         )  # type: ignore
 
 
+@pytest.mark.long
 def test_only_like_is_compared(problem):
     params, data = problem
     other = jax.tree.map(lambda leaf: leaf * 1.01, params)

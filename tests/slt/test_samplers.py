@@ -250,6 +250,7 @@ def test_a_box_truncates_the_posterior(kind):
     assert abs(tilted.llc - 3 * mean) < 4 * tilted.sem + 3 * allowance
 
 
+@pytest.mark.long
 def test_acceptance_of_small_and_large_steps():
     """MALA's probability for SGLD's moves: near 1 for small steps, else about MALA's own."""
     settings = {

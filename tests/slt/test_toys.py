@@ -44,6 +44,7 @@ def test_slopes_of_volumes_tend_to_the_coefficient(landscape):
     assert slope == pytest.approx(landscape.llc - logarithm, abs=2e-3)
 
 
+@pytest.mark.long
 def test_polar_posteriors_are_the_closed_forms():
     exact = {
         QUADRATIC: exact_values.quadratic_posterior([2, 2], nbeta=1e3, localization=1),

@@ -195,6 +195,7 @@ def wait_for(ready, seconds: float = 60):
         time.sleep(0.01)
 
 
+@pytest.mark.long
 def test_a_killed_download_goes_on_in_the_next_process(server):
     size = 2_000_000
     server.repos[REPO]["big"] = {**COMMON, "model.safetensors": weights(3, size)}
@@ -219,6 +220,7 @@ def test_a_killed_download_goes_on_in_the_next_process(server):
     assert not list(blobs.glob("*.incomplete"))
 
 
+@pytest.mark.long
 def test_an_interrupt_ends_a_download_and_keeps_what_it_has(server):
     server.fail("/cdn/", "slow", 0.5, 9)
     # A job in the background inherits the signal ignored.

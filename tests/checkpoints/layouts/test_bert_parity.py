@@ -110,6 +110,7 @@ def randomised(config, kind: str, dtype):
     return model.to(dtype)
 
 
+@pytest.mark.long
 def test_transformers_loads_what_is_saved_and_agrees(tmp_path, config):
     checkpoint = checkpoints.load(checkpoints.save(tmp_path / "x", config, random_params(config)))
     expected, mismatches = theirs(tmp_path / "x")
