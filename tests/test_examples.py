@@ -44,7 +44,7 @@ def named_in_table(text: str) -> Iterator[str]:
 
 def named_in_code(text: str) -> Iterator[str]:
     """Dotted names of what the example calls from `dynamics`."""
-    (code,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", text, re.DOTALL))
     tree = ast.parse(code)
     homes = {
         alias.name: f"{node.module}.{alias.name}"
