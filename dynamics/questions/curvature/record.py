@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from dynamics.questions.schema import Schema, numbers, texts
+from dynamics.questions.schema import Schema, numbers, texts, whole
 
 MEASURE = "curvature"
 
@@ -144,8 +144,8 @@ SCHEMA = Schema(
         "weights": numbers("probe node", optional=True),
         "trace_between_batches": numbers(optional=True),
         "largest_between_batches": numbers(optional=True),
-        "batches": numbers(optional=True),
-        "windows_of_batch": numbers(optional=True),
+        "batches": whole(optional=True, least=2),
+        "windows_of_batch": whole(optional=True, least=1),
     },
     attributes={"block": texts(optional=True), "rests_on": texts(optional=True)},
     single_seed=True,
