@@ -4,8 +4,8 @@ Axes: L checkpoints about it; C places, H half lengths, P = C H pauses; S shapes
 
 Places, lengths and tapers are summed over a grid that is narrowed to where the posterior is. A
 pause, a round turn and a sharp one have the same share of the prior. The stretch of the curve
-that is looked at is the widest in which such a shape fits; where none fits, no more is said than
-that the boundary is in the region where the order of movements has it.
+that is looked at is the widest in which such a shape fits; where none fits, no more is known than
+that the pause is in the region where the order of movements has it.
 """
 
 from typing import NamedTuple
@@ -80,8 +80,25 @@ def place(
     estimate = _pause(x[part], y[part], local, scale, candidate, region, level)
     if fits:
         return _blurred(estimate, x, level)
-    low, high = region
-    return estimate._replace(middle=(low + high) / 2, low=low, high=high)
+    return _blurred(_within(estimate, region, candidate.kind, level), x, level)
+
+
+def _within(estimate: Place, region: tuple[float, float], kind: str, level: float) -> Place:
+    """The middle of a region, where no shape says more.
+
+    A turning point may be anywhere in it. A shoulder begins anywhere in one half of it and ends
+    anywhere in the other, so that its middle has a triangle over the middle half; where the shape
+    that fits best leaves more open, that counts.
+    """
+    middle, half = sum(region) / 2, (region[1] - region[0]) / 2
+    if kind != "shoulder":
+        return estimate._replace(
+            middle=middle, low=middle - level * half, high=middle + level * half
+        )
+    reach = half * (1 - np.sqrt(1 - level)) / 2
+    low = min(middle - reach, max(estimate.low, region[0]))
+    high = max(middle + reach, min(estimate.high, region[1]))
+    return estimate._replace(middle=middle, low=low, high=high)
 
 
 def _blurred(estimate: Place, x: np.ndarray, level: float) -> Place:
