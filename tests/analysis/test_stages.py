@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from benchmarks.stages.judged import Judged, judge
-from benchmarks.stages.planted import KINDS
+from benchmarks.stages.planted import KINDS, curve
 from dynamics.analysis import smooth
 from dynamics.analysis.stages import (
     PUBLISHED_RULE,
@@ -53,6 +53,17 @@ def test_every_kind_of_curve(kind):
     total = sum((judge(kind, seed, count) for seed in range(8) for count in (30, 190)), Judged())
     assert total.recalled >= 0.85 * total.seen
     assert total.false <= 0.25 * total.curves
+
+
+@pytest.mark.parametrize("seed", [59, 69, 74])
+def test_a_sharp_turn_whose_movements_overlap_has_an_interval(seed):
+    """Both movements may take in the turn itself, so that they cross."""
+    planted = curve("sharp peaks", seed, 500)
+    boundaries = find_stages(planted.steps, planted.value, planted.sem).boundaries
+    assert len(boundaries) == len(planted.places)
+    for boundary, place in zip(boundaries, planted.places, strict=True):
+        assert boundary.low < boundary.step < boundary.high
+        assert place.step == pytest.approx(boundary.step, rel=0.03)
 
 
 @pytest.mark.parametrize("slope", [0.02, 0.07, 0.11, 0.175, 0.3])

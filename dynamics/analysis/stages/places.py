@@ -2,8 +2,8 @@
 
 Axes: L checkpoints about it; C places, H half lengths, P = C H pauses; S shapes of one side.
 
-Places, lengths and tapers are summed over a grid that is narrowed to where the posterior is. A
-pause, a round turn and a sharp one have the same share of the prior. The stretch of the curve
+Places, lengths and tapers are summed over a grid that is narrowed to where the posterior is, and a
+pause, a round turn and a sharp one by their odds. The stretch of the curve
 that is looked at is the widest in which such a shape fits; where none fits, no more is known than
 that the pause is in the region where the order of movements has it.
 """
@@ -30,6 +30,8 @@ SHRUNK = (1.0, 0.7, 0.5, 0.35, 0.25, 0.17, 0.12, 0.08, 0.05, 0.0)  # windows, sh
 LEAST_SIDE, LEAST_WINDOW = 3, 8  # checkpoints
 # Standard deviation of a pause's own slope, shares of the range per e-fold.
 STEEPNESS = {"shoulder": 0.1, "peak": 0.03, "valley": 0.03, "edge": 0.025}
+# Odds of a pause, a round turn and a sharp one: a pause must show itself.
+PRIORS = (1.0, 30.0, 60.0)
 TOP_STEEPNESS = 0.005  # at a turn without a pause
 
 
@@ -80,25 +82,19 @@ def place(
     estimate = _pause(x[part], y[part], local, scale, candidate, region, level)
     if fits:
         return _blurred(estimate, x, level)
-    return _blurred(_within(estimate, region, candidate.kind, level), x, level)
+    return _blurred(_within(estimate, x, region, level), x, level)
 
 
-def _within(estimate: Place, region: tuple[float, float], kind: str, level: float) -> Place:
+def _within(estimate: Place, x, region: tuple[float, float], level: float) -> Place:
     """The middle of a region, where no shape says more.
 
-    A turning point may be anywhere in it. A shoulder begins anywhere in one half of it and ends
-    anywhere in the other, so that its middle has a triangle over the middle half; where the shape
-    that fits best leaves more open, that counts.
+    A pause begins anywhere in one half of the region and ends anywhere in the other, so that its
+    middle has a triangle over the middle half; the ends of a region are known to a checkpoint.
     """
     middle, half = sum(region) / 2, (region[1] - region[0]) / 2
-    if kind != "shoulder":
-        return estimate._replace(
-            middle=middle, low=middle - level * half, high=middle + level * half
-        )
-    reach = half * (1 - np.sqrt(1 - level)) / 2
-    low = min(middle - reach, max(estimate.low, region[0]))
-    high = max(middle + reach, min(estimate.high, region[1]))
-    return estimate._replace(middle=middle, low=low, high=high)
+    gap = 2 * half / max(np.count_nonzero((x >= region[0]) & (x <= region[1])) - 1, 1)
+    reach = min(level * half, (1 - np.sqrt(1 - level)) / 2 * half + gap)
+    return estimate._replace(middle=middle, low=middle - reach, high=middle + reach)
 
 
 def _blurred(estimate: Place, x: np.ndarray, level: float) -> Place:
@@ -107,9 +103,12 @@ def _blurred(estimate: Place, x: np.ndarray, level: float) -> Place:
 
 
 def _region(x, candidate: Candidate) -> tuple[float, float]:
-    """The ends of a region, a checkpoint wider on both sides where it is no more than a gap."""
-    first, last = candidate.region
-    wider = 1 if last - first <= 1 else 0
+    """The ends of a region, a checkpoint wider on both sides where it is no more than a gap.
+
+    The movements about a sharp turn may overlap: it lies where both are.
+    """
+    first, last = sorted(candidate.region)
+    wider = 1 if candidate.region.last - candidate.region.first <= 1 else 0
     return float(x[max(first - wider, 0)]), float(x[min(last + wider, len(x) - 1)])
 
 
@@ -183,8 +182,9 @@ def _pause(x, y, noise: Noise, scale: float, candidate: Candidate, region, level
     if candidate.kind != "shoulder":
         sharp = grid._replace(before=np.zeros(1), after=np.zeros(1))
         families.append(_family(x, y, noise, scale, candidate, sharp, tied=True))
+    odds = np.repeat(PRIORS[: len(families)], [len(family[0]) for family in families])
     begin, end, log_weight, square = (np.concatenate(part) for part in zip(*families, strict=True))
-    share = np.exp(log_weight - log_weight.max())
+    share = odds * np.exp(log_weight - log_weight.max())
     share /= share.sum()
     limits = _quantiles((begin + end) / 2, share, level)
     low, middle, high = _with_form(*limits, share @ square, level)
