@@ -22,6 +22,7 @@ ROOMS = [
     "files",
     "cache",
     "devices",
+    "threefry",
     "suite",
     "models",
     "data",

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Float64, Key, PyTree
 
+from dynamics import threefry
 from dynamics.errors import InputError
 from dynamics.measures.curvature import eigenvalues, lanczos, probes
 from dynamics.measures.curvature.products import Product, hessian
@@ -207,10 +208,10 @@ def quadrature(
     nodes, weights, residuals = np.zeros((3, num_probes, steps))
     # Signs have a fixed length, but deflation would change it; a normal vector's direction stays
     # uniform in the subspace that is left.
-    sampler = jax.random.normal if len(deflated) else jax.random.rademacher
+    of_word = threefry.normal if len(deflated) else threefry.sign
     for number in range(num_probes):
         probe_key = jax.random.fold_in(key, number)
-        vector = probes.restrict(probes.draw(sampler, probe_key, params), mask)
+        vector = probes.restrict(threefry.like(probe_key, params, of_word), mask)
         tridiagonal = lanczos.run(
             product, params, batch, probe_key, steps, method, mask, project_out(vector)
         )

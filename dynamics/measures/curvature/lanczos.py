@@ -19,7 +19,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Bool, Float, Float64, Key, PyTree
 from matfree import decomp
 
-from dynamics import devices
+from dynamics import devices, threefry
 from dynamics.errors import InputError
 from dynamics.measures.curvature import probes
 from dynamics.measures.curvature.products import Product
@@ -68,7 +68,7 @@ def run(
     Raises:
         InputError: a non-finite product, by leaf.
     """
-    start = probes.draw(jax.random.normal, key, params) if start is None else start
+    start = threefry.like(key, params, threefry.normal) if start is None else start
     program = _full_fn if method == "full" else _recurrence_fn
     *norms, basis = program(product, steps)(params, batch, start, mask)
     diagonal, residual = map(np.asarray, norms)
@@ -127,7 +127,7 @@ def combine(
     if tridiagonal.basis is not None:
         rows = jnp.matmul(coefficients, jnp.asarray(tridiagonal.basis), precision="highest")
     else:
-        start = probes.draw(jax.random.normal, key, params)
+        start = threefry.like(key, params, threefry.normal)
         rows = _combined_fn(product)(params, batch, start, mask, coefficients)
     rows = rows / jnp.linalg.norm(rows, axis=1, keepdims=True)
     return jax.vmap(unravel)(rows)

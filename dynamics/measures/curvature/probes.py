@@ -1,7 +1,4 @@
-"""Random vectors over params, their blocks by a mask, and the refusal of non-finite numbers."""
-
-import zlib
-from collections.abc import Callable
+"""Vectors over params: their blocks by a mask, and the refusal of non-finite numbers."""
 
 import chex
 import jax
@@ -9,25 +6,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Key, PyTree
 
-from dynamics import devices
+from dynamics import threefry
 from dynamics.errors import InputError
 from dynamics.measures import finite
 from dynamics.measures.curvature.products import Product
-
-
-def draw(sampler: Callable, key: Key[Array, ""], params: PyTree) -> PyTree:
-    """A random vector like params, by sampler(key, shape, dtype).
-
-    Each leaf's key is folded from its path, so that it does not depend on the other leaves, and its
-    numbers do not depend on how many vectors are drawn at once.
-    """
-
-    def of_leaf(path, leaf):
-        name = zlib.crc32(jax.tree_util.keystr(path).encode())
-        leaf_key = devices.layout_free_key(jax.random.fold_in(key, name))
-        return sampler(leaf_key, leaf.shape, leaf.dtype)
-
-    return jax.tree_util.tree_map_with_path(of_leaf, params)
 
 
 def restrict(vector: PyTree, mask: PyTree | None) -> PyTree:
@@ -82,7 +64,7 @@ def refuse_nonfinite(
     product: Product, params: PyTree, batch: PyTree, key: Key[Array, ""], mask: PyTree | None
 ):
     """Raises InputError, by leaf, if the product with a random vector is not finite."""
-    vector = restrict(draw(jax.random.normal, key, params), mask)
+    vector = restrict(threefry.like(key, params, threefry.normal), mask)
     finite.check(
         f"{product.name} products",
         product.apply(params, batch, vector),

@@ -17,6 +17,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, ArrayLike, Float, Key, PyTree
 
+from dynamics import threefry
 from dynamics.errors import InputError
 from dynamics.measures.curvature import probes
 from dynamics.measures.curvature.products import Product, hessian
@@ -284,7 +285,7 @@ def _forms_fn(product: Product, at_once: int):
     @jax.jit
     def forms(params, batch, key, mask, masks, indices):
         def of_probe(index):
-            vector = probes.draw(jax.random.rademacher, jax.random.fold_in(key, index), params)
+            vector = threefry.like(jax.random.fold_in(key, index), params, threefry.sign)
             vector = probes.restrict(vector, mask)
             image = probes.restrict(product.apply(params, batch, vector), mask)
             parts = {name: probes.dot(vector, image, part) for name, part in masks.items()}
@@ -302,7 +303,7 @@ def _signs_fn():
     @jax.jit
     def signs(params, key, mask, numbers):
         def of_number(number):
-            vector = probes.draw(jax.random.rademacher, jax.random.fold_in(key, number), params)
+            vector = threefry.like(jax.random.fold_in(key, number), params, threefry.sign)
             return ravel_pytree(probes.restrict(vector, mask))[0]
 
         return jax.lax.map(of_number, numbers)

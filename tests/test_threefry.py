@@ -1,4 +1,4 @@
-"""The noise of a step: Threefry's, normal to the tails, independent of how it is drawn.
+"""Threefry's numbers: normal to the tails, even signs, independent of how they are drawn.
 
 Axes: M numbers, K streams (chains, steps or leaves).
 """
@@ -11,7 +11,8 @@ import pytest
 from jax.extend.random import threefry2x32_p
 from scipy import special, stats
 
-from dynamics.slt.noise import noise, normal, threefry
+from dynamics.slt.noise import noise
+from dynamics.threefry import like, normal, sign, words
 
 M = 2_000_000
 
@@ -27,7 +28,7 @@ def test_words_are_those_of_threefry():
     key = jnp.array([0x13198A2E, 0x03707344], jnp.uint32)
     first, second = jax.random.bits(jax.random.key(1), (2, 1000), jnp.uint32)
     expected = threefry2x32_p.bind(key[0], key[1], first, second)
-    np.testing.assert_array_equal(threefry(key, first, second), expected)
+    np.testing.assert_array_equal(words(key, first, second), expected)
 
 
 def test_published_answer():
@@ -36,8 +37,8 @@ def test_published_answer():
         ((0, 0), (0, 0), (0x6B200159, 0x99BA4EFE)),
         ((0xFFFFFFFF,) * 2, (0xFFFFFFFF,) * 2, (0x1CB996FC, 0xBB002BE7)),
     ):
-        words = threefry(jnp.array(key, jnp.uint32), *(jnp.array([c], jnp.uint32) for c in counter))
-        assert tuple(int(w[0]) for w in words) == answer
+        answered = words(jnp.array(key, jnp.uint32), *(jnp.array([c], jnp.uint32) for c in counter))
+        assert tuple(int(w[0]) for w in answered) == answer
 
 
 def test_words_become_quantiles():
@@ -106,6 +107,14 @@ def test_numbers_depend_on_key_leaf_and_place_alone():
     )
     values = np.concatenate([np.ravel(x) for x in jax.tree.leaves(together)])
     assert len(set(values)) == len(values)
+
+
+def test_signs_are_even_and_independent():
+    signs = np.asarray(like(jax.random.key(5), jnp.zeros((4, M // 4)), sign), np.float64)
+    assert set(np.unique(signs)) == {-1.0, 1.0}
+    assert abs(signs.mean()) < 4 / M**0.5
+    correlation = signs @ signs.T / signs.shape[1]
+    assert np.abs(correlation - np.eye(4)).max() < 4 / signs.shape[1] ** 0.5
 
 
 @pytest.mark.parametrize("impl", ["threefry2x32", "rbg"])
