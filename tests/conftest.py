@@ -45,9 +45,3 @@ def forget_programs():
     session."""
     yield
     jax.clear_caches()
-
-
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory) -> str:
-    """An empty cache folder for suites trained in the session."""
-    return str(tmp_path_factory.mktemp("cache"))

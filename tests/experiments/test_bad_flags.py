@@ -10,9 +10,9 @@ CHAINS = ("--llc_windows=32", "--draws=20", "--burn_in=5", "--reference_probes=0
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(cache, tmp_path_factory):
     """(cache, out) after the weights experiment on the smoke suite."""
-    cache, out = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("out")
+    out = tmp_path_factory.mktemp("out")
     code, _, stderr = job.run("weights", *job.SMALL, cache=cache, out=out)
     assert code == 0, stderr
     return cache, out

@@ -14,9 +14,9 @@ CHAINS = (*ONE, "--draws=20", "--burn_in=5", "--llc_windows=32")
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory):
+def trained(cache, tmp_path_factory):
     """(cache, out) of a suite whose sampler was calibrated on a small grid."""
-    cache, out = tmp_path_factory.mktemp("cache"), tmp_path_factory.mktemp("out")
+    out = tmp_path_factory.mktemp("out")
     flags = ("--calibrate", "--step_sizes=1e-5,1e-1", "--nbetas=100,1000", "--localizations=300")
     code, _, stderr = job.run("llc", *CHAINS, *flags, cache=cache, out=out)
     assert code == 0, stderr
