@@ -13,7 +13,7 @@ __version__ = "0.1.0"
 _ROOMS = (
     "analysis", "cache", "checkpoints", "data", "devices", "errors", "figures", "files", "inputs",
     "measures", "models", "questions", "report", "restrict", "results", "slt", "study", "suite",
-    "training",
+    "threefry", "training",
 )  # fmt: skip
 
 

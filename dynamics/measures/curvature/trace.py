@@ -234,7 +234,7 @@ def sketched_trace(
         >>> quadratic = lambda params, curvatures: (curvatures * params**2).sum() / 2
         >>> curvatures = jnp.array([0.0, 0.0, 5.0, 10.0])  # of rank 2, and so is the sketch
         >>> mean, sem = sketched_trace(
-        ...     hessian(quadratic), jnp.ones(4), curvatures, jax.random.key(0), num_matvecs=6
+        ...     hessian(quadratic), jnp.ones(4), curvatures, jax.random.key(1), num_matvecs=6
         ... )
         >>> round(mean, 3), round(sem, 3)
         (15.0, 0.0)
