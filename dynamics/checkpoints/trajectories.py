@@ -1,6 +1,6 @@
 """Paths of single weights: one tensor over the checkpoints of a run, as a memory-mapped array.
 
-Axes: K checkpoints (ascending steps), N weights of one tensor, R rows and D columns of a matrix.
+Axes: K checkpoints (ascending steps), N weights of one tensor, V rows and D columns of a matrix.
 
 Checkpoints are read one tensor at a time and written row by row, so that memory is one tensor's,
 however many checkpoints there are. A tensor that is the same at two steps has no difference to
@@ -23,7 +23,7 @@ from dynamics.checkpoints.convert import Tensors
 from dynamics.checkpoints.formats import INTEGERS
 from dynamics.errors import InputError, located
 
-_WEIGHTS, _COMMON, _ABOUT = "weights.npy", "common.npy", "about.json"
+_WEIGHTS, _ABOUT = "weights.npy", "about.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,7 +36,7 @@ class Trajectories:
         steps: [K] of every checkpoint that was read.
         weights: [K,N] float32, memory-mapped, in the order of `places`.
         places: [N] of the weights in the flattened tensor, ascending.
-        common: [K,D] mean over the rows of a matrix, of every column; [K,0] of a vector.
+        centred: whether every column has its mean over all rows taken off.
         repeats: step -> the other step with the same tensor; these steps are not in `rows`.
     """
 
@@ -45,23 +45,13 @@ class Trajectories:
     steps: Int[np.ndarray, " K"]
     weights: Float[np.ndarray, "K N"]
     places: Int[np.ndarray, " N"]
-    common: Float[np.ndarray, "K D"]
+    centred: bool
     repeats: Mapping[int, int]
 
     @property
     def rows(self) -> Int[np.ndarray, " rows"]:
         """Of `weights`, without repeated checkpoints."""
         return np.array([k for k, step in enumerate(self.steps) if int(step) not in self.repeats])
-
-    def centred(self) -> Float[np.ndarray, "K N"]:
-        """The weights less the mean over all rows of their column, in memory.
-
-        Of an unembedding [V,D] that is the mean over the vocabulary, which changes no softmax. A
-        vector has no rows: its weights come back as they are.
-        """
-        if not self.common.shape[1]:
-            return np.array(self.weights)
-        return self.weights - self.common[:, self.places % self.shape[-1]]
 
 
 def stack(
@@ -71,6 +61,7 @@ def stack(
     *,
     num_weights: int | None = 10_000,
     seed: int = 0,
+    centred: bool = False,
 ) -> Trajectories:
     """Writes the paths of a tensor's weights under `folder`, whole or not at all, and opens them.
 
@@ -80,6 +71,8 @@ def stack(
         checkpoints: (step, what opens the checkpoint's tensors), in ascending order of steps.
         num_weights: how many weights are drawn, the same at every checkpoint; None for all.
         seed: of the draw.
+        centred: takes off every column's mean over all V rows of a matrix [V,D]. Of an unembedding
+            that is the mean over the vocabulary, which changes no softmax.
 
     Raises:
         InputError: no checkpoint, steps that do not ascend; a tensor that is absent, of integers,
@@ -100,7 +93,7 @@ def stack(
     """
 
     def fill(partial: Path):
-        _write(partial, tensor, checkpoints, num_weights, seed)
+        _write(partial, tensor, checkpoints, num_weights, seed, centred)
 
     return read(files.write_folder_atomically(folder, fill))
 
@@ -111,14 +104,13 @@ def read(folder: str | Path) -> Trajectories:
     try:
         about = json.loads((folder / _ABOUT).read_text())
         weights = np.load(folder / _WEIGHTS, mmap_mode="r")
-        common = np.load(folder / _COMMON)
         return Trajectories(
             tensor=about["tensor"],
             shape=tuple(about["shape"]),
             steps=np.array(about["steps"], np.int64),
             weights=weights,
             places=sample(tuple(about["shape"]), about["num_weights"], about["seed"]),
-            common=common,
+            centred=about["centred"],
             repeats=repeated(about["steps"], about["digests"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -151,9 +143,7 @@ def matching(names: Iterable[str], pattern: str) -> list[str]:
     return matches
 
 
-def sample(
-    shape: Sequence[int], num_weights: int | None, seed: int
-) -> Int[np.ndarray, " N"]:
+def sample(shape: Sequence[int], num_weights: int | None, seed: int) -> Int[np.ndarray, " N"]:
     """Places in a flattened tensor, ascending, drawn without replacement; all where it has fewer.
 
     Example:
@@ -184,10 +174,10 @@ def repeated(steps: Sequence[int], digests: Sequence[str]) -> dict[int, int]:
     return dict(sorted(repeats.items()))
 
 
-def _write(partial: Path, tensor: str, checkpoints, num_weights: int | None, seed: int):
+def _write(partial: Path, tensor: str, checkpoints, num_weights, seed, centred: bool):
     """The three files of a stack. The array's header is written last: K is known then."""
     steps: list[int] = []
-    digests, common, shape, places = [], [], None, np.zeros(0, np.int64)
+    digests, shape, places = [], None, np.zeros(0, np.int64)
     with open(partial / _WEIGHTS, "wb") as file:
         _header(file, 0, 0)
         for step, opened in checkpoints:
@@ -198,6 +188,10 @@ def _write(partial: Path, tensor: str, checkpoints, num_weights: int | None, see
                 if shape is None:
                     shape = values.shape
                     places = sample(shape, num_weights, seed)
+                if centred and values.ndim != 2:
+                    raise InputError(
+                        f"{tensor} of shape {values.shape}", expected="a matrix, to be centred"
+                    )
                 if values.shape != shape:
                     raise InputError(
                         f"{tensor} of shape {values.shape}",
@@ -207,18 +201,19 @@ def _write(partial: Path, tensor: str, checkpoints, num_weights: int | None, see
                     )
             steps.append(int(step))
             digests.append(hashlib.sha256(np.ascontiguousarray(values)).hexdigest())
-            common.append(values.mean(0, dtype=np.float64) if values.ndim == 2 else np.zeros(0))
+            if centred:
+                values = values - values.mean(0, dtype=np.float64).astype(np.float32)
             file.write(values.reshape(-1)[places].tobytes())
         if shape is None:
             raise InputError("no checkpoint", expected="one or more")
         file.seek(0)
         _header(file, len(steps), len(places))
-    np.save(partial / _COMMON, np.array(common, np.float32))
     about = {
         "tensor": tensor,
         "shape": shape,
         "steps": steps,
         "digests": digests,
+        "centred": centred,
         "num_weights": num_weights,
         "seed": seed,
     }

@@ -278,8 +278,7 @@ def _log(value: np.ndarray) -> np.ndarray:
 
 def _log_slopes(time: np.ndarray, reach: float) -> list[tuple[np.ndarray, np.ndarray]]:
     """For each point the others that its exponent is fitted over, and their weights in it."""
-    with np.errstate(divide="ignore"):
-        x = np.log(time)
+    x = _log(time)
     fits = []
     for k, middle in enumerate(x):
         near = np.flatnonzero(np.isfinite(x) & (np.abs(x - middle) <= reach))
