@@ -7,7 +7,9 @@ log-concave kernel leaves a density with one mode with one mode (Ibragimov 1956)
 heavy-tailed. So a valley between two peaks of the smoothed density is noise of a finite sample, or
 a second mode. The depth of the deepest valley, in standard errors, is compared with a threshold
 that Bonferroni's inequality sets for all checkpoints and all places of a valley together: the null
-is ANY density with one mode at every checkpoint, N independent paths.
+is ANY density with one mode at every checkpoint, N independent paths. Weights of one column of a
+matrix are not: where many tokens share their rows, every column makes a lump of its own. `clusters`
+names what may depend on each other, and the errors are then those between clusters as well.
 
 What is no bifurcation and may look like one: one vector added to every row of an unembedding moves
 its columns apart, so that the pooled weights may have two modes while no softmax has changed. The
@@ -19,13 +21,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import scipy.stats
-from jaxtyping import Bool, Float, Float64, Int, Real
+from jaxtyping import Bool, Float64, Int, Real
 
 from dynamics.errors import InputError
 
 _CELLS = 256  # of a density
 _REACH = 6.0  # widths to either side of the median that the density covers
 _BLOCK = 2**22  # numbers of the paths that are held at once
+_SIGN = 1.64  # standard errors from which a valley is a sign of two modes
 _TO_WIDTH = 1.349  # interquartile range of a normal, in standard deviations
 
 
@@ -90,6 +93,8 @@ def find_bifurcation(
     paths: Real[np.ndarray, "K N"],
     shared: Int[npt.ArrayLike, " N"] | None = None,
     rule: Rule = RULE,
+    rows: Int[npt.ArrayLike, " K"] | None = None,
+    clusters: Int[npt.ArrayLike, " N"] | None = None,
 ) -> Bifurcation:
     """Since when the density of paths [K,N] has two modes.
 
@@ -102,6 +107,9 @@ def find_bifurcation(
         shared: number of the group of each path, whose mean changes nothing and is taken off at
             every checkpoint; None where every move counts.
         rule: see `Rule`.
+        rows: which rows of `paths` the steps are of; default all.
+        clusters: number of the cluster of each path, where paths of one may depend on each other;
+            None where all are independent.
 
     Raises:
         InputError: other shapes, steps that do not ascend, paths that are not finite.
@@ -114,12 +122,13 @@ def find_bifurcation(
         >>> forked.step, forked.low
         (3, 2.0)
     """
-    steps = _checked(steps, paths)
-    group = _groups(paths, shared)
+    rows = np.arange(len(paths)) if rows is None else np.asarray(rows)
+    steps = _checked(steps, paths, rows)
+    group, cluster = _groups(paths, shared), _groups(paths, clusters)
     threshold = rule.threshold(len(steps))
     block = max(1, _BLOCK // paths.shape[1])
     parts = [
-        _valleys(_rows(paths, slice(start, start + block), group), rule.bandwidth)
+        _valleys(_rows(paths, rows[start : start + block], group), rule.bandwidth, cluster)
         for start in range(0, len(steps), block)
     ]
     depth, modes, valley = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -127,9 +136,9 @@ def find_bifurcation(
     if first is None:
         place = {"step": None, "low": np.nan, "high": np.nan, "loyal": np.nan}
     else:
-        calm = np.flatnonzero(depth[:first] < scipy.stats.norm.isf(0.05))
+        calm = np.flatnonzero(depth[:first] < _SIGN)
         before = steps[calm[-1]] if len(calm) else steps[0]
-        sides = [_rows(paths, slice(k, k + 1), group) > valley[k] for k in (first, len(steps) - 1)]
+        sides = [_rows(paths, rows[[k]], group) > valley[k] for k in (first, len(steps) - 1)]
         place = {
             "step": int(steps[first]),
             "low": float(before),
@@ -141,7 +150,7 @@ def find_bifurcation(
     )
 
 
-def _valleys(paths: np.ndarray, bandwidth: float):
+def _valleys(paths: np.ndarray, bandwidth: float, cluster: np.ndarray | None):
     """The deepest valley of every checkpoint: depth [K], peaks [K,2] and place [K]."""
     low, middle, high = np.quantile(paths, [0.25, 0.5, 0.75], axis=1)
     width = (high - low) / _TO_WIDTH
@@ -160,7 +169,31 @@ def _valleys(paths: np.ndarray, bandwidth: float):
     first = np.where(cells <= at[:, None], density, -1.0).argmax(1)
     second = np.where(cells >= at[:, None], density, -1.0).argmax(1)
     places = center[np.stack([first, second, at], axis=1)] * scale[:, None] + middle[:, None]
-    return depth[np.arange(len(depth)), at], places[:, :2], places[:, 2]
+    deepest = depth[np.arange(len(depth)), at]
+    if cluster is not None:
+        for k in np.flatnonzero(deepest > _SIGN):  # of no other does the size matter
+            lower = places[k, int(density[k, first[k]] > density[k, second[k]])]
+            between = _between_clusters(
+                paths[k], lower, places[k, 2], bandwidth * scale[k], cluster
+            )
+            deepest[k] = min(deepest[k], between)
+    return deepest, places[:, :2], places[:, 2]
+
+
+def _between_clusters(values, peak: float, valley: float, width: float, cluster) -> float:
+    """The valley's depth in standard errors between clusters, as a normal's.
+
+    Student's t has few degrees of freedom; the normal quantile of the same probability is given.
+    """
+    away = [np.exp(-0.5 * ((values - place) / width) ** 2) for place in (peak, valley)]
+    sums, sizes = np.bincount(cluster, away[0] - away[1]), np.bincount(cluster)
+    mean, count = sums.sum() / sizes.sum(), len(sums)
+    if count < 2:
+        return 0.0
+    error = np.sqrt(count / (count - 1) * ((sums - mean * sizes) ** 2).sum()) / sizes.sum()
+    if not error > 0:
+        return 0.0
+    return float(scipy.stats.norm.isf(scipy.stats.t.sf(mean / error, count - 1)))
 
 
 def _density(standard: np.ndarray) -> np.ndarray:
@@ -198,7 +231,7 @@ def _groups(paths: np.ndarray, shared) -> np.ndarray | None:
     return np.unique(np.asarray(shared), return_inverse=True)[1]
 
 
-def _rows(paths: np.ndarray, rows: slice, group: np.ndarray | None) -> np.ndarray:
+def _rows(paths: np.ndarray, rows: np.ndarray, group: np.ndarray | None) -> np.ndarray:
     """Some checkpoints as finite float64, less the mean of each path's group."""
     values = np.asarray(paths[rows], np.float64)
     if not np.isfinite(values).all():
@@ -209,9 +242,9 @@ def _rows(paths: np.ndarray, rows: slice, group: np.ndarray | None) -> np.ndarra
     return values - (sums / np.bincount(group))[:, group]
 
 
-def _checked(steps, paths: np.ndarray) -> np.ndarray:
+def _checked(steps, paths: np.ndarray, rows: np.ndarray) -> np.ndarray:
     steps = np.asarray(steps)
-    if np.ndim(paths) != 2 or steps.shape != paths.shape[:1] or not paths.size:
+    if np.ndim(paths) != 2 or steps.shape != rows.shape or not (paths.size and rows.size):
         raise InputError(
             f"steps {steps.shape} and paths {np.shape(paths)}",
             expected="steps [K] and paths [K,N]",

@@ -221,7 +221,7 @@ def _write(partial: Path, tensor: str, checkpoints, num_weights, seed, centred: 
 
 
 def _header(file, checkpoints: int, weights: int):
-    """The .npy header of a float32 array; numpy pads it, so that every K and N fit in one length."""
+    """The .npy header of a float32 array; numpy pads it to one length for every K and N."""
     form = {"descr": "<f4", "fortran_order": False, "shape": (checkpoints, weights)}
     np.lib.format.write_array_header_1_0(file, form)
 

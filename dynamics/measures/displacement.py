@@ -28,7 +28,7 @@ from typing import Literal, NamedTuple, get_args
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Float, Float64, Int, Real
+from jaxtyping import Float64, Int, Real
 from scipy.special import stdtrit
 
 from dynamics.errors import InputError
@@ -203,6 +203,24 @@ def mean_square_displacement(
         exponent_low=exponent - half,
         exponent_high=exponent + half,
     )
+
+
+def gaps(
+    measured: Moments,
+) -> tuple[Float64[np.ndarray, " K-1"], Float64[np.ndarray, " K-1"]]:
+    """Mean square displacement from each checkpoint to the next, and its error over groups.
+
+    Example:
+        >>> paths = np.array([[0.0, 0.0], [1.0, 1.0], [3.0, 3.0]])
+        >>> gaps(moments([0, 1, 2], paths, groups=2))[0].tolist()
+        [1.0, 4.0]
+    """
+    by_group = np.stack([np.diagonal(_squared(product), 1) for product in measured.product])
+    share = measured.count / measured.count.sum()
+    value, groups = share @ by_group, len(share)
+    if groups < 2:
+        return value, np.full(len(value), np.nan)
+    return value, by_group.std(0, ddof=1) / groups**0.5
 
 
 def _value(measured: Moments, share: np.ndarray, combine) -> np.ndarray:
