@@ -48,7 +48,8 @@ number_flags.whole(
 _QUANTILES = (0.001, 0.02, 0.16, 0.5, 0.84, 0.98, 0.999)
 _PLACES = 24  # of a spectrum that are stored
 _MAY_BE_NAN = (
-    "movement_", "fork_", "rank_", "loss_", "spectrum", "spread_excess_kurtosis",
+    "excess_kurtosis", "point_step", "displacement", "expected", "gap", "fork", "rank",
+    "exact_rank", "effective_rank", "batch_effective_rank", "spectrum", "loss",
 )  # fmt: skip
 
 
@@ -74,12 +75,7 @@ def experiments(study: Study) -> list[common.Experiment]:
         raise InputError(
             "no run of two checkpoints", expected="two or more", mend="Select more --steps."
         )
-    may_be_nan = [
-        name
-        for name in record.SCHEMA.variables
-        if any(name.startswith(start) for start in _MAY_BE_NAN)
-    ]
-    return [common.Experiment(record.MEASURE, config, units, paths, may_be_nan=may_be_nan)]
+    return [common.Experiment(record.MEASURE, config, units, paths, may_be_nan=_MAY_BE_NAN)]
 
 
 def paths(study: Study, unit: Unit):

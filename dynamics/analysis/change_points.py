@@ -194,7 +194,7 @@ def against_size(
     low, high = np.quantile(draws, [(1 - level) / 2, (1 + level) / 2])
     slope = line @ np.log1p([change.step for _, change in pairs])
     return Trend(
-        round(float(slope), 12), float(low), float(high), len(pairs), len(sizes) - len(pairs)
+        round(float(slope), 12) + 0.0, float(low), float(high), len(pairs), len(sizes) - len(pairs)
     )
 
 

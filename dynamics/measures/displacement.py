@@ -163,8 +163,8 @@ def mean_square_displacement(
     Args:
         measured: of the weights, or of an expected process.
         kind: one of `KINDS`; there is no default, since they answer different questions.
-        reach: e-folds of time to either side over which an exponent is fitted; at least the
-            nearest point on either side counts.
+        reach: e-folds of time to either side over which an exponent is fitted; at least the three
+            nearest points count.
 
     Returns:
         [K] points; of "lagged" at most K - 1.
@@ -298,10 +298,12 @@ def _log_slopes(time: np.ndarray, reach: float) -> list[tuple[np.ndarray, np.nda
     """For each point the others that its exponent is fitted over, and their weights in it."""
     x = _log(time)
     fits = []
-    for k, middle in enumerate(x):
-        near = np.flatnonzero(np.isfinite(x) & (np.abs(x - middle) <= reach))
-        near = np.union1d(near, np.arange(max(k - 1, 0), min(k + 2, len(x))))
-        near = near[np.isfinite(x[near])] if np.isfinite(middle) else near[:0]
+    for middle in x:
+        distance = np.where(np.isfinite(x), np.abs(x - middle), np.inf)
+        nearest = np.argsort(distance, kind="stable")[:3]
+        near = np.union1d(
+            np.flatnonzero(distance <= reach), nearest[np.isfinite(distance[nearest])]
+        )
         centred = x[near] - x[near].mean() if len(near) > 2 else np.zeros(0)
         spread = (centred**2).sum()
         fits.append((near, centred / spread) if spread > 0 else (near[:0], np.zeros(0)))

@@ -157,7 +157,7 @@ def spectrum(data: Record, tensor: int, steps: Sequence[int]):
         label = f"step {style.step_label(int(step))}"
         form = {"color": color, "marker": ".", "linewidth": 1.3, "label": label}
         ax.plot(data.rank.place, _positive(values), **form)
-    ax.set_xscale("log")
+    _log_x(ax)
     style.log_y(ax)
     style.legend(figure, ax)
     return figure
@@ -234,7 +234,7 @@ def against_size(models: Sequence[Movement], names: Sequence[str]):
         marker = style.MARKERS[k % 7]
         (line,) = ax.plot(size, step, marker=marker, color=color, linestyle="none", label=name)
         readout.set_series(line, name, low, high)
-    ax.set_xscale("log")
+    _log_x(ax, [m.num_parameters for m in models])
     style.log_y(ax)
     style.legend(figure, ax)
     return figure
@@ -254,6 +254,21 @@ def _four():
 def _titled(ax, title: str, xlabel: str):
     ax.set_title(title, fontsize=9.5, color=style.INK, loc="left", pad=3)
     ax.set_xlabel(xlabel, fontsize=9.5, color=style.INK)
+
+
+def _log_x(ax, ticks: Sequence[int] = ()):
+    """A logarithmic x axis in plain numbers, at some ticks alone where they are named."""
+    from matplotlib.ticker import FuncFormatter, NullFormatter, NullLocator
+
+    ax.set_xscale("log")
+    ax.xaxis.set_minor_formatter(NullFormatter())
+    if not ticks:
+        ax.xaxis.set_major_formatter(FuncFormatter(style.plain))
+        return
+    ax.xaxis.set_minor_locator(NullLocator())
+    places = style.step_ticks(list(ticks), most=5)
+    ax.set_xticks(places, [style.short_step(size) for size in places])
+    ax.set_xlim(min(ticks) / 1.3, max(ticks) * 1.3)
 
 
 def _positive(values: np.ndarray) -> np.ndarray:

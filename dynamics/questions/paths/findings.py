@@ -173,7 +173,7 @@ def _moved(data: Record, tensor: int) -> np.ndarray:
 
 
 def _over_runs(model: str, runs: Sequence[Run], value: Callable, sem: Callable | None) -> Curve:
-    """Mean over the runs that have each step; a single one has its own error, where there is any."""
+    """Mean over the runs that have each step; a single one has its own error, where it has any."""
     tables = [dict(zip(run.record.steps.tolist(), value(run), strict=True)) for run in runs]
     steps = sorted({step for table in tables for step in table})
     values = [[table[step] for table in tables if step in table] for step in steps]

@@ -8,6 +8,7 @@ the weights.
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import xarray as xr
@@ -152,61 +153,94 @@ class Record:
     loss: Loss
 
 
-_TK, _POINT = "tensor step", "tensor kind point"
+class _Stored(NamedTuple):
+    """A variable of the data set: its axes, and the fields of a part that it holds.
+
+    Several fields lie along one more axis, in their order, which the data set names.
+    """
+
+    axes: str
+    fields: tuple[str, ...]
+
+    @property
+    def alone(self) -> bool:
+        return len(self.fields) == 1
+
+
+_POINT = "tensor kind point"
+_RANK = "tensor batch tolerance step"
 _PARTS = {
     "spread": (Spread, {
-        "quantile": "quantile", "fan": "tensor step quantile", "shown": "tensor step path",
-        "excess_kurtosis": _TK,
+        "quantile": _Stored("quantile", ("quantile",)),
+        "fan": _Stored("tensor step quantile", ("fan",)),
+        "shown": _Stored("tensor step path", ("shown",)),
+        "excess_kurtosis": _Stored("tensor step", ("excess_kurtosis",)),
     }),
     "movement": (Movement, {
-        "steps": "kind point", "value": _POINT, "sem": _POINT, "exponent": _POINT,
-        "exponent_low": _POINT, "exponent_high": _POINT, "expected": "tensor process kind point",
-        "gap": _TK, "gap_sem": _TK,
+        "point_step": _Stored("kind point", ("steps",)),
+        "displacement": _Stored(
+            _POINT, ("value", "sem", "exponent", "exponent_low", "exponent_high")
+        ),
+        "expected": _Stored("tensor process kind point", ("expected",)),
+        "gap": _Stored("tensor step", ("gap", "gap_sem")),
     }),
     "fork": (Fork, {
-        "depth": _TK, "modes": "tensor step side", "step": "tensor", "low": "tensor",
-        "high": "tensor", "loyal": "tensor", "threshold": "",
+        "depth": _Stored("tensor step", ("depth",)),
+        "modes": _Stored("tensor step side", ("modes",)),
+        "fork": _Stored("tensor", ("step", "low", "high", "loyal")),
+        "threshold": _Stored("", ("threshold",)),
     }),
     "rank": (Rank, {
-        "batch": "batch", "tolerance": "tolerance",
-        "absolute": "tensor batch tolerance step", "absolute_sem": "tensor batch tolerance step",
-        "relative": "tensor batch tolerance step", "exact_absolute": "tensor tolerance step",
-        "exact_relative": "tensor tolerance step", "stable": _TK, "entropy": _TK,
-        "batch_stable": "tensor batch step", "batch_entropy": "tensor batch step",
-        "place": "place", "spectrum": "tensor place step",
+        "batch": _Stored("batch", ("batch",)),
+        "tolerance": _Stored("tolerance", ("tolerance",)),
+        "rank": _Stored(_RANK, ("absolute", "absolute_sem", "relative")),
+        "exact_rank": _Stored("tensor tolerance step", ("exact_absolute", "exact_relative")),
+        "effective_rank": _Stored("tensor step", ("stable", "entropy")),
+        "batch_effective_rank": _Stored("tensor batch step", ("batch_stable", "batch_entropy")),
+        "place": _Stored("place", ("place",)),
+        "spectrum": _Stored("tensor place step", ("spectrum",)),
     }),
-    "loss": (Loss, {"value": "step", "sem": "step", "excess": "step", "excess_sem": "step"}),
+    "loss": (Loss, {
+        "loss": _Stored("step", ("value", "sem", "excess", "excess_sem")),
+    }),
 }  # fmt: skip
-# Names of stored variables: the axes of four parts, each named by the part and the field.
-_OWN = {"quantile": "quantile", "batch": "batch", "tolerance": "tolerance", "place": "place"}
 _WHOLE = {"batch": 2, "place": 1}  # the least of each
 
 
-def _name(part: str, field: str) -> str:
-    return _OWN.get(field, f"{part}_{field}")
+def _axes(name: str, stored: _Stored) -> str:
+    return stored.axes if stored.alone else f"{stored.axes} of_{name}"
 
 
-def _numbers() -> dict:
-    variables = {}
-    for part, (_, fields) in _PARTS.items():
-        for field, axes in fields.items():
-            least = _WHOLE.get(field)
-            variables[_name(part, field)] = (
-                numbers(axes) if least is None else whole(axes, least=least)
-            )
-    return variables
+def _variables() -> dict:
+    return {
+        name: whole(stored.axes, least=_WHOLE[name])
+        if name in _WHOLE
+        else numbers(_axes(name, stored))
+        for _, variables in _PARTS.values()
+        for name, stored in variables.items()
+    }
 
 
+# Fixed lengths of axes, in the order of what their places mean.
+_LENGTHS = {
+    "kind": KINDS,
+    "process": PROCESSES,
+    "side": ("lower", "upper"),
+    **{
+        f"of_{name}": stored.fields
+        for _, variables in _PARTS.values()
+        for name, stored in variables.items()
+        if not stored.alone
+    },
+}
 SCHEMA = Schema(
     variables={
         "step": whole("step"),
         "tensor": texts("tensor"),
         "size": whole("tensor", least=1),
         "sampled": whole("tensor", least=1),
-        "kind": texts("kind", labels=KINDS),
-        "process": texts("process", labels=PROCESSES),
         "parameters": whole(least=1),
-        **_numbers(),
+        **_variables(),
     },
     attributes={"repeats": texts(), "rests_on": texts(optional=True)},
     single_seed=True,
@@ -221,17 +255,16 @@ def to_dataset(record: Record) -> xr.Dataset:
         "sampled": ("tensor", np.asarray(record.sampled, np.int64)),
         "parameters": record.num_parameters,
     }
-    for part, (_, fields) in _PARTS.items():
+    for part, (_, variables) in _PARTS.items():
         values = getattr(record, part)
-        data |= {
-            _name(part, field): (tuple(axes.split()), getattr(values, field))
-            for field, axes in fields.items()
-        }
+        for name, stored in variables.items():
+            arrays = [np.asarray(getattr(values, field)) for field in stored.fields]
+            packed = arrays[0] if stored.alone else np.stack(arrays, axis=-1)
+            data[name] = (tuple(_axes(name, stored).split()), packed)
     coordinates = {
         "step": np.asarray(record.steps, np.int64),
         "tensor": list(record.tensors),
-        "kind": list(KINDS),
-        "process": list(PROCESSES),
+        **{axis: list(labels) for axis, labels in _LENGTHS.items()},
     }
     attributes = {
         "units": "weight",
@@ -244,20 +277,20 @@ def to_dataset(record: Record) -> xr.Dataset:
 def from_dataset(data: xr.Dataset) -> Record:
     """The record that a stored data set holds. Raises InputError."""
     SCHEMA.check(data)
-    data = data.sel(kind=list(KINDS), process=list(PROCESSES)) if _labelled(data) else data
     steps = data["step"].values
     expect(data, bool((np.diff(steps) > 0).all()), "steps that do not ascend", "ascending steps")
-    sides = data.sizes["side"]
-    expect(data, sides == 2, f"{sides} sides of a valley", "two")
+    for axis, labels in _LENGTHS.items():
+        count = data.sizes[axis]
+        expect(data, count == len(labels), f"{count} places along {axis!r}", f"{len(labels)}")
     parts = {}
-    for part, (form, fields) in _PARTS.items():
-        values = {field: data[_name(part, field)].values for field in fields}
-        parts[part] = form(
-            **{
-                field: float(array) if array.ndim == 0 else array.astype(np.float64)
-                for field, array in values.items()
-            }
-        )
+    for part, (form, variables) in _PARTS.items():
+        fields = {}
+        for name, stored in variables.items():
+            array = data.variables[name].values.astype(np.float64)
+            columns = [array] if stored.alone else np.moveaxis(array, -1, 0)
+            columns = [float(column) if column.ndim == 0 else column for column in columns]
+            fields |= dict(zip(stored.fields, columns, strict=True))
+        parts[part] = form(**fields)
     return Record(
         steps=steps.astype(np.int64),
         repeats=_repeats(data),
@@ -267,11 +300,6 @@ def from_dataset(data: xr.Dataset) -> Record:
         num_parameters=int(data["parameters"]),
         **parts,
     )
-
-
-def _labelled(data: xr.Dataset) -> bool:
-    """Whether the labels of kinds and processes are an index, by which they can be put in order."""
-    return "kind" in data.indexes and "process" in data.indexes
 
 
 def _repeats(data: xr.Dataset) -> dict[int, int]:

@@ -503,7 +503,7 @@ def _fork_finding(movement: Movement) -> Finding:
             f"{words.counted(many, 'seed')}."
         )
     else:
-        sentence = f"The density of {name} has one mode at every checkpoint: no fork yet."
+        sentence = f"No second mode in the density of {name} at any checkpoint: no fork yet."
     return Finding(
         sentence=sentence,
         rests_on=f"{_seeds(movement)}; columns of the matrix taken as independent",
