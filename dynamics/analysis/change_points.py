@@ -6,7 +6,9 @@ A series changes where a straight line with ONE bend or ONE jump explains it bet
 curve of as many numbers: a line, a parabola or a cubic in x (BIC; the place counts as a number). So
 a curve that bends evenly has no change point, nor has a constant; and where the last checkpoint
 shows none, the answer is "not yet". The interval of the place is that of curves drawn about the fit
-with its residual scatter; a jump lies anywhere between two checkpoints. Errors are taken to be
+with its residual scatter; a jump lies anywhere between two checkpoints. On 400 planted curves of 31
+checkpoints each, 95 % intervals held .91 of the bends and all jumps, and of smooth curves with noise
+at most .03 had a change (tests/analysis/test_change_points.py). Errors are taken to be
 independent from checkpoint to checkpoint: series that wander have changes of their own.
 """
 
@@ -202,7 +204,7 @@ class _Designs(NamedTuple):
     """Least squares at every candidate place of one kind."""
 
     basis: np.ndarray  # [C,K,P] orthonormal columns
-    low: np.ndarray  # [C] in x: where the change begins and ends; the same for a bend
+    low: np.ndarray  # [C] in x: between which the change lies
     high: np.ndarray  # [C]
 
 
@@ -213,12 +215,13 @@ def _designs(x: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], dict[str, _De
     line = np.stack([np.ones_like(x), x], axis=1)
     inner = np.arange(_BETWEEN) / _BETWEEN
     knots = (x[:-1, None] + np.diff(x)[:, None] * inner).ravel()
+    half = np.repeat(np.diff(x), _BETWEEN) / _BETWEEN / 2  # no place is known better than these lie
     held = (knots >= x[2]) & (knots <= x[-3])  # three points on either side tell a slope
     bend = np.maximum(x - knots[held][:, None], 0)
     after = np.arange(2, len(x) - 1)  # first point after the jump: two before it, two from it on
     jump = (np.arange(len(x)) >= after[:, None]).astype(np.float64)
     kinds = {
-        "bend": _Designs(_bases(line, bend), knots[held], knots[held]),
+        "bend": _Designs(_bases(line, bend), (knots - half)[held], (knots + half)[held]),
         "jump": _Designs(_bases(line, jump), x[after - 1], x[after]),
     }
     return x, smooth, kinds
@@ -274,8 +277,10 @@ def _find(y: np.ndarray, x: np.ndarray, smooth, kinds: dict[str, _Designs], rule
 
 def _draws(y, designs: _Designs, place: int, scatter: float, count: int, rng) -> np.ndarray:
     """Places in x of curves drawn about the fit at one place."""
-    basis = designs.basis[place]
-    curves = basis @ (basis.T @ y) + scatter * rng.standard_normal((count, len(y)))
+    basis, free = designs.basis[place], max(len(y) - 4, 1)
+    # The scatter is an estimate too: Student's t, all points of a curve alike.
+    heavy = scatter * np.sqrt(free / rng.chisquare(free, (count, 1)))
+    curves = basis @ (basis.T @ y) + heavy * rng.standard_normal((count, len(y)))
     places = _best(curves, designs)[0]
     width = (designs.high - designs.low)[places]
     return designs.low[places] + width * rng.random(count)
