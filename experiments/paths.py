@@ -154,6 +154,7 @@ def _stack(
         num_weights=None if FLAGS.all_weights else FLAGS.sampled_weights,
         seed=FLAGS.sample_seed,
         centred=centred,
+        run=f"{cell.model} seed {cell.seed}",
     )
 
 

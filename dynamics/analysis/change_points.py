@@ -6,10 +6,10 @@ A series changes where a straight line with ONE bend or ONE jump explains it bet
 curve of as many numbers: a line, a parabola or a cubic in x (BIC; the place counts as a number). So
 a curve that bends evenly has no change point, nor has a constant; and where the last checkpoint
 shows none, the answer is "not yet". The interval of the place is that of curves drawn about the fit
-with its residual scatter; a jump lies anywhere between two checkpoints. On 400 planted curves of 31
-checkpoints each, 95 % intervals held .91 of the bends and all jumps, and of smooth curves with noise
-at most .03 had a change (tests/analysis/test_change_points.py). Errors are taken to be
-independent from checkpoint to checkpoint: series that wander have changes of their own.
+with its residual scatter; a jump lies anywhere between two checkpoints. On 400 planted curves of
+31 checkpoints, 95 % intervals held .91 of the bends and all jumps, and at most .03 of smooth curves
+with noise had a change. Errors are taken to be independent from checkpoint to checkpoint: series
+that wander have changes of their own.
 """
 
 from collections.abc import Mapping, Sequence

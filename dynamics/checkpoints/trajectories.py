@@ -62,6 +62,7 @@ def stack(
     num_weights: int | None = 10_000,
     seed: int = 0,
     centred: bool = False,
+    run: str = "",
 ) -> Trajectories:
     """Writes the paths of a tensor's weights under `folder`, whole or not at all, and opens them.
 
@@ -73,6 +74,7 @@ def stack(
         seed: of the draw.
         centred: takes off every column's mean over all V rows of a matrix [V,D]. Of an unembedding
             that is the mean over the vocabulary, which changes no softmax.
+        run: what errors call the run, such as "nano-32 seed 0".
 
     Raises:
         InputError: no checkpoint, steps that do not ascend; a tensor that is absent, of integers,
@@ -93,7 +95,7 @@ def stack(
     """
 
     def fill(partial: Path):
-        _write(partial, tensor, checkpoints, num_weights, seed, centred)
+        _write(partial, tensor, checkpoints, num_weights, seed, centred, run)
 
     return read(files.write_folder_atomically(folder, fill))
 
@@ -174,7 +176,7 @@ def repeated(steps: Sequence[int], digests: Sequence[str]) -> dict[int, int]:
     return dict(sorted(repeats.items()))
 
 
-def _write(partial: Path, tensor: str, checkpoints, num_weights, seed, centred: bool):
+def _write(partial: Path, tensor: str, checkpoints, num_weights, seed, centred: bool, run: str):
     """The three files of a stack. The array's header is written last: K is known then."""
     steps: list[int] = []
     digests, shape, places = [], None, np.zeros(0, np.int64)
@@ -183,7 +185,7 @@ def _write(partial: Path, tensor: str, checkpoints, num_weights, seed, centred: 
         for step, opened in checkpoints:
             if steps and step <= steps[-1]:
                 raise InputError(f"step {step} after step {steps[-1]}", expected="ascending steps")
-            with located(f"step {step}"):
+            with located(f"{run} step {step}".strip()):
                 values = _values(opened(), tensor)
                 if shape is None:
                     shape = values.shape
