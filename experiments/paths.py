@@ -13,6 +13,7 @@ machine. Expect faster than diffusive movement early on, slower at the end, and 
 import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import jax
 import numpy as np
@@ -85,37 +86,51 @@ def paths(study: Study, unit: Unit):
     config = study.configs()[unit.model]
     with located(str(cells[0])):
         names = _names(opened(cells[0]), config)
-    stacks = [
-        _stack(study, cells, opened, name, centred)
-        for name in names
-        for centred in ((False, True) if _FREE.search(name) else (False,))
-    ]
-    repeats = dict(set.intersection(*(set(stack.repeats.items()) for stack in stacks)))
-    used = [cell for cell in cells if cell.step not in repeats]
-    if len(used) < 2:
+    stacks = [_stack(study, cells, opened, name) for name in names]
+    repeats = dict(set.intersection(*(set(stack.repeats.items()) for stack, _ in stacks)))
+    rows = np.array([k for k, cell in enumerate(cells) if cell.step not in repeats])
+    if len(rows) < 2:
         raise InputError(
             f"{len(cells)} checkpoints of one and the same weights",
             expected="two that differ",
             mend="Select other --steps.",
         )
-    rows = np.array([k for k, cell in enumerate(cells) if cell.step not in repeats])
+    used = [cells[row] for row in rows]
     steps = np.array([cell.step for cell in used])
-    moments = [displacement.moments(steps, stack.weights, rows) for stack in stacks]
+    followed = [part for stack, ranks in stacks for part in _followed(stack, ranks)]
     loss, weights = _losses(study, used, opened)
     data = record.Record(
         steps=steps,
         repeats=repeats,
-        tensors=tuple(_title(stack) for stack in stacks),
-        size=np.array([int(np.prod(stack.shape)) for stack in stacks]),
-        sampled=np.array([stack.weights.shape[1] for stack in stacks]),
+        tensors=tuple(part.title for part in followed),
+        size=np.array([int(np.prod(part.shape)) for part in followed]),
+        sampled=np.array([len(part.places) for part in followed]),
         num_parameters=_num_parameters(config),
-        spread=_spread(stacks, rows),
-        movement=_movement(moments),
-        fork=_fork(steps, stacks, rows),
-        rank=_rank(stacks, used, opened),
+        spread=_spread(followed, rows),
+        movement=_movement([displacement.moments(steps, part.weights, rows) for part in followed]),
+        fork=_fork(steps, followed, rows),
+        rank=_rank(followed, rows),
         loss=loss,
     )
     return record.to_dataset(data), weights
+
+
+class _Followed(NamedTuple):
+    """What is followed: a tensor's weights, or these less their columns' means."""
+
+    title: str
+    shape: tuple[int, ...]
+    places: np.ndarray  # [N] in the flattened tensor
+    weights: np.ndarray  # [K,N] memory-mapped
+    ranks: Sequence[covariance_rank.CovarianceRank | None]  # [K]
+
+
+def _followed(stack: trajectories.Trajectories, ranks: dict[bool, list]) -> Iterator[_Followed]:
+    """Of one tensor: as it is, and centred where that was asked for."""
+    yield _Followed(stack.tensor, stack.shape, stack.places, stack.weights, ranks[False])
+    if stack.centred is not None:
+        title = f"{stack.tensor}, centred"
+        yield _Followed(title, stack.shape, stack.places, stack.centred, ranks[True])
 
 
 def _cells(study: Study, model: str, seed: int) -> list[Cell]:
@@ -141,25 +156,30 @@ def _names(tensors, config: models.Config) -> list[str]:
     return trajectories.matching(names, FLAGS.tensors)
 
 
-def _stack(
-    study: Study, cells: Sequence[Cell], opened: Callable, name: str, centred: bool
-) -> trajectories.Trajectories:
-    """The tensor's paths, under the folder of results."""
-    cell = cells[0]
-    folder = f"{name}-centred" if centred else name
-    return trajectories.stack(
-        study.store.root / "trajectories" / cell.model / f"seed{cell.seed}" / folder,
+def _stack(study: Study, cells: Sequence[Cell], opened: Callable, name: str):
+    """The tensor's paths, under the folder of results; and ranks of every checkpoint, by whether
+    they are of the centred matrix. A checkpoint's tensor is read once."""
+    cell, key = cells[0], jax.random.key(FLAGS.sample_seed)
+    centred = bool(_FREE.search(name))
+    ranks: dict[bool, list] = {False: [], True: []}
+
+    def each(values: np.ndarray):
+        ranks[False].append(_ranks_of(values, key))
+        if centred:
+            common = values.mean(0, dtype=np.float64).astype(np.float32)
+            ranks[True].append(_ranks_of(values - common, key))
+
+    stack = trajectories.stack(
+        study.store.root / "trajectories" / cell.model / f"seed{cell.seed}" / name,
         name,
         [(cell.step, functools.partial(opened, cell)) for cell in cells],
         num_weights=None if FLAGS.all_weights else FLAGS.sampled_weights,
         seed=FLAGS.sample_seed,
         centred=centred,
+        each=each,
         run=f"{cell.model} seed {cell.seed}",
     )
-
-
-def _title(stack: trajectories.Trajectories) -> str:
-    return f"{stack.tensor}, centred" if stack.centred else stack.tensor
+    return stack, ranks
 
 
 def _num_parameters(config: models.Config) -> int:
@@ -167,22 +187,23 @@ def _num_parameters(config: models.Config) -> int:
     return sum(leaf.size for leaf in jax.tree.leaves(shapes))
 
 
-def _spread(stacks: Sequence[trajectories.Trajectories], rows: np.ndarray) -> record.Spread:
+def _spread(followed: Sequence[_Followed], rows: np.ndarray) -> record.Spread:
     """Row by row: memory is one checkpoint's."""
+    rng = np.random.default_rng(FLAGS.sample_seed)
     fans, shown, kurtosis = [], [], []
-    for stack in stacks:
-        columns = np.random.default_rng(FLAGS.sample_seed).choice(
-            stack.weights.shape[1], FLAGS.shown_weights
-        )
-        values = [np.asarray(stack.weights[row], np.float64) for row in rows]
-        fans.append([np.quantile(row, _QUANTILES) for row in values])
-        shown.append([row[columns] for row in values])
-        kurtosis.append([_excess_kurtosis(row) for row in values])
+    for part in followed:
+        columns = rng.choice(part.weights.shape[1], FLAGS.shown_weights)
+        for row in rows:
+            values = np.asarray(part.weights[row], np.float64)
+            fans.append(np.quantile(values, _QUANTILES))
+            shown.append(values[columns])
+            kurtosis.append(_excess_kurtosis(values))
+    axes = len(followed), len(rows)
     return record.Spread(
         quantile=np.array(_QUANTILES),
-        fan=np.array(fans),
-        shown=np.array(shown),
-        excess_kurtosis=np.array(kurtosis),
+        fan=np.reshape(fans, (*axes, -1)),
+        shown=np.reshape(shown, (*axes, -1)),
+        excess_kurtosis=np.reshape(kurtosis, axes),
     )
 
 
@@ -228,16 +249,16 @@ def _movement(moments: Sequence[displacement.Moments]) -> record.Movement:
     )
 
 
-def _fork(steps: np.ndarray, stacks: Sequence[trajectories.Trajectories], rows) -> record.Fork:
+def _fork(steps: np.ndarray, followed: Sequence[_Followed], rows: np.ndarray) -> record.Fork:
     """Weights of one column of a matrix may move together, as those of tokens alike do."""
     forks = [
         bifurcation.find_bifurcation(
             steps,
-            stack.weights,
+            part.weights,
             rows=rows,
-            clusters=stack.places % stack.shape[-1] if len(stack.shape) == 2 else None,
+            clusters=part.places % part.shape[-1] if len(part.shape) == 2 else None,
         )
-        for stack in stacks
+        for part in followed
     ]
     return record.Fork(
         depth=np.array([fork.depth for fork in forks]),
@@ -250,13 +271,10 @@ def _fork(steps: np.ndarray, stacks: Sequence[trajectories.Trajectories], rows) 
     )
 
 
-def _rank(
-    stacks: Sequence[trajectories.Trajectories], cells: Sequence[Cell], opened: Callable
-) -> record.Rank:
-    """Ranks of every tensor at every checkpoint; NaN for those that are no matrix."""
-    key = jax.random.key(FLAGS.sample_seed)
-    ranks = [[_ranks_of(stack, opened(cell), key) for cell in cells] for stack in stacks]
-    widest = max((stack.shape[-1] for stack in stacks if len(stack.shape) == 2), default=1)
+def _rank(followed: Sequence[_Followed], rows: np.ndarray) -> record.Rank:
+    """Ranks of every tensor at every distinct checkpoint; NaN for those that are no matrix."""
+    ranks = [[part.ranks[row] for row in rows] for part in followed]
+    widest = max((part.shape[-1] for part in followed if len(part.shape) == 2), default=1)
     places = np.unique(np.geomspace(1, widest, _PLACES).round().astype(int))
 
     def table(value: Callable, shape: tuple[int, ...]) -> np.ndarray:
@@ -286,14 +304,9 @@ def _rank(
     )
 
 
-def _ranks_of(
-    stack: trajectories.Trajectories, tensors, key: jax.Array
-) -> covariance_rank.CovarianceRank | None:
-    if len(stack.shape) != 2:
+def _ranks_of(values: np.ndarray, key: jax.Array) -> covariance_rank.CovarianceRank | None:
+    if values.ndim != 2:
         return None
-    values = np.asarray(tensors.read(stack.tensor), np.float32)
-    if stack.centred:
-        values = values - values.mean(0, dtype=np.float64).astype(np.float32)
     return covariance_rank.covariance_rank(values, key, draws=FLAGS.rank_draws)
 
 

@@ -8,11 +8,12 @@ measure: one of the two is named and left out of `rows`. Of neighbours the first
 the last, since faulty uploads serve a run's final weights at earlier steps.
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ from dynamics.checkpoints.convert import Tensors
 from dynamics.checkpoints.formats import INTEGERS
 from dynamics.errors import InputError, located
 
-_WEIGHTS, _ABOUT = "weights.npy", "about.json"
+_WEIGHTS, _CENTRED, _ABOUT = "weights.npy", "centred.npy", "about.json"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,7 +37,8 @@ class Trajectories:
         steps: [K] of every checkpoint that was read.
         weights: [K,N] float32, memory-mapped, in the order of `places`.
         places: [N] of the weights in the flattened tensor, ascending.
-        centred: whether every column has its mean over all rows taken off.
+        centred: [K,N] the same, less the mean over all rows of each weight's column; None where it
+            was not asked for. Of an unembedding [V,D] that mean changes no softmax.
         repeats: step -> the other step with the same tensor; these steps are not in `rows`.
     """
 
@@ -45,7 +47,7 @@ class Trajectories:
     steps: Int[np.ndarray, " K"]
     weights: Float[np.ndarray, "K N"]
     places: Int[np.ndarray, " N"]
-    centred: bool
+    centred: Float[np.ndarray, "K N"] | None
     repeats: Mapping[int, int]
 
     @property
@@ -62,6 +64,7 @@ def stack(
     num_weights: int | None = 10_000,
     seed: int = 0,
     centred: bool = False,
+    each: Callable[[np.ndarray], object] | None = None,
     run: str = "",
 ) -> Trajectories:
     """Writes the paths of a tensor's weights under `folder`, whole or not at all, and opens them.
@@ -72,8 +75,9 @@ def stack(
         checkpoints: (step, what opens the checkpoint's tensors), in ascending order of steps.
         num_weights: how many weights are drawn, the same at every checkpoint; None for all.
         seed: of the draw.
-        centred: takes off every column's mean over all V rows of a matrix [V,D]. Of an unembedding
-            that is the mean over the vocabulary, which changes no softmax.
+        centred: whether to write the weights of a matrix less their columns' means as well.
+        each: called with the whole tensor of every checkpoint in turn, float32, so that what needs
+            all of it costs no second reading.
         run: what errors call the run, such as "nano-32 seed 0".
 
     Raises:
@@ -95,7 +99,8 @@ def stack(
     """
 
     def fill(partial: Path):
-        _write(partial, tensor, checkpoints, num_weights, seed, centred, run)
+        values = _tensors(tensor, checkpoints, run, centred)
+        _write(partial, tensor, values, num_weights, seed, centred, each)
 
     return read(files.write_folder_atomically(folder, fill))
 
@@ -112,7 +117,7 @@ def read(folder: str | Path) -> Trajectories:
             steps=np.array(about["steps"], np.int64),
             weights=weights,
             places=sample(tuple(about["shape"]), about["num_weights"], about["seed"]),
-            centred=about["centred"],
+            centred=np.load(folder / _CENTRED, mmap_mode="r") if about["centred"] else None,
             repeats=repeated(about["steps"], about["digests"]),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -176,40 +181,31 @@ def repeated(steps: Sequence[int], digests: Sequence[str]) -> dict[int, int]:
     return dict(sorted(repeats.items()))
 
 
-def _write(partial: Path, tensor: str, checkpoints, num_weights, seed, centred: bool, run: str):
-    """The three files of a stack. The array's header is written last: K is known then."""
-    steps: list[int] = []
-    digests, shape, places = [], None, np.zeros(0, np.int64)
-    with open(partial / _WEIGHTS, "wb") as file:
-        _header(file, 0, 0)
-        for step, opened in checkpoints:
-            if steps and step <= steps[-1]:
-                raise InputError(f"step {step} after step {steps[-1]}", expected="ascending steps")
-            with located(f"{run} step {step}".strip()):
-                values = _values(opened(), tensor)
-                if shape is None:
-                    shape = values.shape
-                    places = sample(shape, num_weights, seed)
-                if centred and values.ndim != 2:
-                    raise InputError(
-                        f"{tensor} of shape {values.shape}", expected="a matrix, to be centred"
-                    )
-                if values.shape != shape:
-                    raise InputError(
-                        f"{tensor} of shape {values.shape}",
-                        expected=f"{shape}, as at step {steps[0]}",
-                        mend="Paths need checkpoints of one architecture: choose others by --steps "
-                        "or --models.",
-                    )
-            steps.append(int(step))
-            digests.append(hashlib.sha256(np.ascontiguousarray(values)).hexdigest())
+def _write(partial: Path, tensor: str, values, num_weights, seed: int, centred: bool, each):
+    """The files of a stack, row by row. The header of an array is written last: K is known then."""
+    steps, digests, shape, places = [], [], (), np.zeros(0, np.int64)
+    names = (_WEIGHTS, _CENTRED) if centred else (_WEIGHTS,)
+    with contextlib.ExitStack() as opened:
+        arrays = [opened.enter_context(open(partial / name, "wb")) for name in names]
+        for array in arrays:
+            _header(array, 0, 0)
+        for step, matrix in values:
+            if not steps:
+                shape, places = matrix.shape, sample(matrix.shape, num_weights, seed)
+            steps.append(step)
+            digests.append(hashlib.sha256(np.ascontiguousarray(matrix)).hexdigest())
+            rows = matrix.reshape(-1)[places]
+            arrays[0].write(rows.tobytes())
             if centred:
-                values = values - values.mean(0, dtype=np.float64).astype(np.float32)
-            file.write(values.reshape(-1)[places].tobytes())
-        if shape is None:
+                common = matrix.mean(0, dtype=np.float64).astype(np.float32)
+                arrays[1].write((rows - common[places % shape[-1]]).tobytes())
+            if each is not None:
+                each(matrix)
+        if not steps:
             raise InputError("no checkpoint", expected="one or more")
-        file.seek(0)
-        _header(file, len(steps), len(places))
+        for array in arrays:
+            array.seek(0)
+            _header(array, len(steps), len(places))
     about = {
         "tensor": tensor,
         "shape": shape,
@@ -220,6 +216,30 @@ def _write(partial: Path, tensor: str, checkpoints, num_weights, seed, centred: 
         "seed": seed,
     }
     (partial / _ABOUT).write_text(json.dumps(about))
+
+
+def _tensors(tensor: str, checkpoints, run: str, matrix: bool) -> Iterator[tuple[int, np.ndarray]]:
+    """(step, the tensor as float32) of every checkpoint, steps ascending, all of one shape."""
+    first, last = None, -1
+    for step, opened in checkpoints:
+        if step <= last:
+            raise InputError(f"step {step} after step {last}", expected="ascending steps")
+        last = int(step)
+        with located(f"{run} step {step}".strip()):
+            values = _values(opened(), tensor)
+            first = first or (values.shape, last)
+            if matrix and values.ndim != 2:
+                raise InputError(
+                    f"{tensor} of shape {values.shape}", expected="a matrix, to be centred"
+                )
+            if values.shape != first[0]:
+                raise InputError(
+                    f"{tensor} of shape {values.shape}",
+                    expected=f"{first[0]}, as at step {first[1]}",
+                    mend="Paths need checkpoints of one architecture: choose others by --steps or "
+                    "--models.",
+                )
+        yield last, values
 
 
 def _header(file, checkpoints: int, weights: int):

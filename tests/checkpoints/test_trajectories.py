@@ -63,10 +63,16 @@ def test_a_vector_added_to_every_row_is_centred_away(tmp_path):
     gauge = matrix(5, SHAPE[1:])
     moved = {step: matrix(0) + step * gauge for step in (0, 1, 2)}
     run = checkpoints(tmp_path, moved)
-    raw = trajectories.stack(tmp_path / "raw", NAME, run, num_weights=None)
-    centred = trajectories.stack(tmp_path / "c", NAME, run, num_weights=None, centred=True)
-    assert np.abs(np.diff(raw.weights, axis=0)).max() > 0.1
-    assert np.abs(np.diff(centred.weights, axis=0)).max() < 1e-5
+    paths = trajectories.stack(tmp_path / "all", NAME, run, num_weights=None, centred=True)
+    assert np.abs(np.diff(paths.weights, axis=0)).max() > 0.1
+    assert np.abs(np.diff(paths.centred, axis=0)).max() < 1e-5
+    assert trajectories.stack(tmp_path / "raw", NAME, run).centred is None
+
+
+def test_every_checkpoint_is_handed_on_whole(tmp_path, run):
+    seen = []
+    trajectories.stack(tmp_path / "all", NAME, run, num_weights=5, each=seen.append)
+    np.testing.assert_array_equal(seen, [matrix(step) for step in (0, 1, 8)])
 
 
 def test_a_duplicate_is_named_and_left_out_of_differences(tmp_path):

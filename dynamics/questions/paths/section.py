@@ -481,15 +481,22 @@ def _moved_finding(movement: Movement) -> Finding:
     curve = movement.exponent.finite()
     exponent, sem = float(curve.value[-1]), float(curve.sem[-1])
     manner = "more slowly than by diffusion" if exponent < 1 else "faster than by diffusion"
-    start, end = movement.moved.steps[0], curve.steps[-1]
-    distance = movement.moved.finite()
-    far = f"{words.number(float(distance.value[-1]))} initial SDs" if len(distance.steps) else "?"
+    error = f" ± {words.number(sem)}" if np.isfinite(sem) else ""
     return Finding(
-        sentence=f"{name} ends {far} from where it was at step {start}, and moves {manner} at step "
-        f"{end} (exponent {words.number(exponent)} ± {words.number(sem)}).",
+        sentence=f"{name} {_distance(movement)}moves {manner} at step {curve.steps[-1]} (exponent "
+        f"{words.number(exponent)}{error}).",
         rests_on=rests_on,
         grade=grades.judge(exponent - 1, sem),
     )
+
+
+def _distance(movement: Movement) -> str:
+    """How far it has come; "" for weights that were all equal at the start."""
+    distance = movement.moved.finite()
+    if not len(distance.steps):
+        return ""
+    far = words.number(float(distance.value[-1]))
+    return f"ends {far} initial SDs from where it was at step {distance.steps[0]}, and "
 
 
 def _fork_finding(movement: Movement) -> Finding:
