@@ -279,6 +279,8 @@ def from_dataset(data: xr.Dataset) -> Record:
     SCHEMA.check(data)
     steps = data["step"].values
     expect(data, bool((np.diff(steps) > 0).all()), "steps that do not ascend", "ascending steps")
+    points = data.sizes["point"]
+    expect(data, points == len(steps), f"{points} points of a displacement", f"{len(steps)}")
     for axis, labels in _LENGTHS.items():
         count = data.sizes[axis]
         expect(data, count == len(labels), f"{count} places along {axis!r}", f"{len(labels)}")
