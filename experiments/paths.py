@@ -189,9 +189,9 @@ def _num_parameters(config: models.Config) -> int:
 
 def _spread(followed: Sequence[_Followed], rows: np.ndarray) -> record.Spread:
     """Row by row: memory is one checkpoint's."""
-    rng = np.random.default_rng(FLAGS.sample_seed)
     fans, shown, kurtosis = [], [], []
-    for part in followed:
+    for part in followed:  # the same weights of a tensor as it is and centred
+        rng = np.random.default_rng(FLAGS.sample_seed)
         columns = rng.choice(part.weights.shape[1], FLAGS.shown_weights)
         for row in rows:
             values = np.asarray(part.weights[row], np.float64)

@@ -473,7 +473,7 @@ def _other_findings(movement: Movement) -> Iterator[Finding]:
 
 def _moved_finding(movement: Movement) -> Finding:
     """How the weights move at the end: sure where its error sets it apart from diffusion."""
-    name = f"{movement.tensor} of {movement.model}"
+    name = _spoken(movement)
     rests_on = f"{_seeds(movement)}; {_errors(movement)}"
     if not _has_end(movement):
         sentence = f"How {name} moves cannot be said: too few checkpoints differ."
@@ -483,7 +483,7 @@ def _moved_finding(movement: Movement) -> Finding:
     manner = "more slowly than by diffusion" if exponent < 1 else "faster than by diffusion"
     error = f" ± {words.number(sem)}" if np.isfinite(sem) else ""
     return Finding(
-        sentence=f"{name} {_distance(movement)}moves {manner} at step {curve.steps[-1]} (exponent "
+        sentence=f"{name[0].upper()}{name[1:]} {_distance(movement)}moves {manner} at step {curve.steps[-1]} (exponent "
         f"{words.number(exponent)}{error}).",
         rests_on=rests_on,
         grade=grades.judge(exponent - 1, sem),
@@ -502,7 +502,7 @@ def _distance(movement: Movement) -> str:
 def _fork_finding(movement: Movement) -> Finding:
     steps = [run.record.fork.step[movement.main] for run in movement.runs]
     forked = [int(step) for step in steps if np.isfinite(step)]
-    name, many = f"{movement.tensor} of {movement.model}", len(steps)
+    name, many = _spoken(movement), len(steps)
     if forked:
         places = f"step {min(forked)}" + (f" to {max(forked)}" if len(set(forked)) > 1 else "")
         sentence = (
@@ -521,7 +521,7 @@ def _fork_finding(movement: Movement) -> Finding:
 def _stop_finding(movement: Movement) -> Finding:
     stops = [(run.stops[movement.main], run.costs[movement.main]) for run in movement.runs]
     raised = [(stop, cost) for stop, cost in stops if stop.step is not None and cost is not None]
-    name = f"a rule that watches {movement.tensor} of {movement.model}"
+    name = f"a rule that watches {_spoken(movement)}"
     if not raised:
         sentence = f"No alarm of {name}: it would not have stopped by the last checkpoint."
         return Finding(sentence=sentence, rests_on=_seeds(movement), grade="open")
@@ -610,6 +610,13 @@ def _track(models: Sequence[Movement]) -> Track:
     ]
     curves = [m.moved for m in models]
     return Track(label="displacement of weights / initial SD", curves=curves, changes=changes)
+
+
+def _spoken(movement: Movement) -> str:
+    """The main tensor in a sentence."""
+    tensor = movement.tensor.removesuffix(", centred")
+    centred = "centred " if tensor != movement.tensor else ""
+    return f"the {centred}{tensor} of {movement.model}"
 
 
 def _of(movement: Movement, run: Run) -> str:
