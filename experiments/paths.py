@@ -141,11 +141,9 @@ def _cells(study: Study, model: str, seed: int) -> list[Cell]:
 def _open(study: Study, cell: Cell) -> formats.TensorFolder | hub.RemoteFolder:
     """A checkpoint's tensors: of a folder on this machine, else by byte range."""
     location, revision = study.suite.source(*cell)
-    folder = (
-        checkpoints.find(location)
-        if revision is None
-        else hub.find_local(location, revision, study.weights)
-    )
+    if revision is None:
+        return formats.TensorFolder(checkpoints.find(location))
+    folder = hub.find_local(location, revision, study.weights)
     return formats.TensorFolder(folder) if folder else hub.RemoteFolder(location, revision)
 
 

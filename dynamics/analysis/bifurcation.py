@@ -122,13 +122,13 @@ def find_bifurcation(
         >>> forked.step, forked.low
         (3, 2.0)
     """
-    rows = np.arange(len(paths)) if rows is None else np.asarray(rows)
-    steps = _checked(steps, paths, rows)
+    used = np.arange(len(paths)) if rows is None else np.asarray(rows)
+    steps = _checked(steps, paths, used)
     group, cluster = _groups(paths, shared), _groups(paths, clusters)
     threshold = rule.threshold(len(steps))
     block = max(1, _BLOCK // paths.shape[1])
     parts = [
-        _valleys(_rows(paths, rows[start : start + block], group), rule.bandwidth, cluster)
+        _valleys(_rows(paths, used[start : start + block], group), rule.bandwidth, cluster)
         for start in range(0, len(steps), block)
     ]
     depth, modes, valley = (np.concatenate(part) for part in zip(*parts, strict=True))
@@ -138,7 +138,7 @@ def find_bifurcation(
     else:
         calm = np.flatnonzero(depth[:first] < _SIGN)
         before = steps[calm[-1]] if len(calm) else steps[0]
-        sides = [_rows(paths, rows[[k]], group) > valley[k] for k in (first, len(steps) - 1)]
+        sides = [_rows(paths, used[[k]], group) > valley[k] for k in (first, len(steps) - 1)]
         place = {
             "step": int(steps[first]),
             "low": float(before),

@@ -132,7 +132,8 @@ def find_changes(
             mask = finite.tobytes()  # one design serves all series over the same checkpoints
             if mask not in designs:
                 designs[mask] = _designs(np.log1p(steps[finite]))
-            changes[name] = _find(values[finite], *designs[mask], rule)
+            smooth, kinds = designs[mask]
+            changes[name] = _find(values[finite], smooth, kinds, rule)
     return changes
 
 
@@ -208,8 +209,8 @@ class _Designs(NamedTuple):
     high: np.ndarray  # [C]
 
 
-def _designs(x: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], dict[str, _Designs]]:
-    """x, the bases [K,P] of the smooth curves, and of every kind of change its designs."""
+def _designs(x: np.ndarray) -> tuple[list[np.ndarray], dict[str, _Designs]]:
+    """The bases [K,P] of the smooth curves, and of every kind of change its designs."""
     scaled = 2 * (x - x[0]) / (x[-1] - x[0]) - 1
     smooth = [np.linalg.qr(np.vander(scaled, degree + 1))[0] for degree in (0, 1, 2, 3)]
     line = np.stack([np.ones_like(x), x], axis=1)
@@ -224,7 +225,7 @@ def _designs(x: np.ndarray) -> tuple[np.ndarray, list[np.ndarray], dict[str, _De
         "bend": _Designs(_bases(line, bend), (knots - half)[held], (knots + half)[held]),
         "jump": _Designs(_bases(line, jump), x[after - 1], x[after]),
     }
-    return x, smooth, kinds
+    return smooth, kinds
 
 
 def _bases(line: np.ndarray, column: np.ndarray) -> np.ndarray:
@@ -233,7 +234,7 @@ def _bases(line: np.ndarray, column: np.ndarray) -> np.ndarray:
     return np.linalg.qr(np.concatenate([np.broadcast_to(line, shape), column[..., None]], -1))[0]
 
 
-def _find(y: np.ndarray, x: np.ndarray, smooth, kinds: dict[str, _Designs], rule: Rule):
+def _find(y: np.ndarray, smooth, kinds: dict[str, _Designs], rule: Rule) -> ChangePoint:
     count, floor = len(y), len(y) * (_ROUNDNESS * np.ptp(y)) ** 2
 
     def criterion(misfit, numbers: int):

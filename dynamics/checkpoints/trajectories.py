@@ -183,7 +183,8 @@ def repeated(steps: Sequence[int], digests: Sequence[str]) -> dict[int, int]:
 
 def _write(partial: Path, tensor: str, values, num_weights, seed: int, centred: bool, each):
     """The files of a stack, row by row. The header of an array is written last: K is known then."""
-    steps, digests, shape, places = [], [], (), np.zeros(0, np.int64)
+    steps, digests, places = [], [], np.zeros(0, np.int64)
+    shape: tuple[int, ...] = ()
     names = (_WEIGHTS, _CENTRED) if centred else (_WEIGHTS,)
     with contextlib.ExitStack() as opened:
         arrays = [opened.enter_context(open(partial / name, "wb")) for name in names]
@@ -193,7 +194,7 @@ def _write(partial: Path, tensor: str, values, num_weights, seed: int, centred: 
             if not steps:
                 shape, places = matrix.shape, sample(matrix.shape, num_weights, seed)
             steps.append(step)
-            digests.append(hashlib.sha256(np.ascontiguousarray(matrix)).hexdigest())
+            digests.append(hashlib.sha256(memoryview(np.ascontiguousarray(matrix))).hexdigest())
             rows = matrix.reshape(-1)[places]
             arrays[0].write(rows.tobytes())
             if centred:

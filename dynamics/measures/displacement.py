@@ -90,15 +90,15 @@ def moments(
         [[[5.0, 5.5], [5.5, 6.5]]]
     """
     steps = np.asarray(steps, np.float64)
-    rows = np.arange(len(weights)) if rows is None else np.asarray(rows)
-    _check(steps, weights, rows)
-    num_weights, num_steps = weights.shape[1], len(rows)
+    used = np.arange(len(weights)) if rows is None else np.asarray(rows)
+    _check(steps, weights, used)
+    num_weights, num_steps = weights.shape[1], len(used)
     groups = min(groups, num_weights)
     columns = max(groups, _BLOCK // num_steps // groups * groups)  # a block begins with group 0
     total = np.zeros((groups, num_steps))
     product = np.zeros((groups, num_steps, num_steps))
     for start in range(0, num_weights, columns):
-        block = np.asarray(weights[rows, start : start + columns], np.float64)
+        block = np.asarray(weights[used, start : start + columns], np.float64)
         if not np.isfinite(block).all():
             raise InputError("weights that are not finite", expected="finite paths")
         for group in range(groups):

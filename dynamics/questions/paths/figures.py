@@ -26,7 +26,7 @@ EXPONENTS: Mapping[str, Mapping[str, float]] = {
     "lagged": {"Brownian": 1, "ballistic": 2},
 }
 _DASHES = {"constant": ":", "Brownian": "--", "ballistic": "-."}
-_PROCESS_COLOURS = dict(zip(PROCESSES, style.CATEGORIES[2:5], strict=True))
+_PROCESS_COLOURS: Mapping[str, str] = dict(zip(PROCESSES, style.CATEGORIES[2:5], strict=True))
 _WIDE = (6.8, 5.2)  # inches of a picture of several panels
 
 
@@ -104,8 +104,8 @@ def covariance_rank(data: Record, tensor: int):
             ax = axes[row, b]
             style.dress(ax, "", "training step" if row else "")
             for level, color, value in zip(data.rank.tolerance, colours, values, strict=True):
-                form = {"color": color, "linewidth": 1.1}
-                ax.plot(data.steps, value, label=f"{level:g}", marker=".", markersize=3, **form)
+                form = {"marker": ".", "markersize": 3, "linewidth": 1.1}
+                ax.plot(data.steps, value, label=f"{level:g}", color=color, **form)
             style.step_axis(ax, data.steps.tolist(), most=4)
         axes[0, b].set_title(f"batch of {int(size)}", fontsize=9.5, color=style.INK, loc="left")
     axes[0, 0].set_ylabel("rank", fontsize=10, color=style.INK)
@@ -142,9 +142,8 @@ def shape_ranks(data: Record, tensor: int):
     figure, ax = style.axes("rank", size=(4.6, 3.6))
     for k, (name, values) in enumerate(effective_ranks(data, tensor).items()):
         colour = style.CATEGORIES[k // 2]
-        form = {"color": colour, "linestyle": "--" if k % 2 else "-"}
-        marker = style.MARKERS[k // 2]
-        ax.plot(data.steps, values, label=name, marker=marker, markersize=4, linewidth=1.4, **form)
+        line = {"linestyle": "--" if k % 2 else "-", "marker": style.MARKERS[k // 2]}
+        ax.plot(data.steps, values, label=name, color=colour, markersize=4, linewidth=1.4, **line)
     style.log_y(ax)
     return style.over_steps(figure, ax, data.steps, columns=1)
 

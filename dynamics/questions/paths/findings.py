@@ -236,8 +236,11 @@ def _deduplicated(models: Sequence[Movement]) -> tuple[tuple[str, str, Coinciden
     pairs = []
     for name, run in by_name.items():
         other = by_name.get(name + _DEDUPLICATED)
-        for series, change in run.changes.items() if other is not None else ():
-            beside = other.changes.get(series)
-            both = beside and change_points.coincidence(change, beside, run.record.steps)
-            pairs += [(series, name, both)] if both else []
+        if other is None:
+            continue
+        for series, change in run.changes.items():
+            if series in other.changes:
+                beside = other.changes[series]
+                both = change_points.coincidence(change, beside, run.record.steps)
+                pairs += [(series, name, both)] if both else []
     return tuple(pairs)

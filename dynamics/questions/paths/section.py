@@ -483,8 +483,8 @@ def _moved_finding(movement: Movement) -> Finding:
     manner = "more slowly than by diffusion" if exponent < 1 else "faster than by diffusion"
     error = f" ± {words.number(sem)}" if np.isfinite(sem) else ""
     return Finding(
-        sentence=f"{name[0].upper()}{name[1:]} {_distance(movement)}moves {manner} at step {curve.steps[-1]} (exponent "
-        f"{words.number(exponent)}{error}).",
+        sentence=f"T{name[1:]} {_distance(movement)}moves {manner} at step {curve.steps[-1]} "
+        f"(exponent {words.number(exponent)}{error}).",
         rests_on=rests_on,
         grade=grades.judge(exponent - 1, sem),
     )
