@@ -194,12 +194,12 @@ def _write(partial: Path, tensor: str, values, num_weights, seed: int, centred: 
             if not steps:
                 shape, places = matrix.shape, sample(matrix.shape, num_weights, seed)
             steps.append(step)
-            digests.append(hashlib.sha256(memoryview(np.ascontiguousarray(matrix))).hexdigest())
+            digests.append(hashlib.sha256(np.ascontiguousarray(matrix).data).hexdigest())
             rows = matrix.reshape(-1)[places]
             arrays[0].write(rows.tobytes())
             if centred:
                 common = matrix.mean(0, dtype=np.float64).astype(np.float32)
-                arrays[1].write((rows - common[places % shape[-1]]).tobytes())
+                arrays[1].write((rows - common[places % matrix.shape[1]]).tobytes())
             if each is not None:
                 each(matrix)
         if not steps:

@@ -142,8 +142,8 @@ def shape_ranks(data: Record, tensor: int):
     figure, ax = style.axes("rank", size=(4.6, 3.6))
     for k, (name, values) in enumerate(effective_ranks(data, tensor).items()):
         colour = style.CATEGORIES[k // 2]
-        line = {"linestyle": "--" if k % 2 else "-", "marker": style.MARKERS[k // 2]}
-        ax.plot(data.steps, values, label=name, color=colour, markersize=4, linewidth=1.4, **line)
+        (line,) = ax.plot(data.steps, values, "--" if k % 2 else "-", color=colour, label=name)
+        line.set(marker=style.MARKERS[k // 2], markersize=4, linewidth=1.4)
     style.log_y(ax)
     return style.over_steps(figure, ax, data.steps, columns=1)
 
