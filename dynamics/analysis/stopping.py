@@ -2,7 +2,7 @@
 
 Axes: K checkpoints, K-1 gaps between them, G documents.
 
-"The Garden of Forking Paths" (seed 001, section 4.1) proposes to stop where weights no longer
+Nicolini et al. (2024, section 4.1) propose to stop where weights no longer
 fluctuate. As a detector: the rate of movement over each gap, squared displacement per step, is set
 against the highest rate so far; the alarm is raised once the rate is SURELY under a stated share of
 that peak for some gaps in a row. The null is a rate that stays at that share: the false-alarm rate

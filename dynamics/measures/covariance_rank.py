@@ -3,7 +3,7 @@
 Axes: M rows and D columns of a matrix W (an unembedding: tokens by width), n vectors of a batch, R
 batches drawn, T tolerances. Units: eigenvalues are squared weights.
 
-"The Garden of Forking Paths" (seed 001, section 4.3): V ~ N(0, I_D), n of them, are sent through W,
+Nicolini et al. (2024, section 4.3): V ~ N(0, I_D), n of them, are sent through W,
 and the rank of the covariance of W V over the batch is counted up to a tolerance. That rank is at
 most n - 1, and an absolute tolerance says as much of the scale of W as of its shape. So beside it
 stand ranks that no scale changes: up to a tolerance relative to the largest eigenvalue, the stable

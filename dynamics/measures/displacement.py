@@ -3,7 +3,7 @@
 Axes: K checkpoints (ascending steps), N weights, G groups of weights, T points of a statistic. Time
 is in training steps, which may be uneven. Units: those of the squared weights.
 
-"The Garden of Forking Paths" (seed 001, Eq. 4-5) sums positions, not displacements, so that linear
+Nicolini et al. (2024, Eq. 4-5) sum positions, not displacements, so that linear
 growth of it is no diffusion. Four statistics are offered and the caller names one; < > is the mean
 over weights:
 
