@@ -6,6 +6,8 @@ Statistics alone, on NumPy arrays: no module here names a measure or imports JAX
 
 from dynamics.analysis import (
     agreement,
+    bifurcation,
+    change_points,
     curve,
     decades,
     fall_and_rise,
@@ -19,6 +21,7 @@ from dynamics.analysis import (
     significance,
     slopes,
     stages,
+    stopping,
     uncertainty,
 )
 from dynamics.analysis.curve import Curve
@@ -26,6 +29,8 @@ from dynamics.analysis.curve import Curve
 __all__ = [
     "Curve",
     "agreement",
+    "bifurcation",
+    "change_points",
     "curve",
     "decades",
     "fall_and_rise",
@@ -39,5 +44,6 @@ __all__ = [
     "significance",
     "slopes",
     "stages",
+    "stopping",
     "uncertainty",
 ]

@@ -5,8 +5,10 @@ Each module is one measure. `cross_entropy` is the loss that several of them sha
 
 from dynamics.measures import (
     byte_lookup,
+    covariance_rank,
     cross_entropy,
     curvature,
+    displacement,
     divergence,
     in_context,
     masked,
@@ -22,8 +24,10 @@ from dynamics.measures import (
 
 __all__ = [
     "byte_lookup",
+    "covariance_rank",
     "cross_entropy",
     "curvature",
+    "displacement",
     "divergence",
     "in_context",
     "masked",

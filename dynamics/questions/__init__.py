@@ -21,6 +21,7 @@ from dynamics.questions import (
     masked,
     minimal_pairs,
     next_byte,
+    paths,
     reading,
     stages,
     token_properties,
@@ -50,6 +51,7 @@ ALL: tuple[Question, ...] = (
     curvature.QUESTION,
     stages.QUESTION,
     weights.QUESTION,
+    paths.QUESTION,
     reading.QUESTION,
 )
 

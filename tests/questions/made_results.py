@@ -17,6 +17,7 @@ from dynamics.questions import (
     masked,
     minimal_pairs,
     next_byte,
+    paths,
     reading,
     seed_record,
     token_properties,
@@ -43,6 +44,7 @@ SCHEMAS: dict[str, Schema] = {
     "masked": Schema(variables={**seed_record.SCHEMA.variables, **masked.record.SCHEMA.variables}),
     "minimal_pairs": minimal_pairs.record.SCHEMA,
     "next_byte": next_byte.record.SCHEMA,
+    "paths": paths.record.SCHEMA,
     "reading": reading.record.SCHEMA,
     "token_properties": token_properties.record.SCHEMA,
     "truth": truth.record.SCHEMA,
@@ -51,9 +53,12 @@ SCHEMAS: dict[str, Schema] = {
 _SIZES = {
     "seed": 3, "other": 3, "document": 8, "window": 8, "position": 5, "place": 6, "pair": 12,
     "task_name": 3, "id": 20, "chain": 4, "draw": 20, "matrix": 3, "bin": 16, "step": 4,
+    "point": 4, "kind": 4, "process": 3, "of_displacement": 5, "of_fork": 4, "of_rank": 3,
+    "of_loss": 4,
 }  # fmt: skip
 _TEXTS = {
     "findings": "[]",
+    "repeats": "{}",
     "domain": json.dumps({str(k): "prose" for k in range(8)}),
     "weights_read": "false",
     "verdict": "local",
@@ -97,7 +102,7 @@ def units(measure: str, model: str = "toy-8") -> list[tuple[Unit, xr.Dataset]]:
     """All units of a model, or that of the suite."""
     if measure in ("ngram", "token_properties"):
         made = [Unit.of_suite(measure)]
-    elif measure in ("audit", "llc_settings"):
+    elif measure in ("audit", "llc_settings", "paths"):
         made = [Unit.of_run(measure, model, (seed,)) for seed in SEEDS]
     else:
         seeds = (0,) if SCHEMAS[measure].single_seed else SEEDS

@@ -9,6 +9,7 @@ import made_audit
 import made_contexts
 import made_llc
 import made_next_byte
+import made_paths
 import made_stages
 import made_truth
 import numpy as np
@@ -190,6 +191,16 @@ def weights() -> dict:
     return of_two(record.MEASURE, stored)
 
 
+def paths() -> dict:
+    record = made_paths.record
+    units = [
+        (Unit.of_run(record.MEASURE, model, (seed,)), made_paths.data_set(seed, 10**k))
+        for k, model in enumerate(MODELS)
+        for seed in range(2)
+    ]
+    return {record.MEASURE: units}
+
+
 RESULTS: dict[str, Callable[[], dict]] = {
     "audit": audit,
     "convergence": convergence,
@@ -205,6 +216,7 @@ RESULTS: dict[str, Callable[[], dict]] = {
     "curvature": curvature,
     "stages": stages,
     "weights": weights,
+    "paths": paths,
 }
 
 
