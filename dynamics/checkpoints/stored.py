@@ -8,7 +8,6 @@ model does.
 """
 
 import dataclasses
-import hashlib
 import os
 import re
 from collections.abc import Mapping
@@ -99,21 +98,19 @@ class StoredTensors:
             raise InputError.unknown("tensor", pattern, self.files_name)
         return matches
 
-    def provenance(self, read: Mapping[str, Shaped[np.ndarray, "..."]] | None = None) -> dict:
-        """The origin with the sha256 of every weight file.
+    def provenance(self, tensor_sha256: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """The origin with the sha256 of every weight file, which are read for it.
 
-        With `read`, tensors by name, the digests are of their bytes, and of those files alone whose
-        digest the store knows: files are not read for it.
+        With `tensor_sha256`, the digests of the tensors that were read by their names, the origin
+        with those instead.
         """
-        if read is None and self.folder is not None:
-            names = [path.name for path in TensorFolder(self.folder).files]
-            return {**self.origin, "sha256": digests.at_hand(self.folder, None, names)}
-        tensors = {
-            self.files_name[name]: hashlib.sha256(np.ascontiguousarray(tensor).view(np.uint8))
-            for name, tensor in (read or {}).items()
-        }
-        hexes = {name: digest.hexdigest() for name, digest in tensors.items()}
-        return {**self.origin, "tensor_sha256": hexes}
+        if tensor_sha256 is not None:
+            by_files_name = {self.files_name[name]: d for name, d in tensor_sha256.items()}
+            return {**self.origin, "tensor_sha256": by_files_name}
+        if self.folder is None:
+            return dict(self.origin)
+        names = [path.name for path in TensorFolder(self.folder).files]
+        return {**self.origin, "sha256": digests.at_hand(self.folder, None, names)}
 
 
 def open_tensors(

@@ -16,14 +16,17 @@ from dynamics.measures.weights.histogram import (
     matrices,
     model_density,
 )
-from dynamics.measures.weights.modes import Modes
+from dynamics.measures.weights.modes import BANDWIDTH, Modes
+from dynamics.measures.weights.pictures import Pictures, picture_fn
 
 __all__ = [
+    "BANDWIDTH",
     "NEAR_ZERO",
     "Bins",
     "Census",
     "Density",
     "Modes",
+    "Pictures",
     "census",
     "common_vector",
     "default_half_width",
@@ -31,4 +34,5 @@ __all__ = [
     "edges",
     "matrices",
     "model_density",
+    "picture_fn",
 ]
