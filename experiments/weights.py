@@ -74,7 +74,7 @@ def spread(study: Study, unit: Unit):
         rows[name] = role, shape, weights.census(tensor, FLAGS.bins)
         if role == "unembedding":
             centred = weights.census(tensor, FLAGS.bins, less=weights.common_vector(tensor))
-            rows[f"{name}, centred"] = "centred unembedding", shape, centred
+            rows[f"{name} (centred)"] = "centred unembedding", shape, centred
         if FLAGS.tensors:
             bytes_of = np.ascontiguousarray(tensor).view(np.uint8)
             sha256[name] = hashlib.sha256(bytes_of).hexdigest()

@@ -1,8 +1,8 @@
 """How are weights spread, and how does that change over training?"""
 
 from dynamics.questions.question import Question
-from dynamics.questions.weights.findings import Spread, find
 from dynamics.questions.weights import record, record_pictures
+from dynamics.questions.weights.findings import Spread, find
 from dynamics.questions.weights.section import section
 
 __all__ = ["QUESTION", "Spread", "find"]

@@ -72,12 +72,8 @@ def layers(distributions: Sequence[Distribution], steps: np.ndarray):
     for ax in panels[len(distributions) :]:
         ax.set_visible(False)
     if mesh is not None:
-        bar = figure.colorbar(mesh, ax=panels.tolist(), pad=0.02)
-        bar.set_label("log₁₀ density (per unit of weight)", fontsize=9.5, color=style.INK)
-        bar.ax.tick_params(labelsize=9, labelcolor=style.INK, color=style.QUIET)
-        bar.outline.set_visible(False)
-        if bar.solids is not None:
-            bar.solids.set_rasterized(True)
+        label = "log₁₀ density (per unit of weight)"
+        style.colour_bar(figure, panels.tolist(), mesh, label)
     return figure
 
 
@@ -93,40 +89,75 @@ def numbers(curves: dict[str, Curve], ylabel: str, level: float | None = None, n
             style.bars(ax, curve, color)
     if level is not None:
         style.reference(ax, level, name)
+    if not any(np.nan_to_num(curve.value).any() for curve in curves.values()):
+        ax.set_ylim(-0.05, 1)
     return style.over_steps(figure, ax, next(iter(curves.values())).steps, columns=2)
 
 
 def weights_at_ends(pictures: dict[int, np.ndarray], rows: str, columns: str, label: str):
-    """An image of a matrix at the first and the last step, on one scale about 0."""
-    figure = style.sheet((7.2, 2.9))
-    panels = figure.subplots(1, len(pictures), squeeze=False)[0]
+    """An image of a matrix at the first and the last step, on one scale about 0.
+
+    Below each column stands the root mean square of its weights.
+    """
     # The extreme weight of half a million would leave the others grey.
     limit = max(float(np.nanquantile(np.abs(p), 0.995)) for p in pictures.values()) or 1.0
-    image = None
-    for ax, (step, picture) in zip(panels, pictures.items(), strict=True):
-        style.dress(ax, rows if ax is panels[0] else "", columns)
-        ax.set_title(f"step {step}", fontsize=10, color=style.INK)
-        ax.grid(False)
-        image = ax.imshow(picture, cmap="RdBu_r", vmin=-limit, vmax=limit, aspect="auto")
-        image.set_interpolation("nearest")
-    if image is not None:
-        style.colour_bar(figure, panels[-1], image, label)
-    return figure
+    form = {"cmap": "RdBu_r", "vmin": -limit, "vmax": limit}
+    profiles = {step: column_rms(picture) for step, picture in pictures.items()}
+    return _at_ends(pictures, profiles, (rows, columns, label, "root mean\nsquare"), form)
 
 
 def attention_at_ends(pictures: dict[int, np.ndarray]):
-    """The attention pattern at the first and the last step, as shares on a logarithmic scale."""
-    figure = style.sheet((7.2, 3.3))
-    panels = figure.subplots(1, len(pictures), squeeze=False)[0]
+    """The attention pattern at the first and the last step; below, what each source receives."""
+    roots = {step: np.sqrt(picture) for step, picture in pictures.items()}
+    profiles = {step: received(picture) for step, picture in pictures.items()}
+    names = ("target token", "source token", "√(share of attention)", "mean\nshare")
+    # The root shows a share of .01, which a linear scale would leave black.
+    return _at_ends(roots, profiles, names, {"cmap": "magma", "vmin": 0, "vmax": 1})
+
+
+def column_rms(picture: np.ndarray) -> np.ndarray:
+    """[columns] root mean square."""
+    return np.sqrt(np.mean(picture**2, axis=0))
+
+
+def received(attention: np.ndarray) -> np.ndarray:
+    """[sources] of a pattern [T,T]: the mean over the targets that may see the source."""
+    seen = np.maximum((attention > 0).sum(0), 1)
+    return attention.sum(0) / seen
+
+
+def _at_ends(
+    pictures: dict[int, np.ndarray],
+    profiles: dict[int, np.ndarray],
+    names: tuple[str, str, str, str],
+    form: dict,
+):
+    """Images side by side, each over a profile of its columns.
+
+    `names` are those of rows, columns, colours and profile.
+    """
+    rows, columns, label, profile_name = names
+    figure = style.sheet((7.2, 4.0))
+    panels = figure.subplots(
+        2,
+        len(pictures),
+        squeeze=False,
+        sharex=True,
+        sharey="row",
+        gridspec_kw={"height_ratios": [3, 1]},
+    )
     image = None
-    for ax, (step, picture) in zip(panels, pictures.items(), strict=True):
-        style.dress(ax, "target token" if ax is panels[0] else "", "source token")
+    for k, (step, picture) in enumerate(pictures.items()):
+        ax, below = panels[:, k]
+        style.dress(ax, rows if k == 0 else "", "")
         ax.set_title(f"step {step}", fontsize=10, color=style.INK)
         ax.grid(False)
-        # The square root shows a share of .01, which a linear scale would leave black.
-        image = ax.imshow(np.sqrt(picture), cmap="magma", vmin=0, vmax=1)
+        image = ax.imshow(picture, aspect="auto", interpolation="nearest", **form)
+        style.dress(below, profile_name if k == 0 else "", columns)
+        line = {"color": style.CATEGORIES[k], "linewidth": 1.0, "label": f"step {step}"}
+        below.plot(np.arange(picture.shape[1]), profiles[step], **line)
     if image is not None:
-        style.colour_bar(figure, panels[-1], image, "√(share of attention)")
+        style.colour_bar(figure, panels[0].tolist(), image, label)
     return figure
 
 

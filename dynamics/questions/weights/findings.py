@@ -72,12 +72,12 @@ class Gauge:
 
     Attributes:
         share: its share of the mean square of the raw unembedding's weights.
-        excess: how much farther the raw density moved to the last step than the centred one, over
-            the farther of the two; by seed.
+        raw_moved, centred_moved: [S] how far each density moved to the last step, by seed.
     """
 
     share: Curve
-    excess: np.ndarray
+    raw_moved: np.ndarray
+    centred_moved: np.ndarray
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -270,17 +270,17 @@ def _sizes(r: record.Record) -> np.ndarray:
     return r.counts.sum(-1) + r.below + r.above
 
 
-def _mean(values: np.ndarray, sizes: np.ndarray) -> float:
-    return float((values * sizes).sum() / sizes.sum())
+def _mean(values: np.ndarray, sizes: np.ndarray) -> np.float64:
+    return (values * sizes).sum() / np.float64(sizes.sum())
 
 
-def _moments(r: record.Record, places: Sequence[int]) -> tuple[float, float]:
+def _moments(r: record.Record, places: Sequence[int]) -> tuple[np.float64, np.float64]:
     """Standard deviation and excess kurtosis of the tensors' weights together.
 
     From moments about each tensor's own mean (Chan, Golub & LeVeque 1983).
     """
     if len(places) == 1:
-        return float(r.sd[places[0]]), float(r.excess_kurtosis[places[0]])
+        return r.sd[places[0]], r.excess_kurtosis[places[0]]
     size, variance = _sizes(r)[places], r.sd[places] ** 2
     shift = r.mean[places] - _mean(r.mean[places], size)
     # A tensor of equal weights has no kurtosis, and no moments to add.
@@ -288,7 +288,7 @@ def _moments(r: record.Record, places: Sequence[int]) -> tuple[float, float]:
     fourth = np.where(variance > 0, r.excess_kurtosis[places] + 3, 0) * variance**2
     second = _mean(variance + shift**2, size)
     fourth = _mean(fourth + 4 * shift * third + 6 * shift**2 * variance + shift**4, size)
-    return float(np.sqrt(second)), float(fourth / np.float64(second) ** 2 - 3)
+    return np.sqrt(second), fourth / second**2 - 3
 
 
 def _moved(r: record.Record, start: record.Record, places: Sequence[int]) -> float:
@@ -303,13 +303,16 @@ def _gauge(grid: _Grid) -> Gauge | None:
         return None
     raw, centred = places["unembedding"], places["centred unembedding"]
     last = list(grid.records.values())[-1]
-    moved = {
-        seed: [_moved(r, grid.starts[seed], [m]) for m in (raw, centred)]
-        for seed, r in last.items()
-    }
+    moved = np.array(
+        [
+            [_moved(r, grid.starts[seed], [place]) for place in (raw, centred)]
+            for seed, r in last.items()
+        ]
+    )
     return Gauge(
         share=grid.curve(lambda r, _: 1 - _mean_square(r, centred) / _mean_square(r, raw)),
-        excess=np.array([(a - b) / max(a, b, 1e-300) for a, b in moved.values()]),
+        raw_moved=moved[:, 0],
+        centred_moved=moved[:, 1],
     )
 
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
@@ -52,12 +52,7 @@ def section(models: Sequence[Spread], look: style.Look) -> Section:
                 for name in _QUANTITIES
             },
             "gauge share": {s.model: s.gauge.share for s in models if s.gauge is not None},
-            **{
-                f"mean logit at step {step}": figures.logits_by_id(picture)[1].tolist()
-                for spread in pictured[-1:]
-                for step, picture in spread.pictures.items()
-                if picture.mean_logit is not None
-            },
+            "pictures": {s.model: _profiles(s.pictures) for s in pictured[-1:]},
         },
     )
 
@@ -181,7 +176,7 @@ def _numbers(spread: Spread) -> list[Panel]:
     for name, quantity_name, title, label, level, line in rows:
         every = quantity(spread.kinds, quantity_name)
         curves = dict(list(every.items())[:_MOST_KINDS])
-        if not curves:
+        if not any(np.isfinite(curve.value).any() for curve in curves.values()):
             continue
         part = (
             f" {len(curves)} of {len(every)} kinds of tensor are drawn."
@@ -230,10 +225,15 @@ def _pictures(spread: Spread) -> list[Panel]:
         Panel(
             name="picture-attention",
             title=f"Attention pattern of the first layer, {of}",
-            caption=f"Where each token looks, averaged over heads, {sentence}. The root shows small "
-            "shares. One seed and one sentence: without error bars.",
+            caption=f"Where each token looks, averaged over heads, {sentence}; the root shows "
+            "small shares. Below: the mean share that a source receives of what sees it. One seed and one sentence: without error bars.",
             draw=lambda: figures.attention_at_ends(attention),
-            table=_cells({s: np.sqrt(p) for s, p in attention.items()}, "√(share of attention)"),
+            table=_cells(
+                attention,
+                figures.received,
+                ("mean share received", "√(share of attention)"),
+                shown=np.sqrt,
+            ),
             group=_PICTURES,
         ),
     ]
@@ -254,6 +254,21 @@ def _pictures(spread: Spread) -> list[Panel]:
     return panels
 
 
+def _profiles(pictures: Mapping[int, Record]) -> dict[str, list[float]]:
+    """What the lines of the pictures show, step by step."""
+    profiles = {}
+    for step, picture in pictures.items():
+        of_step = {
+            "attention weights": figures.column_rms(picture.attention_matrix),
+            "attention received": figures.received(picture.attention),
+        }
+        if picture.unembedding is not None:
+            of_step["unembedding"] = figures.column_rms(picture.unembedding)
+            of_step["mean logit"] = figures.logits_by_id(picture)[1]
+        profiles |= {f"{name}, step {step}": values.tolist() for name, values in of_step.items()}
+    return profiles
+
+
 def _matrix(
     name: str,
     title: str,
@@ -267,37 +282,37 @@ def _matrix(
     return Panel(
         name=f"picture-{name}",
         title=title,
-        caption=f"{caption} Colours end at the size that 99.5 % of the weights stay below. One "
-        "seed: without error bars.",
+        caption=f"{caption} Colours end at the size that 99.5 % of the weights stay below; below "
+        "each column is the root mean square of its weights. One seed: without error bars.",
         draw=lambda: figures.weights_at_ends(dict(pictures), rows, columns, label),
-        table=_cells(pictures, label),
+        table=_cells(pictures, figures.column_rms, (f"root mean square {label}", label)),
         group=_PICTURES,
     )
 
 
-def _cells(pictures: Mapping[int, np.ndarray], label: str) -> Table:
-    """Every cell of small pictures; of large ones what they hold in numbers."""
-    if all(picture.size <= _MOST_CELLS for picture in pictures.values()):
-        cells = [
-            {"step": step, "row": row, "column": column, label: float(value)}
-            for step, picture in pictures.items()
-            for (row, column), value in np.ndenumerate(picture)
-        ]
-        return Table.of_rows(cells)
-    return Table.of_rows(
-        [
-            {
-                "step": step,
-                "rows": picture.shape[0],
-                "columns": picture.shape[1],
-                f"mean {label}": float(picture.mean()),
-                f"sd {label}": float(picture.std()),
-                f"least {label}": float(picture.min()),
-                f"largest {label}": float(picture.max()),
-            }
-            for step, picture in pictures.items()
-        ]
-    )
+def _cells(
+    pictures: Mapping[int, np.ndarray],
+    profile: Callable[[np.ndarray], np.ndarray],
+    names: tuple[str, str],
+    shown: Callable[[np.ndarray], np.ndarray] = lambda picture: picture,
+) -> Table:
+    """The profile of every picture's columns; of small pictures every cell as it is shown, too.
+
+    `names` are those of the profile and of a cell.
+    """
+    rows: list[dict[str, object]] = [
+        {"step": step, "column": column, names[0]: float(value)}
+        for step, picture in pictures.items()
+        for column, value in enumerate(profile(picture))
+    ]
+    if any(picture.size > _MOST_CELLS for picture in pictures.values()):
+        return Table.of_rows(rows)
+    cells: list[dict[str, object]] = [
+        {"step": step, "column": column, names[0]: None, "row": row, names[1]: float(value)}
+        for step, picture in pictures.items()
+        for (row, column), value in np.ndenumerate(shown(picture))
+    ]
+    return Table.of_rows([{**row, "row": None, names[1]: None} for row in rows] + cells)
 
 
 def _logits(pictures: Mapping[int, Record]) -> Table:

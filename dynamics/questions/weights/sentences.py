@@ -60,8 +60,8 @@ def _gauge(spread: Spread) -> Finding | None:
     gauge = spread.gauge
     if raw is None or centred is None or gauge is None:
         return None
-    mean, sem = mean_over_seeds(gauge.excess)
-    if not mean > NOTABLE:
+    mean, sem = mean_over_seeds(gauge.raw_moved - gauge.centred_moved)
+    if not mean > NOTABLE * gauge.raw_moved.mean():
         return None
     far, near = (words.number(float(d.moved.value[-1])) for d in (raw, centred))
     share = words.number(100 * float(gauge.share.value[-1]))
