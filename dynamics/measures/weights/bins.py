@@ -54,7 +54,7 @@ class Bins(NamedTuple):
 
 
 def choose(
-    low: float, high: float, mean: float, sd: float, count: int, spacing: float = 0.0
+    low: float, high: float, mean: float, sd: float, count: int, digits: int | None = None
 ) -> Bins:
     """The narrowest bins of a power of two that hold values from `low` to `high`.
 
@@ -64,22 +64,24 @@ def choose(
         low, high: the smallest and the largest value; finite.
         mean, sd: of the values.
         count: how many bins.
-        spacing: no bin is narrower: how far apart the numbers of the type are at most.
+        digits: of the type's significand, after the point. No bin is narrower than its numbers lie
+            apart where the bins end, or bins there would be empty in turn. None: no limit.
 
     Raises:
-        InputError: no bin.
+        InputError: fewer than two bins, which zero, an edge, would keep from holding both signs.
 
     Example:
         >>> bins = choose(-0.9, 0.8, 0.0, 0.25, count=8)
         >>> bins.width, bins.edges.tolist()[:2]
         (0.25, [-1.0, -0.75])
     """
-    if count < 1:
-        raise InputError(f"{count} bins", expected="1 or more")
+    if count < 2:
+        raise InputError(f"{count} bins", expected="2 or more")
     low, high = max(low, mean - FAR * sd), min(high, mean + FAR * sd)
-    extent = max(high - low, 0.0)
+    extent, size = max(high - low, 0.0), max(abs(low), abs(high))
     # Equal values have no width of their own: their bins are a hundredth of their size.
-    narrowest = max(spacing, extent / count, 2.0**-7 * max(abs(low), abs(high)) * (extent == 0))
+    spacing = 0.0 if digits is None else math.ldexp(1.0, math.frexp(size)[1] - 1 - digits)
+    narrowest = max(spacing, extent / count, 2.0**-7 * size * (extent == 0))
     exponent = max(math.frexp(narrowest)[1] - 1 if narrowest else -24, _NARROWEST)
     while True:
         width = math.ldexp(1.0, exponent)

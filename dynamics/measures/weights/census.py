@@ -10,6 +10,7 @@ memory is a few MB beyond the tensor itself, which may be a view of a file.
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
+import ml_dtypes
 import numpy as np
 from jaxtyping import Float, Float64, Int64, Shaped
 
@@ -20,6 +21,7 @@ from dynamics.measures.weights.bins import Bins, choose
 NEAR_ZERO = 0.1  # standard deviations; of a normal distribution about 0, 8 % are nearer
 BLOCKS = 16  # of a tensor, whose differences show what the two modes rest on
 _CHUNK = 1 << 16  # numbers held at once as float64
+_FEW = 1 << 21  # 16-bit numbers that take less memory than the counts of all patterns
 _NO_BINS = -24  # exponent of the bins of a tensor without a finite number
 
 
@@ -78,7 +80,7 @@ def census(
         num_blocks: parts of the tensor that errors of the modes are taken over.
 
     Raises:
-        InputError: a tensor that is empty or of no floating-point type; no bin.
+        InputError: a tensor that is empty or of no floating-point type; fewer than two bins.
 
     Example:
         >>> weights = np.random.default_rng(0).normal(0, 0.02, (500, 64)).astype(np.float16)
@@ -87,9 +89,10 @@ def census(
         (32000, 0, 0.02, 0.08, 0.0)
     """
     check_floats(tensor)
-    if less is None and tensor.dtype in patterns.TYPES:
+    if less is None and tensor.dtype in patterns.TYPES and tensor.size >= _FEW:
         return _of_patterns(tensor, num_bins, num_blocks)
-    return _of_parts(_parts(tensor, less, num_blocks), tensor.size, num_bins, num_blocks)
+    digits = _digits(tensor.dtype) if less is None else None
+    return _of_parts(_parts(tensor, less, num_blocks), tensor.size, num_bins, num_blocks, digits)
 
 
 def common_vector(tensor: Shaped[np.ndarray, "V D"]) -> Float64[np.ndarray, " D"]:
@@ -127,7 +130,7 @@ def _of_patterns(tensor: np.ndarray, num_bins: int, num_blocks: int) -> Census:
     occupied = counts.sum(0)[pattern] > 0
     values, by_block = values[occupied], counts[:, pattern[occupied]]
     del counts
-    total = by_block.sum(0)
+    total = by_block.sum(0, dtype=np.int64)
     number = int(total.sum())
     if not number:
         return _without_values(tensor.size, num_bins)
@@ -137,13 +140,17 @@ def _of_patterns(tensor: np.ndarray, num_bins: int, num_blocks: int) -> Census:
     size, zeros = float((total * np.abs(values)).sum()), float(total[values == 0].sum())
     span = _Range(float(values[0]), float(values[-1]), size / number, zeros / number)
     sums = _Sums(number, mean, *powers)
-    digits = 10 if tensor.dtype == np.float16 else 7  # of a significand, after the point
-    spacing = np.ldexp(1.0, np.frexp(max(abs(span.low), abs(span.high)))[1] - 1 - digits)
-    bins = choose(span.low, span.high, mean, _sd(sums, span), num_bins, float(spacing))
+    digits = _digits(tensor.dtype)
+    bins = choose(span.low, span.high, mean, _sd(sums, span), num_bins, digits)
     slots = bins.slots(values)
     blocks = np.stack([np.bincount(slots, row, num_bins + 2) for row in by_block])
     near = float(total[np.abs(values) <= NEAR_ZERO * _sd(sums, span)].sum())
     return _assembled(sums, span, bins, blocks.astype(np.int64), near, tensor.size - number)
+
+
+def _digits(dtype: np.dtype) -> int:
+    """Of the type's significand, after the point."""
+    return int(ml_dtypes.finfo(dtype).nmant)
 
 
 Parts = Callable[[], Iterator[Float64[np.ndarray, " n"]]]
@@ -162,12 +169,14 @@ def _parts(tensor: np.ndarray, less: np.ndarray | None, num_blocks: int) -> Part
     return parts
 
 
-def _of_parts(parts: Parts, size: int, num_bins: int, num_blocks: int) -> Census:
+def _of_parts(
+    parts: Parts, size: int, num_bins: int, num_blocks: int, digits: int | None
+) -> Census:
     sums, span = _first_pass(parts)
     if not sums.count:
         return _without_values(size, num_bins)
     sd = _sd(sums, span)
-    bins = choose(span.low, span.high, sums.mean, sd, num_bins)
+    bins = choose(span.low, span.high, sums.mean, sd, num_bins, digits)
     blocks, near = np.zeros((num_blocks, num_bins + 2), np.int64), 0
     for number, part in enumerate(map(_finite, parts())):
         blocks[number % num_blocks] += np.bincount(bins.slots(part), minlength=num_bins + 2)
@@ -246,7 +255,7 @@ def _assembled(
         mean_size=span.mean_size,
         largest=max(abs(span.low), abs(span.high)),
         zeros=span.zeros,
-        near_zero=near / sums.count,
+        near_zero=float(near / sums.count),
         modes=modes.find(bins, blocks[:, 1:-1]) if spread else modes.NONE,
     )
 

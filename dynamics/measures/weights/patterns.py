@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import ml_dtypes
 import numpy as np
-from jaxtyping import Float64, Int64, Shaped
+from jaxtyping import Float64, Int, Int64, Shaped
 from numpy.typing import DTypeLike
 
 PATTERNS = 1 << 16
@@ -41,19 +41,19 @@ def patterns(dtype: DTypeLike) -> Patterns:
     return Patterns(values[order], order)
 
 
-def count(tensor: Shaped[np.ndarray, "..."], num_blocks: int = 1) -> Int64[np.ndarray, "B P"]:
+def count(tensor: Shaped[np.ndarray, "..."], num_blocks: int = 1) -> Int[np.ndarray, "B P"]:
     """How often each bit pattern occurs in a 16-bit tensor, in each of B blocks.
 
     The tensor is read once, in chunks; the blocks take them in turn, so that each is spread over
-    the whole tensor. Memory is that of the counts and of one chunk.
+    the whole tensor. Memory is that of the counts, 256 KB for a block, and of one chunk.
 
     Example:
         >>> counts = count(np.array([1, 1, -2], np.float16))
-        >>> np.flatnonzero(counts[0]).tolist(), counts[0, 0x3C00]
-        ([15360, 49152], np.int64(2))
+        >>> np.flatnonzero(counts[0]).tolist(), int(counts[0, 0x3C00])
+        ([15360, 49152], 2)
     """
     flat = tensor.reshape(-1).view(np.uint16)
-    counts = np.zeros((num_blocks, PATTERNS), np.int64)
+    counts = np.zeros((num_blocks, PATTERNS), np.int32 if flat.size < 2**31 else np.int64)
     chunk = max(1, min(_CHUNK, -(-flat.size // num_blocks)))
     for number, start in enumerate(range(0, flat.size, chunk)):
         part = flat[start : start + chunk]
