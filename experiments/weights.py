@@ -18,7 +18,7 @@ import numpy as np
 from absl import flags
 
 from dynamics.checkpoints import StoredTensors
-from dynamics.data import windows
+from dynamics.data import tokenizer, windows
 from dynamics.errors import InputError
 from dynamics.measures import weights
 from dynamics.questions.weights import record, record_pictures
@@ -83,10 +83,10 @@ def spread(study: Study, unit: Unit):
 
 
 def pictures(study: Study, unit: Unit):
-    """`weights.picture_fn` of one checkpoint on the first window of the held-out text."""
+    """`weights.picture_fn` of one checkpoint on one long sentence of the held-out text."""
     (cell,) = unit.cells()
     checkpoint = study.load(*cell, reads_text=False)
-    tokens = study.held_out.tokens[0]
+    tokens = _sentence(study)[: checkpoint.config.max_positions]
     windows.check_vocabulary(tokens, checkpoint.config.vocab_size)
     made = weights.picture_fn(checkpoint.config)(checkpoint.params, tokens)
     rows, columns = SHOWN
@@ -98,6 +98,20 @@ def pictures(study: Study, unit: Unit):
         sentence=study.tokenizer.decode(tokens.tolist())[:200],
     )
     return record_pictures.to_dataset(drawn), [checkpoint.provenance]
+
+
+@functools.cache
+def _sentence(study: Study) -> np.ndarray:
+    """[T] the beginning of the first held-out document that has --context tokens."""
+    try:
+        documents = tokenizer.encode(study.tokenizer, study.corpus.held_out())
+    except InputError as error:
+        raise InputError(
+            error.got,
+            expected=error.expected,
+            mend=f"{error.mend} Or leave the pictures out: --nopictures.".strip(),
+        ) from error
+    return max(documents, key=lambda document: min(len(document), FLAGS.context))[: FLAGS.context]
 
 
 def _ends(study: Study) -> list[Unit]:
@@ -115,7 +129,7 @@ def _ends(study: Study) -> list[Unit]:
 def _check_shapes(study: Study, cell: Cell, stored: StoredTensors, names: Sequence[str]):
     """Raises InputError unless the tensors are those of the model's first checkpoint."""
     first = study.first_cells()[cell.model]
-    expected = _shapes(study, first)
+    expected = _shapes(study, first, FLAGS.tensors)
     for name in names:
         if expected.get(name) != stored.shape(name):
             raise InputError(
@@ -130,9 +144,9 @@ def _check_shapes(study: Study, cell: Cell, stored: StoredTensors, names: Sequen
 
 
 @functools.cache
-def _shapes(study: Study, cell: Cell) -> dict[str, tuple[int, ...]]:
+def _shapes(study: Study, cell: Cell, pattern: str) -> dict[str, tuple[int, ...]]:
     stored = study.tensors(*cell)
-    return {name: stored.shape(name) for name in stored.matching(FLAGS.tensors)}
+    return {name: stored.shape(name) for name in stored.matching(pattern)}
 
 
 def _record(rows: dict[str, tuple[str, str, weights.Census]]) -> record.Record:

@@ -69,7 +69,7 @@ class StoredTensors:
         tensor = self.reader.read(self.files_name[name])
         if tensor.dtype.kind in INTEGERS:
             raise InputError(
-                f"{self.files_name[name]} of {tensor.dtype} numbers",
+                f"{self.files_name[name]} of {tensor.dtype} numbers in {self.origin['source']}",
                 expected="floating-point weights",
                 mend="A quantised model must be saved with its weights restored.",
             )
