@@ -53,9 +53,7 @@ def experiments(study: Study) -> list[common.Experiment]:
     )
     if not FLAGS.pictures:
         return [census]
-    ends = common.Experiment(
-        record_pictures.MEASURE, study.text_config(), _ends(study), pictures
-    )
+    ends = common.Experiment(record_pictures.MEASURE, study.text_config(), _ends(study), pictures)
     return [census, ends]
 
 
@@ -76,8 +74,8 @@ def spread(study: Study, unit: Unit):
             centred = weights.census(tensor, FLAGS.bins, less=weights.common_vector(tensor))
             rows[f"{name} (centred)"] = "centred unembedding", shape, centred
         if FLAGS.tensors:
-            bytes_of = np.ascontiguousarray(tensor).view(np.uint8)
-            sha256[name] = hashlib.sha256(bytes_of).hexdigest()
+            stored_bytes = np.ascontiguousarray(tensor).view(np.uint8)
+            sha256[name] = hashlib.sha256(memoryview(stored_bytes)).hexdigest()
     provenance = stored.provenance(sha256 if FLAGS.tensors else None)
     return record.to_dataset(_record(rows)), [provenance]
 

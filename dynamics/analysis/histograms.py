@@ -27,9 +27,7 @@ class Histogram(NamedTuple):
         return float(self.edges[occupied[0]]), float(self.edges[occupied[-1] + 1])
 
 
-def shared_edges(
-    histograms: Sequence[Histogram], most: int
-) -> Float64[np.ndarray, " R+1"]:
+def shared_edges(histograms: Sequence[Histogram], most: int) -> Float64[np.ndarray, " R+1"]:
     """Even edges over all that the histograms hold: `most` bins at most.
 
     Bins are as wide as the narrowest of any histogram, or that times a power of two, and the edges
@@ -55,9 +53,7 @@ def shared_edges(
     return (first + np.arange(count + 1)) * width
 
 
-def rebinned(
-    histogram: Histogram, edges: Float64[np.ndarray, " R+1"]
-) -> Float64[np.ndarray, " R"]:
+def rebinned(histogram: Histogram, edges: Float64[np.ndarray, " R+1"]) -> Float64[np.ndarray, " R"]:
     """The counts of the histogram between other edges; what lies outside of them is lost.
 
     Example:
@@ -77,7 +73,8 @@ def distance(first: Histogram, second: Histogram) -> float:
 
     Example:
         >>> edges = np.arange(0.0, 5.0)
-        >>> distance(Histogram(edges, np.array([1, 1, 0, 0])), Histogram(edges, np.array([0, 0, 1, 1])))
+        >>> low, high = (Histogram(edges, np.array(n)) for n in ([1, 1, 0, 0], [0, 0, 1, 1]))
+        >>> distance(low, high)
         2.0
     """
     if first.extent() is None or second.extent() is None:

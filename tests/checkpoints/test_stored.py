@@ -69,9 +69,7 @@ def test_encoders_alone_are_read_by_the_names_of_the_whole(tmp_path, neox):
     assert alone.unembedding is None
     assert list(alone.files_name) == [n for n in whole.files_name if n != "embed_out"]
     tensors = tensors_of(BERT)
-    encoder = {
-        n.removeprefix("bert."): x for n, x in tensors.items() if n.startswith("bert.")
-    }
+    encoder = {n.removeprefix("bert."): x for n, x in tensors.items() if n.startswith("bert.")}
     alone, whole = stored(tmp_path / "c", BERT, encoder), stored(tmp_path / "d", BERT, tensors)
     assert alone.unembedding is None
     assert whole.unembedding == "embeddings.word_embeddings"
@@ -108,7 +106,9 @@ def test_integers_are_refused_and_other_types_read_as_stored(tmp_path, neox):
         name: neox[name].astype(ml_dtypes.bfloat16),
     }
     opened = stored(tmp_path / "a", NEOX, changed)
-    with pytest.raises(InputError, match=r"embed_out\.weight of int8 numbers in .*; expected floating"):
+    with pytest.raises(
+        InputError, match=r"embed_out\.weight of int8 numbers in .*; expected floating"
+    ):
         opened.read("embed_out")
     assert opened.read("layers.0.attention.dense").dtype == ml_dtypes.bfloat16
 

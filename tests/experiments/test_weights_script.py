@@ -109,7 +109,9 @@ def test_a_pattern_that_matches_nothing_names_near_tensors(study):
 
 def test_a_checkpoint_of_another_shape_is_named_and_the_rest_stays(study):
     change(study, 4, **{NAME: np.zeros((24, 17), np.float16)})
-    with pytest.raises(InputError, match=r"h_to_4h of shape \(24, 17\), at .*step 4; expected") as e:
+    with pytest.raises(
+        InputError, match=r"h_to_4h of shape \(24, 17\), at .*step 4; expected"
+    ) as e:
         run(study)
     assert "(24, 16), as at toy-16 seed 0 step 0" in str(e.value)
     assert len(records(study)) == 1

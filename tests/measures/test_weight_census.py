@@ -111,6 +111,17 @@ def test_bins_hold_what_they_are_chosen_for(low, extent, count):
     assert bins.width <= 4 * max(extent / count, 2**-7 * max(abs(low), abs(high)), 2**-24)
 
 
+@pytest.mark.parametrize("size", [5000, MANY])
+def test_bins_may_be_given_and_change_no_moment(size):
+    tensor = normal(size).astype(np.float16)
+    chosen_bins, bins = census(tensor), Bins(-2, -4, 8)
+    c = census(tensor, bins)
+    assert c.bins == bins
+    assert (c.below, c.above) == ((tensor < -1).sum(), (tensor >= 1).sum())
+    assert c.counts.sum() + c.below + c.above == size
+    assert (c.sd, c.excess_kurtosis) == (chosen_bins.sd, chosen_bins.excess_kurtosis)
+
+
 def test_a_normal_has_its_moments_and_shares():
     size, sd = 400_000, 0.07
     c = census(normal(size, sd).astype(np.float32))

@@ -66,7 +66,7 @@ class _Range(NamedTuple):
 
 def census(
     tensor: Shaped[np.ndarray, "..."],
-    num_bins: int = 256,
+    bins: int | Bins = 256,
     *,
     less: Float[np.ndarray, " D"] | None = None,
     num_blocks: int = BLOCKS,
@@ -75,7 +75,8 @@ def census(
 
     Args:
         tensor: float16, bfloat16, float32 or float64.
-        num_bins: of the histogram; `bins.choose` places them by what the values are.
+        bins: of the histogram: as they are, or their number, which `bins.choose` then places by
+            what the values are.
         less: [D] taken off every row of a tensor [V,D], as `common_vector` gives it.
         num_blocks: parts of the tensor that errors of the modes are taken over.
 
@@ -90,9 +91,9 @@ def census(
     """
     check_floats(tensor)
     if less is None and tensor.dtype in patterns.TYPES and tensor.size >= _FEW:
-        return _of_patterns(tensor, num_bins, num_blocks)
+        return _of_patterns(tensor, bins, num_blocks)
     digits = _digits(tensor.dtype) if less is None else None
-    return _of_parts(_parts(tensor, less, num_blocks), tensor.size, num_bins, num_blocks, digits)
+    return _of_parts(_parts(tensor, less, num_blocks), tensor.size, bins, num_blocks, digits)
 
 
 def common_vector(tensor: Shaped[np.ndarray, "V D"]) -> Float64[np.ndarray, " D"]:
@@ -124,7 +125,7 @@ def check_floats(tensor: Shaped[np.ndarray, "..."]):
         )
 
 
-def _of_patterns(tensor: np.ndarray, num_bins: int, num_blocks: int) -> Census:
+def _of_patterns(tensor: np.ndarray, bins: int | Bins, num_blocks: int) -> Census:
     counts = patterns.count(tensor, num_blocks)
     values, pattern = patterns.patterns(tensor.dtype)
     occupied = counts.sum(0)[pattern] > 0
@@ -133,17 +134,16 @@ def _of_patterns(tensor: np.ndarray, num_bins: int, num_blocks: int) -> Census:
     total = by_block.sum(0, dtype=np.int64)
     number = int(total.sum())
     if not number:
-        return _without_values(tensor.size, num_bins)
+        return _without_values(tensor.size, bins)
     mean = float((total * values).sum() / number)
     off = values - mean
     powers = [float((total * off**power).sum()) for power in (2, 3, 4)]
     size, zeros = float((total * np.abs(values)).sum()), float(total[values == 0].sum())
     span = _Range(float(values[0]), float(values[-1]), size / number, zeros / number)
     sums = _Sums(number, mean, *powers)
-    digits = _digits(tensor.dtype)
-    bins = choose(span.low, span.high, mean, _sd(sums, span), num_bins, digits)
+    bins = _placed(bins, sums, span, _digits(tensor.dtype))
     slots = bins.slots(values)
-    blocks = np.stack([np.bincount(slots, row, num_bins + 2) for row in by_block])
+    blocks = np.stack([np.bincount(slots, row, bins.count + 2) for row in by_block])
     near = float(total[np.abs(values) <= NEAR_ZERO * _sd(sums, span)].sum())
     return _assembled(sums, span, bins, blocks.astype(np.int64), near, tensor.size - number)
 
@@ -170,16 +170,16 @@ def _parts(tensor: np.ndarray, less: np.ndarray | None, num_blocks: int) -> Part
 
 
 def _of_parts(
-    parts: Parts, size: int, num_bins: int, num_blocks: int, digits: int | None
+    parts: Parts, size: int, bins: int | Bins, num_blocks: int, digits: int | None
 ) -> Census:
     sums, span = _first_pass(parts)
     if not sums.count:
-        return _without_values(size, num_bins)
+        return _without_values(size, bins)
     sd = _sd(sums, span)
-    bins = choose(span.low, span.high, sums.mean, sd, num_bins, digits)
-    blocks, near = np.zeros((num_blocks, num_bins + 2), np.int64), 0
+    bins = _placed(bins, sums, span, digits)
+    blocks, near = np.zeros((num_blocks, bins.count + 2), np.int64), 0
     for number, part in enumerate(map(_finite, parts())):
-        blocks[number % num_blocks] += np.bincount(bins.slots(part), minlength=num_bins + 2)
+        blocks[number % num_blocks] += np.bincount(bins.slots(part), minlength=bins.count + 2)
         near += np.count_nonzero(np.abs(part) <= NEAR_ZERO * sd)
     return _assembled(sums, span, bins, blocks, near, size - int(sums.count))
 
@@ -207,9 +207,7 @@ def _sums(part: np.ndarray) -> _Sums:
     mean = float(part.mean())
     off = part - mean
     square = off * off
-    return _Sums(
-        part.size, mean, float(square.sum()), float(square @ off), float(square @ square)
-    )
+    return _Sums(part.size, mean, float(square.sum()), float(square @ off), float(square @ square))
 
 
 def _pooled(parts: list[_Sums]) -> _Sums:
@@ -260,11 +258,19 @@ def _assembled(
     )
 
 
-def _without_values(size: int, num_bins: int) -> Census:
+def _placed(bins: int | Bins, sums: _Sums, span: _Range, digits: int | None) -> Bins:
+    """The bins, or where so many of them are best placed."""
+    if isinstance(bins, Bins):
+        return bins
+    return choose(span.low, span.high, sums.mean, _sd(sums, span), bins, digits)
+
+
+def _without_values(size: int, bins: int | Bins) -> Census:
     """Of a tensor that has no finite number."""
+    bins = bins if isinstance(bins, Bins) else Bins(_NO_BINS, -(bins // 2), bins)
     return Census(
-        bins=Bins(_NO_BINS, -(num_bins // 2), num_bins),
-        counts=np.zeros(num_bins, np.int64),
+        bins=bins,
+        counts=np.zeros(bins.count, np.int64),
         below=0,
         above=0,
         not_finite=size,

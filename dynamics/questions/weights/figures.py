@@ -219,7 +219,9 @@ def _heat_map(
     ax.grid(False)
     columns = np.arange(len(steps) + 1) - 0.5
     if limits is None:
-        ax.text(0.5, 0.5, "no finite weight", ha="center", color=style.QUIET, transform=ax.transAxes)
+        ax.text(
+            0.5, 0.5, "no finite weight", ha="center", color=style.QUIET, transform=ax.transAxes
+        )
         ax.set_xlim(columns[0], columns[-1])
         style.step_columns(ax, steps, most=most)
         return None

@@ -213,10 +213,7 @@ def _distribution(grid: _Grid, name: str, places: list[int], most_bins: int) -> 
     }
     edges = histograms.shared_edges([h for step in pooled.values() for h in step], most_bins)
     finite = np.array(
-        [
-            sum(_sizes(r)[places].sum() for r in seeds.values())
-            for seeds in grid.records.values()
-        ],
+        [sum(_sizes(r)[places].sum() for r in seeds.values()) for seeds in grid.records.values()],
         np.float64,
     )
     counts = np.stack(

@@ -25,7 +25,7 @@ class Record:
     Attributes:
         unembedding: [D,V] weights; None without a head, as are the logits.
         attention_matrix: [I,O] weights of queries, keys and values, head by head.
-        attention: [T,T] share of attention, target by source, averaged over the first layer's heads.
+        attention: [T,T] share of attention in the first layer, target by source, over all heads.
         mean_logit: [W] of every token, averaged over the sentence.
         sentence: its beginning.
     """

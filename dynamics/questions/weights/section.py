@@ -43,12 +43,13 @@ def section(models: Sequence[Spread], look: style.Look) -> Section:
         ],
         findings=sentences.findings(models),
         tracks=[_track(models)],
-        tables={"Weights that no density shows": _outside(models)},
+        tables={
+            "Two modes about zero at the last step": _modes(models),
+            "Weights that no density shows": _outside(models),
+        },
         numbers={
             **{
-                f"weight {name}": {
-                    spread.model: quantity(spread.kinds, name) for spread in models
-                }
+                f"weight {name}": {spread.model: quantity(spread.kinds, name) for spread in models}
                 for name in _QUANTITIES
             },
             "gauge share": {s.model: s.gauge.share for s in models if s.gauge is not None},
@@ -126,7 +127,9 @@ def _layers(spread: Spread) -> list[Panel]:
     for kind, every in spread.layers.items():
         places = np.linspace(0, len(every) - 1, min(len(every), _MOST_LAYERS)).round().astype(int)
         shown = [every[k] for k in places]
-        part = "" if len(shown) == len(every) else f" {len(shown)} of {len(every)} layers are drawn."
+        part = (
+            "" if len(shown) == len(every) else f" {len(shown)} of {len(every)} layers are drawn."
+        )
         panels.append(
             Panel(
                 name=f"layers-{kind}",
@@ -134,9 +137,7 @@ def _layers(spread: Spread) -> list[Panel]:
                 caption=f"As above, a panel for each layer, {_pooled(spread)}, all on one scale. "
                 f"A census without bars.{part}",
                 draw=lambda shown=shown: figures.layers(shown, spread.steps),
-                table=_stacked(
-                    [({"layer": d.layer}, _histogram(d, spread.steps)) for d in shown]
-                ),
+                table=_stacked([({"layer": d.layer}, _histogram(d, spread.steps)) for d in shown]),
                 group=_LAYERS,
             )
         )
@@ -226,7 +227,8 @@ def _pictures(spread: Spread) -> list[Panel]:
             name="picture-attention",
             title=f"Attention pattern of the first layer, {of}",
             caption=f"Where each token looks, averaged over heads, {sentence}; the root shows "
-            "small shares. Below: the mean share that a source receives of what sees it. One seed and one sentence: without error bars.",
+            "small shares. Below: the mean share that a source receives of what sees it. One seed "
+            "and one sentence: without error bars.",
             draw=lambda: figures.attention_at_ends(attention),
             table=_cells(
                 attention,
@@ -348,6 +350,31 @@ def _stacked(tables: Sequence[tuple[Mapping[str, object], Table]]) -> Table:
         for name, cells in table.columns.items():
             columns.setdefault(name, []).extend(cells)
     return Table(columns=columns)
+
+
+def _modes(models: Sequence[Spread]) -> Table:
+    """Of every tensor on its own, layer by layer."""
+    rows = []
+    for spread in models:
+        kinds = spread.kinds.items()
+        tensors = [d for kind, d in kinds for d in spread.layers.get(kind, [d])]
+        for d in tensors:
+            if d.depth is None or d.half_distance is None or d.asymmetry is None:
+                continue
+            rows.append(
+                {
+                    "model": spread.model,
+                    "tensor": d.name,
+                    "step": int(spread.steps[-1]),
+                    "1 − valley / lower peak": float(d.depth.value[-1]),
+                    "its error": float(d.depth.sem[-1]),
+                    "µ (weight)": float(d.half_distance.value[-1]),
+                    "|sum| / distance of the modes": float(d.asymmetry.value[-1]),
+                    "error of that": float(d.asymmetry.sem[-1]),
+                    "rests on": d.depth.rests_on or "all weights of one seed",
+                }
+            )
+    return Table.of_rows(rows)
 
 
 def _outside(models: Sequence[Spread]) -> Table:
