@@ -1,8 +1,7 @@
 """How are a model's weights spread, and how does that change? A census of every tensor asked for.
 
     python -m experiments.weights --suite=nano
-    python -m experiments.weights --suite=pythia --models=70m,160m --steps=linear:143 \
-        --tensors='embed_out|attention.dense$'
+    python -m experiments.weights --suite=pythia --models=70m --steps=all --tensors=embed_out
 
 Seconds on a laptop, at about the speed of reading. With --tensors nothing but those tensors is
 read, of checkpoints on the hub by byte range; memory is that of one tensor whatever the number of

@@ -10,6 +10,7 @@ model does.
 import dataclasses
 import os
 import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,7 +20,7 @@ from jaxtyping import Shaped
 
 from dynamics import models
 from dynamics.checkpoints import config_json, digests, hub, layouts, loading
-from dynamics.checkpoints.formats import INTEGERS, TensorFolder
+from dynamics.checkpoints.formats import INTEGERS, TensorFolder, two_saves
 from dynamics.errors import InputError
 
 __all__ = ["StoredTensors", "open_tensors"]
@@ -149,6 +150,10 @@ def open_tensors(
         reader = hub.RemoteFolder(str(source), str(revision))
     files_name, unembedding = _names(config, reader.names())
     origin = {"source": str(source), "revision": revision or "", "folder": str(folder or "")}
+    if isinstance(reader, TensorFolder) and reader.other_save:
+        origin["not_read"] = reader.other_save
+        said = two_saves(str(folder), reader.weights, reader.other_save)
+        warnings.warn(said, stacklevel=2)
     if not files_name:
         raise InputError(
             f"{folder or source} without a tensor of a {layouts.of_config(config).NAME}",

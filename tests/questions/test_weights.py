@@ -272,6 +272,14 @@ def test_tensors_without_a_spread_leave_a_page(value, when):
     assert table.columns["weights that are not finite"][0] == lost
 
 
+def test_seeds_of_other_tensors_are_refused():
+    def fewer(seed: int, step: int) -> record.Record:
+        return recorded([(matrix(seed, step), None)] * (2 - seed))
+
+    with pytest.raises(InputError, match=r"embed_out \(centred\) of shape"):
+        find(fewer, seeds=2)
+
+
 def test_checkpoints_of_different_shapes_are_refused_by_name():
     def reshaped(seed: int, step: int) -> record.Record:
         tensor = matrix(seed, step)[: V - step]

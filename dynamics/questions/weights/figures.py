@@ -1,6 +1,6 @@
 """Figures of the spread of weights over training. Units are those of the weights.
 
-Their captions are in `section`.
+Axes: K steps, R bins of a density, T tokens of a sentence. Their captions are in `section`.
 """
 
 from collections.abc import Sequence

@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import xarray as xr
 
 from dynamics.analysis import histograms
 from dynamics.analysis.curve import Curve
@@ -126,26 +127,28 @@ class _Grid:
 
     def __init__(self, model: str, pairs: Pairs):
         self.model = model
-        self.records = {
-            step: {unit.seeds[0]: record.from_dataset(data) for unit, data in units}
-            for step, units in by_step(pairs).items()
-        }
+        self.records: dict[int, dict[int, record.Record]] = {}
+        for step, units in by_step(pairs).items():
+            for unit, data in units:
+                read = record.from_dataset(data)
+                self._check(data, read)
+                self.records.setdefault(step, {})[unit.seeds[0]] = read
         self.steps = list(self.records)
         self.first = next(iter(next(iter(self.records.values())).values()))
         self.starts: dict[int, record.Record] = {}
         for seeds in self.records.values():
             for seed, of_seed in seeds.items():
                 self.starts.setdefault(seed, of_seed)
-        for _, data in pairs:
-            shapes = record.from_dataset(data).shape
-            differing = [
-                f"{name} of shape {shape}"
-                for name, shape, expected in zip(
-                    self.first.tensors, shapes, self.first.shape, strict=True
-                )
-                if shape != expected
-            ]
-            expect(data, not differing, ", ".join(differing), "the shapes of the first checkpoint")
+
+    def _check(self, data: xr.Dataset, read: record.Record):
+        """Raises InputError, which names the file, unless the tensors are those of the first."""
+        first = next(iter(self.records.values()), {})
+        for expected in list(first.values())[:1]:
+            other = set(zip(read.tensors, read.shape, strict=True))
+            differing = sorted(other ^ set(zip(expected.tensors, expected.shape, strict=True)))
+            fault = ", ".join(f"{name} of shape {shape}" for name, shape in differing[:2])
+            expect(data, not differing, fault, "the tensors and shapes of the first checkpoint")
+            expect(data, read.tensors == expected.tensors, "tensors in another order", "one order")
 
     def curve(
         self,
