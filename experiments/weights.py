@@ -73,8 +73,8 @@ def spread(study: Study, unit: Unit):
             centred = weights.census(tensor, FLAGS.bins, less=weights.common_vector(tensor))
             rows[f"{name} (centred)"] = "centred unembedding", shape, centred
         if FLAGS.tensors:
-            stored_bytes = np.ascontiguousarray(tensor).view(np.uint8)
-            sha256[name] = hashlib.sha256(memoryview(stored_bytes)).hexdigest()
+            stored_bytes = np.ascontiguousarray(tensor).view(np.uint8).data
+            sha256[name] = hashlib.sha256(stored_bytes).hexdigest()
     provenance = stored.provenance(sha256 if FLAGS.tensors else None)
     return record.to_dataset(_record(rows)), [provenance]
 
@@ -88,7 +88,9 @@ def pictures(study: Study, unit: Unit):
     made = weights.picture_fn(checkpoint.config)(checkpoint.params, tokens)
     rows, columns = SHOWN
     drawn = record_pictures.Record(
-        unembedding=None if made.unembedding is None else made.unembedding[:rows, :columns],
+        unembedding=None
+        if made.unembedding is None
+        else np.asarray(made.unembedding[:rows, :columns]),
         attention_matrix=np.asarray(made.attention_matrix[:rows, :columns]),
         attention=np.asarray(made.attention),
         mean_logit=None if made.mean_logit is None else np.asarray(made.mean_logit),

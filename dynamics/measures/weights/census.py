@@ -180,7 +180,7 @@ def _of_parts(
     blocks, near = np.zeros((num_blocks, bins.count + 2), np.int64), 0
     for number, part in enumerate(map(_finite, parts())):
         blocks[number % num_blocks] += np.bincount(bins.slots(part), minlength=bins.count + 2)
-        near += np.count_nonzero(np.abs(part) <= NEAR_ZERO * sd)
+        near += int(np.count_nonzero(np.abs(part) <= NEAR_ZERO * sd))
     return _assembled(sums, span, bins, blocks, near, size - int(sums.count))
 
 

@@ -4,6 +4,7 @@ Axes: M tensors, N bins. Units are those of the weights.
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -118,13 +119,10 @@ def to_dataset(record: Record) -> xr.Dataset:
 def from_dataset(data: xr.Dataset) -> Record:
     """The record that a stored data set holds. Raises InputError."""
     SCHEMA.check(data)
-    return Record(
-        tensors=tuple(map(str, data["matrix"].values)),
-        **{name: tuple(map(str, data[name].values)) for name in _TEXTS},
-        **{
-            name: data[name].values.astype(np.int64)
-            for name in ("exponent", "first", "counts", *_WHOLE)
-        },
-        **{name: data[name].values.astype(np.float64) for name in NUMBERS},
-        **{name: float(data.attrs[name]) for name in _ATTRIBUTES},
-    )
+    held: dict[str, Any] = {"tensors": tuple(map(str, data["matrix"].values))}
+    held |= {name: tuple(map(str, data[name].values)) for name in _TEXTS}
+    for name in ("exponent", "first", "counts", *_WHOLE):
+        held[name] = data[name].values.astype(np.int64)
+    held |= {name: data[name].values.astype(np.float64) for name in NUMBERS}
+    held |= {name: float(data.attrs[name]) for name in _ATTRIBUTES}
+    return Record(**held)

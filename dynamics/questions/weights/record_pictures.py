@@ -15,7 +15,6 @@ from dynamics.questions.schema import Schema, numbers, texts, whole
 MEASURE = "weight_pictures"
 LEVELS = 127  # on either side of 0
 _SHADES = 255  # of a share between 0 and 1
-_SIGNED = {"least": -LEVELS, "most": LEVELS}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -39,8 +38,8 @@ class Record:
 
 SCHEMA = Schema(
     variables={
-        "unembedding": whole("dimension shown_token", optional=True, **_SIGNED),
-        "attention_matrix": whole("input output", **_SIGNED),
+        "unembedding": whole("dimension shown_token", optional=True, least=-LEVELS, most=LEVELS),
+        "attention_matrix": whole("input output", least=-LEVELS, most=LEVELS),
         "attention": whole("target source", least=0, most=_SHADES),
         "mean_logit": numbers("vocabulary", optional=True),
     },
