@@ -276,7 +276,7 @@ def test_seeds_of_other_tensors_are_refused():
     def fewer(seed: int, step: int) -> record.Record:
         return recorded([(matrix(seed, step), None)] * (2 - seed))
 
-    with pytest.raises(InputError, match=r"embed_out \(centred\) of shape"):
+    with pytest.raises(InputError, match=r"no tensor embed_out \(centred\); expected those of"):
         find(fewer, seeds=2)
 
 

@@ -144,11 +144,14 @@ class _Grid:
         """Raises InputError, which names the file, unless the tensors are those of the first."""
         first = next(iter(self.records.values()), {})
         for expected in list(first.values())[:1]:
-            other = set(zip(read.tensors, read.shape, strict=True))
-            differing = sorted(other ^ set(zip(expected.tensors, expected.shape, strict=True)))
-            fault = ", ".join(f"{name} of shape {shape}" for name, shape in differing[:2])
-            expect(data, not differing, fault, "the tensors and shapes of the first checkpoint")
-            expect(data, read.tensors == expected.tensors, "tensors in another order", "one order")
+            own, others = (dict(zip(r.tensors, r.shape, strict=True)) for r in (read, expected))
+            for name, shape in own.items():
+                fault = f"{name} of shape {shape}"
+                wanted = f"{others.get(name, 'no such tensor')}, as at the first checkpoint"
+                expect(data, shape == others.get(name), fault, wanted)
+            absent = [name for name in others if name not in own]
+            fault, wanted = f"no tensor {', '.join(absent[:3])}", "those of the first checkpoint"
+            expect(data, not absent and read.tensors == expected.tensors, fault, wanted)
 
     def curve(
         self,
