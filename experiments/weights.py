@@ -76,7 +76,7 @@ def spread(study: Study, unit: Unit):
             stored_bytes = np.ascontiguousarray(tensor).view(np.uint8).data
             sha256[name] = hashlib.sha256(stored_bytes).hexdigest()
     provenance = stored.provenance(sha256 if FLAGS.tensors else None)
-    return record.to_dataset(_record(rows)), [provenance]
+    return record.to_dataset(_record(rows, stored.tied)), [provenance]
 
 
 def pictures(study: Study, unit: Unit):
@@ -148,7 +148,7 @@ def _shapes(study: Study, cell: Cell, pattern: str) -> dict[str, tuple[int, ...]
     return {name: stored.shape(name) for name in stored.matching(pattern)}
 
 
-def _record(rows: dict[str, tuple[str, str, weights.Census]]) -> record.Record:
+def _record(rows: dict[str, tuple[str, str, weights.Census]], tied: bool) -> record.Record:
     roles, shapes, censuses = zip(*rows.values(), strict=True)
     numbers = {
         name: np.array([_number(census, name) for census in censuses])
@@ -163,6 +163,7 @@ def _record(rows: dict[str, tuple[str, str, weights.Census]]) -> record.Record:
         counts=np.stack([census.counts for census in censuses]),
         near_zero_sd=weights.NEAR_ZERO,
         bandwidth=weights.BANDWIDTH,
+        tied=tied,
         **numbers,
     )
 

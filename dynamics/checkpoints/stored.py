@@ -58,6 +58,12 @@ class StoredTensors:
     folder: Path | None
     origin: Mapping[str, Any]
 
+    @property
+    def tied(self) -> bool:
+        """Is the unembedding the embedding too?"""
+        layout = layouts.of_config(self.config)
+        return layout.UNEMBEDDING[0] not in layout.HEAD
+
     def shape(self, name: str) -> tuple[int, ...]:
         """Of the stored array; nothing but the file's header is read."""
         return self.reader.shape(self.files_name[name])

@@ -73,6 +73,7 @@ def test_encoders_alone_are_read_by_the_names_of_the_whole(tmp_path, neox):
     alone, whole = stored(tmp_path / "c", BERT, encoder), stored(tmp_path / "d", BERT, tensors)
     assert alone.unembedding is None
     assert whole.unembedding == "embeddings.word_embeddings"
+    assert whole.tied
     queries = [f"encoder.layer.{layer}.attention.self.query" for layer in (0, 1)]
     for opened in (alone, whole):
         assert opened.matching(r"query$") == queries

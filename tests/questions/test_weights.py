@@ -45,6 +45,7 @@ def recorded(tensors: list[tuple[np.ndarray, np.ndarray | None]], bins: int = 16
         counts=np.stack([c.counts for c in made]),
         near_zero_sd=NEAR_ZERO,
         bandwidth=BANDWIDTH,
+        tied=False,
         **{name: np.array([number(c, name) for c in made]) for name in names},
     )
 
@@ -187,6 +188,9 @@ def test_a_common_vector_that_grows_is_called_a_gauge():
     assert said[0].grade == "sure"
     assert drifted.gauge is not None
     assert drifted.gauge.share.value[-1] > 0.7
+    tied = page(dataclasses.replace(drifted, tied=True))
+    assert [f for f in tied.findings if "the embedding is the same matrix" in f.sentence]
+    assert "embedding is" not in said[0].sentence
     alone = [f for f in page(find(drifting, seeds=1)).findings if "gauge" in f.sentence]
     assert [f.grade for f in alone] == ["open"]
 

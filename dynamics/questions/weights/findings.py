@@ -94,6 +94,7 @@ class Spread:
         gauge: None without an unembedding.
         near_zero_sd: what counts as near zero, in standard deviations.
         bandwidth: standard deviations that densities are smoothed by where modes are sought.
+        tied: whether the unembedding is the embedding too.
         pictures: step -> pictures of one seed, the first step and the last.
         pictured_seed: whose; None without pictures.
     """
@@ -106,6 +107,7 @@ class Spread:
     gauge: Gauge | None
     near_zero_sd: float
     bandwidth: float
+    tied: bool
     pictures: dict[int, record_pictures.Record]
     pictured_seed: int | None
 
@@ -192,6 +194,7 @@ def _spread(model: str, pairs: Pairs, pictures: Pairs) -> Spread:
             gauge=_gauge(grid),
             near_zero_sd=grid.first.near_zero_sd,
             bandwidth=grid.first.bandwidth,
+            tied=grid.first.tied,
             pictures={
                 unit.step: record_pictures.from_dataset(data)
                 for unit, data in ([pictures[0], pictures[-1]] if pictures else [])

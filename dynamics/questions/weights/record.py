@@ -40,6 +40,7 @@ class Record:
         asymmetry, asymmetry_sem: [M] |mode_low + mode_high| / (mode_high - mode_low).
         near_zero_sd: what is near zero, in standard deviations.
         bandwidth: standard deviations that densities are smoothed by where modes are sought.
+        tied: whether the unembedding is the embedding too.
     """
 
     tensors: tuple[str, ...]
@@ -68,12 +69,13 @@ class Record:
     asymmetry_sem: np.ndarray
     near_zero_sd: float
     bandwidth: float
+    tied: bool
 
 
 _TEXTS = ("role", "shape")
 _WHOLE = ("below", "above", "not_finite")
 _ATTRIBUTES = ("near_zero_sd", "bandwidth")
-_SPECIAL = ("tensors", "exponent", "first", "counts", *_TEXTS, *_WHOLE, *_ATTRIBUTES)
+_SPECIAL = ("tensors", "exponent", "first", "counts", "tied", *_TEXTS, *_WHOLE, *_ATTRIBUTES)
 NUMBERS = tuple(field.name for field in fields(Record) if field.name not in _SPECIAL)
 # NaN in these says that there is nothing to measure: one mode, or equal weights.
 MAY_BE_NAN = (
@@ -92,7 +94,7 @@ SCHEMA = Schema(
         **{name: whole("matrix") for name in _WHOLE},
         **{name: numbers("matrix") for name in NUMBERS},
     },
-    attributes={name: numbers() for name in _ATTRIBUTES},
+    attributes={name: numbers() for name in _ATTRIBUTES} | {"tied": whole(most=1)},
     single_seed=True,
 )
 
@@ -112,6 +114,7 @@ def to_dataset(record: Record) -> xr.Dataset:
         "units": "weight",
         "rests_on": "all weights of the tensors: a census",
         **{name: getattr(record, name) for name in _ATTRIBUTES},
+        "tied": int(record.tied),
     }
     return xr.Dataset(data, {"matrix": list(record.tensors)}, attributes)
 
@@ -125,4 +128,4 @@ def from_dataset(data: xr.Dataset) -> Record:
         held[name] = data[name].values.astype(np.int64)
     held |= {name: data[name].values.astype(np.float64) for name in NUMBERS}
     held |= {name: float(data.attrs[name]) for name in _ATTRIBUTES}
-    return Record(**held)
+    return Record(tied=bool(data.attrs["tied"]), **held)

@@ -64,11 +64,12 @@ def _gauge(spread: Spread) -> Finding | None:
     if not mean > NOTABLE * gauge.raw_moved.mean():
         return None
     far, near = (words.number(float(d.moved.value[-1])) for d in (raw, centred))
+    tied = "; but the embedding is the same matrix, and is moved with it" if spread.tied else ""
     share = words.number(100 * float(gauge.share.value[-1]))
     return Finding(
         sentence=f"{spread.model}: the raw unembedding's density moves by {far} to the last step, "
         f"the centred one's by {near}: the difference is a gauge. A vector that all tokens share, "
-        f"at the end {share} % of the mean square, moves every logit alike and no softmax.",
+        f"at the end {share} % of the mean square, moves every logit alike and no softmax{tied}.",
         rests_on=_seeds(spread),
         grade=grades.judge(mean, sem),
     )
