@@ -141,6 +141,12 @@ class Study:
                 windows.check_vocabulary(text, checkpoint.config.vocab_size)
         return checkpoint
 
+    def tensors(self, model: str, seed: int, step: int) -> checkpoints.StoredTensors:
+        """The tensors of a checkpoint, none of them read yet. Raises InputError."""
+        cell = Cell(model, seed, step)
+        with self._located(cell):
+            return checkpoints.open_tensors(*self.suite.source(*cell), weights=self.weights)
+
     def check_weights(self, unit: Unit):
         """Raises InputError if a committed unit measured other weights than lie there now.
 

@@ -86,6 +86,8 @@ class Experiment:
         units: all of them, of every shard.
         compute: measures one.
         may_be_nan: variables in which NaN says that nothing was measured, and no fault.
+        whole_files: whether checkpoints on the hub are fetched before a unit is computed; without,
+            `compute` reads of them what it needs.
     """
 
     measure: str
@@ -93,6 +95,7 @@ class Experiment:
     units: Sequence[Unit]
     compute: Compute
     may_be_nan: Collection[str] = ()
+    whole_files: bool = True
 
 
 def open_suite(audited: bool = True) -> Study:
@@ -183,7 +186,8 @@ def run(study: Study, experiment: Experiment):
     for unit in sorted(set(mine) - set(missing)):
         study.check_weights(unit)
     logging.info("%s: %d of %d units to compute", experiment.measure, len(missing), len(mine))
-    for unit in progress.follow(_brought(study, missing), len(missing), experiment.measure):
+    ready = _brought(study, missing) if experiment.whole_files else missing
+    for unit in progress.follow(ready, len(missing), experiment.measure):
         with located(str(unit)):
             data, weights = experiment.compute(study, unit)
         data = _with_gaps_said(unit, data, weights, experiment.may_be_nan)

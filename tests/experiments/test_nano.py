@@ -120,5 +120,5 @@ def test_loss_falls_and_llc_is_judged(store):
 def test_initial_weights_are_pythias(store):
     unit, data = next(iter(store.committed("weights")))
     assert unit.step == 0
-    assert float(data.sd.sel(matrix="embed")) == pytest.approx((2 / (5 * 32)) ** 0.5, rel=0.02)
-    assert abs(float(data.excess_kurtosis.sel(matrix="embed"))) < 5 * np.sqrt(24 / (2048 * 32))
+    assert float(data.sd.sel(matrix="embed_in")) == pytest.approx((2 / (5 * 32)) ** 0.5, rel=0.02)
+    assert abs(float(data.excess_kurtosis.sel(matrix="embed_in"))) < 5 * np.sqrt(24 / (2048 * 32))

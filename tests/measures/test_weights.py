@@ -14,6 +14,7 @@ from scipy.special import ndtr
 from dynamics import models
 from dynamics.errors import InputError
 from dynamics.measures import weights
+from dynamics.measures.weights import histogram
 from dynamics.models import bert, gpt_neox, unembed_fn
 
 CONFIG = gpt_neox.Config(
@@ -192,10 +193,10 @@ def test_one_program_serves_every_checkpoint(params):
     assert weights.model_density(CONFIG, num_bins=37) is measure
     with jax.log_compiles(False), jax.check_tracer_leaks(False):
         measure(params)
-        before = weights._density._cache_size()
+        before = histogram._density._cache_size()
         for scale in (0.5, 2.0):
             measure(jax.tree.map(lambda p, s=scale: np.asarray(p) * np.float32(s), params))
-        assert weights._density._cache_size() == before
+        assert histogram._density._cache_size() == before
 
 
 def test_density_is_a_function_of_arrays_under_jit_and_vmap():

@@ -49,6 +49,7 @@ SCHEMAS: dict[str, Schema] = {
     "token_properties": token_properties.record.SCHEMA,
     "truth": truth.record.SCHEMA,
     "weights": weights.record.SCHEMA,
+    "weight_pictures": weights.record_pictures.SCHEMA,
 }
 _SIZES = {
     "seed": 3, "other": 3, "document": 8, "window": 8, "position": 5, "place": 6, "pair": 12,

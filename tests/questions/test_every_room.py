@@ -184,7 +184,7 @@ def llc_sweeps() -> dict:
 def weights() -> dict:
     record = test_weights.record
     stored = {
-        ((seed,), step): record.to_dataset(test_weights.census(seed, step))
+        ((seed,), step): test_weights.census_of(seed, step)
         for seed in range(3)
         for step in test_weights.STEPS
     }

@@ -2,7 +2,8 @@
 
 A layout is a module with `NAME` for messages, `MODEL_TYPE` of config.json, `Config`,
 `rules(config)` for every leaf, `SKIPPED` (names of other tensors that files hold), `PREFIX` (which
-names lack where the trunk was saved alone), `HEAD` (the subtrees that it then lacks),
+names lack where the trunk was saved alone), `HEAD` (the subtrees that it then lacks), `UNEMBEDDING`
+(the path of the leaf that is stored as a row of weights for each token's logit),
 `from_hub(fields, where)` and `to_hub(config)`. A new architecture is a new module here and a place
 in `LAYOUTS`.
 """

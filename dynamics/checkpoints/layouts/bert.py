@@ -18,6 +18,7 @@ SKIPPED = re.compile(
     r"|cls\.seq_relationship\.(weight|bias)"
 )
 PREFIX, HEAD = "bert.", ("transform", "unembed")
+UNEMBEDDING = ("embed", "token", "embedding")  # tied
 _EMBED, _LAYER, _HEAD = "bert.embeddings.", "bert.encoder.layer.{layer}.", "cls.predictions."
 _SIZES = {
     "hidden_size": "hidden_size",

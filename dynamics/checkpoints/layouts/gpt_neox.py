@@ -21,6 +21,7 @@ SKIPPED = re.compile(
     r"(gpt_neox\.)?layers\.\d+\.attention\.(bias|masked_bias|rotary_emb\.inv_freq)"
 )
 PREFIX, HEAD = "gpt_neox.", ("unembed",)
+UNEMBEDDING = ("unembed", "kernel")
 _LAYER = "gpt_neox.layers.{layer}."
 _SIZES = {
     "hidden_size": "hidden_size",

@@ -1,205 +1,407 @@
 """The page on the spread of weights."""
 
 import dataclasses
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from dynamics.analysis.curve import Curve
 from dynamics.figures import style
-from dynamics.questions.headline import headline
-from dynamics.questions.weights import figures
-from dynamics.questions.weights.findings import Spread
-from dynamics.report import grades, words
-from dynamics.report.section import Finding, Grade, Panel, Section, Table, Track
+from dynamics.questions.weights import figures, sentences
+from dynamics.questions.weights.findings import Distribution, Spread, quantity
+from dynamics.questions.weights.record_pictures import Record
+from dynamics.report import words
+from dynamics.report.section import Panel, Section, Table, Track
 
 INTRODUCTION = (
-    "Histograms and moments of every matrix at every checkpoint: a census of all weights, without "
-    "sampling error. Where bars are drawn they are of seeds."
+    "Histograms and moments of stored tensors at every checkpoint: a census of all their weights, "
+    "without sampling error. Where bars are drawn they are of seeds, or, of the valley between two "
+    "modes of a single seed, of parts of its tensor."
 )
+_MOST_KINDS = 12  # in one panel
+_MOST_LAYERS = 12
+_MOST_CELLS = 6000  # of a picture whose numbers stand in a table
+_ALL = "Densities of tensors"
+_LAYERS = "Layer by layer"
+_NUMBERS = "Width, tails, zeros and modes"
+_PICTURES = "Pictures of the first and the last step"
 
 
 def section(models: Sequence[Spread], look: style.Look) -> Section:
-    """The unembedding's density first; other matrices, widths and tails below."""
+    """The unembedding's density first, raw and centred; other tensors, layers, numbers below."""
     largest = models[-1]
+    pictured = [spread for spread in models if spread.pictures]
     return Section(
         introduction=INTRODUCTION,
-        panels=[*_densities(largest), *_moments(largest)],
-        findings=_findings(models),
+        panels=[
+            *_answer(models),
+            *_densities(largest),
+            *_layers(largest),
+            *_numbers(largest),
+            *(_pictures(pictured[-1]) if pictured else ()),
+        ],
+        findings=sentences.findings(models),
         tracks=[_track(models)],
-        tables={"Weights outside the bins of the densities": _outside(models)},
+        tables={
+            "Two modes about zero at the last step": _modes(models),
+            "Weights that no density shows": _outside(models),
+        },
         numbers={
-            "weight sd": {spread.model: spread.sd for spread in models},
-            "weight width": {spread.model: spread.width for spread in models},
-            "weight excess_kurtosis": {spread.model: spread.excess_kurtosis for spread in models},
+            **{
+                f"weight {name}": {spread.model: quantity(spread.kinds, name) for spread in models}
+                for name in _QUANTITIES
+            },
+            "gauge share": {s.model: s.gauge.share for s in models if s.gauge is not None},
+            "pictures": {s.model: _profiles(s.pictures) for s in pictured[-1:]},
         },
     )
 
 
-def _densities(spread: Spread) -> list[Panel]:
-    seeds = "the seeds pooled" if len(spread.seeds) > 1 else "of one seed"
-    # The unembedding is what the paper's Figure 2 shows; its mean over tokens changes no softmax.
-    first = [name for name in ("unembed", "unembed_centred") if name in spread.density]
-    names = [*first, *(n for n in figures.ordered(spread.density) if n not in first)]
-    gauge = " Less its mean over the vocabulary, which changes no softmax."
+_QUANTITIES = (
+    *("sd", "width", "excess_kurtosis", "norm", "near_zero"),
+    *("moved", "depth", "half_distance", "asymmetry"),
+)
+
+
+def _pooled(spread: Spread) -> str:
+    return "the seeds pooled" if len(spread.seeds) > 1 else "of one seed"
+
+
+def _answer(models: Sequence[Spread]) -> list[Panel]:
+    """The unembedding of every model: Figure 2 of the paper."""
+    rows = [
+        (spread, [d for role in _UNEMBEDDING if (d := spread.of_role(role)) is not None])
+        for spread in models
+    ]
+    rows = [(spread, distributions) for spread, distributions in rows if distributions]
+    if not rows:
+        return []
+    pooled = "; ".join(sorted({_pooled(spread) for spread, _ in rows}))
     return [
         Panel(
-            name=f"density-{name}",
-            title=f"Density of {name}, {spread.model}",
-            caption=f"A column for each checkpoint, {seeds}: the brighter, the more weights have "
-            f"that value. A census without bars.{gauge if name.endswith('centred') else ''}",
-            draw=lambda name=name: figures.density(spread, name),
-            table=_histogram(spread, name),
-            group="Densities of matrices",
+            name="density-unembedding",
+            title="Density of the unembedding over training",
+            caption=f"A column for each checkpoint, {pooled}: the brighter, the more weights have "
+            "that value. A census without bars. Left as stored; right less the vector that all "
+            "tokens share, which changes no softmax: what moves on the left alone is no change of "
+            "the model.",
+            draw=lambda: figures.unembeddings([(s.model, s.steps, ds) for s, ds in rows]),
+            table=_stacked(
+                [
+                    ({"model": spread.model, "tensor": d.name}, _histogram(d, spread.steps))
+                    for spread, distributions in rows
+                    for d in distributions
+                ]
+            ),
         )
-        for name in names
     ]
 
 
-def _moments(spread: Spread) -> list[Panel]:
-    start = spread.steps[0]
+_UNEMBEDDING = ("unembedding", "centred unembedding")
+
+
+def _densities(spread: Spread) -> list[Panel]:
+    """Every other kind of tensor of one model."""
     return [
         Panel(
-            name="weight-sd",
-            title=f"Width of the weights, {spread.model}",
-            caption=f"Standard deviation over that of the same seed at step {start}: above the "
-            f"line a matrix has grown wider. {words.bars(list(spread.width.values()))}",
-            draw=lambda: figures.moment(spread.width, "standard deviation / first", 1.0),
-            table=_by_matrix(spread.width, "standard deviation / first"),
-            group="Width and tails",
-        ),
-        Panel(
-            name="weight-kurtosis",
-            title=f"Excess kurtosis of the weights, {spread.model}",
-            caption="0 for a normal distribution; above it tails are heavier. "
-            f"{words.bars(list(spread.excess_kurtosis.values()))}",
-            draw=lambda: figures.moment(spread.excess_kurtosis, "excess kurtosis", 0.0),
-            table=_by_matrix(spread.excess_kurtosis, "excess kurtosis"),
-            group="Width and tails",
-        ),
+            name=f"density-{kind}",
+            title=f"Density of {kind}, {spread.model}",
+            caption=f"A column for each checkpoint, {_pooled(spread)}{_of_layers(spread, kind)}: "
+            "the brighter, the more weights have that value. A census without bars.",
+            draw=lambda d=d: figures.density(d, spread.steps),
+            table=_histogram(d, spread.steps),
+            group=_ALL,
+        )
+        for kind, d in spread.kinds.items()
+        if d.role not in _UNEMBEDDING
     ]
 
 
-def _histogram(spread: Spread, matrix: str) -> Table:
+def _of_layers(spread: Spread, kind: str) -> str:
+    return ", all layers together" if kind in spread.layers else ""
+
+
+def _layers(spread: Spread) -> list[Panel]:
+    panels = []
+    for kind, every in spread.layers.items():
+        places = np.linspace(0, len(every) - 1, min(len(every), _MOST_LAYERS)).round().astype(int)
+        shown = [every[k] for k in places]
+        part = (
+            "" if len(shown) == len(every) else f" {len(shown)} of {len(every)} layers are drawn."
+        )
+        panels.append(
+            Panel(
+                name=f"layers-{kind}",
+                title=f"{kind} layer by layer, {spread.model}",
+                caption=f"As above, a panel for each layer, {_pooled(spread)}, all on one scale. "
+                f"A census without bars.{part}",
+                draw=lambda shown=shown: figures.layers(shown, spread.steps),
+                table=_stacked([({"layer": d.layer}, _histogram(d, spread.steps)) for d in shown]),
+                group=_LAYERS,
+            )
+        )
+    return panels
+
+
+def _numbers(spread: Spread) -> list[Panel]:
+    normal = math.erf(spread.near_zero_sd / math.sqrt(2))
+    start = spread.steps[0]
+    smooth = (
+        f"Densities are smoothed by {spread.bandwidth:g} standard deviations, or more where "
+        "weights are few; modes are sought on either side of zero."
+    )
+    near = f"share within {spread.near_zero_sd:g} sd of 0"
+    rows = [
+        ("sd", "width", "Width of the weights", "standard deviation / first", 1.0, ""),
+        ("kurtosis", "excess_kurtosis", "Tails of the weights", "excess kurtosis", 0.0, "normal"),
+        ("norm", "norm", "Norm of the weights", "root of the sum of squares", None, ""),
+        ("near-zero", "near_zero", "Weights near zero", near, normal, "normal"),
+        ("moved", "moved", "How far the density moved", "distance (weight)", None, ""),
+        ("depth", "depth", "Valley between two modes", "1 − valley / lower peak", None, ""),
+        ("modes", "half_distance", "Two modes at ±µ", "µ (weight)", None, ""),
+    ]
+    captions = {
+        "sd": f"Standard deviation over that of the same seed at step {start}: above the line a "
+        "tensor has grown wider.",
+        "kurtosis": "0 for a normal distribution; above it tails are heavier.",
+        "norm": "Of all its weights, of all layers together.",
+        "near-zero": "Standard deviations are each tensor's own at that step. The line is what a "
+        "normal distribution about 0 has.",
+        "moved": "How far weights must move on average for the density to become that of step "
+        f"{start} (Wasserstein distance), whichever weight goes where.",
+        "depth": f"0 where there are not two modes, 1 where nothing lies between them. {smooth}",
+        "modes": f"Half of the distance between two modes; gaps where there are not two. {smooth}",
+    }
+    panels = []
+    for name, quantity_name, title, label, level, line in rows:
+        every = quantity(spread.kinds, quantity_name)
+        curves = dict(list(every.items())[:_MOST_KINDS])
+        if not any(np.isfinite(curve.value).any() for curve in curves.values()):
+            continue
+        part = (
+            f" {len(curves)} of {len(every)} kinds of tensor are drawn."
+            if len(curves) < len(every)
+            else ""
+        )
+        bars = words.bars(list(curves.values()))
+        panels.append(
+            Panel(
+                name=f"weight-{name}",
+                title=f"{title}, {spread.model}",
+                caption=f"{captions[name]} {bars}{part}",
+                draw=lambda curves=curves, label=label, level=level, line=line: figures.numbers(
+                    curves, label, level, line
+                ),
+                table=_by_kind(every, label),
+                group=_NUMBERS,
+            )
+        )
+    return panels
+
+
+def _pictures(spread: Spread) -> list[Panel]:
+    """What the paper's Figure 1 B, C and D shows, of one seed of one model."""
+    pictures = spread.pictures
+    of = f"{spread.model}, seed {spread.pictured_seed}"
+    first = next(iter(pictures.values()))
+    sentence = f"of one sentence, which begins “{first.sentence[:60].strip()}…”"
+    unembedding = {s: p.unembedding for s, p in pictures.items() if p.unembedding is not None}
+    attention = {s: p.attention for s, p in pictures.items()}
+    panels = [
+        _matrix(
+            "unembedding",
+            f"The unembedding, {of}",
+            "A row for each of its first dimensions, a column for each of its first tokens.",
+            unembedding,
+            ("dimension", "token id", "weight"),
+        ),
+        _matrix(
+            "attention-weights",
+            f"Weights of the first layer's attention, {of}",
+            "Queries, keys and values, head by head; the first inputs and outputs are drawn.",
+            {s: p.attention_matrix for s, p in pictures.items()},
+            ("input", "output", "weight"),
+        ),
+        Panel(
+            name="picture-attention",
+            title=f"Attention pattern of the first layer, {of}",
+            caption=f"Where each token looks, averaged over heads, {sentence}; the root shows "
+            "small shares. Below: the mean share that a source receives of what sees it. One seed "
+            "and one sentence: without error bars.",
+            draw=lambda: figures.attention_at_ends(attention),
+            table=_cells(
+                attention,
+                figures.received,
+                ("mean share received", "√(share of attention)"),
+                shown=np.sqrt,
+            ),
+            group=_PICTURES,
+        ),
+    ]
+    panels = [panel for panel in panels if panel is not None]
+    if first.mean_logit is not None:
+        panels.append(
+            Panel(
+                name="picture-logits",
+                title=f"Mean logits, {of}",
+                caption=f"The logit of every token averaged over the positions {sentence}. Lines: "
+                "the mean of neighbouring ids; bands: from their least to their largest. One seed "
+                "and one sentence: without error bars.",
+                draw=lambda: figures.mean_logits(pictures),
+                table=_logits(pictures),
+                group=_PICTURES,
+            )
+        )
+    return panels
+
+
+def _profiles(pictures: Mapping[int, Record]) -> dict[str, list[float]]:
+    """What the lines of the pictures show, step by step."""
+    profiles = {}
+    for step, picture in pictures.items():
+        of_step = {
+            "attention weights": figures.column_rms(picture.attention_matrix),
+            "attention received": figures.received(picture.attention),
+        }
+        if picture.unembedding is not None:
+            of_step["unembedding"] = figures.column_rms(picture.unembedding)
+            of_step["mean logit"] = figures.logits_by_id(picture)[1]
+        profiles |= {f"{name}, step {step}": values.tolist() for name, values in of_step.items()}
+    return profiles
+
+
+def _matrix(
+    name: str,
+    title: str,
+    caption: str,
+    pictures: Mapping[int, np.ndarray],
+    axes: tuple[str, str, str],
+) -> Panel | None:
+    if not pictures:
+        return None
+    rows, columns, label = axes
+    return Panel(
+        name=f"picture-{name}",
+        title=title,
+        caption=f"{caption} Colours end at the size that 99.5 % of the weights stay below; below "
+        "each column is the root mean square of its weights. One seed: without error bars.",
+        draw=lambda: figures.weights_at_ends(dict(pictures), rows, columns, label),
+        table=_cells(pictures, figures.column_rms, (f"root mean square {label}", label)),
+        group=_PICTURES,
+    )
+
+
+def _cells(
+    pictures: Mapping[int, np.ndarray],
+    profile: Callable[[np.ndarray], np.ndarray],
+    names: tuple[str, str],
+    shown: Callable[[np.ndarray], np.ndarray] = lambda picture: picture,
+) -> Table:
+    """The profile of every picture's columns; of small pictures every cell as it is shown, too.
+
+    `names` are those of the profile and of a cell.
+    """
+    rows: list[dict[str, object]] = [
+        {"step": step, "column": column, names[0]: float(value)}
+        for step, picture in pictures.items()
+        for column, value in enumerate(profile(picture))
+    ]
+    if any(picture.size > _MOST_CELLS for picture in pictures.values()):
+        return Table.of_rows(rows)
+    cells: list[dict[str, object]] = [
+        {"step": step, "column": column, names[0]: None, "row": row, names[1]: float(value)}
+        for step, picture in pictures.items()
+        for (row, column), value in np.ndenumerate(shown(picture))
+    ]
+    return Table.of_rows([{**row, "row": None, names[1]: None} for row in rows] + cells)
+
+
+def _logits(pictures: Mapping[int, Record]) -> Table:
+    columns: dict[str, Sequence[object]] = {}
+    for step, picture in pictures.items():
+        ids, *values = figures.logits_by_id(picture)
+        columns["token id, middle of a group"] = ids.tolist()
+        for name, numbers in zip(("mean", "least", "largest"), values, strict=True):
+            columns[f"{name} logit at step {step}"] = numbers.tolist()
+    return Table(columns=columns)
+
+
+def _histogram(distribution: Distribution, steps: np.ndarray) -> Table:
     """The occupied bins of every step."""
-    density = spread.density[matrix]  # [K,N]
-    k, n = np.nonzero(density > 0)
-    occupied = density[k, n]
+    k, n = np.nonzero(distribution.density > 0)
+    occupied = distribution.density[k, n]
     return Table(
         columns={
-            "step": spread.steps[k].tolist(),
-            "weight": spread.center[n].tolist(),
+            "step": steps[k].tolist(),
+            "weight": distribution.center[n].tolist(),
             "density (per unit of weight)": occupied.tolist(),
             "log₁₀ density": np.log10(occupied).tolist(),
         }
     )
 
 
-def _outside(models: Sequence[Spread]) -> Table:
-    return Table(
-        columns={
-            "model": [spread.model for spread in models],
-            "seeds": [len(spread.seeds) for spread in models],
-            "largest share outside of any matrix and step": [spread.outside for spread in models],
-        }
-    )
+def _stacked(tables: Sequence[tuple[Mapping[str, object], Table]]) -> Table:
+    """One table under the other, each row with what its table is of."""
+    columns: dict[str, list[object]] = {}
+    for labels, table in tables:
+        for name, label in labels.items():
+            columns.setdefault(name, []).extend([label] * len(table.rows))
+        for name, cells in table.columns.items():
+            columns.setdefault(name, []).extend(cells)
+    return Table(columns=columns)
 
 
-def _by_matrix(curves: dict[str, Curve], quantity: str) -> Table:
-    names = figures.ordered(curves)
-    table = Table.of_curves([curves[name] for name in names], quantity)
-    matrix = [name for name in names for _ in curves[name].steps]
-    return Table(columns={"matrix": matrix, **table.columns})
-
-
-def _findings(models: Sequence[Spread]) -> list[Finding]:
-    """Which matrix of every model changes its width most; then of each one that, and its tails."""
-    widths = [_width_finding(spread) for spread in models]
-    change: dict[str, list[str]] = {}
+def _modes(models: Sequence[Spread]) -> Table:
+    """Of every tensor on its own, layer by layer."""
+    rows = []
     for spread in models:
-        change.setdefault(_by_change(spread)[0], []).append(spread.model)
-    leaders = [f"{matrix} in {words.listed(names)}" for matrix, names in change.items()]
-    sentence = f"The matrix whose width changes most is {words.listed(leaders)}."
-    own = [
-        finding
-        for spread, width in zip(models, widths, strict=True)
-        for finding in (width, _tail_finding(spread))
-    ]
-    return [*headline(sentence, widths), *own]
+        kinds = spread.kinds.items()
+        tensors = [d for kind, d in kinds for d in spread.layers.get(kind, [d])]
+        for d in tensors:
+            if d.depth is None or d.half_distance is None or d.asymmetry is None:
+                continue
+            rows.append(
+                {
+                    "model": spread.model,
+                    "tensor": d.name,
+                    "step": int(spread.steps[-1]),
+                    "1 − valley / lower peak": float(d.depth.value[-1]),
+                    "its error": float(d.depth.sem[-1]),
+                    "µ (weight)": float(d.half_distance.value[-1]),
+                    "|sum| / distance of the modes": float(d.asymmetry.value[-1]),
+                    "error of that": float(d.asymmetry.sem[-1]),
+                    "rests on": d.depth.rests_on or "all weights of one seed",
+                }
+            )
+    return Table.of_rows(rows)
 
 
-def _width_finding(spread: Spread) -> Finding:
-    """The matrix that changed its width most, as a ratio either way; sure where the next lags."""
-    by_change = _by_change(spread)
-    ratio = words.number(float(spread.width[by_change[0]].value[-1]))
-    return Finding(
-        sentence=f"{spread.model}: {by_change[0]} ends at {ratio} times its first width, more "
-        "change than any other matrix.",
-        rests_on=_seeds(spread),
-        grade=_ahead([_log_change(spread.width[name]) for name in by_change[:2]]),
+def _outside(models: Sequence[Spread]) -> Table:
+    return Table.of_rows(
+        [
+            {
+                "model": spread.model,
+                "seeds": len(spread.seeds),
+                "tensor": kind,
+                "largest share outside of the bins at any step": d.outside,
+                "weights that are not finite": d.not_finite,
+            }
+            for spread in models
+            for kind, d in spread.kinds.items()
+        ]
     )
 
 
-def _tail_finding(spread: Spread) -> Finding:
-    """The matrix with the heaviest tails at the last step; sure where the next has lighter ones."""
-    by_tail = _by_tail(spread)
-    tail = words.number(float(spread.excess_kurtosis[by_tail[0]].value[-1]))
-    return Finding(
-        sentence=f"{spread.model}: {by_tail[0]} has the heaviest tails (excess kurtosis {tail}) at "
-        f"step {spread.steps[-1]}.",
-        rests_on=_seeds(spread),
-        grade=_ahead([_last(spread.excess_kurtosis[name]) for name in by_tail[:2]]),
-    )
-
-
-Estimate = tuple[float, float]  # a value and its standard error
-
-
-def _ahead(leaders: Sequence[Estimate]) -> Grade:
-    """Whether the first of two estimates is surely larger; "open" for one alone."""
-    if len(leaders) < 2:
-        return "open"
-    (first, first_sem), (second, second_sem) = leaders
-    return grades.judge(first - second, np.hypot(first_sem, second_sem))
-
-
-def _last(curve: Curve) -> Estimate:
-    return float(curve.value[-1]), float(curve.sem[-1])
-
-
-def _log_change(curve: Curve) -> Estimate:
-    """|ln| of the last width over the first, and its error."""
-    ratio = max(float(curve.value[-1]), 1e-300)
-    return abs(float(np.log(ratio))), float(curve.sem[-1]) / ratio
-
-
-def _by_change(spread: Spread) -> list[str]:
-    """Matrices by how much their width changed, most first."""
-    change = {n: np.nan_to_num(_log_change(spread.width[n])[0]) for n in _distinct(spread)}
-    return sorted(change, key=lambda name: -change[name])
-
-
-def _distinct(spread: Spread) -> list[str]:
-    """Names of the matrices, one that is another less its mean left out: it is no rival."""
-    names = list(spread.width)
-    twins = [name for name in names if name.removesuffix("_centred") in set(names) - {name}]
-    return [name for name in names if name not in twins]
-
-
-def _by_tail(spread: Spread) -> list[str]:
-    """Matrices by their last excess kurtosis, the heaviest tails first."""
-    last = {name: _last(spread.excess_kurtosis[name])[0] for name in _distinct(spread)}
-    return sorted(last, key=lambda name: -np.nan_to_num(last[name], nan=-np.inf))
-
-
-def _seeds(spread: Spread) -> str:
-    count = len(spread.seeds)
-    return f"all weights of {count} seeds" if count > 1 else "all weights of one seed"
+def _by_kind(curves: Mapping[str, Curve], label: str) -> Table:
+    table = Table.of_curves(list(curves.values()), label)
+    kind = [name for name, curve in curves.items() for _ in curve.steps]
+    return Table(columns={"tensor": kind, **table.columns})
 
 
 def _track(models: Sequence[Spread]) -> Track:
     curves = []
     for spread in models:
-        name = "unembed" if "unembed" in spread.width else next(iter(spread.width))
-        curves.append(dataclasses.replace(spread.width[name], model=spread.model))
+        d = spread.of_role("unembedding") or next(iter(spread.kinds.values()))
+        curves.append(dataclasses.replace(d.width, model=spread.model))
     return Track(label="width of the unembedding / first", curves=curves)
