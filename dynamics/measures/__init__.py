@@ -4,15 +4,20 @@ Each module is one measure. `cross_entropy` is the loss that several of them sha
 """
 
 from dynamics.measures import (
+    attention,
     byte_lookup,
+    completions,
+    compression,
     cross_entropy,
     curvature,
+    dead_units,
     divergence,
     in_context,
     masked,
     minimal_pairs,
     next_byte,
     ngram,
+    perplexity,
     prefix,
     surprisal,
     top_tokens,
@@ -21,15 +26,20 @@ from dynamics.measures import (
 )
 
 __all__ = [
+    "attention",
     "byte_lookup",
+    "completions",
+    "compression",
     "cross_entropy",
     "curvature",
+    "dead_units",
     "divergence",
     "in_context",
     "masked",
     "minimal_pairs",
     "next_byte",
     "ngram",
+    "perplexity",
     "prefix",
     "surprisal",
     "top_tokens",

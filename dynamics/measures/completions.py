@@ -215,9 +215,7 @@ def _block(config, params, tokens, memory, text, length, rows, temperature, key)
     """(tokens [b,T], mean surprisals [b] of the completion and [b] of the text) of b rows."""
     padded = np.concatenate([np.arange(len(text)), np.zeros(rows - len(text), int)])
     row_text, row_length = text[padded], length[padded]
-    completed = _compiled(config, temperature)(
-        params, tokens, memory, row_text, row_length, key
-    )
+    completed = _compiled(config, temperature)(params, tokens, memory, row_text, row_length, key)
     means = (np.nanmean(np.asarray(scores), 1) for scores in completed[1:])
     return tuple(part[: len(text)] for part in (np.asarray(completed.tokens), *means))
 

@@ -157,8 +157,8 @@ def rotary(
 ) -> Float[Array, "*axes T K"]:
     """Rotates the first `dims` of each head by its position (Su et al. 2021, section 3.4.2).
 
-    The first of the T tokens stands at position `start`. Half-rotation layout: dim r pairs with dim r + R/2, where the paper pairs neighbours. Angles are
-    always float32.
+    The first of the T tokens stands at position `start`. Half-rotation layout: dim r pairs with dim
+    r + R/2, where the paper pairs neighbours. Angles are always float32.
     """
     frequencies = base ** (-jnp.arange(0, dims, 2, dtype=jnp.float32) / dims)
     angles = jnp.outer(start + jnp.arange(x.shape[-2], dtype=jnp.float32), frequencies)
@@ -286,9 +286,7 @@ def hidden_fn(config: Config) -> Callable[..., tuple[Float[Array, "B T D"], dict
         capture: Sequence[str] = (),
         intervene: Intervention | None = None,
     ) -> tuple[Float[Array, "B T D"], dict[str, Array]]:
-        h, captured, _ = _transformer.run(
-            Trunk(config, tuple(capture), intervene), params, tokens
-        )
+        h, captured, _ = _transformer.run(Trunk(config, tuple(capture), intervene), params, tokens)
         return h, captured
 
     return hidden
