@@ -207,7 +207,7 @@ def _spelled(study: Study, completed: np.ndarray) -> tuple[tuple[str, ...], tupl
         spelled = study.tokenizer.decode(ids.tolist(), skip_special_tokens=False)
         return spelled.replace("\0", "\u2400")  # a NUL would end the text where it is stored
 
-    rows = [(row[1 : place + 2], row[place + 2 :]) for place, row in enumerate(completed)][1:]
+    rows = [(row[1 : place + 1], row[place + 1 :]) for place, row in enumerate(completed)][1:]
     return tuple(text(begun) for begun, _ in rows), tuple(text(rest) for _, rest in rows)
 
 

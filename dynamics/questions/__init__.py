@@ -19,6 +19,7 @@ from dynamics.questions import (
     llc,
     llc_sweeps,
     masked,
+    mechanism,
     minimal_pairs,
     next_byte,
     perplexity,
@@ -51,6 +52,7 @@ ALL: tuple[Question, ...] = (
     llc_sweeps.QUESTION,
     curvature.QUESTION,
     stages.QUESTION,
+    mechanism.QUESTION,
     weights.QUESTION,
     reading.QUESTION,
 )

@@ -13,13 +13,17 @@ from dynamics.questions.perplexity.findings import ByPrefix, Perplexity
 
 
 def over_training(
-    curves: Sequence[Curve], look: style.Look, ylabel: str, references: Sequence[float] = ()
+    curves: Sequence[Curve],
+    look: style.Look,
+    ylabel: str,
+    references: Sequence[float] = (),
+    named: str = "uniform over the vocabulary",
 ):
     """A perplexity of every model, against that of a model that knows nothing."""
     figure, ax = style.axes(ylabel)
     style.lines(ax, curves, look)
     for value in references:
-        style.reference(ax, value, "uniform over the vocabulary")
+        style.reference(ax, value, named)
     style.log_y(ax)
     return style.over_steps(figure, ax, all_steps(curves))
 

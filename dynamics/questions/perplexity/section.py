@@ -19,7 +19,7 @@ INTRODUCTION = (
     "prefix of a text; then what it wrote itself and what the text has at those places are two "
     "numbers, and a model that repeats itself finds its own words easy."
 )
-_WRITTEN, _IN_TEXT = "perplexity of what the model wrote", "perplexity of what the text has"
+_WRITTEN, _IN_TEXT = "perplexity of completions", "perplexity of the texts"
 _MOST_STEPS = 6  # of the table of completions
 
 
@@ -129,9 +129,10 @@ def _unmasking_panels(models: Sequence[Perplexity], look: style.Look) -> list[Pa
             name="perplexity-unmasked",
             title="Perplexity of what the texts have in its place",
             caption=f"{texts}. Scored: the tokens that the text has at each place, given the "
-            f"prefix and what the model wrote after it. {words.bars(in_text)}",
+            "prefix and what the model wrote after it, most often other words than the text's. Dotted: "
+            f"a model that knows nothing. {words.bars(in_text)}",
             draw=lambda: figures.over_training(
-                in_text, look, _IN_TEXT, sorted({m.vocab_size for m in models})
+                in_text, look, _IN_TEXT, sorted({m.vocab_size for m in models}), named=""
             ),
             table=Table.of_curves(in_text, _IN_TEXT),
             group=group,
