@@ -23,7 +23,7 @@ from dynamics import models
 from dynamics.measures import finite
 
 # Floats of activations that are held at once.
-_BLOCK_FLOATS = {"cpu": 2**22, "gpu": 2**28, "tpu": 2**28}
+_BLOCK_FLOATS = {"cpu": 2**20, "gpu": 2**28, "tpu": 2**28}
 
 
 def active_tokens(

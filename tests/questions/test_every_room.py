@@ -17,7 +17,9 @@ import test_calibration
 import test_convergence
 import test_curvature
 import test_masked
+import test_mechanism
 import test_minimal_pairs
+import test_perplexity
 import test_weights
 from drawn import absent_from_numbers, absent_from_table
 
@@ -190,6 +192,16 @@ def weights() -> dict:
     return of_two(record.MEASURE, stored)
 
 
+def perplexity() -> dict:
+    pairs = [pair for model in MODELS for pair in test_perplexity.units(model)]
+    return {test_perplexity.record.MEASURE: pairs}
+
+
+def mechanism() -> dict:
+    pairs = [pair for model in MODELS for pair in test_mechanism.units(model)]
+    return {test_mechanism.record.MEASURE: pairs}
+
+
 RESULTS: dict[str, Callable[[], dict]] = {
     "audit": audit,
     "convergence": convergence,
@@ -197,6 +209,8 @@ RESULTS: dict[str, Callable[[], dict]] = {
     "in_context": in_context,
     "minimal_pairs": minimal_pairs,
     "masked": masked,
+    "mechanism": mechanism,
+    "perplexity": perplexity,
     "next_byte": next_byte,
     "truth": truth,
     "llc": llc,

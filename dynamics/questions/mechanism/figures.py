@@ -20,7 +20,7 @@ def highest(scores: Sequence[HeadScores], look: style.Look, ylabel: str):
     curves = [score.highest for score in scores]
     style.lines(ax, curves, look)
     for value in sorted({score.uniform for score in scores}):
-        style.reference(ax, value, "uniform attention", at="left")
+        style.reference(ax, value, "")
     ax.set_ylim(bottom=0)
     return style.over_steps(figure, ax, all_steps(curves))
 
@@ -75,4 +75,5 @@ def increase(curves: Mapping[str, Curve]):
         if curve.has_errors:
             style.bars(ax, curve, color)
     style.signed_log_y(ax, np.concatenate([curve.value for curve in curves.values()]))
-    return style.over_steps(figure, ax, all_steps(list(curves.values())))
+    fits = style.legend_columns(figure, list(curves), 4) == 4
+    return style.over_steps(figure, ax, all_steps(list(curves.values())), columns=4 if fits else 2)

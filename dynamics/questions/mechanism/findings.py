@@ -50,7 +50,7 @@ class DeadUnits:
     Attributes:
         dead: share of units that are active at none of the tokens.
         rare: share that are active at fewer than RARE of them, the dead ones among them.
-        by_layer: [K,L] share of dead units of the first seed.
+        by_layer, rare_by_layer: [K,L] the same shares of each layer's units, of the first seed.
         num_tokens: fewest of any checkpoint.
         num_units: of all layers.
     """
@@ -58,6 +58,7 @@ class DeadUnits:
     dead: Curve
     rare: Curve
     by_layer: np.ndarray
+    rare_by_layer: np.ndarray
     num_tokens: int
     num_units: int
 
@@ -203,6 +204,7 @@ def _units(model: str, steps: Steps[Record], first: Sequence[Record]) -> DeadUni
         dead=share(lambda r: 1),
         rare=share(lambda r: RARE * r.num_tokens),
         by_layer=np.stack([(r.active == 0).mean(1) for r in first]),
+        rare_by_layer=np.stack([(r.active < RARE * r.num_tokens).mean(1) for r in first]),
         num_tokens=min(r.num_tokens for of_step in steps.values() for r in of_step.values()),
         num_units=first[-1].active.size,
     )

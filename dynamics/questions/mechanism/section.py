@@ -21,8 +21,8 @@ INTRODUCTION = (
     "values, without training afterwards."
 )
 NAMES = {
-    PREFIX: "prefix-matching score",
     PREVIOUS: "previous-token score",
+    PREFIX: "prefix-matching score",
     DUPLICATE: "duplicate-token score",
 }
 _KINDS = {
@@ -42,7 +42,7 @@ _RULES = {
 
 
 def section(models: Sequence[Mechanism], look: style.Look) -> Section:
-    """Prefix matching first; other scores, units and precision below."""
+    """Where heads look first; units and precision below."""
     return Section(
         introduction=INTRODUCTION,
         panels=[
@@ -50,7 +50,7 @@ def section(models: Sequence[Mechanism], look: style.Look) -> Section:
             _text_panel(models, look),
             *(_heads_panel(m, name) for m in models for name in NAMES),
             _units_panel(models, look),
-            *(_layers_panel(m) for m in models),
+            *(_layers_panel(m) for m in models if (m.units.by_layer > 0).any()),
             *(panel for m in models for panel in _precision_panels(m)),
         ],
         findings=_findings(models),
@@ -60,6 +60,7 @@ def section(models: Sequence[Mechanism], look: style.Look) -> Section:
                 curves=[m.scores[PREFIX].highest for m in models],
             )
         ],
+        tables={f"MLP units by layer, {m.model}": _layers_table(m) for m in models},
         numbers=_numbers(models),
     )
 
@@ -81,7 +82,12 @@ def _numbers(models: Sequence[Mechanism]) -> dict[str, object]:
         "dead units": [m.units.dead for m in models],
         "rarely active units": [m.units.rare for m in models],
         "dead units by layer": {
-            m.model: {"steps": m.steps, "share": m.units.by_layer} for m in models
+            m.model: {
+                "steps": m.steps,
+                "never active": m.units.by_layer,
+                "rarely active": m.units.rare_by_layer,
+            }
+            for m in models
         },
         "loss in full precision": [m.precision.loss for m in models],
         "increase in loss": {
@@ -186,23 +192,29 @@ def _units_panel(models: Sequence[Mechanism], look: style.Look) -> Panel:
 
 
 def _layers_panel(model: Mechanism) -> Panel:
-    share = model.units.by_layer
-    k, layer = (axis.ravel() for axis in np.indices(share.shape))
     return Panel(
         name=f"dead-units-{model.model}",
         title=f"Never active units by layer, {model.model}, seed {model.seeds[0]}",
         caption=f"Share of each layer's units that are active at none of "
         f"{model.units.num_tokens:,} tokens. A count without bars.",
         draw=lambda: figures.dead_by_layer(model.units, model.steps),
-        table=Table(
-            columns={
-                "model": [model.model] * k.size,
-                "step": model.steps[k].tolist(),
-                "layer": layer.tolist(),
-                "never active (share)": share.ravel().tolist(),
-            }
-        ),
+        table=_layers_table(model),
         group="Units",
+    )
+
+
+def _layers_table(model: Mechanism) -> Table:
+    share, rare = model.units.by_layer, model.units.rare_by_layer
+    k, layer = (axis.ravel() for axis in np.indices(share.shape))
+    return Table(
+        columns={
+            "model": [model.model] * k.size,
+            "seed": [model.seeds[0]] * k.size,
+            "step": model.steps[k].tolist(),
+            "layer": layer.tolist(),
+            "never active (share)": share.ravel().tolist(),
+            f"active at fewer than {100 * RARE:g} % of tokens (share)": rare.ravel().tolist(),
+        }
     )
 
 
@@ -248,29 +260,40 @@ def _precision_panel(model: Mechanism, kind: str, curves: Mapping[str, Curve]) -
 
 
 def _findings(models: Sequence[Mechanism]) -> list[Finding]:
-    heads = [_head_finding(m) for m in models]
-    last = {m.model: float(m.scores[PREFIX].highest.value[-1]) for m in models}
+    heads = [_head_finding(m, PREVIOUS) for m in models]
+    last = {m.model: float(m.scores[PREVIOUS].highest.value[-1]) for m in models}
     sentence = (
-        f"The highest prefix-matching score of any head ends at {words.by_model(last)}, where "
-        f"uniform attention scores {words.number(models[-1].scores[PREFIX].uniform)}."
+        f"The highest previous-token score of any head ends at {words.by_model(last)}, where "
+        f"uniform attention scores {words.number(models[-1].scores[PREVIOUS].uniform)}."
     )
     own = [
         finding
         for m, head in zip(models, heads, strict=True)
-        for finding in (head, _unit_finding(m), *_precision_findings(m))
+        for finding in (
+            head,
+            _head_finding(m, PREFIX),
+            _unit_finding(m),
+            *_precision_findings(m),
+        )
     ]
     return [*headline(sentence, heads), *own]
 
 
-def _head_finding(model: Mechanism) -> Finding:
-    """Whether any head matches prefixes more than uniform attention does, at the last step."""
-    score = model.scores[PREFIX]
+_LOOKED_AT = {
+    PREVIOUS: "to the token before",
+    PREFIX: "to what came after earlier instances of the token",
+}
+
+
+def _head_finding(model: Mechanism, name: str) -> Finding:
+    """Whether any head scores more than uniform attention does, at the last step."""
+    score = model.scores[name]
     last, sem = float(score.highest.value[-1]), float(score.highest.sem[-1])
-    verb = "more" if last > score.uniform else "less"
+    verb = "more" if last > score.uniform else "no more"
     return Finding(
-        sentence=f"The head of {model.model} with the highest prefix-matching score at step "
-        f"{score.highest.steps[-1]} gives {words.number(last)} of its attention to what followed "
-        f"the token before, {verb} than the {words.number(score.uniform)} of uniform attention.",
+        sentence=f"The head of {model.model} with the highest {NAMES[name]} at step "
+        f"{score.highest.steps[-1]} gives {words.number(last)} of its attention "
+        f"{_LOOKED_AT[name]}, {verb} than the {words.number(score.uniform)} of uniform attention.",
         rests_on=f"{words.counted(len(model.seeds), 'seed')}, {score.num_sequences} random "
         "sequences",
         grade=grades.judge(last - score.uniform, sem),
@@ -291,7 +314,7 @@ def _unit_finding(model: Mechanism) -> Finding:
 
 
 def _precision_findings(model: Mechanism) -> list[Finding]:
-    """What three values cost at the last step, beside what they cost at the first."""
+    """Whether three values for each matrix cost more at the last step than at the first."""
     increases = model.precision.increase
     return [
         _precision_finding(model, part, increases[rule, part])
@@ -301,15 +324,13 @@ def _precision_findings(model: Mechanism) -> list[Finding]:
 
 
 def _precision_finding(model: Mechanism, part: str, curve: Curve) -> Finding:
-    last, sem = float(curve.value[-1]), float(curve.sem[-1])
+    first, last = float(curve.value[0]), float(curve.value[-1])
     loss = float(model.precision.loss.value[-1])
-    verb = "adds" if last > 0 else "takes off"
     return Finding(
-        sentence=f"Three values for {part} of {model.model} at step {curve.steps[-1]}: that {verb} "
-        f"{words.number(abs(last))} nats to a loss of {words.number(loss)}.".replace(
-            "nats to a", "nats to a" if last > 0 else "nats of a"
-        ),
+        sentence=f"Three values for {part} of {model.model} change its loss by "
+        f"{words.number(first)} nats at step {curve.steps[0]} and by {words.number(last)} at step "
+        f"{curve.steps[-1]}, where it is {words.number(loss)} without.",
         rests_on=f"{words.counted(len(model.seeds), 'seed')}, "
         f"{words.counted(model.precision.num_documents, 'document')}",
-        grade=grades.judge(last, sem),
+        grade=grades.judge(last - first, float(np.hypot(curve.sem[0], curve.sem[-1]))),
     )

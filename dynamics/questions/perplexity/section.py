@@ -129,8 +129,8 @@ def _unmasking_panels(models: Sequence[Perplexity], look: style.Look) -> list[Pa
             name="perplexity-unmasked",
             title="Perplexity of what the texts have in its place",
             caption=f"{texts}. Scored: the tokens that the text has at each place, given the "
-            "prefix and what the model wrote after it, most often other words than the text's. Dotted: "
-            f"a model that knows nothing. {words.bars(in_text)}",
+            "prefix and what the model wrote after it, seldom what the text had. Dotted: a "
+            f"model that knows nothing. {words.bars(in_text)}",
             draw=lambda: figures.over_training(
                 in_text, look, _IN_TEXT, sorted({m.vocab_size for m in models}), named=""
             ),
