@@ -125,6 +125,7 @@ def _of_checkpoint(study: Study, unit: Unit, texts: Texts):
     unmasked, shown = unmask(texts.unmasked.tokens), unmask(texts.phrase[None])
     prefix = np.arange(1, FLAGS.unmask_tokens)
     in_text = np.broadcast_to(texts.unmasked.tokens[:, None], unmasked.tokens.shape)
+    perplexity.check_surprisal(shown.completion, "a phrase's completion")  # before it is spelled
     begun, completed = _spelled(study, shown.tokens[0])
     measured = record.Record(
         text_nats=forward.mean,

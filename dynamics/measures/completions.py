@@ -1,4 +1,4 @@
-"""Texts that a model completes: decoding with a memory, and causal unmasking scored three ways.
+"""Texts that a model completes: decoding with a memory, and causal unmasking scored two ways.
 
 Axes: B rows that are decoded together, N texts, T tokens of a text, P = T - 1 lengths of a prefix.
 Units: nats.
@@ -7,7 +7,7 @@ Causal unmasking (Nicolini et al. 2024, section 4.2.2): every prefix of a text, 
 tokens, is completed to the text's length. That is T (T - 1) / 2 decoded tokens of each text. Keys
 and values of what is read stay in a memory, so that each decoded token is one pass over one token.
 Figure 6 of the paper is the perplexity "of generated tokens"; which tokens a perplexity is of
-decides what it says, so both kinds are here and the caller names one:
+decides what it says, so both readings are here, each under its name:
 
     completion  the tokens that the model wrote itself, each given all before it. A model that
                 repeats itself finds that easy: low values are no sign of quality.
@@ -16,7 +16,7 @@ decides what it says, so both kinds are here and the caller names one:
 """
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import chex
@@ -30,11 +30,12 @@ from dynamics.errors import InputError
 from dynamics.inputs import Real
 from dynamics.measures import finite
 
-SCORED = ("completion", "text")
 TEMPERATURE = Real(0, 100)
 # Floats that the rows of a block may take: their memory and logits. On a CPU a block that stays in
 # the caches is faster.
 _BLOCK_FLOATS = {"cpu": 2**20, "gpu": 2**28, "tpu": 2**28}
+# Floats that the memories of whole texts may take, which all their prefixes share.
+_TEXT_FLOATS = {"cpu": 2**26, "gpu": 2**29, "tpu": 2**29}
 
 
 class Completion(NamedTuple):
@@ -196,28 +197,42 @@ def causal_unmasking(
         raise InputError("a temperature without a key", expected="a key to draw with")
     models.check_tokens(config, tokens)
     finite.check_params(params)
+    per_text = 2 * config.num_layers * size * config.hidden_size
+    at_once = min(texts, max(1, _most(_TEXT_FLOATS) // per_text))
+    groups = []
+    for begin in range(0, texts, at_once):
+        names = np.arange(begin, min(begin + at_once, texts))  # that draws are folded from
+        padded = np.concatenate([names, np.repeat(names[:1], at_once - len(names))])
+        groups.append(_group(config, params, tokens[padded], names, temperature, key))
+    return Unmasked(*map(np.concatenate, zip(*groups, strict=True)))
+
+
+def _group(config, params, tokens, names, temperature, key) -> Unmasked:
+    """Of the first texts of tokens [N,T], as many as there are names."""
+    texts, size = len(names), tokens.shape[1]
     # Prefixes of one length stand together, so that a block decodes little that is not asked for.
     length, text = (axis.ravel() for axis in np.meshgrid(np.arange(1, size), np.arange(texts)))
     order = np.lexsort((text, length))
     length, text = length[order], text[order]
     rows = min(len(length), _rows(config, size))
-    memory = _reader(config)(params, tokens)
-    completed = [
-        _block(config, params, tokens, memory, text[part], length[part], rows, temperature, key)
-        for part in np.array_split(np.arange(len(length)), -(-len(length) // rows))
-    ]
-    parts = [np.concatenate(arrays) for arrays in zip(*completed, strict=True)]
+    decode = functools.partial(
+        _compiled(config, temperature), params, tokens, _reader(config)(params, tokens)
+    )
+    parts = np.array_split(np.arange(len(length)), -(-len(length) // rows))
+    blocks = [_block(decode, names, text[part], length[part], rows, key) for part in parts]
     back = np.lexsort((length, text))
-    return Unmasked(*(part[back].reshape(texts, size - 1, *part.shape[1:]) for part in parts))
+    joined = (np.concatenate(arrays)[back] for arrays in zip(*blocks, strict=True))
+    return Unmasked(*(part.reshape(texts, size - 1, *part.shape[1:]) for part in joined))
 
 
-def _block(config, params, tokens, memory, text, length, rows, temperature, key) -> tuple:
+def _block(decode, names, text, length, rows, key) -> tuple:
     """(tokens [b,T], mean surprisals [b] of the completion and [b] of the text) of b rows."""
     padded = np.concatenate([np.arange(len(text)), np.zeros(rows - len(text), int)])
-    row_text, row_length = text[padded], length[padded]
-    completed = _compiled(config, temperature)(params, tokens, memory, row_text, row_length, key)
-    means = (np.nanmean(np.asarray(scores), 1) for scores in completed[1:])
-    return tuple(part[: len(text)] for part in (np.asarray(completed.tokens), *means))
+    completed = decode(text[padded], names[text[padded]], length[padded], key)
+    tokens, *scores = (np.asarray(part)[: len(text)] for part in completed)
+    # Not by what is NaN: a number that a broken model gives has to stay one.
+    written = np.arange(1, tokens.shape[1]) >= length[:, None]
+    return tokens, *(np.where(written, of, 0).sum(1) / written.sum(1) for of in scores)
 
 
 @functools.cache
@@ -232,14 +247,17 @@ def _reader(config: models.Config) -> Callable:
 
 @functools.cache
 def _compiled(config: models.Config, temperature: float) -> Callable:
-    """(params, tokens [N,T], memory of them, text [B], length [B], key) -> Completion of B rows."""
+    """(params, tokens [N,T], memory of them, text [B], name [B], length [B], key) -> Completion.
+
+    `text` is a row's place in `tokens`, `name` what its draws are folded from.
+    """
     complete = complete_fn(config, temperature)
 
     @jax.jit
-    def run(params, tokens, memory, text, length, key) -> Completion:
+    def run(params, tokens, memory, text, name, length, key) -> Completion:
         keys = None
         if key is not None:
-            keys = jax.vmap(functools.partial(_folded, key))(text, length)
+            keys = jax.vmap(functools.partial(_folded, key))(name, length)
         own = jax.tree.map(lambda leaf: leaf[:, text], memory)
         with jax.default_matmul_precision("highest"):
             return complete(params, tokens[text], length, keys, own)
@@ -255,9 +273,12 @@ def _folded(key: PRNGKeyArray, *names: Int[ArrayLike, ""]) -> PRNGKeyArray:
 
 def _rows(config: models.Config, size: int) -> int:
     """How many rows to decode together."""
-    floats = _BLOCK_FLOATS.get(jax.default_backend(), _BLOCK_FLOATS["cpu"])
     memory = 2 * config.num_layers * size * config.hidden_size
-    return max(1, floats // (memory + config.vocab_size))
+    return max(1, _most(_BLOCK_FLOATS) // (memory + config.vocab_size))
+
+
+def _most(floats: Mapping[str, int]) -> int:
+    return floats.get(jax.default_backend(), floats["cpu"])
 
 
 def _likeliest(logits: Float[Array, "B V"]) -> Int[Array, " B"]:

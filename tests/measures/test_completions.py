@@ -106,7 +106,9 @@ def test_greedy_tokens_are_never_less_likely_than_the_texts(unmasked):
 
 
 def test_blocks_of_rows_change_nothing(params, unmasked, monkeypatch):
-    monkeypatch.setitem(completions._BLOCK_FLOATS, "cpu", 5 * (2 * 2 * T * 24 + 29))  # 5 rows
+    memory = 2 * 2 * T * 24  # floats of one text
+    monkeypatch.setitem(completions._BLOCK_FLOATS, "cpu", 5 * (memory + 29))  # 5 rows
+    monkeypatch.setitem(completions._TEXT_FLOATS, "cpu", 2 * memory)  # 2 of 3 texts
     key = jax.random.key(3)
     few = completions.causal_unmasking(CONFIG, params, TOKENS)
     few_drawn = completions.causal_unmasking(CONFIG, params, TOKENS, temperature=1.0, key=key)
@@ -151,6 +153,13 @@ def test_repeated_ngrams_are_counted():
     assert repeated.tolist() == [3, 0, 0]
     assert total.tolist() == [4, 4, 1]
     assert completions.repeated_ngrams(rows, np.array([4, 4, 4]), n=3)[1].tolist() == [0, 0, 0]
+
+
+def test_a_number_that_a_broken_model_gives_stays_one(params):
+    """A NaN at one place is not left out of the mean: logits of finite weights may overflow."""
+    huge = {**params, "unembed": {"kernel": np.full((24, 29), 3e38, np.float32)}}
+    unmasked = completions.causal_unmasking(CONFIG, huge, TOKENS)
+    assert not np.isfinite(unmasked.completion).any()
 
 
 def test_bad_input_is_refused(params):
