@@ -158,8 +158,8 @@ def stack(
     )
 
 
-def run(trunk: Any, params: Params, tokens: Int[ArrayLike, "B T"], *shared) -> tuple[Array, dict]:
-    """Applies a family's trunk to tokens: (hidden states, captured values).
+def run(trunk: Any, params: Params, tokens: Int[ArrayLike, "B T"], *shared) -> tuple[Any, ...]:
+    """Applies a family's trunk to tokens: (hidden states, captured values, what else it gives).
 
     `trunk` is a module with the fields `config` and `capture`. Its params are the tree's without
     "unembed", which stands beside them so that one tree holds both.

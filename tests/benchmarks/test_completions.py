@@ -1,19 +1,18 @@
 """The other side of the benchmark of completions gives the same, and takes longer."""
 
-import jax
 import numpy as np
 import pytest
+from random_params import random_params
 
 from benchmarks import completions_vs_scratch as benchmark
-from dynamics import models
 
 CONFIG = benchmark.MODELS["nano-64"]
 
 
 def test_both_sides_write_and_score_the_same():
     config = benchmark.MODELS["tiny"]
-    params = jax.jit(models.init, static_argnums=1)(jax.random.key(0), config)
-    tokens = np.random.default_rng(0).integers(0, config.vocab_size, (2, 6)).astype(np.int32)
+    params = random_params(config)
+    tokens = np.random.default_rng(0).integers(0, config.vocab_size, (2, 5)).astype(np.int32)
     tokens_apart, scores_apart = benchmark.largest_difference(
         benchmark.compare(config, params, tokens, 1)
     )
@@ -24,7 +23,7 @@ def test_both_sides_write_and_score_the_same():
 @pytest.mark.long
 @pytest.mark.alone
 def test_a_memory_is_at_least_five_times_as_fast_at_64_tokens():
-    params = jax.jit(models.init, static_argnums=1)(jax.random.key(0), CONFIG)
+    params = random_params(CONFIG)
     tokens = np.random.default_rng(0).integers(0, CONFIG.vocab_size, (4, 64)).astype(np.int32)
     runs = benchmark.compare(CONFIG, params, tokens, 3)
     assert np.median(runs.ratios()) >= 5

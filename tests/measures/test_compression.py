@@ -3,8 +3,8 @@
 import jax
 import numpy as np
 import pytest
+from random_params import random_params
 
-from dynamics import models
 from dynamics.errors import InputError
 from dynamics.measures import compression, surprisal
 from dynamics.measures.compression import Rule
@@ -18,7 +18,7 @@ NORMAL = np.random.default_rng(0).normal(size=(400, 500)).astype(np.float32)
 
 @pytest.fixture(scope="module")
 def params():
-    return jax.jit(models.init, static_argnums=1)(jax.random.key(0), CONFIG)
+    return random_params(CONFIG)
 
 
 def test_ternary_weights_of_a_normal_have_the_papers_scale_and_share():

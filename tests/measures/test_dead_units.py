@@ -6,8 +6,8 @@ Axes: N windows, T tokens, L layers, F units.
 import jax
 import numpy as np
 import pytest
+from random_params import random_params
 
-from dynamics import models
 from dynamics.errors import InputError
 from dynamics.measures import dead_units
 from dynamics.models import gpt_neox
@@ -22,7 +22,7 @@ TOKENS = np.random.default_rng(0).integers(0, 29, (7, 11)).astype(np.int32)
 @pytest.fixture(scope="module")
 def params():
     """The last layer has units 0 to 3 dead, and 4 always active."""
-    params = jax.jit(models.init, static_argnums=1)(jax.random.key(0), CONFIG)
+    params = random_params(CONFIG)
     up = params["layers"]["mlp"]["up"]
     bias = np.array(up["bias"])
     bias[-1, :4], bias[-1, 4] = -50, 50
@@ -42,7 +42,7 @@ def test_units_without_a_positive_input_are_dead(active):
 
 
 def test_other_units_are_active_about_half_of_the_time(active):
-    """Inputs of an untrained layer are symmetric about zero."""
+    """Inputs of random weights are symmetric about zero."""
     share = np.delete(active, slice(0, 5), axis=1) / TOKENS.size
     assert abs(share.mean() - 0.5) < 0.1
 

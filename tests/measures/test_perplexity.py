@@ -3,9 +3,9 @@
 Axes: N texts, T places, V vocabulary.
 """
 
-import jax
 import numpy as np
 import pytest
+from random_params import random_params
 
 from dynamics import models
 from dynamics.errors import InputError, located
@@ -20,7 +20,7 @@ TOKENS = np.random.default_rng(0).integers(0, 29, (5, 11)).astype(np.int32)
 
 @pytest.fixture(scope="module")
 def params():
-    return jax.jit(models.init, static_argnums=1)(jax.random.key(0), CONFIG)
+    return random_params(CONFIG)
 
 
 @pytest.fixture(scope="module")

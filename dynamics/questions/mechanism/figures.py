@@ -13,6 +13,8 @@ from dynamics.analysis.curve import Curve, all_steps
 from dynamics.figures import style
 from dynamics.questions.mechanism.findings import DeadUnits, HeadScores
 
+_LEAST = 0.01  # nats below which an increase in loss is drawn as good as none
+
 
 def highest(scores: Sequence[HeadScores], look: style.Look, ylabel: str):
     """The highest score of any head, against that of uniform attention."""
@@ -65,7 +67,7 @@ def units(models: Sequence[DeadUnits], look: style.Look):
 
 
 def increase(curves: Mapping[str, Curve]):
-    """What each rule costs, logarithmic above the smallest cost's decade; a line for each rule."""
+    """What each rule costs, logarithmic above _LEAST; a line for each rule."""
     figure, ax = style.axes("increase in loss (nats)")
     for (label, curve), color, marker in zip(
         curves.items(), style.CATEGORIES, style.MARKERS, strict=False
@@ -74,6 +76,7 @@ def increase(curves: Mapping[str, Curve]):
         ax.plot(curve.steps, curve.value, label=label, **line)
         if curve.has_errors:
             style.bars(ax, curve, color)
-    style.signed_log_y(ax, np.concatenate([curve.value for curve in curves.values()]))
+    sizes = [np.abs(curve.value) for curve in curves.values()]
+    style.signed_log_y(ax, np.maximum(np.concatenate(sizes), _LEAST))
     fits = style.legend_columns(figure, list(curves), 4) == 4
     return style.over_steps(figure, ax, all_steps(list(curves.values())), columns=4 if fits else 2)

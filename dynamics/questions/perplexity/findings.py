@@ -118,7 +118,7 @@ def _perplexity(model: str, pairs: Pairs) -> Perplexity:
     steps = records_by_step(pairs, record.from_dataset)
     seeds = seeds_of(steps)
     own = of_seed(steps, seeds[0])
-    last = next(reversed(own.values()))[seeds[0]]
+    last = own[max(own)][seeds[0]]
     texts, prefixes = last.completion_nats.shape
 
     def curve(estimate: Callable[[Record], tuple[float, float]], clusters: str) -> Curve:
