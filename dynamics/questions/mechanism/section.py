@@ -252,7 +252,7 @@ def _precision_panel(model: Mechanism, kind: str, curves: Mapping[str, Curve]) -
         name=f"precision-{kind}-{model.model}",
         title=f"{_KINDS[kind]}: what it costs, {model.model}",
         caption=f"Loss after the rule less the loss before, text by text: {_RULES[kind]}. Linear "
-        f"near 0. {words.bars(list(curves.values()))}",
+        f"below 0.01 nats. {words.bars(list(curves.values()))}",
         draw=lambda: figures.increase(curves),
         table=Table(columns={"rule": rules, **columns}),
         group="Precision",

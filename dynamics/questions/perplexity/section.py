@@ -237,7 +237,7 @@ def _repetition_finding(model: Perplexity) -> list[Finding]:
     last, of_text = float(model.repetition.value[-1]), model.repetition_of_text
     if not np.isfinite([last, of_text]).all():
         return []
-    verb = "more" if last > of_text else "less"
+    verb = "more" if last > of_text else "no more"
     return [
         Finding(
             sentence=f"{model.model} at step {model.repetition.steps[-1]} repeats "
