@@ -3,7 +3,7 @@
     python -m benchmarks.completions_vs_scratch
 
 A minute on 2 idle cores for 4 texts of 64 tokens at nano-64's shape, most of it compiling the other
-side. Expect a ratio of 8 or more.
+side. Expect a ratio of about 8.
 
 Both sides are ours, with the same weights, texts and float32, greedy, and give the same tokens. The
 other side does what decoding without a memory has to: for each token to write, one pass over all
