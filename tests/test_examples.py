@@ -24,6 +24,7 @@ MODULES = [
 ]
 # They compile transformers.
 LONG = {
+    "dynamics.measures.completions",
     "dynamics.measures.surprisal",
     "dynamics.models",
     "dynamics.slt.compare",

@@ -2,9 +2,10 @@
 
     corpus -> tokenizer -> windows
 
-`synthetic` makes text whose distribution is known, `minimal_pairs` reads pairs of sentences, `tags`
-and `frequency` say what kind of token each is, `spelling` and `byte_windows` serve comparisons by
-bytes. Each module loads on first touch, because `synthetic` imports JAX and the others do not.
+`synthetic` makes text whose distribution is known, `minimal_pairs` reads pairs of sentences,
+`passages` texts whose last word is scored, `tags` and `frequency` say what kind of token each is,
+`spelling` and `byte_windows` serve comparisons by bytes. Each module loads on first
+touch, because `synthetic` imports JAX and the others do not.
 """
 
 import importlib
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
         corpus,
         frequency,
         minimal_pairs,
+        passages,
         spelling,
         synthetic,
         tags,
@@ -29,6 +31,7 @@ __all__ = [
     "corpus",
     "frequency",
     "minimal_pairs",
+    "passages",
     "spelling",
     "synthetic",
     "tags",

@@ -4,10 +4,14 @@ Each module is one measure. `cross_entropy` is the loss that several of them sha
 """
 
 from dynamics.measures import (
+    attention,
     byte_lookup,
+    completions,
+    compression,
     covariance_rank,
     cross_entropy,
     curvature,
+    dead_units,
     displacement,
     divergence,
     in_context,
@@ -15,6 +19,7 @@ from dynamics.measures import (
     minimal_pairs,
     next_byte,
     ngram,
+    perplexity,
     prefix,
     surprisal,
     top_tokens,
@@ -23,10 +28,14 @@ from dynamics.measures import (
 )
 
 __all__ = [
+    "attention",
     "byte_lookup",
+    "completions",
+    "compression",
     "covariance_rank",
     "cross_entropy",
     "curvature",
+    "dead_units",
     "displacement",
     "divergence",
     "in_context",
@@ -34,6 +43,7 @@ __all__ = [
     "minimal_pairs",
     "next_byte",
     "ngram",
+    "perplexity",
     "prefix",
     "surprisal",
     "top_tokens",

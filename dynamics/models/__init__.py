@@ -20,13 +20,14 @@ from jaxtyping import Array, ArrayLike, Float, Int, Key
 from dynamics.errors import InputError
 from dynamics.models import _transformer, bert, gpt_neox
 from dynamics.models._head import check_head, has_head
-from dynamics.models._transformer import Intervention, Params, ids_or_end
+from dynamics.models._transformer import Intervention, Memory, Params, ids_or_end
 
 __all__ = [
     "ARCHITECTURES",
     "Architecture",
     "Config",
     "Intervention",
+    "Memory",
     "Params",
     "apply_fn",
     "architecture",
@@ -34,6 +35,8 @@ __all__ = [
     "check_causal",
     "check_head",
     "check_tokens",
+    "continue_fn",
+    "empty_memory",
     "gpt_neox",
     "has_head",
     "hidden_fn",
@@ -83,6 +86,10 @@ class Architecture(Protocol):
 
     def hidden_fn(self, config: Any) -> Callable[..., Any]:
         """The function that `models.hidden_fn` returns; the same object for equal configs."""
+        ...
+
+    def continue_fn(self, config: Any) -> Callable[..., Any]:
+        """The function that `models.continue_fn` returns; families that are not CAUSAL refuse."""
         ...
 
     def unembed_fn(self, config: Any) -> Callable[..., Any]:
@@ -173,6 +180,54 @@ def hidden_fn(config: Config) -> Callable[..., tuple[Float[Array, "B T E"], dict
         True
     """
     return architecture(config).hidden_fn(config)
+
+
+def continue_fn(config: Config) -> Callable[..., tuple[Float[Array, "B T E"], Memory]]:
+    """read_on(params, tokens [B,T], memory, start) -> (h [B,T,E], memory), for a causal model.
+
+    The T tokens follow the `start` tokens that the memory holds: h is what `hidden_fn` gives at
+    their places for the whole sequence, and nothing of the earlier ones is computed again. The
+    memory that comes back holds the new ones too. `start` may be traced, so that a loop over tokens
+    compiles once; start + T beyond the places of the memory would overwrite its last ones, so that
+    the caller has to see to it.
+
+    Raises:
+        InputError: a masked model, whose earlier hidden states change with each new token; and by
+            `read_on` what `hidden` raises.
+
+    Example:
+        >>> import jax, jax.numpy as jnp
+        >>> from dynamics import models
+        >>> config = models.gpt_neox.Config(hidden_size=16, num_layers=3, num_heads=2,
+        ...                                 intermediate_size=32, vocab_size=11)
+        >>> params = jax.jit(models.init, static_argnames="config")(jax.random.key(0), config)
+        >>> tokens = jnp.array([[1, 2, 3, 4]])
+        >>> read_on = jax.jit(models.continue_fn(config))
+        >>> _, memory = read_on(params, tokens[:, :3], models.empty_memory(config, 1, 4), 0)
+        >>> last, memory = read_on(params, tokens[:, 3:], memory, 3)
+        >>> h, _ = models.hidden_fn(config)(params, tokens)
+        >>> bool(jnp.abs(last[:, 0] - h[:, 3]).max() < 1e-5)
+        True
+    """
+    check_causal(config)
+    return architecture(config).continue_fn(config)
+
+
+def empty_memory(config: Config, batch: int, places: int) -> Memory:
+    """Room for `places` tokens of each of `batch` sequences, float32, for `continue_fn`.
+
+    Raises:
+        InputError: more places than the model has positions.
+
+    Example:
+        >>> from dynamics import models
+        >>> config = models.gpt_neox.Config(hidden_size=16, num_layers=3, num_heads=2,
+        ...                                 intermediate_size=32, vocab_size=11)
+        >>> empty_memory(config, batch=4, places=9).key.shape  # [L,B,H,S,K]
+        (3, 4, 2, 9, 8)
+    """
+    _transformer.check_length(config, places)
+    return Memory.empty(config, batch, places)
 
 
 def unembed_fn(config: Config) -> Callable[..., Float[Array, "*axes V"]]:

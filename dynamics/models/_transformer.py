@@ -7,7 +7,7 @@ made, where the norms stand, the embedding and the unembedding.
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import chex
 import flax.linen as nn
@@ -84,6 +84,41 @@ def attend(
     return hook("heads", heads.swapaxes(1, 2))
 
 
+class Memory(NamedTuple):
+    """Keys and values of the tokens that a causal model has read, so that none is made twice.
+
+    Leaves of all layers are stacked: [L,B,H,S,K], S places of which the first ones are filled.
+    """
+
+    key: Float[Array, "*L B H S K"]
+    value: Float[Array, "*L B H S K"]
+
+    @classmethod
+    def empty(cls, config: Any, batch: int, places: int, dtype: Any = jnp.float32) -> "Memory":
+        """Room for `places` tokens of each of `batch` sequences."""
+        heads = config.num_heads
+        shape = (config.num_layers, batch, heads, places, config.hidden_size // heads)
+        return cls(jnp.zeros(shape, dtype), jnp.zeros(shape, dtype))
+
+    def extended(
+        self, key: Float[Array, "B H T K"], value: Float[Array, "B H T K"], start: Int[Array, ""]
+    ) -> "Memory":
+        """One layer's memory with T tokens written to the places from `start` on."""
+        place = (0, 0, start, 0)
+        return Memory(
+            jax.lax.dynamic_update_slice(self.key, key.astype(self.key.dtype), place),
+            jax.lax.dynamic_update_slice(self.value, value.astype(self.value.dtype), place),
+        )
+
+
+def causal_mask(
+    targets: int, sources: int, start: Int[ArrayLike, ""] = 0
+) -> Bool[Array, "1 1 T S"]:
+    """Which sources a target sees: itself and those before it. Targets begin at place `start`."""
+    places = start + jnp.arange(targets)
+    return (jnp.arange(sources)[None, :] <= places[:, None])[None, None]
+
+
 class MLP(nn.Module):
     """Up, exact GELU (not its tanh approximation), down: [B,T,D] -> [B,T,D]."""
 
@@ -105,24 +140,26 @@ def layer_norm(epsilon: float, name: str) -> nn.LayerNorm:
     return nn.LayerNorm(epsilon=epsilon, use_fast_variance=False, name=name)
 
 
-def stack(block: type[nn.Module], num_layers: int, num_shared: int = 0) -> Callable[..., Any]:
+def stack(
+    block: type[nn.Module], num_layers: int, num_shared: int = 0, num_stacked: int = 1
+) -> Callable[..., Any]:
     """The module `block`, called as (h, layer, *shared), scanned over layers with stacked params.
 
-    The stack is called as (h, layers [L], *shared); its `num_shared` last arguments are the same in
-    every layer.
+    The stack is called as (h, layers [L], *shared). Of its arguments after h the first
+    `num_stacked` have a value for each layer, and the `num_shared` last ones are the same in all.
     """
     return nn.scan(
         block,
         variable_axes={"params": 0},
         split_rngs={"params": True},
-        in_axes=(0, *(nn.broadcast,) * num_shared),  # pyright: ignore[reportArgumentType]
+        in_axes=(*(0,) * num_stacked, *(nn.broadcast,) * num_shared),  # pyright: ignore[reportArgumentType]
         out_axes=0,
         length=num_layers,
     )
 
 
-def run(trunk: Any, params: Params, tokens: Int[ArrayLike, "B T"], *shared) -> tuple[Array, dict]:
-    """Applies a family's trunk to tokens: (hidden states, captured values).
+def run(trunk: Any, params: Params, tokens: Int[ArrayLike, "B T"], *shared) -> tuple[Any, ...]:
+    """Applies a family's trunk to tokens: (hidden states, captured values, what else it gives).
 
     `trunk` is a module with the fields `config` and `capture`. Its params are the tree's without
     "unembed", which stands beside them so that one tree holds both.
@@ -137,16 +174,24 @@ def run(trunk: Any, params: Params, tokens: Int[ArrayLike, "B T"], *shared) -> t
     for site in trunk.capture:
         if site not in SITES:
             raise InputError.unknown("site", site, SITES)
-    length, positions = jnp.shape(tokens)[1], trunk.config.max_positions
-    if length > positions:
+    check_length(trunk.config, jnp.shape(tokens)[1])
+    check_tokens(tokens, trunk.config.vocab_size)
+    return trunk.apply({"params": trunk_params(params)}, tokens, *shared)
+
+
+def check_length(config: Any, length: int):
+    """Raises InputError for sequences of more tokens than the model has positions."""
+    if length > config.max_positions:
         raise InputError(
             f"sequences of {length} tokens",
-            expected=f"at most {positions}, the model's positions",
+            expected=f"at most {config.max_positions}, the model's positions",
             mend="Cut the text into shorter windows.",
         )
-    check_tokens(tokens, trunk.config.vocab_size)
-    own = {name: subtree for name, subtree in params.items() if name != "unembed"}
-    return trunk.apply({"params": own}, tokens, *shared)
+
+
+def trunk_params(params: Params) -> Params:
+    """The params of a family's trunk: all but the "unembed" beside them."""
+    return {name: subtree for name, subtree in params.items() if name != "unembed"}
 
 
 def check_tokens(tokens: Int[ArrayLike, "..."], vocab_size: int):

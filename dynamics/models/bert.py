@@ -33,6 +33,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, Key
 
+from dynamics.errors import InputError
 from dynamics.inputs import Range, Real, Whole
 from dynamics.models import _transformer
 from dynamics.models._head import check_head, has_head
@@ -234,6 +235,14 @@ def hidden_fn(config: Config) -> Callable[..., tuple[Float[Array, "B T E"], dict
         return jnp.concatenate([h, jnp.ones_like(h[..., :1])], axis=-1), captured
 
     return hidden
+
+
+def continue_fn(config: Config) -> Callable:
+    """Refused: a token's hidden state changes with each later one. Raises InputError."""
+    raise InputError(
+        f"a masked model of {config.num_layers} layers asked to read on from where it was",
+        expected="a causal model, whose hidden states stay as they are",
+    )
 
 
 def unembedding(params: Params) -> Float[Array, "E V"]:

@@ -31,7 +31,7 @@ from dynamics.errors import InputError
 from dynamics.inputs import Boolean, Choice, Range, Real
 from dynamics.models import _transformer
 from dynamics.models._head import check_head, has_head
-from dynamics.models._transformer import MLP, Hook, Intervention, Params, layer_norm
+from dynamics.models._transformer import MLP, Hook, Intervention, Memory, Params, layer_norm
 
 CAUSAL: bool = True
 SITES = _transformer.SITES
@@ -152,14 +152,16 @@ def _initializers(config: Config):
     return nn.initializers.normal(every), nn.initializers.normal(writers)
 
 
-def rotary(x: Float[Array, "*axes T K"], base: float, dims: int) -> Float[Array, "*axes T K"]:
+def rotary(
+    x: Float[Array, "*axes T K"], base: float, dims: int, start: Int[ArrayLike, ""] = 0
+) -> Float[Array, "*axes T K"]:
     """Rotates the first `dims` of each head by its position (Su et al. 2021, section 3.4.2).
 
-    Half-rotation layout: dim r pairs with dim r + R/2, where the paper pairs neighbours. Angles are
-    always float32.
+    The first of the T tokens stands at position `start`. Half-rotation layout: dim r pairs with dim
+    r + R/2, where the paper pairs neighbours. Angles are always float32.
     """
     frequencies = base ** (-jnp.arange(0, dims, 2, dtype=jnp.float32) / dims)
-    angles = jnp.outer(jnp.arange(x.shape[-2], dtype=jnp.float32), frequencies)
+    angles = jnp.outer(start + jnp.arange(x.shape[-2], dtype=jnp.float32), frequencies)
     angles = angles.reshape((1,) * (x.ndim - 2) + angles.shape)
     cos, sin = jnp.cos(angles), jnp.sin(angles)
     first, second, rest = jnp.split(x, (dims // 2, dims), axis=-1)
@@ -168,24 +170,37 @@ def rotary(x: Float[Array, "*axes T K"], base: float, dims: int) -> Float[Array,
 
 
 class Attention(nn.Module):
-    """Causal self-attention: one projection to queries, keys and values; rotary positions."""
+    """Causal self-attention: one projection to queries, keys and values; rotary positions.
+
+    With a memory the T tokens follow the `start` tokens that it holds, and are added to it.
+    """
 
     config: Config
 
     @nn.compact
-    def __call__(self, x: Float[Array, "B T D"], hook: Hook) -> Float[Array, "B T D"]:
+    def __call__(
+        self,
+        x: Float[Array, "B T D"],
+        hook: Hook,
+        memory: Memory | None = None,
+        start: Int[ArrayLike, ""] = 0,
+    ) -> tuple[Float[Array, "B T D"], Memory | None]:
         c = self.config
         init_every, init_writers = _initializers(c)
         qkv = nn.DenseGeneral((c.num_heads, 3, c.head_dim), kernel_init=init_every, name="qkv")(x)
         # Heads before positions: XLA's CPU matrix product is three times as fast on the contiguous
         # layout.
         query, key, value = jnp.einsum("bthik->ibhtk", qkv)
-        query, key = (rotary(vectors, c.rotary_base, c.rotary_dims) for vectors in (query, key))
-        past = jnp.tril(jnp.ones((x.shape[1], x.shape[1]), bool))[None, None]
-        heads = _transformer.attend(query, key, value, past, hook)
-        return nn.DenseGeneral(c.hidden_size, axis=(-2, -1), kernel_init=init_writers, name="out")(
-            heads
+        query, key = (
+            rotary(vectors, c.rotary_base, c.rotary_dims, start) for vectors in (query, key)
         )
+        if memory is not None:
+            memory = memory.extended(key, value, jnp.asarray(start))
+            key, value = memory.key.astype(key.dtype), memory.value.astype(value.dtype)
+        visible = _transformer.causal_mask(x.shape[1], key.shape[2], start)
+        heads = _transformer.attend(query, key, value, visible, hook)
+        out = nn.DenseGeneral(c.hidden_size, axis=(-2, -1), kernel_init=init_writers, name="out")
+        return out(heads), memory
 
 
 class Block(nn.Module):
@@ -196,40 +211,57 @@ class Block(nn.Module):
     intervene: Intervention | None
 
     @nn.compact
-    def __call__(self, h: Float[Array, "B T D"], layer: Int[Array, ""]):
+    def __call__(
+        self,
+        h: Float[Array, "B T D"],
+        layer: Int[Array, ""],
+        memory: Memory | None = None,
+        start: Int[ArrayLike, ""] = 0,
+    ):
         c = self.config
         hook, captured = _transformer.hook_of(layer, self.capture, self.intervene)
         attention = Attention(c, name="attention")
         mlp = MLP(c.intermediate_size, *_initializers(c), name="mlp")
         h = hook("residual", h)
-        attended = attention(layer_norm(c.layer_norm_eps, "attention_norm")(h), hook)
+        attention_norm = layer_norm(c.layer_norm_eps, "attention_norm")
+        attended, memory = attention(attention_norm(h), hook, memory, start)
         mlp_norm = layer_norm(c.layer_norm_eps, "mlp_norm")
         if c.parallel_residual:
             h = h + attended + mlp(mlp_norm(h), hook)
         else:
             h = h + attended
             h = h + mlp(mlp_norm(h), hook)
-        return h, captured
+        return h, (captured, memory)
 
 
 class Trunk(nn.Module):
-    """Tokens to hidden states after the final norm, and what was captured on the way."""
+    """Tokens to hidden states after the final norm, and what was captured on the way.
+
+    With a memory the tokens follow the `start` tokens that it holds; with them added it comes back.
+    """
 
     config: Config
     capture: tuple[str, ...] = ()
     intervene: Intervention | None = None
 
     @nn.compact
-    def __call__(self, tokens: Int[Array, "B T"]):
+    def __call__(
+        self,
+        tokens: Int[Array, "B T"],
+        memory: Memory | None = None,
+        start: Int[ArrayLike, ""] = 0,
+    ):
         c = self.config
         init_every, _ = _initializers(c)
         table = nn.Embed(c.vocab_size, c.hidden_size, embedding_init=init_every, name="embed")
         h = _transformer.embed(table, tokens)
-        layers = _transformer.stack(Block, c.num_layers)(
+        remembered = () if memory is None else (memory, start)
+        scan = {"num_shared": 1, "num_stacked": 2} if remembered else {}
+        layers = _transformer.stack(Block, c.num_layers, **scan)(
             c, self.capture, self.intervene, name="layers"
         )
-        h, captured = layers(h, jnp.arange(c.num_layers))
-        return layer_norm(c.layer_norm_eps, "final_norm")(h), captured
+        h, (captured, memory) = layers(h, jnp.arange(c.num_layers), *remembered)
+        return layer_norm(c.layer_norm_eps, "final_norm")(h), captured, memory
 
 
 def init(key: Key[Array, ""], config: Config) -> Params:
@@ -254,9 +286,23 @@ def hidden_fn(config: Config) -> Callable[..., tuple[Float[Array, "B T D"], dict
         capture: Sequence[str] = (),
         intervene: Intervention | None = None,
     ) -> tuple[Float[Array, "B T D"], dict[str, Array]]:
-        return _transformer.run(Trunk(config, tuple(capture), intervene), params, tokens)
+        h, captured, _ = _transformer.run(Trunk(config, tuple(capture), intervene), params, tokens)
+        return h, captured
 
     return hidden
+
+
+@functools.cache
+def continue_fn(config: Config) -> Callable[..., tuple[Float[Array, "B T D"], Memory]]:
+    """read_on(params, tokens [B,T], memory, start) -> (h [B,T,D], memory): `models.continue_fn`."""
+
+    def read_on(
+        params: Params, tokens: Int[ArrayLike, "B T"], memory: Memory, start: Int[ArrayLike, ""]
+    ) -> tuple[Float[Array, "B T D"], Memory]:
+        h, _, memory = _transformer.run(Trunk(config), params, tokens, memory, jnp.asarray(start))
+        return h, memory
+
+    return read_on
 
 
 def unembedding(params: Params) -> Float[Array, "D V"]:

@@ -53,6 +53,16 @@ def trained(cache, tmp_path_factory):
         ("paths", ["--tensors=embed_("], ["'embed_('", "a regular expression"]),
         ("paths", ["--steps=8"], ["no run of two checkpoints", "--steps"]),
         ("paths", ["--sampled_weights=3"], ["--sampled_weights=3", "40"]),
+        (
+            "perplexity",
+            ["--unmask_tokens=300"],
+            ["--unmask_tokens=300", "at most 256, the positions"],
+        ),
+        (
+            "mechanism",
+            ["--repeated_block=90"],
+            ["--repeated_block=90", "--repeats=4", "at most 256 tokens, the positions"],
+        ),
         ("llc", [*CHAINS, "--step_size=1e9", "--on_unstable=refuse"], ["diverge"]),
         ("llc", [*CHAINS, "--step_size=1e9", "--on_unstable=report"], ["chain"]),
     ],

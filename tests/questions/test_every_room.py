@@ -18,7 +18,9 @@ import test_calibration
 import test_convergence
 import test_curvature
 import test_masked
+import test_mechanism
 import test_minimal_pairs
+import test_perplexity
 import test_weights
 from drawn import absent_from_numbers, absent_from_table
 
@@ -201,6 +203,16 @@ def paths() -> dict:
     return {record.MEASURE: units}
 
 
+def perplexity() -> dict:
+    pairs = [pair for model in MODELS for pair in test_perplexity.units(model)]
+    return {test_perplexity.record.MEASURE: pairs}
+
+
+def mechanism() -> dict:
+    pairs = [pair for model in MODELS for pair in test_mechanism.units(model)]
+    return {test_mechanism.record.MEASURE: pairs}
+
+
 RESULTS: dict[str, Callable[[], dict]] = {
     "audit": audit,
     "convergence": convergence,
@@ -208,6 +220,8 @@ RESULTS: dict[str, Callable[[], dict]] = {
     "in_context": in_context,
     "minimal_pairs": minimal_pairs,
     "masked": masked,
+    "mechanism": mechanism,
+    "perplexity": perplexity,
     "next_byte": next_byte,
     "truth": truth,
     "llc": llc,
