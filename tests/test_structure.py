@@ -52,6 +52,7 @@ MAY_READ = {
     "curvature": {"llc"},
     "stages": {"llc", "curvature"},
     "weights": {"convergence", "perplexity", "stages"},
+    "paths": {"perplexity", "mechanism"},
     "icl_regression": {"llc", "curvature", "stages"},
     "attention_only": {"llc", "curvature", "stages"},
     "grokking": {"llc", "curvature", "stages"},

@@ -5,11 +5,15 @@ import dataclasses
 import made_paths
 import numpy as np
 import pytest
+import test_mechanism
+import test_perplexity
 
+from dynamics.analysis.curve import Curve
 from dynamics.errors import InputError
 from dynamics.figures import style
 from dynamics.questions import Committed, paths
 from dynamics.questions.paths import figures, record
+from dynamics.questions.paths import findings as paths_findings
 from dynamics.results import Unit
 
 
@@ -55,6 +59,23 @@ def test_what_is_planted_is_said(walk):
     assert movement.moved.value[-1] == pytest.approx(1, rel=0.05)
     late = movement.exponent.value[-1]
     assert late == pytest.approx(1, abs=0.15)
+
+
+def test_series_of_other_questions_stand_on_the_same_axis(walk):
+    """Only of the same model and seed, at the steps that they share."""
+    nats = np.where(walk.steps >= made_paths.CHANGE, 1.0, 2.0)
+    curve = Curve.with_sem("toy-8", walk.steps[2:], nats[2:], np.zeros(len(nats) - 2), "")
+    series = paths_findings._at(walk.steps, curve)
+    np.testing.assert_array_equal(series, [np.nan, np.nan, *nats[2:]])
+    results = {
+        record.MEASURE: [(Unit.of_run(record.MEASURE, "toy-8", (0,)), record.to_dataset(walk))]
+    }
+    results["mechanism"] = test_mechanism.units("toy-8")
+    results["perplexity"] = test_perplexity.units("toy-8")
+    (movement,) = paths.find(Committed(results)).models
+    assert {"ln perplexity", "prefix matching"} <= movement.runs[0].changes.keys()
+    (alone,) = find(walk).models
+    assert not {"ln perplexity", "prefix matching"} & alone.runs[0].changes.keys()
 
 
 def test_a_stop_is_priced_at_the_loss_it_was_raised_at(walk):

@@ -14,8 +14,10 @@ from dynamics.analysis.curve import Curve
 from dynamics.analysis.pairs import single_seed_curve
 from dynamics.errors import InputError
 from dynamics.questions.committed import Committed, Pairs, by_model
+from dynamics.questions.mechanism import findings as mechanism
 from dynamics.questions.paths import record
 from dynamics.questions.paths.record import Record
+from dynamics.questions.perplexity import findings as perplexity
 
 FROM_FIRST = record.KINDS.index("from_first")
 _DEDUPLICATED = "-deduped"
@@ -39,7 +41,8 @@ class Run:
         record: all of its numbers.
         stops: [P] when a rule that watches each tensor would have stopped.
         costs: [P] of obeying; None where it would not have stopped.
-        changes: series of the main tensor, and the loss -> where it changes.
+        changes: series of the main tensor, the loss, and what other questions measured at this
+            seed alone -> where it changes.
         together: every pair of series that both change.
     """
 
@@ -103,7 +106,8 @@ def find(committed: Committed) -> Paths | None:
     groups = by_model(committed.of(record.MEASURE))
     if not groups:
         return None
-    models = tuple(_movement(model, pairs) for model, pairs in groups.items())
+    others = _of_other_questions(committed)
+    models = tuple(_movement(model, pairs, others) for model, pairs in groups.items())
     return Paths(models=models, trends=_trends(models), deduplicated=_deduplicated(models))
 
 
@@ -123,7 +127,30 @@ def series_of(data: Record, tensor: int) -> dict[str, np.ndarray]:
     return {name: values for name, values in series.items() if np.isfinite(values).any()}
 
 
-def _movement(model: str, pairs: Pairs) -> Movement:
+# (model, seed) -> name -> a curve of that seed alone.
+Others = Mapping[tuple[str, int], Mapping[str, Curve]]
+
+
+def _of_other_questions(committed: Committed) -> Others:
+    """Perplexity and the highest prefix-matching score, where they are of one seed."""
+    others: dict[tuple[str, int], dict[str, Curve]] = {}
+    for answer in committed.findings(perplexity.find) or []:
+        if len(answer.seeds) == 1:
+            others.setdefault((answer.model, answer.seeds[0]), {})["ln perplexity"] = answer.nats
+    for answer in committed.findings(mechanism.find) or []:
+        if len(answer.seeds) == 1:
+            score = answer.scores["prefix_matching"].highest
+            others.setdefault((answer.model, answer.seeds[0]), {})["prefix matching"] = score
+    return others
+
+
+def _at(steps: np.ndarray, curve: Curve) -> np.ndarray:
+    """[K] values of a curve, NaN at steps that it lacks."""
+    table = dict(zip(curve.steps.tolist(), curve.value.tolist(), strict=True))
+    return np.array([table.get(step, np.nan) for step in steps.tolist()])
+
+
+def _movement(model: str, pairs: Pairs, others: Others) -> Movement:
     records = {unit.seeds[0]: record.from_dataset(data) for unit, data in pairs}
     first = next(iter(records.values()))
     for seed, other in records.items():
@@ -135,7 +162,9 @@ def _movement(model: str, pairs: Pairs) -> Movement:
             )
     centred = [p for p, name in enumerate(first.tensors) if name.endswith(", centred")]
     main = centred[0] if centred else 0
-    runs = tuple(_run(seed, data, main) for seed, data in records.items())
+    runs = tuple(
+        _run(seed, data, main, others.get((model, seed), {})) for seed, data in records.items()
+    )
 
     def over_runs(value: Callable[[Run], np.ndarray], sem: Callable[[Run], np.ndarray] | None):
         return _over_runs(model, runs, value, sem)
@@ -184,12 +213,13 @@ def _over_runs(model: str, runs: Sequence[Run], value: Callable, sem: Callable |
     return single_seed_curve(model, steps, values, own)
 
 
-def _run(seed: int, data: Record, main: int) -> Run:
+def _run(seed: int, data: Record, main: int, others: Mapping[str, Curve]) -> Run:
     stops = tuple(_stop(data, tensor) for tensor in range(len(data.tensors)))
     costs = tuple(
         stopping.cost(data.steps, data.loss.excess, data.loss.excess_sem, stop) for stop in stops
     )
-    changes = change_points.find_changes(data.steps, series_of(data, main))
+    series = series_of(data, main) | {name: _at(data.steps, c) for name, c in others.items()}
+    changes = change_points.find_changes(data.steps, series)
     names = [name for name, change in changes.items() if change.exists]
     together = [
         Together(first=first, second=second, coincidence=both)
