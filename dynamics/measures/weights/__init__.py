@@ -7,7 +7,7 @@ shows of a model.
 """
 
 from dynamics.measures.weights.bins import Bins
-from dynamics.measures.weights.census import NEAR_ZERO, Census, census, common_vector
+from dynamics.measures.weights.tensor_census import NEAR_ZERO, Census, census, common_vector
 from dynamics.measures.weights.histogram import (
     Density,
     default_half_width,
