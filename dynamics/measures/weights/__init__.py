@@ -7,7 +7,6 @@ shows of a model.
 """
 
 from dynamics.measures.weights.bins import Bins
-from dynamics.measures.weights.tensor_census import NEAR_ZERO, Census, census, common_vector
 from dynamics.measures.weights.histogram import (
     Density,
     default_half_width,
@@ -18,6 +17,7 @@ from dynamics.measures.weights.histogram import (
 )
 from dynamics.measures.weights.modes import BANDWIDTH, Modes
 from dynamics.measures.weights.pictures import Pictures, picture_fn
+from dynamics.measures.weights.tensor_census import NEAR_ZERO, Census, census, common_vector
 
 __all__ = [
     "BANDWIDTH",
