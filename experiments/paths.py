@@ -207,9 +207,10 @@ def _spread(followed: Sequence[_Followed], rows: np.ndarray) -> record.Spread:
 
 def _excess_kurtosis(values: np.ndarray) -> float:
     """Of one checkpoint; NaN where all weights are equal."""
+    if not np.ptp(values) > 0:  # not by the variance: the mean of equal weights is rounded
+        return np.nan
     off = values - values.mean()
-    variance = (off**2).mean()
-    return float((off**4).mean() / variance**2 - 3) if variance > 0 else np.nan
+    return float((off**4).mean() / (off**2).mean() ** 2 - 3)
 
 
 def _movement(moments: Sequence[displacement.Moments]) -> record.Movement:

@@ -18,7 +18,8 @@ over weights:
     ballistic weights      4            2          2            2
 
 On an uneven grid h_s is the number of steps since the checkpoint before, over the mean gap: the sum
-stands for an integral, and the exponents hold on any grid.
+stands for an integral. The exponents of `cumulative` then hold on any grid as far as it is fine: at
+checkpoints that double, Brownian weights give 3.2 and ballistic ones 4.3.
 
 All four are linear in the second moments of the weights, <w_s w_t>, so that one pass over the paths
 in blocks serves them, and a process with known moments gives its expected curve on the same steps.
@@ -38,6 +39,7 @@ Process = Literal["constant", "Brownian", "ballistic"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 PROCESSES: tuple[Process, ...] = get_args(Process)
 _BLOCK = 2**22  # numbers of the paths that are held at once
+_ROUNDING = 1e-14  # of a mean product: what is left of weights that are all equal
 _REACH = 0.7  # e-folds to either side over which a local exponent is fitted: a factor of two
 
 
@@ -237,8 +239,8 @@ def _cumulative(steps: np.ndarray):
     share = np.r_[gaps[0], gaps] / unit  # the first checkpoint stands for as long as the next
 
     def combine(mean, product, unbiased):
-        covariance = product - np.outer(mean, mean)
-        sums = np.cumsum(np.cumsum(covariance * np.outer(share, share), 0), 1)
+        covariance = _covariance(mean, product) * np.outer(share, share)
+        sums = np.cumsum(np.cumsum(covariance, 0), 1)
         return unbiased * np.diagonal(sums)
 
     return steps, np.cumsum(share) * unit, combine
@@ -246,7 +248,7 @@ def _cumulative(steps: np.ndarray):
 
 def _variance(steps: np.ndarray):
     def combine(mean, product, unbiased):
-        return unbiased * (np.diagonal(product) - mean**2)
+        return unbiased * np.diagonal(_covariance(mean, product))
 
     return steps, steps - steps[0], combine
 
@@ -281,6 +283,13 @@ _STATISTICS = {
     "from_first": _from_first,
     "lagged": _lagged,
 }
+
+
+def _covariance(mean: np.ndarray, product: np.ndarray) -> np.ndarray:
+    """[K,K] over weights; 0 where rounding may have made all of it."""
+    covariance = product - np.outer(mean, mean)
+    size = np.sqrt(np.diagonal(product))
+    return np.where(np.abs(covariance) > _ROUNDING * np.outer(size, size), covariance, 0.0)
 
 
 def _squared(product: np.ndarray) -> np.ndarray:
