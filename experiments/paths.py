@@ -13,6 +13,7 @@ machine. Expect faster than diffusive movement early on, slower at the end, and 
 import functools
 import re
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import jax
@@ -21,7 +22,8 @@ from absl import flags
 
 from dynamics import checkpoints, models
 from dynamics.analysis import bifurcation, means
-from dynamics.checkpoints import formats, hub, layouts, trajectories
+from dynamics.checkpoints import formats, hub, layouts, tensor_names, trajectories
+from dynamics.data import windows
 from dynamics.errors import InputError, located
 from dynamics.measures import covariance_rank, displacement, surprisal
 from dynamics.questions.paths import record
@@ -84,10 +86,13 @@ def paths(study: Study, unit: Unit):
     cells = _cells(study, unit.model, unit.seeds[0])
     opened = functools.cache(functools.partial(_open, study))
     config = study.configs()[unit.model]
+    text = _text(study)  # before hours of reading, since it may be refused
     with located(str(cells[0])):
         names = _names(opened(cells[0]), config)
     stacks = [_stack(study, cells, opened, name) for name in names]
-    repeats = dict(set.intersection(*(set(stack.repeats.items()) for stack, _ in stacks)))
+    # A tensor that never changes repeats itself at every step: a checkpoint does where all do.
+    digests = ["".join(each) for each in zip(*(s.digests for s, _ in stacks), strict=True)]
+    repeats = trajectories.repeated([cell.step for cell in cells], digests)
     rows = np.array([k for k, cell in enumerate(cells) if cell.step not in repeats])
     if len(rows) < 2:
         raise InputError(
@@ -98,7 +103,7 @@ def paths(study: Study, unit: Unit):
     used = [cells[row] for row in rows]
     steps = np.array([cell.step for cell in used])
     followed = [part for stack, ranks in stacks for part in _followed(stack, ranks)]
-    loss, weights = _losses(study, used, opened)
+    loss, weights = _losses(study, used, opened, text)
     data = record.Record(
         steps=steps,
         repeats=repeats,
@@ -151,7 +156,7 @@ def _names(tensors, config: models.Config) -> list[str]:
     """Names that --tensors matches among a checkpoint's weights, without its buffers."""
     skipped = layouts.of_config(config).SKIPPED
     names = [name for name in tensors.names() if not skipped.fullmatch(name)]
-    return trajectories.matching(names, FLAGS.tensors)
+    return tensor_names.matching({name: name for name in sorted(names)}, FLAGS.tensors)
 
 
 def _stack(study: Study, cells: Sequence[Cell], opened: Callable, name: str):
@@ -168,7 +173,7 @@ def _stack(study: Study, cells: Sequence[Cell], opened: Callable, name: str):
             ranks[True].append(_ranks_of(values - common, key))
 
     stack = trajectories.stack(
-        study.store.root / "trajectories" / cell.model / f"seed{cell.seed}" / name,
+        _folder(study, cell) / tensor_names.folder_name(name),
         name,
         [(cell.step, functools.partial(opened, cell)) for cell in cells],
         num_weights=None if FLAGS.all_weights else FLAGS.sampled_weights,
@@ -178,6 +183,11 @@ def _stack(study: Study, cells: Sequence[Cell], opened: Callable, name: str):
         run=f"{cell.model} seed {cell.seed}",
     )
     return stack, ranks
+
+
+def _folder(study: Study, cell: Cell) -> Path:
+    """Where the stacks of a run lie."""
+    return study.store.root / "trajectories" / cell.model / f"seed{cell.seed}"
 
 
 def _num_parameters(config: models.Config) -> int:
@@ -321,13 +331,18 @@ def _loss_windows(study: Study) -> int:
     return 0 if study.suite.on_hub else 40
 
 
-def _losses(study: Study, cells: Sequence[Cell], opened: Callable):
+def _text(study: Study) -> windows.Windows | None:
+    """What the loss is measured on; None where it is not."""
+    count = _loss_windows(study)
+    return study.held_out.take(count) if count else None
+
+
+def _losses(study: Study, cells: Sequence[Cell], opened: Callable, text: windows.Windows | None):
     """Loss at every checkpoint and its excess over the last, and where all weights came from."""
-    if not _loss_windows(study):
+    if text is None:
         nothing = np.full(len(cells), np.nan)
         origins = [_origin(study, cell, opened(cell)) for cell in cells]
         return record.Loss(value=nothing, sem=nothing, excess=nothing, excess_sem=nothing), origins
-    text = study.held_out.take(_loss_windows(study))
     by_window, origins = [], []
     for origin, losses in _window_losses(study, cells, text.tokens):
         origins.append(origin)

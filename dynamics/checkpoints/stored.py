@@ -9,7 +9,6 @@ model does.
 
 import dataclasses
 import os
-import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,7 @@ import numpy as np
 from jaxtyping import Shaped
 
 from dynamics import models
-from dynamics.checkpoints import config_json, digests, hub, layouts, loading
+from dynamics.checkpoints import config_json, digests, hub, layouts, loading, tensor_names
 from dynamics.checkpoints.formats import INTEGERS, TensorFolder, two_saves
 from dynamics.errors import InputError
 
@@ -90,20 +89,7 @@ class StoredTensors:
         """
         if not pattern:
             return [name for name in self.files_name if len(self.shape(name)) > 1]
-        try:
-            wanted = re.compile(pattern)
-        except re.error as error:
-            raise InputError(
-                f"the pattern {pattern!r} ({error})", expected="a regular expression"
-            ) from error
-        matches = [
-            name
-            for name, files_name in self.files_name.items()
-            if wanted.search(name) or wanted.search(files_name)
-        ]
-        if not matches:
-            raise InputError.unknown("tensor", pattern, self.files_name)
-        return matches
+        return tensor_names.matching(self.files_name, pattern)
 
     def provenance(self, tensor_sha256: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The origin with the sha256 of every weight file, which are read for it.

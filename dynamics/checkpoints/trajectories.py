@@ -12,7 +12,6 @@ import contextlib
 import dataclasses
 import hashlib
 import json
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -40,6 +39,7 @@ class Trajectories:
         centred: [K,N] the same, less the mean over all rows of each weight's column; None where it
             was not asked for. Of an unembedding [V,D] that mean changes no softmax.
         repeats: step -> the other step with the same tensor; these steps are not in `rows`.
+        digests: [K] of the whole tensors, the same where tensors are.
     """
 
     tensor: str
@@ -49,6 +49,7 @@ class Trajectories:
     places: Int[np.ndarray, " N"]
     centred: Float[np.ndarray, "K N"] | None
     repeats: Mapping[int, int]
+    digests: tuple[str, ...]
 
     @property
     def rows(self) -> Int[np.ndarray, " rows"]:
@@ -119,6 +120,7 @@ def read(folder: str | Path) -> Trajectories:
             places=sample(tuple(about["shape"]), about["num_weights"], about["seed"]),
             centred=np.load(folder / _CENTRED, mmap_mode="r") if about["centred"] else None,
             repeats=repeated(about["steps"], about["digests"]),
+            digests=tuple(map(str, about["digests"])),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(
@@ -126,28 +128,6 @@ def read(folder: str | Path) -> Trajectories:
             expected="a folder that trajectories.stack wrote",
             mend="Delete it and stack the checkpoints again.",
         ) from error
-
-
-def matching(names: Iterable[str], pattern: str) -> list[str]:
-    """The names of tensors in which a regular expression matches, in order.
-
-    Raises InputError for a pattern that matches none, which lists near names, and for no pattern.
-
-    Example:
-        >>> matching(["embed_in.weight", "embed_out.weight"], "out")
-        ['embed_out.weight']
-    """
-    names = sorted(names)
-    try:
-        compiled = re.compile(pattern)
-    except re.error as error:
-        raise InputError(
-            f"{pattern!r} for names of tensors ({error})", expected="a regular expression"
-        ) from error
-    matches = [name for name in names if compiled.search(name)]
-    if not matches:
-        raise InputError.unknown("tensor", pattern, names)
-    return matches
 
 
 def sample(shape: Sequence[int], num_weights: int | None, seed: int) -> Int[np.ndarray, " N"]:

@@ -123,15 +123,6 @@ def test_an_older_stack_stays_where_a_new_one_fails(tmp_path, run):
     assert trajectories.read(folder).steps.tolist() == [0, 1, 8]
 
 
-def test_a_pattern_that_matches_nothing_lists_near_names():
-    names = ["gpt_neox.embed_in.weight", NAME]
-    assert trajectories.matching(names, r"embed_(in|out)") == sorted(names)
-    with pytest.raises(InputError, match=r"Did you mean embed_out\.weight"):
-        trajectories.matching(names, "embed_uot.weight")
-    with pytest.raises(InputError, match="a regular expression"):
-        trajectories.matching(names, "embed_(")
-
-
 def test_what_is_no_stack_is_refused(tmp_path, run):
     folder = tmp_path / "all"
     trajectories.stack(folder, NAME, run)
