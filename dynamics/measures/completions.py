@@ -104,7 +104,10 @@ def complete_fn(config: models.Config, temperature: float = 0.0) -> Callable[...
         if temperature == 0:
             return _likeliest(logits)
         own = jax.vmap(jax.random.fold_in, in_axes=(0, None))(keys, place)
-        return jax.vmap(jax.random.categorical)(own, logits / temperature)
+        # Less the largest: a temperature that is no number of float32 is then greedy, not NaN.
+        below = logits - logits.max(-1, keepdims=True)
+        tempered = below / max(temperature, float(jnp.finfo(jnp.float32).tiny))
+        return jax.vmap(jax.random.categorical)(own, tempered)
 
     def complete(params, tokens, lengths, keys=None, memory=None) -> Completion:
         rows, size = tokens.shape

@@ -80,13 +80,16 @@ def covariance_rank(
         raise InputError(f"weights of shape {np.shape(weights)}", expected="a matrix [M,D]")
     if draws < 2 or min(batches) < 2:
         raise InputError(f"{draws} draws of batches {batches}", expected="2 or more of each")
-    gram = _gram(jnp.asarray(weights))
-    spectrum = np.asarray(jnp.linalg.eigvalsh(gram), np.float64)[::-1].clip(0)
-    if not np.isfinite(spectrum).all():
+    largest = float(jnp.abs(weights).max())
+    if not np.isfinite(largest):
         raise InputError("a matrix that is not finite", expected="finite weights")
+    # Squares of 1e30 or of 1e-25 leave float32's range. To scale by a power of two is exact.
+    unit = np.exp2(np.frexp(largest)[1] - 1.0)
+    gram = _gram(jnp.asarray(weights) / np.float32(unit))
+    spectrum = _eigenvalues(jnp.linalg.eigvalsh(gram), unit)
     means, errors = [], []
     for size in batches:
-        drawn = np.asarray(_drawn(gram, key, size, draws), np.float64)[:, ::-1].clip(0)
+        drawn = _eigenvalues(_drawn(gram, key, size, draws), unit)
         each = [_ranks(eigenvalues, tolerances) for eigenvalues in drawn]
         columns = [np.array(column) for column in zip(*each, strict=True)]
         means.append(Ranks(*(column.mean(0) for column in columns)))
@@ -107,6 +110,11 @@ def _ranks(eigenvalues: np.ndarray, tolerances: tuple[float, ...]) -> Ranks:
         stable=float(total / largest),
         entropy=float(np.exp(-(shares * np.log(shares)).sum())),
     )
+
+
+def _eigenvalues(ascending: jax.Array, unit: float) -> np.ndarray:
+    """Descending, of weights that were divided by `unit`; rounding leaves some below 0."""
+    return np.asarray(ascending, np.float64)[..., ::-1].clip(0) * unit**2
 
 
 @jax.jit

@@ -132,9 +132,9 @@ def text_surprisal(
                 "a last word that begins outside its text", expected="1 to the last token"
             )
         within = scored & (place >= begins[:, None])
-        word = check_surprisal(
-            np.where(within, surprisal, 0).sum(1, dtype=np.float64), "a last word"
-        )
+        # By token: that of a word of a hundred tokens may be beyond all numbers, and is possible.
+        by_token = np.where(within, surprisal, 0).sum(1, dtype=np.float64) / within.sum(1)
+        word = check_surprisal(by_token, "a last word") * within.sum(1)
         all_right = (right | ~within).all(1)
     return TextSurprisal(check_surprisal(mean), scored.sum(1), word, all_right)
 

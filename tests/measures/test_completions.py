@@ -107,6 +107,12 @@ def test_blocks_of_rows_change_nothing(params, unmasked, monkeypatch):
     assert (first.tokens != unmasked.tokens[:1]).any()
 
 
+def test_a_temperature_too_small_for_single_precision_is_greedy(params, unmasked):
+    key = jax.random.key(0)
+    cold = completions.causal_unmasking(CONFIG, params, TOKENS, temperature=1e-300, key=key)
+    np.testing.assert_array_equal(cold.tokens, unmasked.tokens)
+
+
 @pytest.mark.long
 def test_draws_have_the_tempered_probabilities(params):
     temperature, count = 1.7, 2000

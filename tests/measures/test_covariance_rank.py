@@ -75,6 +75,15 @@ def test_larger_batches_draw_nearer_to_the_exact_ranks():
         assert off[2] < 0.3 * getattr(large.exact, field)
 
 
+@pytest.mark.parametrize("scale", [2.0**-90, 2.0**90])
+def test_weights_whose_squares_leave_single_precision_have_the_same_shape(graded, scale):
+    matrix = of_spectrum(2 ** (0.5 - np.arange(24)))
+    scaled = ranks.covariance_rank(matrix * np.float32(scale), KEY)
+    np.testing.assert_array_equal(scaled.spectrum, graded.spectrum * scale**2)
+    np.testing.assert_array_equal(scaled.drawn[0].relative, graded.drawn[0].relative)
+    assert scaled.exact.stable == graded.exact.stable
+
+
 def test_zeros_span_nothing():
     nothing = ranks.covariance_rank(np.zeros((300, 24), np.float32), KEY)
     assert nothing.exact.stable == nothing.exact.entropy == 0

@@ -3,6 +3,8 @@
 Axes: N texts, T places, V vocabulary.
 """
 
+import dataclasses
+
 import numpy as np
 import pytest
 from random_params import random_params
@@ -57,6 +59,15 @@ def test_a_last_word_is_the_sum_of_its_tokens(params, by_token):
         row[a - 1 : n - 1].sum() for row, a, n in zip(by_token, begins, lengths, strict=True)
     ]
     np.testing.assert_allclose(texts.last_word, expected, rtol=1e-5)
+
+
+def test_a_last_word_of_many_tokens_may_be_less_likely_than_numbers_go(params):
+    blank = {**params, "unembed": {"kernel": np.zeros((16, 29), np.float32)}}
+    tokens = np.zeros((1, 260), np.int32)
+    config = dataclasses.replace(CONFIG, max_positions=260)
+    texts = perplexity.text_surprisal(config, blank, tokens, last_word=np.array([2]))
+    assert texts.last_word is not None
+    assert texts.last_word[0] == pytest.approx(258 * np.log(29), rel=1e-5)  # exp of it is infinite
 
 
 def test_a_last_word_is_right_where_each_of_its_tokens_is_the_likeliest(params):
