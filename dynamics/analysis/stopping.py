@@ -84,7 +84,8 @@ def find_stop(
 
     Args:
         steps: [K] of the checkpoints, ascending.
-        squared: [K-1] mean square displacement from each checkpoint to the next.
+        squared: [K-1] mean square displacement from each checkpoint to the next; a gap where it
+            or its error is NaN is not quiet.
         sem: [K-1] its standard error, such as over groups of weights.
         rule: see `Rule`.
         df: degrees of freedom of `sem`.
@@ -107,6 +108,8 @@ def find_stop(
         )
     if (squared < 0).any():
         raise InputError("a negative squared displacement", expected="0 or more")
+    measured, judged = np.isfinite(squared), np.isfinite(squared) & np.isfinite(sem)
+    squared, sem = np.where(measured, squared, 0.0), np.where(judged, sem, 0.0)
     rate = squared / gaps**rule.exponent
     peak = np.maximum.accumulate(rate)
     moved = np.where(peak > 0, peak, 1.0)
@@ -116,6 +119,7 @@ def find_stop(
     at_peak = np.maximum.accumulate(np.where(rate == peak, np.arange(len(rate)), 0))
     error = np.hypot(relative, relative[at_peak])
     bound = ratio * np.exp(-stdtrit(df, rule.level / len(gaps)) * error)
+    ratio, bound = np.where(measured, ratio, np.nan), np.where(judged, bound, np.inf)
     quiet = np.convolve(bound < rule.share, np.ones(rule.hold, int), "full")[: len(gaps)]
     raised = np.flatnonzero(quiet == rule.hold)
     last = int(raised[0]) if len(raised) else None

@@ -95,6 +95,16 @@ def _check_curves(pairs: Pairs):
 
 def _check_alike(first: xr.Dataset, data: xr.Dataset):
     """Raises InputError unless both have one configuration, and arrays of the same names."""
+    check_configs(first, data)
+    arrays, others = ({str(n) for n, v in d.variables.items() if v.ndim} for d in (first, data))
+    if absent := arrays - others:
+        raise _apart(data, first, f"without {', '.join(map(repr, sorted(absent)))}")
+    if extra := others - arrays:
+        raise _apart(data, first, f"with {', '.join(map(repr, sorted(extra)))}")
+
+
+def check_configs(first: xr.Dataset, data: xr.Dataset):
+    """Raises InputError unless both have one configuration."""
     config, other = (json_attribute(d.attrs, "config", name_of(d)) for d in (first, data))
     changed = [name for name in sorted({*config, *other}) if config.get(name) != other.get(name)]
     if changed:
@@ -102,11 +112,6 @@ def _check_alike(first: xr.Dataset, data: xr.Dataset):
             f"{name}: {other.get(name)!r} and {config.get(name)!r}" for name in changed
         )
         raise _apart(data, first, f"of another configuration ({listing})")
-    arrays, others = ({str(n) for n, v in d.variables.items() if v.ndim} for d in (first, data))
-    if absent := arrays - others:
-        raise _apart(data, first, f"without {', '.join(map(repr, sorted(absent)))}")
-    if extra := others - arrays:
-        raise _apart(data, first, f"with {', '.join(map(repr, sorted(extra)))}")
 
 
 def _check_axes(first: xr.Dataset, data: xr.Dataset):

@@ -1,8 +1,10 @@
 """Numbers that are measured one seed at a time, as curves of a model over training.
 
-`llc` and `curvature` share this form: a unit is of one seed at one step. Axes: K steps (ascending).
+`llc`, `curvature`, `perplexity` and `mechanism` share this form: a unit is of one seed at one step.
+Axes: K steps (ascending).
 """
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
@@ -10,14 +12,20 @@ import xarray as xr
 
 from dynamics.analysis.curve import Curve
 from dynamics.analysis.pairs import single_seed_curve
-from dynamics.questions.committed import Pairs, by_step
+from dynamics.questions.committed import Pairs, by_step, check_configs
 
 Record = TypeVar("Record")
 Steps = Mapping[int, Mapping[int, Record]]  # step -> seed -> what its unit holds
 
 
 def records_by_step(pairs: Pairs, read: Callable[[xr.Dataset], Record]) -> Steps[Record]:
-    """step -> seed -> record, steps and seeds ascending."""
+    """step -> seed -> record, steps and seeds ascending, of one model.
+
+    Raises InputError for seeds that were measured with other settings: their mean would be of
+    neither, and a list of settings, such as bits of a weight, would be read by the first's.
+    """
+    for _, data in pairs[1:]:
+        check_configs(pairs[0][1], data)
     return {
         step: {unit.seeds[0]: read(data) for unit, data in units}
         for step, units in by_step(pairs).items()
@@ -44,3 +52,20 @@ def over_seeds(
     values = [[value(record) for record in of_step.values()] for of_step in steps.values()]
     own = [error(next(iter(of_step.values()))) for of_step in steps.values()]
     return single_seed_curve(model, list(steps), values, own)
+
+
+def over_seeds_or_clusters(
+    model: str,
+    steps: Steps[Record],
+    estimate: Callable[[Record], tuple[float, float]],
+    clusters: str,
+) -> Curve:
+    """Mean over seeds of the first of `estimate`; one seed alone has the second as its error.
+
+    That error is over what `clusters` says, such as "12 documents".
+    """
+    curve = over_seeds(model, steps, lambda r: estimate(r)[0], lambda r: estimate(r)[1])
+    if len(seeds_of(steps)) == 1 and curve.has_errors:
+        rests_on = f"± standard error over {clusters}, one seed"
+        curve = dataclasses.replace(curve, rests_on=rests_on)
+    return curve

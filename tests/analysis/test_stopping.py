@@ -59,6 +59,16 @@ def test_weights_that_never_move_raise_no_alarm():
     assert find_stop(STEPS, nothing, nothing).step is None
 
 
+@pytest.mark.parametrize("field", [0, 1])
+def test_gaps_of_which_nothing_is_known_raise_no_alarm(field):
+    known = np.array([[1.0, 4.0, 4.0, 0.1, 0.1, 4.0, 0.1, 0.1], [0.01] * 8])
+    assert find_stop(np.arange(9), *known).step == 5
+    known[field, 3:5] = np.nan
+    stop = find_stop(np.arange(9), *known)
+    assert stop.step == 8  # what comes later is judged as before
+    assert np.isnan(stop.rate[3:5]).all() == (field == 0)
+
+
 def test_obeying_costs_the_loss_at_the_stop():
     stop = find_stop(STEPS, *walk(rates(0.0), np.random.default_rng(0)))
     excess = np.linspace(3, 0, len(STEPS))

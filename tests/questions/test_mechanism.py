@@ -3,10 +3,13 @@
 Axes: L layers, H heads, N sequences, F units, R rules, X texts.
 """
 
+import json
+
 import numpy as np
 import pytest
 import xarray as xr
 
+from dynamics.errors import InputError
 from dynamics.figures import style
 from dynamics.measures import attention
 from dynamics.questions import Committed, mechanism
@@ -127,6 +130,19 @@ def test_layers_are_drawn_where_a_unit_is_dead(model):
     assert alive is not None
     section = mechanism.QUESTION.section(alive, style.Look(["toy-8"]))
     assert "dead-units-toy-8" not in {panel.name for panel in section.panels}
+
+
+def test_seeds_with_other_settings_are_not_averaged():
+    """The second of "8, 4 bits" and of "3, 2 bits" have a place in common, and nothing else."""
+    apart = [
+        (
+            unit,
+            data.assign_attrs(config=json.dumps({"bits": [8, 4] if unit.seeds == (0,) else [3]})),
+        )
+        for unit, data in units(seeds=(0, 1))
+    ]
+    with pytest.raises(InputError, match=r"bits: \[3\] and \[8, 4\]"):
+        mechanism.find(Committed({record.MEASURE: apart}))
 
 
 def test_seeds_are_averaged():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import test_mechanism
 import test_perplexity
+import xarray as xr
 
 from dynamics.analysis.curve import Curve
 from dynamics.errors import InputError
@@ -76,6 +77,15 @@ def test_series_of_other_questions_stand_on_the_same_axis(walk):
     assert {"ln perplexity", "prefix matching"} <= movement.runs[0].changes.keys()
     (alone,) = find(walk).models
     assert not {"ln perplexity", "prefix matching"} & alone.runs[0].changes.keys()
+
+
+def test_faulty_results_of_another_question_leave_this_one_its_own(walk):
+    results = {
+        record.MEASURE: [(Unit.of_run(record.MEASURE, "toy-8", (0,)), record.to_dataset(walk))]
+    }
+    results["perplexity"] = [(unit, xr.Dataset()) for unit, _ in test_perplexity.units("toy-8")]
+    (movement,) = paths.find(Committed(results)).models
+    assert movement.runs[0].changes.keys() == find(walk).models[0].runs[0].changes.keys()
 
 
 def test_a_stop_is_priced_at_the_loss_it_was_raised_at(walk):

@@ -3,7 +3,6 @@
 Axes: K steps (ascending), M scores, L layers, H heads, J heads of all layers, R rules.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,7 +13,14 @@ from dynamics.analysis.means import clustered_mean
 from dynamics.questions.committed import Committed, Pairs, by_model
 from dynamics.questions.mechanism import record
 from dynamics.questions.mechanism.record import Record
-from dynamics.questions.single_seeds import Steps, of_seed, over_seeds, records_by_step, seeds_of
+from dynamics.questions.single_seeds import (
+    Steps,
+    of_seed,
+    over_seeds,
+    over_seeds_or_clusters,
+    records_by_step,
+    seeds_of,
+)
 
 RARE = 0.01  # share of tokens below which a unit is called rarely active
 ENOUGH_TOKENS = 100_000  # to call a unit dead that is active at none of them
@@ -148,20 +154,6 @@ def _mechanism(model: str, pairs: Pairs) -> Mechanism:
     )
 
 
-def _curve(
-    model: str,
-    steps: Steps[Record],
-    estimate: Callable[[Record], tuple[float, float]],
-    clusters: str,
-) -> Curve:
-    """The mean over seeds with their error; of one seed with its own over `clusters`."""
-    curve = over_seeds(model, steps, lambda r: estimate(r)[0], lambda r: estimate(r)[1])
-    if len(seeds_of(steps)) == 1 and curve.has_errors:
-        rests_on = f"± standard error over {clusters}, one seed"
-        curve = dataclasses.replace(curve, rests_on=rests_on)
-    return curve
-
-
 def _head_scores(
     model: str,
     steps: Steps[Record],
@@ -185,7 +177,7 @@ def _head_scores(
     shown = np.sort(np.argsort(-last, kind="stable")[:_MOST_HEADS])
     num_clusters = len(np.unique(items(first[-1])[1]))
     return HeadScores(
-        highest=_curve(model, steps, highest, f"{num_clusters} {clusters}"),
+        highest=over_seeds_or_clusters(model, steps, highest, f"{num_clusters} {clusters}"),
         uniform=uniform,
         names=tuple(f"{j // heads}.{j % heads}" for j in shown),
         by_head=by_head[:, shown],
@@ -222,7 +214,7 @@ def _precision(model: str, steps: Steps[Record], first: Sequence[Record]) -> Pre
             mean, sem, _ = clustered_mean(losses.compressed[place] - losses.full, losses.document)
             return float(mean), float(sem)
 
-        return _curve(model, steps, of_record, clusters)
+        return over_seeds_or_clusters(model, steps, of_record, clusters)
 
     def loss(r: Record) -> tuple[float, float]:
         mean, sem, _ = clustered_mean(r.compression.full, r.compression.document)
@@ -230,7 +222,7 @@ def _precision(model: str, steps: Steps[Record], first: Sequence[Record]) -> Pre
 
     rules = zip(last.rules, last.parts, strict=True)
     return Precision(
-        loss=_curve(model, steps, loss, clusters),
+        loss=over_seeds_or_clusters(model, steps, loss, clusters),
         increase={rule: increase(place) for place, rule in enumerate(rules)},
         num_documents=num_documents,
     )

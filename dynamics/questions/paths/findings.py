@@ -132,16 +132,26 @@ Others = Mapping[tuple[str, int], Mapping[str, Curve]]
 
 
 def _of_other_questions(committed: Committed) -> Others:
-    """Perplexity and the highest prefix-matching score, where they are of one seed."""
+    """Perplexity and the highest prefix-matching score, where they are of one seed.
+
+    Of results that cannot be used the page of their own question says why.
+    """
     others: dict[tuple[str, int], dict[str, Curve]] = {}
-    for answer in committed.findings(perplexity.find) or []:
+    for answer in _usable(committed, perplexity.find):
         if len(answer.seeds) == 1:
             others.setdefault((answer.model, answer.seeds[0]), {})["ln perplexity"] = answer.nats
-    for answer in committed.findings(mechanism.find) or []:
+    for answer in _usable(committed, mechanism.find):
         if len(answer.seeds) == 1:
             score = answer.scores["prefix_matching"].highest
             others.setdefault((answer.model, answer.seeds[0]), {})["prefix matching"] = score
     return others
+
+
+def _usable(committed: Committed, find: Callable[[Committed], list | None]) -> list:
+    try:
+        return committed.findings(find) or []
+    except InputError:
+        return []
 
 
 def _at(steps: np.ndarray, curve: Curve) -> np.ndarray:
@@ -241,7 +251,7 @@ def _stop(data: Record, tensor: int) -> stopping.Stop:
     """A gap whose movement or error is not known raises no alarm."""
     squared, sem = data.movement.gap[tensor, 1:], data.movement.gap_sem[tensor, 1:]
     measured = np.isfinite(squared) & np.isfinite(sem) & (squared >= 0)
-    squared, sem = np.where(measured, squared, 0.0), np.where(measured, sem, 0.0)
+    squared, sem = np.where(measured, squared, np.nan), np.where(measured, sem, np.nan)
     if len(squared) == 0:
         nothing = np.zeros(0)
         return stopping.Stop(

@@ -6,7 +6,6 @@ Surprisals are averaged, and exp is taken of the mean and of the ends of its bar
 perplexity are not symmetric.
 """
 
-import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
@@ -17,7 +16,12 @@ from dynamics.analysis.means import clustered_mean
 from dynamics.questions.committed import Committed, Pairs, by_model
 from dynamics.questions.perplexity import record
 from dynamics.questions.perplexity.record import Record
-from dynamics.questions.single_seeds import Steps, of_seed, over_seeds, records_by_step, seeds_of
+from dynamics.questions.single_seeds import (
+    of_seed,
+    over_seeds_or_clusters,
+    records_by_step,
+    seeds_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -122,7 +126,7 @@ def _perplexity(model: str, pairs: Pairs) -> Perplexity:
     texts, prefixes = last.completion_nats.shape
 
     def curve(estimate: Callable[[Record], tuple[float, float]], clusters: str) -> Curve:
-        return _curve(model, steps, len(seeds), estimate, clusters)
+        return over_seeds_or_clusters(model, steps, estimate, clusters)
 
     completed = f"{texts} texts"
     nats = curve(_forward, f"{len(np.unique(last.text_document))} documents")
@@ -152,21 +156,6 @@ def _perplexity(model: str, pairs: Pairs) -> Perplexity:
         unmasked_tokens=prefixes + 1,
         decoding=last.decoding,
     )
-
-
-def _curve(
-    model: str,
-    steps: Steps[Record],
-    num_seeds: int,
-    estimate: Callable[[Record], tuple[float, float]],
-    clusters: str,
-) -> Curve:
-    """The mean over seeds with their error; of one seed with that of its texts."""
-    curve = over_seeds(model, steps, lambda r: estimate(r)[0], lambda r: estimate(r)[1])
-    if num_seeds == 1 and curve.has_errors:
-        rests_on = f"± standard error over {clusters}, one seed"
-        curve = dataclasses.replace(curve, rests_on=rests_on)
-    return curve
 
 
 def _exp(curve: Curve) -> Curve:
