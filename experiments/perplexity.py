@@ -18,6 +18,7 @@ import jax
 import numpy as np
 from absl import flags
 
+from dynamics import inputs
 from dynamics.data import corpus, passages, tokenizer, windows
 from dynamics.errors import InputError
 from dynamics.measures import completions, perplexity
@@ -85,6 +86,7 @@ def experiments(study: Study) -> list[common.Experiment]:
             f"--unmask_tokens={FLAGS.unmask_tokens}",
             expected=f"at most {longest}, the positions of the models",
         )
+    inputs.check_text(FLAGS.phrase, "--phrase")
     scored = passages.read(FLAGS.texts) if FLAGS.texts else None
     config = {
         **study.text_config(),
@@ -205,8 +207,7 @@ def _spelled(study: Study, completed: np.ndarray) -> tuple[tuple[str, ...], tupl
     """
 
     def text(ids: np.ndarray) -> str:
-        spelled = study.tokenizer.decode(ids.tolist(), skip_special_tokens=False)
-        return spelled.replace("\0", "\u2400")  # a NUL would end the text where it is stored
+        return tokenizer.spelled(study.tokenizer, ids.tolist())
 
     rows = [(row[1 : place + 1], row[place + 1 :]) for place, row in enumerate(completed)][1:]
     return tuple(text(begun) for begun, _ in rows), tuple(text(rest) for _, rest in rows)

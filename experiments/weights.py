@@ -94,7 +94,7 @@ def pictures(study: Study, unit: Unit):
         attention_matrix=np.asarray(made.attention_matrix[:rows, :columns]),
         attention=np.asarray(made.attention),
         mean_logit=None if made.mean_logit is None else np.asarray(made.mean_logit),
-        sentence=study.tokenizer.decode(tokens.tolist())[:200],
+        sentence=tokenizer.spelled(study.tokenizer, tokens.tolist(), special=False)[:200],
     )
     return record_pictures.to_dataset(drawn), [checkpoint.provenance]
 

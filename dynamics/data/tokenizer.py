@@ -201,12 +201,18 @@ def frame(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
     return ((), ()) if before is None or after is None else ((before,), (after,))
 
 
-def piece(tokenizer: Tokenizer, token: int) -> str:
-    """A token as text.
+def spelled(tokenizer: Tokenizer, tokens: Sequence[int], *, special: bool = True) -> str:
+    """Tokens as text; special ones, such as the separator, on demand.
 
-    Bytes that are no UTF-8 by themselves show as replacement characters, a NUL as its picture.
+    Bytes that are no UTF-8 by themselves show as replacement characters, a NUL, which would end the
+    text where it is stored, as its picture.
     """
-    return tokenizer.decode([token], skip_special_tokens=False).replace("\0", "\u2400")
+    return tokenizer.decode(list(tokens), skip_special_tokens=not special).replace("\0", "\u2400")
+
+
+def piece(tokenizer: Tokenizer, token: int) -> str:
+    """One token as text, as `spelled` has it."""
+    return spelled(tokenizer, [token])
 
 
 def _id_of(tokenizer: Tokenizer, names: tuple[str, ...], expected: str) -> int:

@@ -232,6 +232,9 @@ def log_y(ax):
     """A logarithmic y axis labelled in plain numbers, with 2 and 5 where there are few decades."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
+    low, high = ax.dataLim.intervaly
+    if 0 < low < np.inf and high < 1.001 * low:  # of one value: an axis of no height
+        ax.set_ylim(low / 2, 2 * high)
     ax.set_yscale("log")
     low, high = ax.get_ylim()
     few = np.log10(high / low) < 2.2

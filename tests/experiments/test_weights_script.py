@@ -1,5 +1,6 @@
 """The script on weights, in this process: what it reads, what it refuses, what it leaves."""
 
+import dataclasses
 import json
 
 import jax
@@ -148,6 +149,17 @@ def test_pictures_are_of_the_first_and_the_last_step(study):
     assert first.attention.shape == (24, 24)  # the positions, since they are fewer than --context
     np.testing.assert_allclose(last.unembedding, 2 * first.unembedding, atol=0.02)
     assert first.sentence.startswith("The word 0 stands here")
+
+
+def test_a_sentence_with_a_nul_is_stored_and_read(study):
+    documents = tuple(Document(name=f"{k}", text="\0" + TEXT, domain="prose") for k in range(30))
+    run(
+        dataclasses.replace(study, read_corpus=lambda: Corpus(name="nul", documents=documents)),
+        pictures=True,
+        tensors="embed_out",
+    )
+    for _, data in study.store.committed(weights.record_pictures.MEASURE):
+        assert weights.record_pictures.from_dataset(data).sentence.startswith("\u2400The word")
 
 
 def test_an_encoder_alone_has_tensors_and_no_unembedding(study, tmp_path):

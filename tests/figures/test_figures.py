@@ -1,6 +1,8 @@
 """Figures have colours that are seen and told apart, axes that show step 0, and texts drawn as they
 are."""
 
+import warnings
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -141,3 +143,15 @@ def test_pictures_have_ids_of_their_own():
     assert first.replace('"x-', '"y-').replace("#x-", "#y-") == second
     assert 'aria-label="a &amp; b"' in first
     assert "http" not in first
+
+
+@pytest.mark.parametrize("values", [[2.0, 2.0], [np.nan, 2.0], [2.0, np.nextafter(2.0, 3.0)]])
+def test_a_logarithmic_axis_of_one_value_has_a_height(values):
+    figure, ax = style.axes("weight")
+    ax.plot([0, 1], values)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        style.log_y(ax)
+        figure.draw_without_rendering()
+    low, high = ax.get_ylim()
+    assert low < 1.5 < 2.5 < high
