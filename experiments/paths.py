@@ -30,16 +30,13 @@ from dynamics.questions.paths import record
 from dynamics.results import Unit
 from dynamics.study import Study
 from dynamics.suite import Cell
-from experiments import common, number_flags
+from experiments import common, number_flags, tensor_flag
 
 FLAGS = flags.FLAGS
 # The unembedding in every layout, the tied embedding where there is no other.
 UNEMBEDDING = r"(embed_out|lm_head|word_embeddings)\.weight$"
 # To add one vector to each row of these changes no softmax and nothing else.
 _FREE = re.compile(r"(embed_out|lm_head)\.weight$")
-flags.DEFINE_string(
-    "tensors", UNEMBEDDING, "regular expression for the names of the tensors to follow, as in files"
-)
 number_flags.whole("sampled_weights", 10_000, "weights of each tensor that are followed", least=40)
 flags.DEFINE_bool("all_weights", False, "follow every weight of each tensor, not a sample")
 number_flags.whole("sample_seed", 0, "of the draw of weights and of Gaussian vectors")
@@ -60,7 +57,7 @@ def experiments(study: Study) -> list[common.Experiment]:
     """A unit for every run."""
     config = {
         **study.text_config(),
-        "tensors": FLAGS.tensors,
+        "tensors": tensor_flag.pattern(UNEMBEDDING),
         "sampled_weights": None if FLAGS.all_weights else FLAGS.sampled_weights,
         "sample_seed": FLAGS.sample_seed,
         "shown_weights": FLAGS.shown_weights,
@@ -156,7 +153,9 @@ def _names(tensors, config: models.Config) -> list[str]:
     """Names that --tensors matches among a checkpoint's weights, without its buffers."""
     skipped = layouts.of_config(config).SKIPPED
     names = [name for name in tensors.names() if not skipped.fullmatch(name)]
-    return tensor_names.matching({name: name for name in sorted(names)}, FLAGS.tensors)
+    return tensor_names.matching(
+        {name: name for name in sorted(names)}, tensor_flag.pattern(UNEMBEDDING)
+    )
 
 
 def _stack(study: Study, cells: Sequence[Cell], opened: Callable, name: str):

@@ -24,15 +24,10 @@ from dynamics.questions.weights import record, record_pictures
 from dynamics.results import Unit
 from dynamics.study import Study
 from dynamics.suite import Cell
-from experiments import common, number_flags
+from experiments import common, number_flags, tensor_flag
 
 FLAGS = flags.FLAGS
 number_flags.whole("bins", 256, "bins of a weight histogram", least=8, most=100_000)
-flags.DEFINE_string(
-    "tensors",
-    "",
-    "regular expression for names of tensors, such as 'embed_out|attention'; default every matrix",
-)
 flags.DEFINE_bool(
     "pictures", True, "also draw matrices, attention and logits at the first and the last step"
 )
@@ -41,14 +36,14 @@ SHOWN = (256, 512)  # rows and columns of a matrix that are drawn; the paper sho
 
 def experiments(study: Study) -> list[common.Experiment]:
     """A census of every checkpoint; pictures of the first and the last of each model."""
-    config = {"suite": study.suite.name, "bins": FLAGS.bins, "tensors": FLAGS.tensors}
+    config = {"suite": study.suite.name, "bins": FLAGS.bins, "tensors": _pattern()}
     census = common.Experiment(
         record.MEASURE,
         config,
         study.single_units(record.MEASURE),
         spread,
         may_be_nan=record.MAY_BE_NAN,
-        whole_files=not FLAGS.tensors,
+        whole_files=not _pattern(),
     )
     if not FLAGS.pictures:
         return [census]
@@ -60,7 +55,7 @@ def spread(study: Study, unit: Unit):
     """`weights.census` of the tensors of one checkpoint, the unembedding's centred twin added."""
     (cell,) = unit.cells()
     stored = study.tensors(*cell)
-    names = stored.matching(FLAGS.tensors)
+    names = stored.matching(_pattern())
     _check_shapes(study, Cell(*cell), stored, names)
     rows: dict[str, tuple[str, str, weights.Census]] = {}
     sha256 = {}
@@ -72,11 +67,16 @@ def spread(study: Study, unit: Unit):
         if role == "unembedding":
             centred = weights.census(tensor, FLAGS.bins, less=weights.common_vector(tensor))
             rows[f"{name} (centred)"] = "centred unembedding", shape, centred
-        if FLAGS.tensors:
+        if _pattern():
             stored_bytes = np.ascontiguousarray(tensor).view(np.uint8).data
             sha256[name] = hashlib.sha256(stored_bytes).hexdigest()
-    provenance = stored.provenance(sha256 if FLAGS.tensors else None)
+    provenance = stored.provenance(sha256 if _pattern() else None)
     return record.to_dataset(_record(rows, stored.tied)), [provenance]
+
+
+def _pattern() -> str:
+    """Of the names of tensors; empty for every matrix."""
+    return tensor_flag.pattern("")
 
 
 def pictures(study: Study, unit: Unit):
@@ -128,7 +128,7 @@ def _ends(study: Study) -> list[Unit]:
 def _check_shapes(study: Study, cell: Cell, stored: StoredTensors, names: Sequence[str]):
     """Raises InputError unless the tensors are those of the model's first checkpoint."""
     first = study.first_cells()[cell.model]
-    expected = _shapes(study, first, FLAGS.tensors)
+    expected = _shapes(study, first, _pattern())
     for name in names:
         if expected.get(name) != stored.shape(name):
             raise InputError(
