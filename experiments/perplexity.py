@@ -13,6 +13,7 @@ scored apart. Expect the vocabulary's size at step 0, and completions that repea
 
 import dataclasses
 import functools
+from collections.abc import Sequence
 
 import jax
 import numpy as np
@@ -169,7 +170,7 @@ def _encoded(study: Study, scored: corpus.Corpus | None, longest: int) -> Texts:
             lengths=np.full(len(text), text.tokens.shape[1]),
             document=text.document,
             last_word=None,
-            unmasked=_spread(windows.cut(documents, FLAGS.unmask_tokens), FLAGS.unmask_texts),
+            unmasked=_to_unmask(documents),
             phrase=phrase,
             num_cut=0,
         )
@@ -183,7 +184,7 @@ def _encoded(study: Study, scored: corpus.Corpus | None, longest: int) -> Texts:
         lengths=text.lengths,
         document=np.arange(len(text.tokens)),
         last_word=text.last_word,
-        unmasked=_spread(windows.cut(rows, FLAGS.unmask_tokens), FLAGS.unmask_texts),
+        unmasked=_to_unmask(rows),
         phrase=phrase,
         num_cut=text.num_cut,
     )
@@ -191,6 +192,16 @@ def _encoded(study: Study, scored: corpus.Corpus | None, longest: int) -> Texts:
 
 def _one(text: str) -> corpus.Corpus:
     return corpus.Corpus("--phrase", (corpus.Document("--phrase", "text", text),))
+
+
+def _to_unmask(documents: Sequence[np.ndarray]) -> windows.Windows:
+    """Windows of --unmask_tokens of --unmask_texts documents."""
+    try:
+        cut = windows.cut(documents, FLAGS.unmask_tokens)
+    except InputError as error:
+        mend = "Use fewer --unmask_tokens or longer texts."
+        raise InputError(error.got, expected=error.expected, mend=mend) from error
+    return _spread(cut, FLAGS.unmask_texts)
 
 
 def _spread(text: windows.Windows, count: int) -> windows.Windows:

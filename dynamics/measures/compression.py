@@ -9,8 +9,8 @@ Nothing is trained afterwards, so that a loss is what the rule alone costs.
 
     ternary    w -> a sign(w) where |w| > d, else 0, with d = 0.7 mean |w| and a the mean of |w|
                over |w| > d (Li, Zhang & Liu 2016, "Ternary Weight Networks", eqs. 4 to 6)
-    bits:k     w -> s round(w / s), s = max |w| / (2^(k-1) - 1): 2^k - 1 equal steps, zero among
-               them and both signs alike (uniform symmetric rounding to the nearest)
+    bits:k     w -> s round(w / s), s = max |w| / (2^(k-1) - 1): 2^k - 1 values, zero among them
+               and both signs alike (uniform symmetric rounding to the nearest)
     pruned:q   the share q of the smallest |w| -> 0 (magnitude pruning, Han et al. 2015)
 """
 

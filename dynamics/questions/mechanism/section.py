@@ -34,8 +34,8 @@ _RULES = {
     "ternary": "−a, 0 and a: 0 where |w| is at most 0.7 of its mean, a the mean of the other |w| "
     "(ternary weight networks, Li et al. 2016), for each matrix of each layer, or for the "
     "unembedding alone",
-    "bits": "each weight is rounded to the nearest of 2ᵏ − 1 equal steps from −max |w| to max |w| "
-    "of its matrix",
+    "bits": "each weight is rounded to the nearest of 2ᵏ − 1 equally spaced values from −max |w| "
+    "to max |w| of its matrix",
     "pruned": "the share of weights named in the legend, those of smallest |w| of each matrix, is "
     "set to zero",
 }

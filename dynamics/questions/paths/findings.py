@@ -21,6 +21,8 @@ from dynamics.questions.perplexity import findings as perplexity
 
 FROM_FIRST = record.KINDS.index("from_first")
 _DEDUPLICATED = "-deduped"
+# Mean surprisals both: that they change together says nothing of two things that do.
+_TWINS = {"loss", "ln perplexity"}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,7 +45,7 @@ class Run:
         costs: [P] of obeying; None where it would not have stopped.
         changes: series of the main tensor, the loss, and what other questions measured at this
             seed alone -> where it changes.
-        together: every pair of series that both change.
+        together: every pair of series that both change; loss and perplexity are none.
     """
 
     seed: int
@@ -235,7 +237,8 @@ def _run(seed: int, data: Record, main: int, others: Mapping[str, Curve]) -> Run
         Together(first=first, second=second, coincidence=both)
         for k, first in enumerate(names)
         for second in names[k + 1 :]
-        if (both := change_points.coincidence(changes[first], changes[second], data.steps))
+        if {first, second} != _TWINS
+        and (both := change_points.coincidence(changes[first], changes[second], data.steps))
     ]
     return Run(
         seed=seed,
