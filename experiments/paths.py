@@ -43,7 +43,9 @@ number_flags.whole("sample_seed", 0, "of the draw of weights and of Gaussian vec
 number_flags.whole("shown_weights", 24, "single weights whose paths are drawn", least=1, most=200)
 number_flags.whole("rank_draws", 16, "batches of Gaussian vectors per size", least=2, most=10_000)
 number_flags.whole(
-    "loss_windows", None, "windows of the loss; 0 for none; default 40 where no file is on a hub"
+    "loss_windows",
+    None,
+    "windows of the loss; 0 for none; default 40 for causal models of which no file is on a hub",
 )
 _QUANTILES = (0.001, 0.02, 0.16, 0.5, 0.84, 0.98, 0.999)
 _PLACES = 24  # of a spectrum that are stored
@@ -325,9 +327,16 @@ def _at(spectrum: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 def _loss_windows(study: Study) -> int:
+    """Raises InputError where the loss of a masked model is asked for."""
+    causal = all(models.architecture(config).CAUSAL for config in study.configs().values())
+    if FLAGS.loss_windows and not causal:
+        raise InputError(
+            f"--loss_windows={FLAGS.loss_windows} of masked models",
+            expected="0, since they have no next-token loss",
+        )
     if FLAGS.loss_windows is not None:
         return FLAGS.loss_windows
-    return 0 if study.suite.on_hub else 40
+    return 40 if causal and not study.suite.on_hub else 0
 
 
 def _text(study: Study) -> windows.Windows | None:

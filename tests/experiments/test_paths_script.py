@@ -76,6 +76,14 @@ def test_a_checkpoint_repeats_another_where_all_its_tensors_do(study, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "suite"]
 
 
+def test_a_masked_model_has_paths_and_no_loss(study, monkeypatch):
+    monkeypatch.setattr(gpt_neox, "CAUSAL", False)
+    with flagsaver.flagsaver(loss_windows=None):
+        assert script.experiments(study)[0].config["loss_windows"] == 0
+    with pytest.raises(InputError, match="--loss_windows=8 of masked models"):
+        run(study, loss_windows=8)
+
+
 def test_a_text_that_is_too_short_is_refused_before_anything_is_read(study, tmp_path):
     with pytest.raises(InputError, match="held-out"):
         run(study, loss_windows=4)
