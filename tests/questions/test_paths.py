@@ -73,7 +73,9 @@ def test_series_of_other_questions_stand_on_the_same_axis(walk):
     }
     results["mechanism"] = test_mechanism.units("toy-8")
     results["perplexity"] = test_perplexity.units("toy-8")
-    (movement,) = paths.find(Committed(results)).models
+    findings = paths.find(Committed(results))
+    assert findings is not None
+    (movement,) = findings.models
     assert {"ln perplexity", "prefix matching"} <= movement.runs[0].changes.keys()
     (alone,) = find(walk).models
     assert not {"ln perplexity", "prefix matching"} & alone.runs[0].changes.keys()
@@ -84,7 +86,9 @@ def test_faulty_results_of_another_question_leave_this_one_its_own(walk):
         record.MEASURE: [(Unit.of_run(record.MEASURE, "toy-8", (0,)), record.to_dataset(walk))]
     }
     results["perplexity"] = [(unit, xr.Dataset()) for unit, _ in test_perplexity.units("toy-8")]
-    (movement,) = paths.find(Committed(results)).models
+    findings = paths.find(Committed(results))
+    assert findings is not None
+    (movement,) = findings.models
     assert movement.runs[0].changes.keys() == find(walk).models[0].runs[0].changes.keys()
 
 
