@@ -99,7 +99,7 @@ def test_results_on_a_full_disk(tmp_path, pages):
 @pytest.mark.long
 @pytest.mark.parametrize("pages", [1, 3, 5, 7, 9, 12, 15, 19, 23, 27])
 def test_a_script_on_a_full_disk(cache, tmp_path, pages):
-    flags = ["--suite=smoke", "--models=smoke-16", "--seeds=0"]
+    flags = ["--suite=smoke", "--models=smoke-16", "--seeds=0", "--nopictures"]
     with small_disk(tmp_path / "disk", pages * PAGE) as disk:
         if not disk.is_mounted and pages > 3:
             pytest.skip("every single file fits")

@@ -51,7 +51,7 @@ def test_a_signal_of_the_first_seconds_leaves_no_traceback(number, delay):
 
 @pytest.mark.long
 def test_a_job_without_an_audience_computes(tmp_path, cache):
-    flags = "--suite=smoke --steps=0 --models=smoke-16 --seeds=0"
+    flags = "--suite=smoke --steps=0 --models=smoke-16 --seeds=0 --nopictures"
     environment = {**os.environ, "DYNAMICS_CACHE": cache, "JAX_PLATFORMS": "cpu", "XLA_FLAGS": ""}
     environment |= job.QUICKLY_COMPILED
     for number, ends in enumerate(
