@@ -8,6 +8,8 @@ Threefry-2x32 with all 20 rounds (Salmon et al. 2011), with the same guarantee: 
 (key, leaf, index in the leaf) and on nothing else.
 """
 
+import functools
+import math
 import zlib
 from collections.abc import Callable
 
@@ -49,13 +51,19 @@ def like(key: Key[Array, ""], tree: PyTree, of_word: Callable[[Array], Array]) -
     def draw(path, leaf):
         name = jax.tree_util.keystr(path, simple=True, separator="/")
         checksum = np.uint32(zlib.crc32(name.encode()))
-        index = jax.lax.iota(jnp.uint32, leaf.size).reshape(leaf.shape)
-        # Only the cipher's first word is used: joined to it, the second would keep both from fusing
-        # with the update that follows.
-        word = words(key_words, index, jnp.full_like(index, checksum))[0]
-        return of_word(word).astype(leaf.dtype)
+        return _numbers(key_words, checksum, leaf.shape, of_word).astype(leaf.dtype)
 
     return jax.tree_util.tree_map_with_path(draw, tree)
+
+
+@functools.partial(jax.jit, static_argnames=("shape", "of_word"))
+def _numbers(key, checksum, shape, of_word):
+    """Of one leaf. Traced once for all leaves of a shape and all programs that draw them; the
+    compiler inlines it where it is used."""
+    index = jax.lax.iota(jnp.uint32, math.prod(shape)).reshape(shape)
+    # Only the cipher's first word is used: joined to it, the second would keep both from fusing
+    # with the update that follows.
+    return of_word(words(key, index, jnp.full_like(index, checksum))[0])
 
 
 def words(
