@@ -130,9 +130,8 @@ class Config:
 
 
 def max_init_std(config: Config) -> float:
-    """The largest standard deviation of the initial draws: those with the fewest inputs."""
-    fewest = min(config.token_size, config.max_positions, config.hidden_size)
-    return (3 * min(fewest, config.intermediate_size)) ** -0.5
+    """The largest standard deviation with which a matrix is drawn: that with the fewest inputs."""
+    return (3 * min(config.token_size, config.hidden_size, config.intermediate_size)) ** -0.5
 
 
 class Attention(nn.Module):

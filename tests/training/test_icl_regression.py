@@ -27,7 +27,7 @@ def test_the_papers_schedule_and_work():
     steps = paper.checkpoint_steps()
     assert len(steps) == 190
     assert (steps[0], steps[1], steps[-2], steps[-1]) == (0, 1, 494_949, 499_999)
-    assert {5050, 252_525, 438_321} <= set(steps)
+    assert {14, 341, 7192, 5050, 252_525} <= set(steps)
     assert paper.num_flops() == pytest.approx(3.2e15, rel=0.1)
     rates = [float(paper.learning_rate(step)) for step in (0, 249_999, 250_000, 499_999)]
     np.testing.assert_allclose(rates, [1.2e-8, 3e-3, 3e-3, 1.2e-8], rtol=1e-5)
