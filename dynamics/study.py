@@ -6,6 +6,7 @@ own arguments.
 
 import dataclasses
 import functools
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy as np
 
 from dynamics import checkpoints, models, results
 from dynamics.checkpoints import digests
-from dynamics.data import corpus, tokenizer, windows
+from dynamics.data import contexts, corpus, tokenizer, windows
 from dynamics.errors import InputError, located
 from dynamics.results import Unit
 from dynamics.suite import Cell, Suite
@@ -72,14 +73,50 @@ class Study:
     fingerprint: str = ""
 
     @functools.cached_property
+    def regression(self) -> models.icl_regression.Config | None:
+        """Of a suite that reads contexts, the config that they are drawn by; None of one of text.
+
+        Raises InputError for models of several kinds of contexts, or of none.
+        """
+        if self.suite.reads == "text":
+            return None
+        configs = self.configs()
+        kinds = {_of_contexts(config) for config in configs.values()}
+        first = next(iter(configs.values()))
+        if len(kinds) != 1 or not isinstance(first, models.icl_regression.Config):
+            raise InputError(
+                f"the suite {self.suite.name} of {', '.join(configs)}, which reads contexts",
+                expected="models of in-context regression, of contexts of one kind",
+                mend="Select some of them with --models.",
+            )
+        return first
+
+    @functools.cached_property
     def corpus(self) -> corpus.Corpus:
-        """The text that is measured on, and trained on where a suite is trained here."""
+        """The text that is measured on, and trained on where a suite is trained here.
+
+        Raises InputError for a suite of models that read no text.
+        """
+        if self.regression is not None:
+            raise InputError(
+                f"the suite {self.suite.name}, whose models read numbers",
+                expected="models of text, which this question is about",
+                mend="Choose another --suite.",
+            )
         return self.read_corpus()
 
     @functools.cached_property
     def corpus_fingerprint(self) -> str:
-        """sha256 of the text."""
-        return self.corpus.fingerprint()
+        """sha256 of the text, or of the numbers that contexts are drawn with."""
+        return self.text_origin()["sha256"]
+
+    def text_origin(self) -> dict[str, str]:
+        """Name and sha256 of what is measured on."""
+        if self.regression is None:
+            return {"name": self.corpus.name, "sha256": self.corpus.fingerprint()}
+        numbers = _of_contexts(self.regression)
+        digest = hashlib.sha256(repr(numbers).encode()).hexdigest()
+        return {"name": "contexts of linear regression", "sha256": digest}
 
     @functools.cached_property
     def tokenizer(self):
@@ -95,12 +132,16 @@ class Study:
 
     @functools.cached_property
     def held_out(self) -> windows.Windows:
-        """Windows of the text that no suite of ours is trained on."""
+        """Windows of the text that no suite of ours is trained on, or contexts."""
+        if self.regression is not None:
+            return self._contexts("held out")
         return self._cut(tokenizer.encode(self.tokenizer, self.corpus.held_out()))
 
     @functools.cached_property
     def train_windows(self) -> windows.Windows:
-        """Windows of the text for training."""
+        """Windows of the text for training, or contexts."""
+        if self.regression is not None:
+            return self._contexts("training")
         return self._cut(self.train_documents)
 
     @functools.cached_property
@@ -127,15 +168,17 @@ class Study:
     ) -> checkpoints.Checkpoint:
         """A checkpoint. Raises InputError.
 
-        With `reads_text` it must predict next tokens, and its vocabulary must hold all the text's.
+        With `reads_text` it must predict what follows in what is measured on: next tokens, its
+        vocabulary holding all the text's, or in contexts the next y.
         """
         cell = Cell(model, seed, step)
         with self._located(cell):
             checkpoint = checkpoints.load(*self.suite.source(*cell), weights=self.weights)
             if reads_text:
-                models.check_causal(checkpoint.config)
                 models.check_head(checkpoint.params)
-        if reads_text:
+                if self.regression is None:
+                    models.check_causal(checkpoint.config)
+        if reads_text and self.regression is None:
             text = self.token_range  # whose own errors are of no checkpoint
             with self._located(cell):
                 windows.check_vocabulary(text, checkpoint.config.vocab_size)
@@ -219,6 +262,13 @@ class Study:
             "context": self.window_length,
         }
 
+    def _contexts(self, purpose: str) -> contexts.Contexts:
+        assert self.regression is not None
+        task_size, num_pairs, noise_variance = _of_contexts(self.regression)
+        return contexts.fixed(
+            purpose, task_size=task_size, num_pairs=num_pairs, noise_variance=noise_variance
+        )
+
     def _cut(self, documents: list[np.ndarray]) -> windows.Windows:
         """Windows that every model can read: known before the first unit, not at one that fails."""
         for model, config in self.configs().items():
@@ -228,6 +278,13 @@ class Study:
                     expected=f"at most {config.max_positions}, the positions of {model}",
                 )
         return windows.cut(documents, self.window_length)
+
+
+def _of_contexts(config: models.Config) -> tuple:
+    """What decides the contexts that a model reads; empty for a model of text."""
+    if not isinstance(config, models.icl_regression.Config):
+        return ()
+    return config.task_size, config.num_pairs, config.noise_variance
 
 
 def check_alike(unit: Unit, seeds: Sequence[checkpoints.Checkpoint]):

@@ -17,7 +17,7 @@ from absl import flags
 
 from dynamics import slt
 from dynamics.errors import ChainError, InputError
-from dynamics.measures import surprisal
+from dynamics.measures import problem
 from dynamics.questions.calibration import record
 from dynamics.results import Unit
 from dynamics.study import Study
@@ -107,7 +107,10 @@ def calibrate(study: Study, unit: Unit):
     checkpoint = study.load(*unit.cells()[0])
     params, data = jax.device_put(checkpoint.params), sampler_flags.data(study)
     sampler = llc_settings.sampler(study, unit.model)
-    loss, mask = surprisal.loss_fn(checkpoint.config), slt.part_mask(checkpoint.config, FLAGS.parts)
+    loss, mask = (
+        problem.of(checkpoint.config).loss,
+        slt.part_mask(checkpoint.config, FLAGS.parts),
+    )
     ends = slt.measure_spectrum_ends(loss, params, data, jax.random.key(0), sampler, mask)
     estimate = functools.partial(
         slt.estimate_llc,
@@ -116,7 +119,7 @@ def calibrate(study: Study, unit: Unit):
         data,
         jax.random.key(0),
         mask=mask,
-        trivial_loss=slt.trivial_loss(checkpoint.config),
+        trivial_loss=problem.of(checkpoint.config).trivial_loss,
         top_eigenvalue=ends,
     )
     settings = grid(sampler)

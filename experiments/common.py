@@ -191,8 +191,8 @@ def run(study: Study, experiment: Experiment):
         with located(str(unit)):
             data, weights = experiment.compute(study, unit)
         data = _with_gaps_said(unit, data, weights, experiment.may_be_nan)
-        text = {"name": study.corpus.name, "sha256": study.corpus_fingerprint}
-        study.store.write(unit, data, config, {"weights": weights, "corpus": text})
+        origin = {"weights": weights, "corpus": study.text_origin()}
+        study.store.write(unit, data, config, origin)
 
 
 def _with_gaps_said(

@@ -19,7 +19,7 @@ from absl import flags
 
 from dynamics import restrict
 from dynamics.errors import InputError
-from dynamics.measures import curvature, surprisal
+from dynamics.measures import curvature, problem
 from dynamics.questions.curvature import record
 from dynamics.results import Unit
 from dynamics.study import Study
@@ -102,10 +102,10 @@ def hessian(study: Study, unit: Unit):
     """Curvature on one fixed batch, the same at every checkpoint."""
     cell = unit.cells()[0]
     checkpoint = study.load(*cell)
-    loss = surprisal.loss_fn(checkpoint.config)
+    loss = problem.of(checkpoint.config).loss
     batch, params = _batch(study), jax.device_put(checkpoint.params)
     of_loss = _in_parts(curvature.hessian(loss))
-    newton = _in_parts(surprisal.gauss_newton(checkpoint.config))
+    newton = _in_parts(problem.of(checkpoint.config).gauss_newton)
     mask = restrict.select(checkpoint.config, *FLAGS.block) if FLAGS.block else None
     parts = {} if FLAGS.block else restrict.groups(checkpoint.config, FLAGS.hessian_parts)
     keys = list(map(jax.random.key, range(3)))

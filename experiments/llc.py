@@ -19,7 +19,7 @@ from absl import flags, logging
 
 from dynamics import slt
 from dynamics.errors import InputError
-from dynamics.measures import surprisal
+from dynamics.measures import problem
 from dynamics.questions.llc import record
 from dynamics.results import Unit
 from dynamics.study import Study
@@ -125,7 +125,7 @@ def learning_coefficient(study: Study, unit: Unit):
     key = jax.random.fold_in(jax.random.key(0), cell.seed)
     key = key if FLAGS.common_noise else jax.random.fold_in(key, cell.step)
     loss, data, sampler = (
-        surprisal.loss_fn(checkpoint.config),
+        problem.of(checkpoint.config).loss,
         sampler_flags.data(study),
         llc_settings.sampler(study, cell.model),
     )
@@ -133,7 +133,7 @@ def learning_coefficient(study: Study, unit: Unit):
     landscape = _landscape(loss, params, data, sampler, mask)
     arguments = {
         "mask": mask,
-        "trivial_loss": slt.trivial_loss(checkpoint.config),
+        "trivial_loss": problem.of(checkpoint.config).trivial_loss,
         "top_eigenvalue": "measure" if landscape is None else landscape.ends,
         "on_unstable": FLAGS.on_unstable,
     }
@@ -219,7 +219,7 @@ def as_record(
     after_burn_in = estimate.loss_trace[:, estimate.burn_in :]
     chain_losses = after_burn_in.mean(1, dtype=np.float64)
     verdict, stability = estimate.verdict, estimate.stability
-    assert verdict.trivial_loss is not None  # every language model has one
+    assert verdict.trivial_loss is not None  # every problem has one
     return record.Record(
         llc=estimate.llc,
         sem=estimate.sem,

@@ -17,7 +17,7 @@ from absl import flags
 
 from dynamics import slt
 from dynamics.errors import InputError
-from dynamics.measures import surprisal
+from dynamics.measures import problem
 from dynamics.questions.llc import record_settings as settings
 from dynamics.questions.llc.record_settings import Settings
 from dynamics.results import Unit
@@ -63,12 +63,12 @@ def suggested(study: Study, unit: Unit):
     """The setting of one model, tried at the last of its stated checkpoints."""
     *others, last = [study.load(unit.model, unit.seeds[0], step) for step in _steps(study)]
     suggestion = slt.suggest(
-        surprisal.loss_fn(last.config),
+        problem.of(last.config).loss,
         jax.device_put(last.params),
         sampler_flags.data(study),
         jax.random.key(0),
         further=[jax.device_put(other.params) for other in others],
-        trivial_loss=slt.trivial_loss(last.config),
+        trivial_loss=problem.of(last.config).trivial_loss,
         pull_exponent=FLAGS.wanted_exponent,
         max_steps=FLAGS.most_steps,
         batch_size=FLAGS.llc_batch,

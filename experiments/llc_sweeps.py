@@ -18,7 +18,7 @@ from absl import flags
 
 from dynamics import slt
 from dynamics.errors import ChainError, InputError
-from dynamics.measures import prefix, surprisal
+from dynamics.measures import problem
 from dynamics.questions.llc_sweeps import record
 from dynamics.results import Unit
 from dynamics.study import Study
@@ -103,23 +103,23 @@ def sweep(study: Study, unit: Unit):
             f"data_sizes={data_sizes()}",
             expected=f"at most the {len(data)} windows that the corpus has",
         )
-    loss = surprisal.loss_fn(checkpoint.config)
+    learned = problem.of(checkpoint.config)
     key = jax.random.fold_in(jax.random.key(0), unit.seeds[0])
     estimate = _estimator(checkpoint.config, params)
-    plain = estimate(loss, data, key, sampler)  # a member of every sweep
+    plain = estimate(learned.loss, data, key, sampler)  # a member of every sweep
 
     def with_batch(size: int, baseline: str) -> Estimate:
         changed = dataclasses.replace(sampler, batch_size=size, baseline=baseline)
-        return plain if changed == sampler else estimate(loss, data, key, changed)
+        return plain if changed == sampler else estimate(learned.loss, data, key, changed)
 
     def with_data(size: int) -> Estimate:
-        return plain if size == len(data) else estimate(loss, data[:size], key, sampler)
+        return plain if size == len(data) else estimate(learned.loss, data[:size], key, sampler)
 
     by_data_size = [with_data(size) for size in data_sizes()]
     by_batch = [[with_batch(size, name) for size in batch_sizes()] for name in record.BASELINES]
-    predictions = prefix.draw(jax.random.key(2), np.repeat(data, _POSITIONS, axis=0))
+    predictions = learned.independent(jax.random.key(2), np.repeat(data, _POSITIONS, axis=0))
     wider = dataclasses.replace(sampler, batch_size=_WIDER * (sampler.batch_size or 1))
-    likelihood = estimate(prefix.loss_fn(checkpoint.config), predictions, key, wider)
+    likelihood = estimate(learned.independent_loss, predictions, key, wider)
     traces = np.stack([_trace(sampled, sampler) for sampled in (plain, likelihood)])  # [2,C,T]
     sweeps = record.Record(
         data_sizes=tuple(data_sizes()),
@@ -147,7 +147,8 @@ def noise(study: Study, unit: Unit):
         sampler_flags.sampler(),
         sampler_flags.data(study),
     )
-    loss, estimate = surprisal.loss_fn(checkpoint.config), _estimator(checkpoint.config, params)
+    loss = problem.of(checkpoint.config).loss
+    estimate = _estimator(checkpoint.config, params)
     common_key = jax.random.fold_in(jax.random.key(0), cell.seed)
     keys = common_key, jax.random.fold_in(common_key, cell.step)
     estimates = [estimate(loss, data, key, sampler) for key in keys]
@@ -165,7 +166,7 @@ def _estimator(config, params):
 
     Without a stability bound: what varies here hardly moves it, and calibration is about it.
     """
-    mask, trivial_loss = slt.part_mask(config, FLAGS.parts), slt.trivial_loss(config)
+    mask, trivial_loss = slt.part_mask(config, FLAGS.parts), problem.of(config).trivial_loss
 
     def estimate(loss, data, key, sampler: slt.Sampler) -> Estimate:
         try:

@@ -8,6 +8,7 @@ of a pair is (0, x), its y-token (y, 0), so that one array of tokens holds all t
 predict.
 """
 
+import functools
 from typing import NamedTuple
 
 import chex
@@ -16,10 +17,11 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Key
 
+from dynamics.data import windows
 from dynamics.errors import InputError
 from dynamics.inputs import Whole
 
-__all__ = ["Drawn", "draw", "inputs_of", "targets_of", "task_set"]
+__all__ = ["Contexts", "Drawn", "draw", "fixed", "inputs_of", "targets_of", "task_set"]
 
 _MOST_TASKS = Whole(1, 1 << 24)
 
@@ -102,6 +104,34 @@ def targets_of(tokens: Float[Array | np.ndarray, "N T I"]) -> Float[Array | np.n
     """The y of every pair."""
     chex.assert_rank(tokens, 3)
     return tokens[:, 1::2, 0]
+
+
+class Contexts(windows.Windows):
+    """Contexts [N,T,I] in the place of windows [N,T]; each is a document of its own."""
+
+    def take(self, count: int) -> "Contexts":
+        """At most the first `count`. Raises InputError for a number below 0."""
+        if count < 0:
+            raise InputError(f"{count} contexts", expected="0 or more")
+        return Contexts(self.tokens[:count], self.document[:count])
+
+
+@functools.cache
+def fixed(purpose: str, *, task_size: int, num_pairs: int, noise_variance: float) -> Contexts:
+    """The contexts that every model of a problem is measured on: 2^16, of fresh tasks.
+
+    `purpose` is "training", which chains and Hessians draw their batches from, or "held out".
+
+    Example:
+        >>> held_out = fixed("held out", task_size=1, num_pairs=2, noise_variance=0.125)
+        >>> len(held_out), held_out.take(3).tokens.shape
+        (65536, (3, 4, 2))
+    """
+    key = jax.random.key(6 + ("training", "held out").index(purpose), impl="threefry2x32")
+    drawn = draw(
+        key, 1 << 16, task_size=task_size, num_pairs=num_pairs, noise_variance=noise_variance
+    )
+    return Contexts(np.asarray(drawn.tokens), np.arange(1 << 16, dtype=np.int32))
 
 
 def task_set(seed: int, num_tasks: int, task_size: int) -> Float[Array, "M X"]:

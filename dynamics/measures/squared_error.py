@@ -8,16 +8,29 @@ of y ~ N(yhat, 1/2): -log p = (y - yhat)^2 + const.
 
 import functools
 from collections.abc import Callable
+from typing import NamedTuple
 
+import chex
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from dynamics import models
 from dynamics.data import contexts
+from dynamics.measures.curvature import products
 from dynamics.models import Params, icl_regression
 
-__all__ = ["errors_fn", "loss_fn", "predict_fn", "ridge", "trivial_loss"]
+__all__ = [
+    "Pairs",
+    "draw_pairs",
+    "errors_fn",
+    "gauss_newton",
+    "loss_fn",
+    "pair_loss_fn",
+    "predict_fn",
+    "ridge",
+    "trivial_loss",
+]
 
 
 @functools.cache
@@ -58,6 +71,49 @@ def loss_fn(config: icl_regression.Config) -> Callable[..., Float[Array, ""]]:
     """loss(params, tokens [B,T,I]) -> the mean squared error over contexts and pairs."""
     errors = errors_fn(config)
     return lambda params, tokens: errors(params, tokens).mean()
+
+
+@functools.cache
+def gauss_newton(config: icl_regression.Config) -> products.Product:
+    """The Gauss-Newton matrix 2 J'J / (B P) of `loss_fn`, J the Jacobian of the predictions."""
+    predict = predict_fn(config)
+
+    def loss_of(predictions: Float[Array, "B P"], tokens: Float[Array, "B T I"]):
+        return jnp.square(predictions - contexts.targets_of(tokens)).mean()
+
+    return products.gauss_newton(predict, loss_of)
+
+
+class Pairs(NamedTuple):
+    """Contexts, and the pair whose y is predicted in each."""
+
+    tokens: Float[ArrayLike, "B T I"]
+    pair: Int[ArrayLike, " B"]  # 0 to P-1
+
+
+def draw_pairs(key: Key[Array, ""], tokens: Float[ArrayLike, "B T I"]) -> Pairs:
+    """A pair for every context, uniform: with them contexts are independent items (A.5, eq. 14).
+
+    Example:
+        >>> drawn = draw_pairs(jax.random.key(0), jnp.zeros((3, 16, 5)))
+        >>> drawn.pair.shape, bool((drawn.pair < 8).all())
+        ((3,), True)
+    """
+    chex.assert_rank(tokens, 3)
+    count, length, _ = jnp.shape(tokens)
+    return Pairs(jnp.asarray(tokens), jax.random.randint(key, (count,), 0, length // 2))
+
+
+@functools.cache
+def pair_loss_fn(config: icl_regression.Config) -> Callable[..., Float[Array, ""]]:
+    """loss(params, Pairs) -> the mean squared error at the drawn pairs."""
+    errors = errors_fn(config)
+
+    def loss(params: Params, drawn: Pairs) -> Float[Array, ""]:
+        own = errors(params, jnp.asarray(drawn.tokens))
+        return jnp.take_along_axis(own, jnp.asarray(drawn.pair)[:, None], axis=1).mean()
+
+    return loss
 
 
 def trivial_loss(config: icl_regression.Config) -> float:

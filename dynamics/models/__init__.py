@@ -274,7 +274,8 @@ def check_causal(config: Config):
         raise InputError(
             f"a model of the family {family} asked for its next token",
             expected="a model of text, which has a vocabulary",
-            mend="Choose another --suite for this question.",
+            mend="Choose another --suite for this question; a suite file of such models says "
+            'reads = "contexts".',
         )
     if not architecture(config).CAUSAL:
         raise InputError(

@@ -8,7 +8,8 @@
     repo = "me/{model}-seed{seed}"
     revision = "step{step}"                           # default "main"
 
-or, for places without a pattern, a table for every checkpoint. Together they fill a grid:
+and, for models of numbers, reads = "contexts" (in-context regression). Or, for places without a
+pattern, a table for every checkpoint. Together they fill a grid:
 
     [[checkpoint]]
     model = "small"
@@ -30,7 +31,8 @@ from dynamics.suite.grid import Cell, Source, Suite
 
 _PLACE = ("folder", "repo", "revision")
 _GRID = ("models", "seeds", "steps")
-_FIELDS = ("name", *_GRID, *_PLACE, "shared_start", "checkpoint")
+_FIELDS = ("name", *_GRID, *_PLACE, "shared_start", "reads", "checkpoint")
+_READS = inputs.Choice(("text", "contexts"))
 _CELL = ("model", "seed", "step")
 _NUMBER = inputs.Whole(0, (1 << 53) - 1)  # a seed or a step: what a float64 array holds exactly
 _MOST_BYTES = 1 << 24  # of the file: tables of 100,000 checkpoints
@@ -81,6 +83,7 @@ def _suite(path: Path, name, fields: Mapping, models, seeds, steps, place) -> Su
         raise InputError(
             f"name = {inputs.shown(name)} in {path}", expected="a name that a folder can have"
         )
+    reads = _READS.check(fields.get("reads", "text"), f"reads, in {path}: ")
     return Suite(
         name=name,
         models=tuple(models),
@@ -88,6 +91,7 @@ def _suite(path: Path, name, fields: Mapping, models, seeds, steps, place) -> Su
         steps=tuple(sorted(steps)),
         source=place,
         shared_start=fields.get("shared_start", False),
+        reads="contexts" if reads == "contexts" else "text",
     )
 
 

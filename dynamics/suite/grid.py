@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from dynamics.errors import InputError
 
@@ -56,6 +56,9 @@ class Suite:
     shared_start: bool = False  # do all seeds of a model have the same initialisation?
     # (model, step) -> the optimiser's learning rate at that step, where it is published
     learning_rate: Callable[[str, int], float] | None = None
+    # What the models read: tokens of text, or contexts of in-context regression. It decides their
+    # loss (`measures.problem`) and the data that `study` measures them on.
+    reads: Literal["text", "contexts"] = "text"
     # Tokens of the training windows, where that is less than the models' positions.
     trained_context: int | None = None
 

@@ -320,5 +320,6 @@ def _write_suite(recipe: Recipe, folder: Path, done: int):
         f"steps = {[step for step in recipe.checkpoint_steps() if step <= done]}",
         'folder = "{model}/seed{seed}/step{step}"',
         f"shared_start = {str(recipe.shared_start).lower()}",
+        'reads = "contexts"',
     ]
     write_atomically(folder / "suite.toml", "\n".join(lines) + "\n")

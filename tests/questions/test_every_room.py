@@ -17,6 +17,7 @@ import pytest
 import test_calibration
 import test_convergence
 import test_curvature
+import test_development
 import test_masked
 import test_mechanism
 import test_minimal_pairs
@@ -213,6 +214,11 @@ def mechanism() -> dict:
     return {test_mechanism.record.MEASURE: pairs}
 
 
+def development() -> dict:
+    pairs = [pair for model in MODELS for pair in test_development.units(model)]
+    return {test_development.record.MEASURE: pairs}
+
+
 RESULTS: dict[str, Callable[[], dict]] = {
     "audit": audit,
     "convergence": convergence,
@@ -229,6 +235,7 @@ RESULTS: dict[str, Callable[[], dict]] = {
     "llc_sweeps": llc_sweeps,
     "curvature": curvature,
     "stages": stages,
+    "development": development,
     "weights": weights,
     "paths": paths,
 }

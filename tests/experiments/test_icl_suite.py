@@ -1,0 +1,70 @@
+"""Experiments of losses and landscapes take a suite of in-context regression as they take text."""
+
+import sys
+
+import numpy as np
+import pytest
+from absl import flags
+from absl.testing import flagsaver
+
+from dynamics import results, suite
+from dynamics.errors import InputError
+from dynamics.models import icl_regression as model
+from dynamics.questions import Committed
+from dynamics.questions import calibration as calibrations
+from dynamics.questions import curvature as curvatures
+from dynamics.questions import llc as llcs
+from dynamics.questions import llc_sweeps as sweeps
+from dynamics.study import Study
+from dynamics.training import icl_regression
+from experiments import calibration, common, curvature, in_context, llc, llc_sweeps, weights
+
+pytestmark = pytest.mark.long
+
+CONFIG = model.Config(
+    hidden_size=8, num_layers=1, num_heads=2, intermediate_size=8, task_size=2, num_pairs=3
+)
+RECIPE = icl_regression.Recipe(
+    name="tiny", config=CONFIG, num_steps=30, num_seeds=1, batch_size=16, checkpoints=(0, 10, 30)
+)
+SMALL = {
+    "draws": 12, "burn_in": 4, "llc_windows": 32, "hessian_windows": 4, "hessian_probes": 4,
+    "lanczos_steps": 4, "hessian_batches": 2, "step_sizes": [1e-5], "nbetas": [100.0],
+    "localizations": [300.0], "data_sizes": [8, 32], "batch_sizes": [2, 4], "sweep_at": 1,
+    "reference_probes": 2, "reference_matvecs": 4, "pictures": False,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def study(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("icl")
+    icl_regression.train(RECIPE, folder / "run")
+    flags.FLAGS(sys.argv[:1])
+    return Study(
+        suite=suite.read(folder / "run" / "suite.toml"), store=results.Store(folder / "out")
+    )
+
+
+def test_scripts_of_landscapes_run_on_it(study):
+    with flagsaver.flagsaver(**SMALL):
+        for script in (llc, calibration, llc_sweeps, curvature, weights):
+            for experiment in script.experiments(study):
+                common.run(study, experiment)
+    committed = Committed(study.store)
+    (estimates,) = llcs.find(committed)
+    (run,) = estimates.runs
+    np.testing.assert_array_equal(run.llc.steps, [0, 10, 30])
+    assert np.isfinite(run.llc.value).all()
+    for _, data in study.store.committed("llc"):
+        assert float(data.trivial_loss) == 2.125  # Var y = X + noise
+    for question in (calibrations, curvatures, sweeps):
+        assert question.find(committed)
+    assert len(list(study.store.committed("weights"))) == 3
+
+
+def test_questions_of_text_refuse_it(study):
+    with pytest.raises(InputError, match="whose models read numbers; expected models of text"):
+        study.corpus  # noqa: B018
+    (experiment,) = in_context.experiments(study)
+    with pytest.raises(InputError, match="whose models read numbers"):
+        common.run(study, experiment)
