@@ -12,6 +12,7 @@ import jax
 import numpy as np
 from absl import flags
 
+from dynamics import models
 from dynamics.data import contexts
 from dynamics.errors import InputError
 from dynamics.measures import icl_development, squared_error
@@ -52,6 +53,7 @@ def measured(study: Study, unit: Unit):
     """Behaviour on held-out contexts, and the structure of the weights."""
     checkpoint = study.load(*unit.cells()[0])
     config, params = checkpoint.config, jax.device_put(checkpoint.params)
+    assert isinstance(config, models.icl_regression.Config)  # as `experiments` has asked
     tokens = study.held_out.take(FLAGS.development_contexts).tokens
     predictions = np.asarray(common.jitted(squared_error.predict_fn(config))(params, tokens))
     targets = contexts.targets_of(tokens)

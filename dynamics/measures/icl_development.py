@@ -265,19 +265,22 @@ def out_of_distribution(
     by g of which errors are divided (the paper's figure says g^2).
     """
     predict = jax.jit(squared_error.predict_fn(config))
-    numbers = {
-        "task_size": config.task_size,
-        "num_pairs": config.num_pairs,
-        "noise_variance": config.noise_variance,
-    }
 
-    def row(gain: float, which: str) -> list[float]:
-        tokens = contexts.draw(jax.random.key(8), num_contexts, **numbers, **{which: gain}).tokens
+    def row(gain: float, of_inputs: bool) -> list[float]:
+        tokens = contexts.draw(
+            jax.random.key(8),
+            num_contexts,
+            task_size=config.task_size,
+            num_pairs=config.num_pairs,
+            noise_variance=config.noise_variance,
+            input_gain=gain if of_inputs else 1.0,
+            task_gain=1.0 if of_inputs else gain,
+        ).tokens
         predictions = predict(params, tokens)
         errors = jnp.square(predictions - contexts.targets_of(tokens))
         return [float(errors.mean()) / gain, float(jnp.abs(predictions).mean())]
 
     return {
-        "inputs": np.array([row(gain, "input_gain") for gain in gains]),
-        "tasks": np.array([row(gain, "task_gain") for gain in gains]),
+        "inputs": np.array([row(gain, True) for gain in gains]),
+        "tasks": np.array([row(gain, False) for gain in gains]),
     }
