@@ -117,7 +117,7 @@ def calibrate(study: Study, unit: Unit):
         loss,
         params,
         data,
-        jax.random.key(0),
+        sampler_flags.key(),
         mask=mask,
         trivial_loss=problem.of(checkpoint.config).trivial_loss,
         top_eigenvalue=ends,

@@ -63,6 +63,13 @@ number_flags.real(
     "error_floor", 0.0, "the least standard error that is worth the work", least=0, most=1e12
 )
 number_flags.whole(
+    "repeats",
+    1,
+    "estimates of each checkpoint, of keys of their own: how far they differ against their errors",
+    least=1,
+    most=number_flags.MOST_CHAINS,
+)
+number_flags.whole(
     "llc_every", 1, "of a model's checkpoints take the last and every n-th before it", least=1
 )
 number_flags.whole("llc_from", 0, "the first step whose checkpoints are taken", most=2**63 - 1)
@@ -77,6 +84,8 @@ def experiments(study: Study) -> list[common.Experiment]:
     config |= {"sensitivity": FLAGS.sensitivity, "common_noise": FLAGS.common_noise}
     config |= {"target_error": FLAGS.target_error, "error_floor": FLAGS.error_floor}
     config |= {"pull_exponent": FLAGS.pull_exponent, "reference": _reference_settings()}
+    if FLAGS.repeats > 1:
+        config["repeats"] = FLAGS.repeats
     if FLAGS.suggest:
         llc_settings.ensure(study)
         config["suggested"] = {
@@ -122,8 +131,10 @@ def learning_coefficient(study: Study, unit: Unit):
     cell = unit.cells()[0]
     checkpoint = study.load(*cell)
     params = jax.device_put(checkpoint.params)
-    key = jax.random.fold_in(jax.random.key(0), cell.seed)
-    key = key if FLAGS.common_noise else jax.random.fold_in(key, cell.step)
+    first, *others = (
+        key if FLAGS.common_noise else jax.random.fold_in(key, cell.step)
+        for key in (sampler_flags.key(cell.seed, repeat) for repeat in range(FLAGS.repeats))
+    )
     loss, data, sampler = (
         problem.of(checkpoint.config).loss,
         sampler_flags.data(study),
@@ -139,7 +150,7 @@ def learning_coefficient(study: Study, unit: Unit):
     }
     effects, reference = None, _reference(landscape, sampler, len(data))
     if FLAGS.sensitivity:
-        estimated = slt.sensitivity(loss, params, data, key, sampler, **arguments)
+        estimated = slt.sensitivity(loss, params, data, first, sampler, **arguments)
         estimate, effects = estimated.estimate, _effects(estimated)
     else:
         exponent = "where positive" if FLAGS.pull_exponent else None
@@ -147,7 +158,7 @@ def learning_coefficient(study: Study, unit: Unit):
             loss,
             params,
             data,
-            key,
+            first,
             sampler,
             pull_exponent=exponent,
             target_error=FLAGS.target_error,
@@ -157,7 +168,14 @@ def learning_coefficient(study: Study, unit: Unit):
         )
         if estimate.target is not None:
             logging.info("%s: %s", unit, estimate.target.sentence)
-    return record.to_dataset(as_record(estimate, effects, reference)), [checkpoint.provenance]
+    # The stability is the checkpoint's, and measured once.
+    arguments |= {"top_eigenvalue": None}
+    if not FLAGS.sensitivity:
+        arguments |= {"target_error": FLAGS.target_error, "error_floor": FLAGS.error_floor}
+    again = [slt.estimate_llc(loss, params, data, key, sampler, **arguments) for key in others]
+    repeated = record.Repeats.of([(e.llc, e.error) for e in again]) if again else None
+    measured = dataclasses.replace(as_record(estimate, effects, reference), repeats=repeated)
+    return record.to_dataset(measured), [checkpoint.provenance]
 
 
 def _landscape(loss, params, data, sampler: slt.Sampler, mask) -> slt.Landscape | None:

@@ -104,7 +104,7 @@ def sweep(study: Study, unit: Unit):
             expected=f"at most the {len(data)} windows that the corpus has",
         )
     learned = problem.of(checkpoint.config)
-    key = jax.random.fold_in(jax.random.key(0), unit.seeds[0])
+    key = sampler_flags.key(unit.seeds[0])
     estimate = _estimator(checkpoint.config, params)
     plain = estimate(learned.loss, data, key, sampler)  # a member of every sweep
 
@@ -149,7 +149,7 @@ def noise(study: Study, unit: Unit):
     )
     loss = problem.of(checkpoint.config).loss
     estimate = _estimator(checkpoint.config, params)
-    common_key = jax.random.fold_in(jax.random.key(0), cell.seed)
+    common_key = sampler_flags.key(cell.seed)
     keys = common_key, jax.random.fold_in(common_key, cell.step)
     estimates = [estimate(loss, data, key, sampler) for key in keys]
     both = record.NoiseRecord(

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Sequence
 
+import jax
 import numpy as np
 from absl import flags, logging
 
@@ -13,6 +14,7 @@ from dynamics.study import Study
 from experiments import number_flags
 
 FLAGS = flags.FLAGS
+_REPEATS = 1 << 30  # keys of repeats, far from those that steps are folded into
 _MOST = 1e12  # of a constant of the dynamics; its square is still a float32
 SAMPLERS = {
     "sgld": slt.SGLD,
@@ -61,6 +63,9 @@ number_flags.whole(
 )
 number_flags.whole(
     "llc_windows", 512, "windows of the data set that minibatches are drawn from", least=2
+)
+number_flags.whole(
+    "llc_key", 0, "key of the noise and the batches: another one gives the same estimate anew"
 )
 number_flags.whole("llc_seeds", 1, "how many of the seeds to take (0: all)")
 flags.DEFINE_list(
@@ -116,7 +121,16 @@ def config(study: Study) -> dict:
         name: value for name, value in plan_fields.items() if name not in ("chain_batch", "segment")
     }
     named = {"sampler": FLAGS.sampler, "llc_windows": FLAGS.llc_windows, "parts": list(FLAGS.parts)}
+    if FLAGS.llc_key:  # results of before the flag are those of key 0
+        named["llc_key"] = FLAGS.llc_key
     return {**study.text_config(), **decisive, **named}
+
+
+def key(seed: int | None = None, repeat: int = 0) -> jax.Array:
+    """The key of the chains around a seed's checkpoints; another for each repeat."""
+    base = jax.random.key(FLAGS.llc_key)
+    base = base if seed is None else jax.random.fold_in(base, seed)
+    return jax.random.fold_in(base, _REPEATS + repeat) if repeat else base
 
 
 def seeds(study: Study):

@@ -1,5 +1,7 @@
 """Calibration, sweeps and refined estimates as a user launches them, on the smallest suite."""
 
+import json
+
 import job
 import numpy as np
 import pytest
@@ -56,12 +58,17 @@ def test_a_head_with_its_sensitivity(trained, tmp_path):
         "--sensitivity",
         "--sampler=rmsprop",
         "--steps=32",
+        "--llc_key=3",
+        "--repeats=3",
     )
     code, _, stderr = job.run("llc", *CHAINS, *flags, cache=trained[0], out=tmp_path)
     assert code == 0, stderr
     ((_, data),) = Store(tmp_path).committed("llc")
     assert 0 < int(data.num_free) < 3000
     assert np.isfinite([data.step_effect, data.pull_effect]).all()
+    estimates = {float(data.llc), *data.repeat_llc.values.tolist()}
+    assert len(estimates) == 3  # each repeat has noise and batches of its own
+    assert json.loads(data.attrs["config"])["llc_key"] == 3
 
 
 @pytest.mark.parametrize(

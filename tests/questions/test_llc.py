@@ -261,3 +261,22 @@ def test_one_seed_is_said_to_be_one(mixed):
         assert panel.draw().axes
         assert panel.table.rows
     assert page.numbers["llc"] == [mixed.llc]
+
+
+def test_repeats_are_held_against_the_stated_errors():
+    """Two checkpoints, three estimates of each: deviations 4, 2 and 6 from means 50 and 60."""
+    fours = record.Repeats(llc=np.array([54.0, 46.0]), error=np.array([2.0, 2.0]))
+    sixes = record.Repeats(llc=np.array([66.0, 54.0]), error=np.array([2.0, 2.0]))
+    records = {8: one_record(50.0, repeats=fours), 64: one_record(60.0, repeats=sixes)}
+    read = record.from_dataset(record.to_dataset(records[8]))
+    assert read.repeats is not None
+    np.testing.assert_array_equal(read.repeats.llc, fours.llc)
+    np.testing.assert_array_equal(read.repeats.error, fours.error)
+    model = find(records)
+    assert model.repeated is not None
+    assert model.repeated.spread == pytest.approx(((2 * 16 + 2 * 36) / 4) ** 0.5)
+    assert model.repeated.stated == 2.0
+    assert (model.repeated.num_free, model.repeated.num_checkpoints) == (4, 2)
+    text = " ".join(finding.sentence for finding in llc.QUESTION.section([model], LOOK).findings)
+    assert "standard deviation of 5.10 (4 degrees of freedom, 2 checkpoints)" in text
+    assert "stated errors are 2.00" in text

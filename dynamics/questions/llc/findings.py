@@ -50,6 +50,23 @@ class Run:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Repeated:
+    """How far estimates of one checkpoint differ between keys, over all that were repeated.
+
+    Attributes:
+        spread: their standard deviation, pooled over checkpoints.
+        stated: root mean square of their stated errors.
+        num_free: degrees of freedom of the spread.
+        num_checkpoints: that were repeated.
+    """
+
+    spread: float
+    stated: float
+    num_free: int
+    num_checkpoints: int
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class LastChains:
     """The chains of the first seed at the last step.
 
@@ -91,6 +108,7 @@ class Estimates:
         last: chains of the first seed at the last step.
         runs: the seeds one by one.
         suggested: what the landscape says of settings; "" where it was not asked.
+        repeated: None where every estimate was made once.
     """
 
     model: str
@@ -112,6 +130,7 @@ class Estimates:
     last: LastChains
     runs: tuple[Run, ...]
     suggested: str
+    repeated: Repeated | None
 
     @property
     def steps(self) -> np.ndarray:
@@ -194,6 +213,24 @@ def _estimates(model: str, pairs: Pairs, suggested: str) -> Estimates:
         ),
         runs=tuple(_run(model, seed, steps) for seed in seeds),
         suggested=suggested,
+        repeated=_repeated(records),
+    )
+
+
+def _repeated(records: Sequence[Record]) -> Repeated | None:
+    """Checkpoints are alike in their spread here: one number is better known than many."""
+    pairs = [(r, r.repeats) for r in records if r.repeats is not None]
+    if not pairs:
+        return None
+    groups = [np.append(repeats.llc, r.llc) for r, repeats in pairs]
+    errors = np.concatenate([np.append(repeats.error, r.error) for r, repeats in pairs])
+    squares = sum(float(np.square(group - group.mean()).sum()) for group in groups)
+    num_free = sum(len(group) - 1 for group in groups)
+    return Repeated(
+        spread=(squares / num_free) ** 0.5,
+        stated=float(np.square(errors).mean() ** 0.5),
+        num_free=num_free,
+        num_checkpoints=len(pairs),
     )
 
 

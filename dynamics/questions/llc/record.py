@@ -5,6 +5,7 @@ Axes: C chains, T draws of a chain, burn-in among them. Losses in nats per token
 unit.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -54,6 +55,24 @@ class Reference:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Repeats:
+    """The same estimate again, of keys of their own.
+
+    Attributes:
+        llc, error: [R] each further estimate and its stated standard error.
+    """
+
+    llc: np.ndarray
+    error: np.ndarray
+
+    @classmethod
+    def of(cls, estimates: Sequence[tuple[float, float]]) -> "Repeats":
+        """Of pairs (llc, error)."""
+        llc, error = np.array(estimates, np.float64).T
+        return cls(llc=llc, error=error)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Record:
     """What one unit holds. A number that older files lack is NaN, a trace that they lack None.
 
@@ -89,6 +108,7 @@ class Record:
         pull_bound: what |exponent| is at least on a quadratic, by the traces; NaN where the LLC is
             not surely positive, None in older files.
         reference: None where the spectrum was not measured.
+        repeats: None where the estimate was made once.
     """
 
     llc: float
@@ -127,6 +147,7 @@ class Record:
     pull_exponent_sem: float = np.nan
     pull_bound: float | None = None
     reference: Reference | None = None
+    repeats: Repeats | None = None
 
     @property
     def error(self) -> float:
@@ -176,6 +197,8 @@ SCHEMA = Schema(
         "pull_exponent": numbers(optional=True),
         "pull_exponent_sem": numbers(optional=True),
         "pull_bound": numbers(optional=True),
+        "repeat_llc": numbers("repeat", optional=True),
+        "repeat_error": numbers("repeat", optional=True),
         "reference_llc": numbers(optional=True),
         "reference_sem": numbers(optional=True),
         "reference_slope": numbers(optional=True),
@@ -195,6 +218,7 @@ SCHEMA = Schema(
     together=[
         ("step_effect", "step_effect_sem", "pull_effect", "pull_effect_sem"),
         ("pull_exponent", "pull_exponent_sem"),
+        ("repeat_llc", "repeat_error"),
         (
             "reference_llc",
             "reference_sem",
@@ -255,6 +279,9 @@ def to_dataset(record: Record) -> xr.Dataset:
         data["step_effect_sem"] = record.sensitivity.step_effect_sem
         data["pull_effect"] = record.sensitivity.pull_effect
         data["pull_effect_sem"] = record.sensitivity.pull_effect_sem
+    if record.repeats is not None:
+        data["repeat_llc"] = ("repeat", record.repeats.llc)
+        data["repeat_error"] = ("repeat", record.repeats.error)
     if record.reference is not None:
         data["reference_llc"] = record.reference.llc
         data["reference_sem"] = record.reference.sem
@@ -320,6 +347,9 @@ def from_dataset(data: xr.Dataset) -> Record:
         pull_exponent_sem=_number(data, "pull_exponent_sem"),
         pull_bound=float(data["pull_bound"]) if "pull_bound" in data else None,
         reference=_reference(data),
+        repeats=Repeats(llc=data["repeat_llc"].values, error=data["repeat_error"].values)
+        if "repeat_llc" in data
+        else None,
     )
 
 

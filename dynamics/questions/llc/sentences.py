@@ -90,6 +90,8 @@ def _model_findings(model: Estimates) -> list[Finding]:
         (sensitivity_sentence(model), _sensitivity_grade(model)),
         # The correlation with the loss curve is one number without an error of its own.
         (loss_share_sentence(model), "open"),
+        # A spread of few repeats is itself uncertain, and is said with how many it rests on.
+        (repeats_sentence(model), "open"),
     ]
     return [
         *_course_finding(model),
@@ -125,6 +127,19 @@ def _course_finding(model: Estimates) -> list[Finding]:
     course = grades.course(local)
     grade = grades.weakest([course, "unsure"]) if by_setting else course
     return [Finding(sentence=sentence, rests_on=_rests_on([model]), grade=grade)]
+
+
+def repeats_sentence(model: Estimates) -> str:
+    """How far estimates of other keys lie from each other, beside what their errors say."""
+    repeated = model.repeated
+    if repeated is None:
+        return ""
+    checkpoints = words.counted(repeated.num_checkpoints, "checkpoint")
+    return (
+        f"Repeated with other noise and batches, LLC estimates of {model.model} differ by a "
+        f"standard deviation of {words.number(repeated.spread)} ({repeated.num_free} degrees of "
+        f"freedom, {checkpoints}), where their stated errors are {words.number(repeated.stated)}."
+    )
 
 
 def pull_sentence(model: Estimates) -> str:
