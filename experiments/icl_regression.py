@@ -4,8 +4,8 @@ Development in Transformers".
     python -m experiments.icl_regression --scale=small
     python -m experiments.icl_regression --scale=paper --until=50000    # and again, with more
 
-Says what the run costs before it starts, resumes where it was killed, and prints the suite that
-every other experiment takes: `python -m experiments.llc --suite=.../suite.toml`. Checkpoints go to
+Says what the run costs before it starts, resumes where it was killed, and prints the file of its
+suite (dynamics/suite/file.py). Checkpoints go to
 $DYNAMICS_CACHE (~/.cache/dynamics), or to --folder.
 """
 
@@ -103,6 +103,8 @@ def _seconds_per_step(run: icl_regression.Recipe) -> float:
 
 
 def _hours(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.2g} s"
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 

@@ -64,7 +64,7 @@ class Architecture(Protocol):
         CAUSAL: whether a token sees only itself and those before it, so that the hidden state at t
             predicts the token at t + 1. Otherwise it predicts the token at t.
         VOCABULARY: whether tokens are ids [B,T] of a vocabulary; otherwise they are vectors
-            [B,T,I], there is no `vocab_size`, and V in what follows is the numbers of an output.
+            [B,T,I], and V is the numbers of an output.
         SITES: site -> its shape in one layer: where `hidden` captures or replaces values.
         PARTS: the parts that `dynamics.restrict` can select: name -> {path of a leaf or subtree:
             the axes that the name's numbers index, in order}. A number's place in a name is written

@@ -35,6 +35,7 @@ import dataclasses
 import functools
 import itertools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import chex
 import flax.linen as nn
@@ -122,6 +123,11 @@ class Config:
     def max_positions(self) -> int:
         """T: tokens of a context."""
         return 2 * self.num_pairs
+
+    @property
+    def vocab_size(self) -> int:
+        """V of a family without a vocabulary: the numbers of an output."""
+        return self.token_size
 
     @property
     def token_size(self) -> int:
@@ -274,7 +280,8 @@ def hidden_fn(config: Config) -> Callable[..., tuple[Float[Array, "B T E"], dict
             if site not in SITES:
                 raise InputError.unknown("site", site, SITES)
         trunk = Trunk(config, tuple(capture), intervene)
-        h, captured = trunk.apply({"params": _transformer.trunk_params(params)}, tokens)
+        applied: Any = trunk.apply({"params": _transformer.trunk_params(params)}, tokens)
+        h, captured = applied
         return jnp.concatenate([h, jnp.ones_like(h[..., :1])], axis=-1), captured
 
     return hidden

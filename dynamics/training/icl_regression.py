@@ -29,7 +29,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, Bool, Float, Int, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
 
 from dynamics import checkpoints, models
 from dynamics.data import contexts
@@ -99,13 +99,14 @@ class Recipe:
         steps = {*log.tolist(), *linear.tolist()} - {last}
         return tuple(sorted(steps | ({last} if self.last_checkpoint else set())))
 
-    def learning_rate(self, step: Int[Array, ""] | int) -> Float[Array, ""]:
+    def learning_rate(self, step: Int[ArrayLike, ""]) -> Float[Array, ""]:
         """The rate of a step: up in a line to the peak at half way, and down again.
 
         The first and the last are peak / (num_steps / 2), not 0.
         """
         half = self.num_steps / 2
-        return self.peak_rate * jnp.minimum(step + 1.0, self.num_steps - step) / half
+        done = jnp.asarray(step)
+        return self.peak_rate * jnp.minimum(done + 1.0, self.num_steps - done) / half
 
     def num_flops(self) -> float:
         """Of the matrix products of the whole run, three passes a step, all seeds."""
@@ -211,7 +212,7 @@ def train(
     """Trains every seed; checkpoints go to folder/NAME/seed{k}/step{n}. Returns the saved steps.
 
     It goes on from folder/state, where its own state is saved. Beside the checkpoints lies
-    suite.toml, which every experiment takes as --suite.
+    suite.toml, which names them.
 
     Args:
         recipe: what is trained, and how.
