@@ -4,8 +4,8 @@ Development in Transformers".
     python -m experiments.icl_regression --scale=small
     python -m experiments.icl_regression --scale=paper --until=50000    # and again, with more
 
-Says what the run costs before it starts, resumes where it was killed, and prints the suite that
-every other experiment takes: `python -m experiments.llc --suite=.../suite.toml`. Checkpoints go to
+Says what the run costs before it starts, resumes where it was killed, and prints the file of its
+suite (dynamics/suite/file.py). Checkpoints go to
 $DYNAMICS_CACHE (~/.cache/dynamics), or to --folder.
 """
 
