@@ -5,8 +5,8 @@ Development in Transformers".
     python -m experiments.icl_regression --scale=paper --until=50000    # and again, with more
 
 Says what the run costs before it starts, resumes where it was killed, and prints the file of its
-suite (dynamics/suite/file.py). Checkpoints go to
-$DYNAMICS_CACHE (~/.cache/dynamics), or to --folder.
+suite, which `development`, `llc`, `calibration`, `llc_sweeps`, `curvature` and `weights` take as
+--suite. Checkpoints go to $DYNAMICS_CACHE (~/.cache/dynamics), or to --folder.
 """
 
 import dataclasses

@@ -212,7 +212,7 @@ def train(
     """Trains every seed; checkpoints go to folder/NAME/seed{k}/step{n}. Returns the saved steps.
 
     It goes on from folder/state, where its own state is saved. Beside the checkpoints lies
-    suite.toml, which names them.
+    suite.toml, which experiments take as --suite.
 
     Args:
         recipe: what is trained, and how.
