@@ -97,18 +97,22 @@ class Study:
 
         Raises InputError for a suite of models that read no text.
         """
-        if self.regression is not None:
-            raise InputError(
-                f"the suite {self.suite.name}, whose models read numbers",
-                expected="models of text, which this question is about",
-                mend="Choose another --suite.",
-            )
+        self._check_text()
         return self.read_corpus()
 
     @functools.cached_property
     def corpus_fingerprint(self) -> str:
         """sha256 of the text, or of the numbers that contexts are drawn with."""
         return self.text_origin()["sha256"]
+
+    def _check_text(self):
+        """Raises InputError for a suite of models that read no text."""
+        if self.suite.reads != "text":
+            raise InputError(
+                f"the suite {self.suite.name}, whose models read numbers",
+                expected="models of text, which this question is about",
+                mend="Choose another --suite.",
+            )
 
     def text_origin(self) -> dict[str, str]:
         """Name and sha256 of what is measured on."""
@@ -121,6 +125,7 @@ class Study:
     @functools.cached_property
     def tokenizer(self):
         """Of the first checkpoint that may be measured."""
+        self._check_text()
         cell = next(self.suite.cells())  # one that is left out may have another's tokenizer
         with self._located(cell):
             return tokenizer.load(checkpoints.find(*self.suite.source(*cell), weights=self.weights))
