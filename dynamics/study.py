@@ -103,7 +103,9 @@ class Study:
     @functools.cached_property
     def corpus_fingerprint(self) -> str:
         """sha256 of the text, or of the numbers that contexts are drawn with."""
-        return self.text_origin()["sha256"]
+        if self.regression is None:
+            return self.corpus.fingerprint()
+        return hashlib.sha256(repr(_of_contexts(self.regression)).encode()).hexdigest()
 
     def _check_text(self):
         """Raises InputError for a suite of models that read no text."""
@@ -116,11 +118,9 @@ class Study:
 
     def text_origin(self) -> dict[str, str]:
         """Name and sha256 of what is measured on."""
-        if self.regression is None:
-            return {"name": self.corpus.name, "sha256": self.corpus.fingerprint()}
-        numbers = _of_contexts(self.regression)
-        digest = hashlib.sha256(repr(numbers).encode()).hexdigest()
-        return {"name": "contexts of linear regression", "sha256": digest}
+        contexts_read = "contexts of linear regression"
+        name = contexts_read if self.suite.reads == "contexts" else self.corpus.name
+        return {"name": name, "sha256": self.corpus_fingerprint}
 
     @functools.cached_property
     def tokenizer(self):
