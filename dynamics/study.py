@@ -8,7 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -52,6 +52,8 @@ class Study:
         store: where results go.
         read_corpus: gives the text; called once, when it is first needed.
         window_length: tokens of a window of text.
+        measure_on: "held_out", the documents that no suite of ours is trained on, or "all", the
+            whole text; fits and losses then rest on the whole text too.
         weights: folder tree REPO/REVISION to look for hub files in, or None.
         shard: "i/n": of all work units every n-th from the i-th is this process's.
         fingerprint: which checkpoints bear the suite's names; part of every configuration.
@@ -67,6 +69,7 @@ class Study:
     store: results.Store
     read_corpus: Callable[[], corpus.Corpus] = corpus.embedded
     window_length: int = 128
+    measure_on: Literal["held_out", "all"] = "held_out"
     weights: str | None = None
     shard: str = "0/1"
     fingerprint: str = ""
@@ -88,26 +91,54 @@ class Study:
         with self._located(cell):
             return tokenizer.load(checkpoints.find(*self.suite.source(*cell), weights=self.weights))
 
+    @property
+    def measures_all(self) -> bool:
+        """Whether the whole text is measured on, and no part of it held out."""
+        return self.measure_on == "all"
+
+    @functools.cached_property
+    def evaluation_corpus(self) -> corpus.Corpus:
+        """The documents that measures are taken on."""
+        return self.corpus if self.measures_all else self.corpus.held_out()
+
+    @functools.cached_property
+    def evaluation_documents(self) -> list[np.ndarray]:
+        """Token ids of every document that measures are taken on."""
+        return tokenizer.encode(self.tokenizer, self.evaluation_corpus)
+
+    @functools.cached_property
+    def evaluation_windows(self) -> windows.Windows:
+        """Windows of the documents that measures are taken on."""
+        return self._cut(self.evaluation_documents)
+
+    @functools.cached_property
+    def evaluation_prefixes(self) -> windows.Prefixes:
+        """Every token of the documents that measures are taken on, with its whole prefix."""
+        return windows.prefixes(self.evaluation_documents, self.longest_context)
+
     @functools.cached_property
     def train_documents(self) -> list[np.ndarray]:
-        """Token ids of every document for training."""
+        """Token ids of every document for fits and losses: all of a text measured whole."""
+        if self.measures_all:
+            return self.evaluation_documents
         return tokenizer.encode(self.tokenizer, self.corpus.train())
 
     @functools.cached_property
-    def held_out(self) -> windows.Windows:
-        """Windows of the text that no suite of ours is trained on."""
-        return self._cut(tokenizer.encode(self.tokenizer, self.corpus.held_out()))
-
-    @functools.cached_property
     def train_windows(self) -> windows.Windows:
-        """Windows of the text for training."""
+        """Windows of the documents for fits and losses."""
         return self._cut(self.train_documents)
 
     @functools.cached_property
     def token_range(self) -> np.ndarray:
-        """[2]: the least and the greatest token id of the text, trained on or held out."""
-        ids = [self.held_out.tokens, *self.train_documents]
+        """[2]: the least and the greatest token id of the text, trained on or measured on."""
+        ids = [*self.evaluation_documents, *self.train_documents]
         return np.array([min(map(np.min, ids)), max(map(np.max, ids))])
+
+    @functools.cached_property
+    def longest_context(self) -> int:
+        """Tokens of context that every model of the suite was made for."""
+        positions = [config.max_positions for config in self.configs().values()]
+        return min([*positions, self.suite.trained_context or positions[0]])
 
     def first_cells(self) -> dict[str, Cell]:
         """model -> its first checkpoint that may be measured."""
@@ -217,6 +248,8 @@ class Study:
             "suite": self.suite.name,
             "corpus_sha256": self.corpus_fingerprint,
             "context": self.window_length,
+            # Only where it is so: results of before that could be said keep their configuration.
+            **({"measure_on": self.measure_on} if self.measures_all else {}),
         }
 
     def _cut(self, documents: list[np.ndarray]) -> windows.Windows:

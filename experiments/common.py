@@ -5,6 +5,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import jax
 import numpy as np
@@ -52,6 +53,13 @@ number_flags.real(
 )
 flags.DEFINE_string(
     "corpus", None, "text or jsonl file, or folder, to measure on; default the suite's own"
+)
+flags.DEFINE_enum(
+    "measure_on",
+    None,
+    ["held_out", "all"],
+    "part of the text that is measured on: held_out, one document in ten; all; default held_out "
+    "where the suite was trained on the text, and all of any other --corpus",
 )
 flags.DEFINE_string("out", None, "folder for results and report; default results/SUITE")
 flags.DEFINE_string("shard", "0/1", "i/n: take every n-th work unit from the i-th")
@@ -111,6 +119,7 @@ def open_suite(audited: bool = True) -> Study:
     results.shard([], FLAGS.shard)  # a malformed shard ends here, before any work
     store = results.Store(out_folder(grid.name))
     results.check_writable(store.root)
+    measure_on = _measure_on()
     if FLAGS.suite in nano.RECIPES:
         nano.ensure(FLAGS.suite, grid.models, _training_progress)
     if audited and grid.on_hub:
@@ -122,6 +131,7 @@ def open_suite(audited: bool = True) -> Study:
         store=store,
         read_corpus=_corpus,
         window_length=FLAGS.context,
+        measure_on=measure_on,
         weights=FLAGS.weights,
         shard=FLAGS.shard,
         fingerprint=_fingerprint(whole),
@@ -146,7 +156,37 @@ def _refuse_empty(grid: suite.Suite):
 
 
 def _corpus() -> corpus.Corpus:
-    return corpus.read(FLAGS.corpus) if FLAGS.corpus else nano.text(FLAGS.suite)
+    return _read(FLAGS.corpus) if FLAGS.corpus else nano.text(FLAGS.suite)
+
+
+@functools.lru_cache(maxsize=1)
+def _read(path: str) -> corpus.Corpus:
+    return corpus.read(path)
+
+
+def _measure_on() -> Literal["held_out", "all"]:
+    """--measure_on, or by default all of a text that the suite was not trained on."""
+    if FLAGS.measure_on:
+        return FLAGS.measure_on
+    if not FLAGS.corpus:
+        return "held_out"
+    if FLAGS.suite not in nano.RECIPES:
+        return "all"
+    trained_on = nano.text(FLAGS.suite)
+    if _corpus().fingerprint() == trained_on.fingerprint():
+        return "held_out"
+    texts = {document.text for document in trained_on.train().documents}
+    shared = sum(document.text in texts for document in _corpus().documents)
+    if shared:
+        logging.warning(
+            "--corpus=%s: %d of its %d documents are among those that %s was trained on; all are "
+            "measured",
+            FLAGS.corpus,
+            shared,
+            len(_corpus().documents),
+            FLAGS.suite,
+        )
+    return "all"
 
 
 def _fingerprint(whole: suite.Suite) -> str:

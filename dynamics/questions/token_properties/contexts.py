@@ -2,7 +2,8 @@
 
 Axes: K steps, W windows, T tokens of a window, P = T - 1 predictions of a window, N = W P
 predictions, S seeds, U distinct ids. Prediction (w, p) is of token (w, p + 1); the last token of
-its context is (w, p). Nats.
+its context is (w, p). Where every token is predicted from its whole prefix, windows have two
+tokens, and one after another they are the predictions of a document. Nats.
 """
 
 from collections.abc import Sequence
