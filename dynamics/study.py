@@ -16,6 +16,7 @@ import numpy as np
 from dynamics import checkpoints, models, results
 from dynamics.checkpoints import digests
 from dynamics.data import corpus, tokenizer, windows
+from dynamics.data.corpus import Corpus
 from dynamics.errors import InputError, located
 from dynamics.results import Unit
 from dynamics.suite import Cell, Suite
@@ -67,7 +68,7 @@ class Study:
 
     suite: Suite
     store: results.Store
-    read_corpus: Callable[[], corpus.Corpus] = corpus.embedded
+    read_corpus: Callable[[], Corpus] = corpus.embedded
     window_length: int = 128
     measure_on: Literal["held_out", "all"] = "held_out"
     weights: str | None = None
@@ -75,7 +76,7 @@ class Study:
     fingerprint: str = ""
 
     @functools.cached_property
-    def corpus(self) -> corpus.Corpus:
+    def corpus(self) -> Corpus:
         """The text that is measured on, and trained on where a suite is trained here."""
         return self.read_corpus()
 
@@ -97,7 +98,7 @@ class Study:
         return self.measure_on == "all"
 
     @functools.cached_property
-    def evaluation_corpus(self) -> corpus.Corpus:
+    def evaluation_corpus(self) -> Corpus:
         """The documents that measures are taken on."""
         return self.corpus if self.measures_all else self.corpus.held_out()
 
