@@ -138,6 +138,16 @@ def open_suite(audited: bool = True) -> Study:
     )
 
 
+def single_seeds(study: Study, count: int | None) -> tuple[int, ...]:
+    """The first `count` seeds of the study, all where it is 0.
+
+    None takes all of a suite that is trained here, whose models are small, and one of any other.
+    """
+    if count is None:
+        count = 0 if FLAGS.suite in nano.RECIPES else 1
+    return study.suite.seeds[: count or None]
+
+
 def _training_progress(recipe):
     return progress.counter(recipe.num_steps, f"training {recipe.name}")
 

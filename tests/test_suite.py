@@ -21,7 +21,7 @@ def test_pythia_grid():
     assert len(pythia.steps) == 154
     assert pythia.source("14m", 0, 512) == ("EleutherAI/pythia-14m", "step512")
     assert pythia.source("12b-deduped", 0, 1000) == ("EleutherAI/pythia-12b-deduped", "step1000")
-    assert "14m-deduped" not in pythia.models
+    assert pythia.source("14m-deduped", 0, 0) == ("EleutherAI/pythia-14m-deduped", "step0")
     assert pythia.on_hub
 
 
