@@ -105,7 +105,7 @@ class Study:
     @functools.cached_property
     def evaluation_documents(self) -> list[np.ndarray]:
         """Token ids of every document that measures are taken on."""
-        return tokenizer.encode(self.tokenizer, self.evaluation_corpus)
+        return self._encoded(self.evaluation_corpus)
 
     @functools.cached_property
     def evaluation_windows(self) -> windows.Windows:
@@ -122,7 +122,7 @@ class Study:
         """Token ids of every document for fits and losses: all of a text measured whole."""
         if self.measures_all:
             return self.evaluation_documents
-        return tokenizer.encode(self.tokenizer, self.corpus.train())
+        return self._encoded(self.corpus.train())
 
     @functools.cached_property
     def train_windows(self) -> windows.Windows:
@@ -252,6 +252,15 @@ class Study:
             # Only where it is so: results of before that could be said keep their configuration.
             **({"measure_on": self.measure_on} if self.measures_all else {}),
         }
+
+    def _encoded(self, text: Corpus) -> list[np.ndarray]:
+        """Token ids of every document; those that the text came with are in the vocabularies."""
+        own = [document.ids for document in text.documents if document.ids is not None]
+        if own:
+            for model, config in self.configs().items():
+                with located(f"the corpus {text.name} for {model}"):
+                    windows.check_vocabulary(np.concatenate(own), config.vocab_size)
+        return tokenizer.encode(self.tokenizer, text)
 
     def _cut(self, documents: list[np.ndarray]) -> windows.Windows:
         """Windows that every model can read: known before the first unit, not at one that fails."""

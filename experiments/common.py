@@ -14,7 +14,7 @@ from absl import app, flags, logging
 
 from dynamics import checkpoints, inputs, results, suite
 from dynamics.checkpoints import hub
-from dynamics.data import corpus
+from dynamics.data import corpus, hub_text
 from dynamics.errors import InputError, located
 from dynamics.results import Unit
 from dynamics.study import Study
@@ -52,7 +52,13 @@ number_flags.real(
     most=1e6,
 )
 flags.DEFINE_string(
-    "corpus", None, "text or jsonl file, or folder, to measure on; default the suite's own"
+    "corpus",
+    None,
+    "what to measure on: a file of text, jsonl (.gz, .zst) or token ids (.npy, .bin), a folder, "
+    "or hub:OWNER/NAME[/CONFIG][:SPLIT], a data set of the hub; default the suite's own",
+)
+number_flags.whole(
+    "corpus_documents", 1000, "documents to take of a --corpus on the hub, the first", least=1
 )
 flags.DEFINE_enum(
     "measure_on",
@@ -171,6 +177,8 @@ def _corpus() -> corpus.Corpus:
 
 @functools.lru_cache(maxsize=1)
 def _read(path: str) -> corpus.Corpus:
+    if path.startswith(hub_text.PREFIX):
+        return hub_text.read(path, FLAGS.corpus_documents)
     return corpus.read(path)
 
 
@@ -186,7 +194,7 @@ def _measure_on() -> Literal["held_out", "all"]:
     if _corpus().fingerprint() == trained_on.fingerprint():
         return "held_out"
     texts = {document.text for document in trained_on.train().documents}
-    shared = sum(document.text in texts for document in _corpus().documents)
+    shared = sum(bool(d.text) and d.text in texts for d in _corpus().documents)
     if shared:
         logging.warning(
             "--corpus=%s: %d of its %d documents are among those that %s was trained on; all are "

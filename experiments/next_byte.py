@@ -57,6 +57,11 @@ def experiments(study: Study) -> list[common.Experiment]:
 def byte_divergence(study: Study, unit: Unit):
     """`next_byte` of every seed by its own tokenizer, and the surprisal of the text."""
     corpus = study.evaluation_corpus
+    if any(document.ids is not None for document in corpus.documents):
+        raise InputError(
+            f"the corpus {corpus.name} of token ids",
+            expected="text, whose bytes every tokenizer can encode",
+        )
     texts, document = byte_windows.cut(corpus, FLAGS.byte_length, FLAGS.byte_windows)
     readings, provenance, vocabularies = [], [], []
     for cell in unit.cells():
