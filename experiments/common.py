@@ -249,6 +249,8 @@ def run(study: Study, experiment: Experiment):
         with located(str(unit)):
             data, weights = experiment.compute(study, unit)
         data = _with_gaps_said(unit, data, weights, experiment.may_be_nan)
+        if unit.model and study.suite.tokens_per_step:
+            data = data.assign_attrs(tokens_per_step=study.suite.tokens_per_step)
         text = {"name": study.corpus.name, "sha256": study.corpus_fingerprint}
         study.store.write(unit, data, config, {"weights": weights, "corpus": text})
 

@@ -56,6 +56,7 @@ class Suite:
     shared_start: bool = False  # do all seeds of a model have the same initialisation?
     # (model, step) -> the optimiser's learning rate at that step, where it is published
     learning_rate: Callable[[str, int], float] | None = None
+    tokens_per_step: int | None = None  # that every model reads at a step of its training
     # Tokens of the training windows, where that is less than the models' positions.
     trained_context: int | None = None
 

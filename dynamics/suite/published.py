@@ -11,6 +11,9 @@ PYTHIA_STEPS = (0, *(2**k for k in range(10)), *range(1000, 144_000, 1000))
 PYTHIA_LOG_STEPS = (0, *(2**k for k in range(10)), *(1000 * 2**k for k in range(8)))
 MULTIBERT_STEPS = (0, *range(20_000, 200_001, 20_000), *range(300_000, 2_000_001, 100_000))
 
+PYTHIA_TOKENS_PER_STEP = 1024 * 2048  # windows of a batch, tokens of a window
+MULTIBERT_TOKENS_PER_STEP = 256 * 512
+
 # Biderman et al. 2023, table 6, and the configurations of 14m and 31m, which came later: AdamW, 1 %
 # warm-up, cosine to a tenth.
 _PEAK_RATES = {
@@ -43,6 +46,7 @@ def _on_pythia_steps(name: str, models, seeds, repo, *, shared_start: bool = Fal
         default_steps=PYTHIA_LOG_STEPS,
         shared_start=shared_start,
         learning_rate=_pythia_rate,
+        tokens_per_step=PYTHIA_TOKENS_PER_STEP,
     )
 
 
@@ -101,4 +105,5 @@ def multibert() -> Suite:
         seeds=tuple(range(5)),
         steps=MULTIBERT_STEPS,
         source=source,
+        tokens_per_step=MULTIBERT_TOKENS_PER_STEP,
     )
