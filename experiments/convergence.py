@@ -19,9 +19,12 @@ import numpy as np
 from absl import flags, logging
 from jaxtyping import Int
 
+from dynamics import checkpoints
 from dynamics.analysis import means
+from dynamics.errors import InputError
 from dynamics.measures import divergence, ngram
 from dynamics.questions.convergence import record, record_ngram
+from dynamics.questions.token_properties import record_final
 from dynamics.results import Unit
 from dynamics.study import Study
 from experiments import (
@@ -51,10 +54,37 @@ def experiments(study: Study) -> list[common.Experiment]:
         *token_properties.experiments(study),
         *_yardstick(study, config),
         common.Experiment(record.MEASURE, config, units, seed_divergence),
+        *_final(study, config),
         *_where_long_enough(study, in_context),
         *_where_long_enough(study, reading),
         *(minimal_pairs.experiments(study) if FLAGS.blimp else []),
     ]
+
+
+def _final(study: Study, config: dict) -> list[common.Experiment]:
+    """Predictions at the last step of the runs, which say how surprising a token stays.
+
+    None where that step is compared anyway.
+    """
+    seeds, step = study.suite.seeds, study.suite.last_step
+    units = [
+        Unit(measure=record_final.MEASURE, model=model, seeds=seeds, step=step)
+        for model in study.suite.models
+        if step not in study.suite.steps and _is_at_hand(study, model, step)
+    ]
+    experiment = common.Experiment(record_final.MEASURE, config, units, seed_divergence)
+    return [experiment] if units else []
+
+
+def _is_at_hand(study: Study, model: str, step: int) -> bool:
+    """Whether every seed's checkpoint can be had; a line says why not."""
+    try:
+        for seed in study.suite.seeds:
+            checkpoints.config(*study.suite.source(model, seed, step), weights=study.weights)
+    except InputError as error:
+        logging.warning("final surprisal of %s is that of its last step measured: %s", model, error)
+        return False
+    return True
 
 
 def _yardstick(study: Study, config: dict) -> list[common.Experiment]:

@@ -30,6 +30,9 @@ flags.DEFINE_string(
     "parts of speech: closed (function words by their spelling, no download), nltk (Penn tags), "
     "or module:function",
 )
+flags.DEFINE_list(
+    "exclude_domain", [], "domains, such as code, that the page's table of single tokens leaves out"
+)
 # Characters of context that a tagger still sees after the last window, and room for its last word.
 _TAIL = 200
 
@@ -38,6 +41,8 @@ def experiments(study: Study) -> list[common.Experiment]:
     """One unit: the text is the same at every checkpoint."""
     config = {**scored_text.config(study), "tagger": FLAGS.tagger}
     config["frequency_corpus"] = _frequency_corpus()
+    if FLAGS.exclude_domain:
+        config["exclude_domain"] = FLAGS.exclude_domain
     tags.tagger(FLAGS.tagger)  # an unknown one ends here, before any work
     unit = Unit.of_suite(record.MEASURE)
     return [common.Experiment(record.MEASURE, config, [unit], properties)]
@@ -47,6 +52,8 @@ def properties(study: Study, unit: Unit):
     """Ids, pieces, counts, tags and word classes of the tokens that divergence is measured on."""
     text = scored_text.of(study).predictions
     documents = study.evaluation_corpus.documents
+    domain = {int(owner): documents[owner].domain for owner in np.unique(text.document)}
+    _check_excluded(set(domain.values()))
     ids, index = np.unique(text.tokens, return_inverse=True)
     count, counted_in = _counts(study, text)
     overlap = FLAGS.context_mode == "prefix"
@@ -64,9 +71,22 @@ def properties(study: Study, unit: Unit):
         frequency_corpus=counted_in,
         frequency_total=int(count.sum()),
         tagger=FLAGS.tagger,
-        domain={int(owner): documents[owner].domain for owner in np.unique(text.document)},
+        domain=domain,
+        excluded=tuple(FLAGS.exclude_domain),
     )
     return record.to_dataset(known_text), []
+
+
+def _check_excluded(domains: set[str]):
+    """Raises InputError for --exclude_domain of one that the text lacks, or of all that it has."""
+    for name in FLAGS.exclude_domain:
+        if name not in domains:
+            raise InputError.unknown("--exclude_domain", name, sorted(domains))
+    if domains <= set(FLAGS.exclude_domain):
+        raise InputError(
+            f"--exclude_domain={','.join(FLAGS.exclude_domain)}, every domain of the text",
+            expected="one or more that are left",
+        )
 
 
 def _frequency_corpus() -> str:

@@ -60,6 +60,12 @@ def test_select_keeps_the_suites_order():
     assert (subset.models, subset.seeds, subset.steps) == (("14m", "31m"), (1, 5), (0, 512))
 
 
+def test_a_part_of_a_suite_knows_where_its_runs_end():
+    subset = suite.polypythia().select(steps=[0, 512])
+    assert (max(subset.steps), subset.last_step) == (512, 143_000)
+    assert subset.select(steps=[0]).last_step == suite.polypythia().last_step == 143_000
+
+
 def test_cells_left_out_are_not_measured():
     subset = suite.polypythia().select(models=["14m"], seeds=[0, 1], steps=[0, 1])
     subset = subset.without([suite.Cell("14m", 1, 0)])

@@ -43,10 +43,13 @@ def tokens(
     """`each` tokens of every group at the last step: largest KL, those about the median, smallest.
 
     Where there are fewer than 3 `each` predictions, groups shrink so that none holds another's
-    token.
+    token. Documents of the domains that the text excludes give none.
     """
     kl = contexts.kl[-1]
     order = np.argsort(-kl, kind="stable")
+    if text.excluded:
+        domains = [text.domain.get(int(owner), "text") for owner in text.owners]
+        order = order[~np.isin(domains, text.excluded)[order]]
     each = min(each, len(order) // 3)
     start = (len(order) - each) // 2
     parts = (order[:each], order[start : start + each], order[len(order) - each :])
