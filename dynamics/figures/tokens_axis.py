@@ -16,7 +16,9 @@ def add(figure, tokens_per_step: int | None):
     A panel of another axis is left as it is, and so is a figure where `tokens_per_step` is None.
     Returns the figure.
     """
-    for ax in list(figure.axes) if tokens_per_step else ():
+    if tokens_per_step is None:
+        return figure
+    for ax in list(figure.axes):
         if ax.get_xlabel() == STEPS and ax.get_xscale() == "symlog":
             _above(_topmost(figure, ax), ax, tokens_per_step)
     return figure
