@@ -23,8 +23,6 @@ from dynamics.results import Store
 
 __all__ = ["contents", "faults", "unread", "write"]
 
-_MOST_TOKENS = 1 << 40  # of a step
-
 # What was found of each question, None where there are no results, or why it could not be read.
 Answers = Mapping[str, Any | InputError | None]
 
@@ -128,7 +126,7 @@ def contents(
         for model in question.models(answers[question.name])
     }
     models = [_model(name, results.values()) for name in sorted(names, key=natural)]
-    tokens = _tokens_per_step(results)
+    tokens = provenance.tokens_per_step(results)
     shown = Contents(suite=suite, chapters=(), models=models, tokens_per_step=tokens)
     launch = launch or Launch(suite=suite)
     return Contents(
@@ -154,18 +152,6 @@ def contents(
         settings=provenance.settings(results),
         tokens_per_step=tokens,
     )
-
-
-def _tokens_per_step(results: Mapping[str, Pairs]) -> int | None:
-    """What every model read at a step; None where models differ, or results do not say."""
-    numbers = {
-        unit.model: data.attrs.get("tokens_per_step")
-        for pairs in results.values()
-        for unit, data in pairs
-        if unit.model and unit.step is not None
-    }.values()
-    whole = [int(n) for n in numbers if isinstance(n, int | np.integer) and 0 < n < _MOST_TOKENS]
-    return whole[0] if whole and whole == [whole[0]] * len(numbers) else None
 
 
 def _results(committed: Committed, questions: Sequence[Question]) -> dict[str, Pairs]:
