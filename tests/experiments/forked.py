@@ -5,6 +5,7 @@ environment, folder and streams that it is given, runs one module as `python -m`
 any other.
 """
 
+import atexit
 import contextlib
 import json
 import os
@@ -21,6 +22,12 @@ from pathlib import Path
 _READ_LATE = ("DYNAMICS_CACHE", "PYTEST_CURRENT_TEST")
 _MOST_SERVERS = 3
 _servers: dict[tuple, "_Server"] = {}
+
+
+@atexit.register
+def _close_all():
+    for server in _servers.values():
+        server.close()
 
 
 class Process:
@@ -52,6 +59,7 @@ class Process:
     def wait(self, timeout: float | None = None) -> int | None:
         if self.returncode is None and (line := self._line(timeout)) is not None:
             self.returncode = int(line)
+            self._status.close()
         return self.returncode
 
     def send_signal(self, how: signal.Signals):
@@ -79,7 +87,7 @@ class _Server:
     def __init__(self, environment: dict[str, str], folder: Path):
         self._socket, theirs = socket.socketpair()
         with theirs:
-            subprocess.Popen(
+            self._process = subprocess.Popen(
                 [sys.executable, __file__, str(theirs.fileno())],
                 env=environment,
                 cwd=folder,
@@ -99,6 +107,7 @@ class _Server:
 
     def close(self):
         self._socket.close()
+        self._process.wait()
 
 
 def start(module: str, flags: list[str], environment: dict[str, str], folder: Path) -> Process:
