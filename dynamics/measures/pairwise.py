@@ -123,8 +123,9 @@ def divergences(
         close = functools.partial(_close, of_pair, pairs, num_seeds)
         kl = jax.lax.cond(far, lambda: _no_diagonal(jnp.maximum(direct, 0.0)), close)
         return kl, None, entropy
-    both = jax.lax.map(of_pair, jnp.asarray(pairs))
-    return *(_square(pairs, num_seeds, directions) for directions in both), entropy
+    kl, jensen_shannon = jax.lax.map(of_pair, jnp.asarray(pairs))
+    square = functools.partial(_square, pairs, num_seeds)
+    return square(kl), square(jensen_shannon), entropy
 
 
 def _differences(own, own_top, other, other_top):
