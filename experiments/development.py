@@ -54,7 +54,7 @@ def measured(study: Study, unit: Unit):
     checkpoint = study.load(*unit.cells()[0])
     config, params = checkpoint.config, jax.device_put(checkpoint.params)
     assert isinstance(config, models.icl_regression.Config)  # as `experiments` has asked
-    tokens = study.held_out.take(FLAGS.development_contexts).tokens
+    tokens = study.evaluation_windows.take(FLAGS.development_contexts).tokens
     predictions = np.asarray(common.jitted(squared_error.predict_fn(config))(params, tokens))
     targets = contexts.targets_of(tokens)
     errors = np.square(predictions - targets)

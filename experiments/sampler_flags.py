@@ -11,7 +11,7 @@ from absl import flags, logging
 from dynamics import slt
 from dynamics.errors import InputError
 from dynamics.study import Study
-from experiments import number_flags
+from experiments import common, number_flags
 
 FLAGS = flags.FLAGS
 _REPEATS = 1 << 30  # keys of repeats, far from those that steps are folded into
@@ -67,7 +67,11 @@ number_flags.whole(
 number_flags.whole(
     "llc_key", 0, "key of the noise and the batches: another one gives the same estimate anew"
 )
-number_flags.whole("llc_seeds", 1, "how many of the seeds to take (0: all)")
+number_flags.whole(
+    "llc_seeds",
+    None,
+    "how many of the seeds to take (0: all); default all of a suite trained here, one of another",
+)
 flags.DEFINE_list(
     "parts",
     [],
@@ -133,9 +137,9 @@ def key(seed: int | None = None, repeat: int = 0) -> jax.Array:
     return jax.random.fold_in(base, _REPEATS + repeat) if repeat else base
 
 
-def seeds(study: Study):
+def seeds(study: Study) -> tuple[int, ...]:
     """The seeds that are sampled around."""
-    return study.suite.seeds[: FLAGS.llc_seeds or None]
+    return common.single_seeds(study, FLAGS.llc_seeds)
 
 
 def data(study: Study):

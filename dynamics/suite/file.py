@@ -7,6 +7,7 @@
     folder = "runs/{model}/seed{seed}/step{step}"     # relative to the file; or, on the hub:
     repo = "me/{model}-seed{seed}"
     revision = "step{step}"                           # default "main"
+    tokens_per_step = 2097152                         # if known: batch x window, of every model
 
 and, for models of numbers, reads = "contexts" (in-context regression). Or, for places without a
 pattern, a table for every checkpoint. Together they fill a grid:
@@ -31,10 +32,11 @@ from dynamics.suite.grid import Cell, Source, Suite
 
 _PLACE = ("folder", "repo", "revision")
 _GRID = ("models", "seeds", "steps")
-_FIELDS = ("name", *_GRID, *_PLACE, "shared_start", "reads", "checkpoint")
+_FIELDS = ("name", *_GRID, *_PLACE, "shared_start", "tokens_per_step", "reads", "checkpoint")
 _READS = inputs.Choice(("text", "contexts"))
 _CELL = ("model", "seed", "step")
 _NUMBER = inputs.Whole(0, (1 << 53) - 1)  # a seed or a step: what a float64 array holds exactly
+_TOKENS = inputs.Whole(1, 1 << 40)  # read at a step
 _MOST_BYTES = 1 << 24  # of the file: tables of 100,000 checkpoints
 _LONGEST_NAME = 200  # bytes: file systems allow 255, and a suffix may follow
 
@@ -84,6 +86,11 @@ def _suite(path: Path, name, fields: Mapping, models, seeds, steps, place) -> Su
             f"name = {inputs.shown(name)} in {path}", expected="a name that a folder can have"
         )
     reads = _READS.check(fields.get("reads", "text"), f"reads, in {path}: ")
+    tokens = fields.get("tokens_per_step")
+    if tokens is not None and not _TOKENS.holds(tokens):
+        raise InputError(
+            f"tokens_per_step = {inputs.shown(tokens)} in {path}", expected=_TOKENS.words
+        )
     return Suite(
         name=name,
         models=tuple(models),
@@ -92,6 +99,7 @@ def _suite(path: Path, name, fields: Mapping, models, seeds, steps, place) -> Su
         source=place,
         shared_start=fields.get("shared_start", False),
         reads="contexts" if reads == "contexts" else "text",
+        tokens_per_step=tokens,
     )
 
 

@@ -17,7 +17,16 @@ from dynamics.questions import llc as llcs
 from dynamics.questions import llc_sweeps as sweeps
 from dynamics.study import Study
 from dynamics.training import icl_regression
-from experiments import calibration, common, curvature, in_context, llc, llc_sweeps, weights
+from experiments import (
+    calibration,
+    common,
+    curvature,
+    development,
+    in_context,
+    llc,
+    llc_sweeps,
+    weights,
+)
 
 pytestmark = pytest.mark.long
 
@@ -31,6 +40,7 @@ SMALL = {
     "draws": 12, "burn_in": 4, "llc_windows": 32, "hessian_windows": 4, "hessian_probes": 4,
     "lanczos_steps": 4, "hessian_batches": 2, "step_sizes": [1e-5], "nbetas": [100.0],
     "localizations": [300.0], "data_sizes": [8, 32], "batch_sizes": [2, 4], "sweep_at": 1,
+    "development_contexts": 64,
     "reference_probes": 2, "reference_matvecs": 4, "pictures": False,
 }  # fmt: skip
 
@@ -45,11 +55,15 @@ def study(tmp_path_factory):
     )
 
 
+def run_script(script, study: Study):
+    for experiment in script.experiments(study):
+        common.run(study, experiment)
+
+
 def test_scripts_of_landscapes_run_on_it(study):
     with flagsaver.flagsaver(**SMALL):
-        for script in (llc, calibration, llc_sweeps, curvature, weights):
-            for experiment in script.experiments(study):
-                common.run(study, experiment)
+        for script in (llc, calibration, llc_sweeps, curvature, weights, development):
+            run_script(script, study)
     committed = Committed(study.store)
     (estimates,) = llcs.find(committed)
     (run,) = estimates.runs
@@ -65,6 +79,5 @@ def test_scripts_of_landscapes_run_on_it(study):
 def test_questions_of_text_refuse_it(study):
     with pytest.raises(InputError, match="whose models read numbers; expected models of text"):
         study.corpus  # noqa: B018
-    (experiment,) = in_context.experiments(study)
     with pytest.raises(InputError, match="whose models read numbers"):
-        common.run(study, experiment)
+        run_script(in_context, study)
