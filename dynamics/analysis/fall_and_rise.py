@@ -9,21 +9,28 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float
 
+from dynamics.analysis import selection
 from dynamics.analysis.curve import Curve
-from dynamics.analysis.uncertainty import paired_difference
+from dynamics.analysis.uncertainty import paired_difference, paired_log_ratio
 from dynamics.errors import InputError
 
 
 class Change(NamedTuple):
-    """A difference between two steps and its standard error, NaN where nothing shows it."""
+    """A difference between the lowest step and another.
+
+    Attributes:
+        value: the difference.
+        sem: its standard error, as if both steps had been named beforehand.
+        errors: how many standard errors it is worth, freed of the picking of the lowest step and of
+            how few units the error rests on (`selection.picked_extreme` of the log ratio). On a
+            flat curve it is 3 or more in at most one case of a hundred.
+
+    `sem` and `errors` are NaN where nothing shows the error.
+    """
 
     value: float
     sem: float
-
-    @property
-    def ratio(self) -> float:
-        """The difference in standard errors; NaN where the error is not known or is 0."""
-        return self.value / self.sem if self.sem > 0 else np.nan
+    errors: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +38,7 @@ class FallAndRise:
     """The turns of a curve that falls and may rise again.
 
     Attributes:
-        lowest: index of the lowest checkpoint. It is picked from the data, and the errors of `fall`
-            and `rise` take no account of that.
+        lowest: index of the lowest checkpoint, picked from the data.
         peak: index of the highest checkpoint from the lowest on.
         fall: from the first checkpoint to the lowest.
         rise: from the lowest checkpoint to the last.
@@ -68,10 +74,12 @@ def fall_and_rise(
     later = places[places >= lowest]
 
     def change(before: int, after: int) -> Change:
+        ends = pairs[before], pairs[after], weights
         try:
-            return Change(*paired_difference(pairs[before], pairs[after], weights))
+            difference = paired_difference(*ends)
         except InputError:
-            return Change(float(curve.value[after] - curve.value[before]), np.nan)
+            return Change(float(curve.value[after] - curve.value[before]), np.nan, np.nan)
+        return Change(difference.value, difference.sem, _errors(ends, len(places) - 1))
 
     return FallAndRise(
         lowest=lowest,
@@ -79,3 +87,14 @@ def fall_and_rise(
         fall=change(int(places[0]), lowest),
         rise=change(lowest, int(places[-1])),
     )
+
+
+def _errors(ends, others: int) -> float:
+    """Of a change between the lowest step and one of `others`, what is left after the picking."""
+    try:
+        ratio = paired_log_ratio(*ends)
+    except InputError:  # a divergence of zero has no logarithm
+        ratio = paired_difference(*ends)
+    if not (others and ratio.sem > 0):
+        return np.nan
+    return selection.picked_extreme(abs(ratio.ratio), ratio.df, others)

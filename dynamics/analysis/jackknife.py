@@ -68,6 +68,30 @@ def influence(without_each: Float[np.ndarray, "... n"]) -> Float[np.ndarray, "..
     return (without_each.mean(-1, keepdims=True) - without_each) * np.sqrt((n - 1) / n)
 
 
+def log_influence(without_each: Float[np.ndarray, "... n"]) -> Float[np.ndarray, "... n"]:
+    """`influence` on ln theta. Raises InputError unless theta > 0 without any one unit."""
+    if not (without_each > 0).all():
+        raise InputError(
+            "a mean divergence that is zero or negative",
+            expected="theta > 0, also without any one unit",
+        )
+    return influence(np.log(without_each))
+
+
+def document_df(weights: Float[np.ndarray, " G"]) -> float:
+    """Degrees of freedom of a variance over documents of these lengths [G].
+
+    (sum w^2)^2 / sum w^4, at most G - 1: it is a sum of terms w^2 e^2, and a few long documents
+    make most of it (Satterthwaite 1946).
+
+    Example:
+        >>> document_df(np.ones(10)), round(document_df(np.array([1.0, 1.0, 1.0, 10.0])), 1)
+        (9.0, 1.1)
+    """
+    squares = np.square(weights / weights.max())
+    return float(max(1.0, min(len(weights) - 1, squares.sum() ** 2 / (squares**2).sum())))
+
+
 def seed_source(kl: Float[np.ndarray, "S S G"], weights: Float[np.ndarray, " G"]) -> Source:
     """The error of ln theta from the choice of seeds. Raises InputError unless theta > 0."""
     return _log_source(without_each_seed(kl, weights))
@@ -84,12 +108,7 @@ def _log_source(without_each: np.ndarray) -> Source:
     The third cumulant is freed of its bias towards zero, n / (n - 2) beside the n / (n - 1) that
     the influences carry; of two degrees of freedom nothing more can be asked.
     """
-    if not (without_each > 0).all():
-        raise InputError(
-            "a mean divergence that is zero or negative",
-            expected="theta > 0, also without any one unit",
-        )
-    each, n = influence(np.log(without_each)), len(without_each)
+    each, n = log_influence(without_each), len(without_each)
     unbiased = n / (n - 2) if n > 3 else 1.0
     return Source(float((each**2).sum()), float((each**3).sum() * unbiased), n - 1)
 

@@ -9,6 +9,7 @@ import pytest
 from dynamics.analysis.uncertainty import (
     document_interval,
     paired_difference,
+    paired_log_ratio,
     population_interval,
     seed_interval,
 )
@@ -194,9 +195,10 @@ def test_document_interval_is_reproducible_and_in_blocks_alike(example):
 
 def test_what_two_steps_share_cancels(example):
     kl, weights = example
-    assert paired_difference(kl, kl + 2, weights) == pytest.approx((2, 0))
-    rise, sem = paired_difference(kl, 3 * kl, weights)
-    back, same = paired_difference(3 * kl, kl, weights)
+    assert paired_difference(kl, kl + 2, weights)[:2] == pytest.approx((2, 0))
+    assert paired_log_ratio(kl, 3 * kl, weights)[:2] == pytest.approx((np.log(3), 0), abs=1e-12)
+    rise, sem, _ = paired_difference(kl, 3 * kl, weights)
+    back, same, _ = paired_difference(3 * kl, kl, weights)
     assert (rise, sem) == pytest.approx((-back, same))
 
 
@@ -210,6 +212,27 @@ def test_the_error_of_a_rise_is_that_of_both_sources():
     assert differences[:, 0].mean() == pytest.approx(1, abs=0.01)
     assert differences[:, 0].var() == pytest.approx(expected, rel=0.1)
     assert (differences[:, 1] ** 2).mean() == pytest.approx(expected, rel=0.05)
+
+
+@pytest.mark.parametrize("seeds", [3, 5, 10])
+@pytest.mark.parametrize("share", [0.1, 0.9])
+def test_errors_of_a_difference_are_normal_also_where_seeds_are_few(seeds, share):
+    """`share` of the variance is of seeds; the rest of documents of unequal length."""
+    rng, ratios, errors = np.random.default_rng(13), [], []
+    for _ in range(RUNS):
+        weights = rng.integers(100, 2000, 10).astype(float)
+        fixed = np.square(weights / weights.sum()).sum()
+        a = np.sqrt(share * seeds / 4) * rng.standard_normal(seeds)
+        b = np.sqrt((1 - share) / fixed) * rng.standard_normal(10)
+        change = a[:, None, None] + a[None, :, None] + b
+        rise = paired_difference(np.zeros_like(change), change, weights)
+        ratios.append(rise.ratio)
+        errors.append(rise.errors)
+    assert np.mean(np.abs(errors) > 1.96) == pytest.approx(0.05, abs=0.025)
+    assert np.mean(np.abs(errors) > 3) <= 0.01
+    if seeds == 3 and share > 0.5:
+        assert np.std(ratios) > 1.5  # what t on two degrees of freedom gives
+        assert np.std(errors) == pytest.approx(1, abs=0.1)
 
 
 @pytest.mark.parametrize(
