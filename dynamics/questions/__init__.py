@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from dynamics.questions import (
     audit,
     calibration,
+    causes,
     convergence,
     curvature,
     in_context,
@@ -41,6 +42,7 @@ __all__ = ["ALL", "Committed", "Launch", "Question", "site"]
 ALL: tuple[Question, ...] = (
     audit.QUESTION,
     convergence.QUESTION,
+    causes.QUESTION,
     token_properties.QUESTION,
     perplexity.QUESTION,
     in_context.QUESTION,

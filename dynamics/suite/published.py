@@ -1,6 +1,6 @@
 """Suites on the hub, as their authors laid them out."""
 
-from dynamics.suite.grid import Source, Suite
+from dynamics.suite.grid import Causes, Source, Suite
 from dynamics.suite.schedule import CosineSchedule
 
 PYTHIA_SIZES = ("14m", "31m", "70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b")
@@ -34,7 +34,9 @@ def _pythia_rate(model: str, step: int) -> float:
     )(step)
 
 
-def _on_pythia_steps(name: str, models, seeds, repo, *, shared_start: bool = False) -> Suite:
+def _on_pythia_steps(
+    name: str, models, seeds, repo, *, shared_start: bool = False, causes=None
+) -> Suite:
     return Suite(
         name=name,
         models=models,
@@ -42,6 +44,7 @@ def _on_pythia_steps(name: str, models, seeds, repo, *, shared_start: bool = Fal
         steps=PYTHIA_STEPS,
         source=lambda model, seed, step: Source(repo(model, seed), f"step{step}"),
         default_steps=PYTHIA_LOG_STEPS,
+        causes=causes,
         shared_start=shared_start,
         learning_rate=_pythia_rate,
     )
@@ -69,7 +72,14 @@ def polypythia_data() -> Suite:
     def repo(model: str, seed: int) -> str:
         return f"EleutherAI/pythia-{model}-data-seed{seed}"
 
-    return _on_pythia_steps("polypythia-data", ("160m",), range(1, 4), repo, shared_start=True)
+    return _on_pythia_steps(
+        "polypythia-data",
+        ("160m",),
+        range(1, 4),
+        repo,
+        shared_start=True,
+        causes=lambda seed: Causes(0, seed),
+    )
 
 
 def polypythia_weights() -> Suite:
@@ -78,7 +88,13 @@ def polypythia_weights() -> Suite:
     def repo(model: str, seed: int) -> str:
         return f"EleutherAI/pythia-{model}-weight-seed{seed}"
 
-    return _on_pythia_steps("polypythia-weights", ("160m",), range(1, 4), repo)
+    return _on_pythia_steps(
+        "polypythia-weights",
+        ("160m",),
+        range(1, 4),
+        repo,
+        causes=lambda seed: Causes(seed, 0),
+    )
 
 
 def multibert() -> Suite:

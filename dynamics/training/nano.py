@@ -2,7 +2,8 @@
 
 `nano`, GPT-NeoX on the embedded corpus, is the default of every experiment; `smoke` is the same
 path in seconds, to check an installation. `nano-masked` and `smoke-masked` are BERTs. `truth` and
-`smoke-truth` are trained on text of a known distribution (`data.synthetic`).
+`smoke-truth` are trained on text of a known distribution (`data.synthetic`). Seeds of `nano-causes`
+and `smoke-causes` are the pairs of a few initialisations and a few data orders.
 """
 
 import dataclasses
@@ -114,6 +115,38 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
     "smoke-truth": (
         _recipe("truth-16", 16, 1, 2, 64, num_steps=64, context=32, peak_rate=1e-2, warmup=8),
     ),
+    # Every initialisation with every data order, in three architectures: two widths, two depths.
+    "nano-causes": tuple(
+        _recipe(
+            f"causes-{width}x{depth}",
+            width,
+            depth,
+            heads,
+            512,
+            num_seeds=16,
+            num_orders=4,
+            num_steps=320,
+            context=64,
+            peak_rate=6e-3,
+            warmup=64,
+        )
+        for width, depth, heads in ((32, 2, 2), (32, 4, 2), (64, 2, 4))
+    ),
+    "smoke-causes": (
+        _recipe(
+            "causes-16x1",
+            16,
+            1,
+            2,
+            256,
+            num_seeds=9,
+            num_orders=3,
+            num_steps=16,
+            batch_size=4,
+            context=32,
+            warmup=4,
+        ),
+    ),
 }
 KNOWN_TRUTH = ("truth", "smoke-truth")  # suites whose text is `data.synthetic`'s
 
@@ -128,7 +161,10 @@ def suite(name: str) -> Suite:
     rates = {recipe.name: recipe.learning_rate() for recipe in recipes}
     trained = min(recipe.context for recipe in recipes)
     return dataclasses.replace(
-        grid, learning_rate=lambda model, step: rates[model](step), trained_context=trained
+        grid,
+        learning_rate=lambda model, step: rates[model](step),
+        trained_context=trained,
+        causes=recipes[0].causes if recipes[0].num_orders else None,
     )
 
 

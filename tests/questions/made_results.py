@@ -9,6 +9,7 @@ import xarray as xr
 from dynamics.questions import (
     audit,
     calibration,
+    causes,
     convergence,
     curvature,
     in_context,
@@ -35,6 +36,7 @@ SEEDS = (0, 1, 2)
 SCHEMAS: dict[str, Schema] = {
     "audit": audit.record.SCHEMA,
     "calibration": calibration.record.SCHEMA,
+    "causes": causes.record.SCHEMA,
     "convergence": seed_record.SCHEMA,
     "ngram": convergence.record_ngram.SCHEMA,
     "curvature": curvature.record.SCHEMA,

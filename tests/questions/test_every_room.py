@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 import made_audit
+import made_causes
 import made_contexts
 import made_llc
 import made_next_byte
@@ -97,6 +98,15 @@ def truth() -> dict:
     stored = {
         ((0, 1, 2), step): record.to_dataset(made_truth.planted(k))
         for k, step in enumerate(made_truth.STEPS)
+    }
+    return of_two(record.MEASURE, stored)
+
+
+def causes() -> dict:
+    record = made_causes.record
+    stored = {
+        (tuple(range(16)), step): record.to_dataset(made_causes.planted(k))
+        for k, step in enumerate(made_causes.STEPS)
     }
     return of_two(record.MEASURE, stored)
 
@@ -215,6 +225,7 @@ def mechanism() -> dict:
 
 RESULTS: dict[str, Callable[[], dict]] = {
     "audit": audit,
+    "causes": causes,
     "convergence": convergence,
     "token_properties": token_properties,
     "in_context": in_context,
