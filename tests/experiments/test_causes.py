@@ -20,8 +20,7 @@ def test_runs_of_one_initialisation_part_by_their_data_alone_and_are_shown(cache
     code, _, stderr = job.run("causes", *SMOKE, cache=cache, out=tmp_path)
     assert code == 0, stderr
     start, end = (
-        data
-        for name, data in sorted(job.numbers(tmp_path).items(), key=lambda pair: len(pair[0]))
+        data for name, data in sorted(job.numbers(tmp_path).items(), key=lambda pair: len(pair[0]))
     )
     np.testing.assert_array_equal(start["init"], np.repeat(range(3), 3))
     np.testing.assert_array_equal(start["data_order"], np.tile(range(3), 3))
@@ -41,6 +40,8 @@ def test_runs_of_one_initialisation_part_by_their_data_alone_and_are_shown(cache
 
 def test_seeds_that_share_nothing_have_no_causes(tmp_path):
     grid = folder_tree("toy", tmp_path, ["toy"], [0, 1], [0, 8])
-    with flagsaver.flagsaver(), pytest.raises(InputError, match="such as nano-causes"):
+    study = Study(suite=grid, store=results.Store(tmp_path))
+    with flagsaver.flagsaver():
         flags.FLAGS(["test"])
-        causes.experiments(Study(suite=grid, store=results.Store(tmp_path)))
+        with pytest.raises(InputError, match="such as nano-causes"):
+            causes.experiments(study)
