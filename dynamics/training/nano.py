@@ -125,9 +125,10 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
             512,
             num_seeds=16,
             num_orders=4,
-            num_steps=320,
+            num_steps=256,
+            batch_size=8,
             context=64,
-            peak_rate=6e-3,
+            peak_rate=1e-2,
             warmup=64,
         )
         for width, depth, heads in ((32, 2, 2), (32, 4, 2), (64, 2, 4))
