@@ -49,6 +49,7 @@ WITHOUT_JAX = {
 MAY_READ = {
     "convergence": {"in_context"},
     "token_properties": {"convergence"},
+    "predictability": {"convergence"},
     "curvature": {"llc"},
     "stages": {"llc", "curvature"},
     "weights": {"convergence", "perplexity", "stages"},

@@ -22,6 +22,7 @@ import test_masked
 import test_mechanism
 import test_minimal_pairs
 import test_perplexity
+import test_predictability
 import test_weights
 from drawn import absent_from_numbers, absent_from_table
 
@@ -69,6 +70,17 @@ def in_context() -> dict:
 def token_properties() -> dict:
     committed = made_contexts.committed(made_contexts.text())
     return {name: committed.of(name) for name in ("convergence", "token_properties")}
+
+
+def predictability() -> dict:
+    text = made_contexts.text()
+    committed = made_contexts.committed(text, models=MODELS, measures=("convergence",))
+    record = test_predictability.record
+    ngrams = record.to_dataset(test_predictability.ngrams(text))
+    return {
+        "convergence": committed.of("convergence"),
+        record.MEASURE: [(Unit.of_suite(record.MEASURE), ngrams)],
+    }
 
 
 def minimal_pairs() -> dict:
@@ -233,6 +245,7 @@ RESULTS: dict[str, Callable[[], dict]] = {
     "masked": masked,
     "mechanism": mechanism,
     "perplexity": perplexity,
+    "predictability": predictability,
     "next_byte": next_byte,
     "truth": truth,
     "llc": llc,

@@ -80,8 +80,9 @@ def _causes(model: str, pairs: Pairs) -> CausesOfDivergence:
     limits = [_limits(measured) for measured in records]  # of [3] by name
 
     def curve(name: str) -> Curve:
+        mean, low, high = np.array([at[name] for at in limits]).T
         rests_on = f"95 % interval over {inits} x {orders} runs"
-        return Curve.with_limits(model, steps, *np.array([at[name] for at in limits]).T, rests_on)
+        return Curve.with_limits(model, steps, mean, low, high, rests_on)
 
     return CausesOfDivergence(
         model=model,
