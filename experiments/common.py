@@ -28,7 +28,7 @@ flags.DEFINE_string(
     "nano",
     "nano, smoke, nano-masked, smoke-masked, truth, smoke-truth, nano-causes, smoke-causes "
     "(trained here on first use), pythia, polypythia, polypythia-data, polypythia-weights, "
-    "multibert, or a toml file that describes one (dynamics/suite/file.py)",
+    "polypythia-causes, multibert, or a toml file that describes one (dynamics/suite/file.py)",
 )
 flags.DEFINE_list("models", None, "models of the suite; default all that it has")
 number_flags.wholes("seeds", None, "seeds; default all", most=MOST_SEED)
@@ -69,6 +69,7 @@ SUITES: dict[str, Callable[[], suite.Suite]] = {
     "smoke-causes": functools.partial(nano.suite, "smoke-causes"),
     "pythia": suite.pythia,
     "polypythia": suite.polypythia,
+    "polypythia-causes": suite.polypythia_causes,
     "polypythia-data": suite.polypythia_data,
     "polypythia-weights": suite.polypythia_weights,
     "multibert": suite.multibert,

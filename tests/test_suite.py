@@ -53,6 +53,22 @@ def test_seeds_that_share_causes_are_of_one_kind_where_all_share_the_same():
     assert suite.polypythia_weights().of_one_kind()
 
 
+def test_runs_of_both_kinds_stand_side_by_side_as_each_suite_has_them():
+    both = suite.polypythia_causes()
+    assert both.causes is not None
+    for group, seeds in (
+        (suite.polypythia_data(), (1, 2, 3)),
+        (suite.polypythia_weights(), (4, 5, 6)),
+    ):
+        assert group.causes is not None
+        for own, seed in zip(group.seeds, seeds, strict=True):
+            assert both.source("160m", seed, 512) == group.source("160m", own, 512)
+            assert both.causes(seed) == group.causes(own)
+        assert both.select(seeds=seeds).of_one_kind()
+    assert both.select(seeds=[1, 4]).of_one_kind()
+    assert not both.of_one_kind()
+
+
 def test_multibert_has_a_repository_for_every_checkpoint():
     bert = suite.multibert()
     assert bert.source("base", 4, 2_000_000) == ("google/multiberts-seed_4-step_2000k", "main")

@@ -97,6 +97,26 @@ def polypythia_weights() -> Suite:
     )
 
 
+def polypythia_causes() -> Suite:
+    """The runs of both `polypythia_data` and `polypythia_weights`, side by side.
+
+    Seeds 1 to 3 share an initialisation and 4 to 6, weight seeds 1 to 3, share a data order; two of
+    different groups share nothing. They fill no grid, so that what each cause makes of their
+    divergence has an estimate and no interval.
+    """
+
+    def repo(model: str, seed: int) -> str:
+        kind, number = ("data", seed) if seed <= 3 else ("weight", seed - 3)
+        return f"EleutherAI/pythia-{model}-{kind}-seed{number}"
+
+    def causes(seed: int) -> Causes:
+        return Causes(0, seed) if seed <= 3 else Causes(seed - 3, 0)
+
+    return _on_pythia_steps(
+        "polypythia-causes", ("160m",), range(1, 7), repo, shared_start=True, causes=causes
+    )
+
+
 def multibert() -> Suite:
     """MultiBERTs (Sellam et al. 2022): the five seeds with checkpoints during training.
 

@@ -9,7 +9,7 @@ from dynamics.questions.token_properties import record
 from dynamics.questions.token_properties.conditions import Condition, condition
 from dynamics.questions.token_properties.contexts import Text, contexts, text_of
 from dynamics.questions.token_properties.equation6 import Regression, regression
-from dynamics.questions.token_properties.partitions import partitions
+from dynamics.questions.token_properties.partitions import by_domain, partitions
 from dynamics.questions.token_properties.token_table import Token, tokens
 
 
@@ -51,7 +51,7 @@ def find(committed: Committed) -> Properties | None:
     if not models:
         return None
     largest = models[-1]
-    cuts = partitions(text, largest)
+    cuts, domains = partitions(text, largest), by_domain(text)
     try:
         fitted = regression(models, text)
     except InputError:  # one document, or models that share no step
@@ -62,7 +62,9 @@ def find(committed: Committed) -> Properties | None:
         step=int(largest.steps[-1]),
         num_seeds=len(largest.seeds),
         text=text,
-        predicted=tuple(condition(largest, text, cut) for cut in cuts),
+        predicted=tuple(
+            condition(largest, text, cut) for cut in (*cuts, *([domains] if domains else []))
+        ),
         last_context=tuple(condition(largest, text, cut, "last context token") for cut in cuts),
         regression=fitted,
         tokens=tuple(tokens(largest, text)),
