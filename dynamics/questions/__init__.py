@@ -30,6 +30,7 @@ from dynamics.questions import (
     stages,
     token_properties,
     truth,
+    warmup,
     weights,
 )
 from dynamics.questions.committed import Committed
@@ -44,6 +45,7 @@ ALL: tuple[Question, ...] = (
     audit.QUESTION,
     convergence.QUESTION,
     causes.QUESTION,
+    warmup.QUESTION,
     token_properties.QUESTION,
     predictability.QUESTION,
     perplexity.QUESTION,

@@ -3,7 +3,8 @@
 `nano`, GPT-NeoX on the embedded corpus, is the default of every experiment; `smoke` is the same
 path in seconds, to check an installation. `nano-masked` and `smoke-masked` are BERTs. `truth` and
 `smoke-truth` are trained on text of a known distribution (`data.synthetic`). Seeds of `nano-causes`
-and `smoke-causes` are the pairs of a few initialisations and a few data orders.
+and `smoke-causes` are the pairs of a few initialisations and a few data orders; models of
+`nano-warmup` differ in their warm-up alone.
 """
 
 import dataclasses
@@ -132,6 +133,21 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
             warmup=64,
         )
         for width, depth, heads in ((32, 2, 2), (32, 4, 2), (64, 2, 4))
+    ),
+    # One model, whose learning rate rises within 0, 32 and 128 steps.
+    "nano-warmup": tuple(
+        _recipe(
+            f"warmup-{warmup}",
+            32,
+            2,
+            2,
+            512,
+            num_steps=512,
+            batch_size=4,
+            peak_rate=1e-2,
+            warmup=warmup,
+        )
+        for warmup in (0, 32, 128)
     ),
     "smoke-causes": (
         _recipe(

@@ -23,6 +23,7 @@ import test_mechanism
 import test_minimal_pairs
 import test_perplexity
 import test_predictability
+import test_warmup
 import test_weights
 from drawn import absent_from_numbers, absent_from_table
 
@@ -121,6 +122,10 @@ def causes() -> dict:
         for k, step in enumerate(made_causes.STEPS)
     }
     return of_two(record.MEASURE, stored)
+
+
+def warmup() -> dict:
+    return test_warmup.results({"toy-8": 0, "toy-16": 32}, {"toy-8": 16, "toy-16": 16})
 
 
 def llc() -> dict:
@@ -253,6 +258,7 @@ RESULTS: dict[str, Callable[[], dict]] = {
     "llc_sweeps": llc_sweeps,
     "curvature": curvature,
     "stages": stages,
+    "warmup": warmup,
     "weights": weights,
     "paths": paths,
 }

@@ -85,8 +85,8 @@ def test_checkpoint_steps_are_pythias():
     assert recipe.fingerprint("a") != recipe.fingerprint("b")
 
 
-def test_the_stated_rate_is_the_optimisers():
-    recipe = nano.RECIPES["nano"][1]
+@pytest.mark.parametrize("recipe", [nano.RECIPES["nano"][1], nano.RECIPES["nano-warmup"][0]])
+def test_the_stated_rate_is_the_optimisers(recipe):
     stated = recipe.learning_rate()
     theirs = optax.warmup_cosine_decay_schedule(
         0.0,
