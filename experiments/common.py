@@ -28,7 +28,8 @@ flags.DEFINE_string(
     "nano",
     "nano, smoke, nano-masked, smoke-masked, truth, smoke-truth, nano-causes, smoke-causes, "
     "nano-warmup (trained here on first use), pythia, polypythia, polypythia-data, "
-    "polypythia-weights, polypythia-causes, multibert, or a toml file that describes one (dynamics/suite/file.py)",
+    "polypythia-weights, polypythia-causes, multibert, or a toml file that describes one "
+    "(dynamics/suite/file.py)",
 )
 flags.DEFINE_list("models", None, "models of the suite; default all that it has")
 number_flags.wholes("seeds", None, "seeds; default all", most=MOST_SEED)
