@@ -19,9 +19,15 @@ from dynamics.measures import divergence
 from dynamics.questions.causes import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import common
+from experiments import common, number_flags
 
 FLAGS = flags.FLAGS
+number_flags.whole(
+    "cause_windows",
+    64,
+    "windows to measure crossed runs on: their pairs grow as the square of the runs",
+    least=1,
+)
 
 
 def experiments(study: Study) -> list[common.Experiment]:
@@ -35,7 +41,7 @@ def experiments(study: Study) -> list[common.Experiment]:
     # No further than the models were trained to read.
     length = min(study.window_length, study.suite.trained_context or study.window_length)
     study = dataclasses.replace(study, window_length=length)
-    text = {**study.text_config(), "windows": FLAGS.windows}
+    text = {**study.text_config(), "windows": FLAGS.cause_windows}
     units = study.seed_set_units(record.MEASURE, fewest=2, crossed=True)
     return [
         common.Experiment(
@@ -47,7 +53,7 @@ def experiments(study: Study) -> list[common.Experiment]:
 def divergence_by_cause(study: Study, _: Study, unit: Unit):
     """`measures.divergence.seed_divergence` of the unit's runs, and the causes of each."""
     assert study.suite.causes is not None
-    runs, text = study.load_seeds(unit), study.held_out.take(FLAGS.windows)
+    runs, text = study.load_seeds(unit), study.held_out.take(FLAGS.cause_windows)
     causes = [study.suite.causes(seed) for seed in unit.seeds]
     numbers = divergence.seed_divergence(
         runs.config, runs.params, text.tokens, documents=text.document, js=False
