@@ -155,7 +155,7 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
             16,
             1,
             2,
-            256,
+            512,
             num_seeds=9,
             num_orders=3,
             num_steps=16,
