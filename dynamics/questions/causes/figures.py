@@ -20,9 +20,13 @@ def shares(models: Sequence[CausesOfDivergence], look: style.Look):
     for causes in models:
         for (name, share), dashes in zip(causes.shares.items(), _DASHES, strict=True):
             form = {**look[causes.model], "markersize": 4.5, "linewidth": 1.6, "linestyle": dashes}
-            ax.plot(causes.steps, share, **form, label=f"{causes.model}, {name}")
+            # The legend names models; the caption says what the dashes are.
+            label = causes.model if dashes == "-" else "_"
+            (line,) = ax.plot(causes.steps, share, **form, label=label)
+            unsure = np.full(len(share), np.nan)
+            readout.set_series(line, f"{causes.model}, {name}", unsure, unsure)
     style.reference(ax, 0, "")
-    return style.over_steps(figure, ax, _steps(models), columns=2)
+    return style.over_steps(figure, ax, _steps(models))
 
 
 def curves(named: Mapping[str, Curve]):
