@@ -54,7 +54,7 @@ def experiments(study: Study) -> list[common.Experiment]:
 def divergence_by_cause(study: Study, _: Study, unit: Unit):
     """`measures.divergence.seed_divergence` of the unit's runs, and the causes of each."""
     assert study.suite.causes is not None
-    runs, text = study.load_seeds(unit), study.held_out.take(FLAGS.cause_windows)
+    runs, text = study.load_seeds(unit), study.evaluation_windows.take(FLAGS.cause_windows)
     causes = [study.suite.causes(seed) for seed in unit.seeds]
     numbers = divergence.seed_divergence(
         runs.config, runs.params, text.tokens, documents=text.document, js=False

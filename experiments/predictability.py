@@ -8,36 +8,36 @@ frequencies of tokens, and seeds to be nearest where a long n-gram predicts best
 """
 
 import numpy as np
-from absl import flags
 
 from dynamics.measures import ngram
 from dynamics.questions.predictability import record
 from dynamics.results import Unit
 from dynamics.study import Study
-from experiments import common, convergence
+from experiments import common, convergence, scored_text
 
-FLAGS = flags.FLAGS
 _ORDERS = (1, 2, 3, 4, 5)
 
 
 def experiments(study: Study) -> list[common.Experiment]:
     """The n-grams' surprisals, and the divergence of every model's seeds at every step."""
-    config = {**study.text_config(), "windows": FLAGS.windows, "orders": _ORDERS}
+    config = {**scored_text.config(study), "orders": _ORDERS}
     text = Unit.of_suite(record.MEASURE)
     divergence = [e for e in convergence.experiments(study) if e.measure == "convergence"]
     return [common.Experiment(record.MEASURE, config, [text], ngram_surprisals), *divergence]
 
 
 def ngram_surprisals(study: Study, unit: Unit):
-    """Surprisal of every prediction, under n-grams of the training text."""
-    text = study.held_out.take(FLAGS.windows)
-    # Ids may have gaps, so the count of words is no bound on them.
-    vocabulary = max(study.tokenizer.get_vocab_size(), int(study.token_range[1]) + 1)
-    fits = [ngram.fit(study.train_documents, vocabulary, order) for order in _ORDERS]
-    surprisal = np.array([[-fit.log_probs(row)[1:] for row in text.tokens] for fit in fits])
-    measured = record.Record(
-        orders=_ORDERS, surprisal=surprisal.astype(np.float32), document=text.document
-    )
+    """Surprisal of every prediction, under n-grams of the text for training."""
+    text, size = scored_text.of(study), convergence.vocabulary(study)
+    surprisal = np.zeros((len(_ORDERS), *text.tokens[:, 1:].shape), np.float32)
+    for train, rows in convergence.fits_and_rows(study, text.document):
+        fits = [ngram.fit(train, size, order) for order in _ORDERS]
+        for row in rows:
+            surprisal[:, row] = [-fit.log_probs(text.tokens[row])[1:] for fit in fits]
+    if text.scored is not None:
+        surprisal = surprisal[:, text.scored][..., None]
+    document = text.predictions.document
+    measured = record.Record(orders=_ORDERS, surprisal=surprisal, document=document)
     return record.to_dataset(measured), []
 
 
