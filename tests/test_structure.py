@@ -49,6 +49,8 @@ WITHOUT_JAX = {
 MAY_READ = {
     "convergence": {"in_context"},
     "token_properties": {"convergence"},
+    "predictability": {"convergence"},
+    "warmup": {"convergence"},
     "curvature": {"llc"},
     "stages": {"llc", "curvature"},
     "weights": {"convergence", "perplexity", "stages"},
@@ -67,7 +69,7 @@ HOMES = {
     "tests": set(),
     "benchmarks": set(),
 }
-ONLY_WHERE_USED = {"torch", "transformers", "matplotlib", "arviz", "statsmodels", "sklearn"}
+ONLY_WHERE_USED = {"torch", "transformers", "matplotlib", "arviz", "sklearn"}
 
 
 def imported(source: str, package: str) -> Iterator[str]:
