@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests: the fast ones, or with --all the long ones too and, where torch can be had, live parity.
-# The fast ones are compiled without the compiler's slow passes, with --all they are as users run them.
+# The fast ones are compiled without the compiler's slow passes, the long ones as users' programs are.
 # Further arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -14,5 +14,4 @@ if [ "$all" = 1 ]; then
   exec python -m pytest -m alone
 fi
 source launch/setup.sh requirements.txt requirements-dev.txt
-export JAX_DISABLE_MOST_OPTIMIZATIONS="${JAX_DISABLE_MOST_OPTIMIZATIONS:-1}"
 exec python -m pytest "${workers[@]}" -m "not long and not alone" "$@"

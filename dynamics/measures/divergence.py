@@ -97,7 +97,7 @@ def _pairwise(log_probs, *, js: bool):
             return jnp.any(own[None] & ~possible, axis=-1)
 
         def of_token(finite, disjoint):
-            return pairwise.divergences(pairwise.softmaxes(finite), disjoint.T, js)
+            return pairwise.divergences(pairwise.softmaxes(finite), disjoint.T, js)[:2]
 
         disjoint = jax.lax.map(excluding, possible)  # [S,S,N]
         kl, jensen_shannon = pairwise.map_tokens(of_token, finite, jnp.moveaxis(disjoint, -1, 0))
@@ -246,13 +246,11 @@ def statistics(
 
     def of_token(logits, target):
         seeds = pairwise.softmaxes(logits)
-        kl, jensen_shannon = pairwise.divergences(seeds, js=js)
-        lowered = logits - seeds.top[:, None]
-        entropy = jnp.log(seeds.mass) - pairwise.total(seeds.weights * lowered) / seeds.mass
+        kl, jensen_shannon, entropy = pairwise.divergences(seeds, js=js)
         return window_blocks.Statistics(
             kl=kl,
             js=jensen_shannon,
-            surprisal=jnp.log(seeds.mass) - lowered[:, target],
+            surprisal=jnp.log(seeds.mass) - (logits[:, target] - seeds.top),
             entropy=entropy,
             kl_uniform=math.log(logits.shape[-1]) - entropy,
             kl_unigram=(

@@ -87,18 +87,24 @@ def map_tokens(fn: Callable, logits: Float[Array, "S N V"], *others: PyTree) -> 
 
 def divergences(
     seeds: Softmaxes, disjoint: Bool[Array, "S S"] | None = None, js: bool = True
-) -> tuple[Float[Array, "S S"], Float[Array, "S S"] | None]:
-    """KL [S,S] and JS [S,S] of every ordered pair of one token's softmaxes, nats.
+) -> tuple[Float[Array, "S S"], Float[Array, "S S"] | None, Float[Array, " S"]]:
+    """KL [S,S] and JS [S,S] of every ordered pair of one token's softmaxes, and their entropy [S].
 
-    `disjoint[i, j]` marks where i lacks tokens that j has: there only the textbook form is right.
-    JS is None where `js` is False.
+    In nats. `disjoint[i, j]` marks where i lacks tokens that j has: there only the textbook form is
+    right. JS is None where `js` is False.
     """
     num_seeds = len(seeds.logits)
     pairs = np.array(list(itertools.combinations(range(num_seeds), 2)), np.int32)
     # Differences from the first seed, not from the mean over seeds: XLA's CPU takes eight times as
-    # long for a mean over the first axis.
-    from_first, top = _differences(seeds.logits[:1], seeds.top[:1], seeds.logits, seeds.top)
-    moments = seeds.weights @ from_first.T / seeds.mass[:, None]  # [S,S], E_i x_j
+    # long for a mean over the first axis. The first row, which would be 0, holds the first seed's
+    # own logits: one product then gives the entropies too.
+    from_first, top = _differences(seeds.logits[:1], seeds.top[:1], seeds.logits[1:], seeds.top[1:])
+    rows = jnp.concatenate([seeds.logits[:1] - seeds.top[:1, None], from_first])
+    top = jnp.concatenate([jnp.zeros(1), top])
+    products = seeds.weights @ rows.T / seeds.mass[:, None]  # [S,S]
+    moments = products.at[:, 0].set(0)  # E_i x_j
+    own = products[:, 0] + jnp.diagonal(moments) - top  # E_i (l_i - top_i)
+    entropy = jnp.log(seeds.mass) - own
     mean = moments - jnp.diagonal(moments)[:, None]
     rise = jnp.log(seeds.mass[None] / seeds.mass[:, None]) + (top[None] - top[:, None])
     direct = rise - mean
@@ -115,10 +121,11 @@ def divergences(
         # Where all pairs are far apart, the textbook form is sound for all of them.
         far = jnp.all(sound | jnp.eye(num_seeds, dtype=bool))
         close = functools.partial(_close, of_pair, pairs, num_seeds)
-        return jax.lax.cond(far, lambda: _no_diagonal(jnp.maximum(direct, 0.0)), close), None
-    return jax.tree.map(
-        functools.partial(_square, pairs, num_seeds), jax.lax.map(of_pair, jnp.asarray(pairs))
-    )
+        kl = jax.lax.cond(far, lambda: _no_diagonal(jnp.maximum(direct, 0.0)), close)
+        return kl, None, entropy
+    kl, jensen_shannon = jax.lax.map(of_pair, jnp.asarray(pairs))
+    square = functools.partial(_square, pairs, num_seeds)
+    return square(kl), square(jensen_shannon), entropy
 
 
 def _differences(own, own_top, other, other_top):
@@ -157,7 +164,7 @@ def _pair(seeds: Softmaxes, direct, sound, i, j, js: bool):
     sound = jnp.stack([sound[i, j], sound[j, i]])
 
     def near():
-        series = jnp.log1p(jnp.stack([_phi_sum(seeds, i, j), _phi_sum(seeds, j, i)]))
+        series = jnp.log1p(_phi_sums(seeds, i, j))
         return jnp.where(sound, jnp.maximum(textbook, 0.0), series)
 
     kl = jax.lax.cond(jnp.all(sound), lambda: jnp.maximum(textbook, 0.0), near)
@@ -170,22 +177,38 @@ def _pair(seeds: Softmaxes, direct, sound, i, j, js: bool):
     return kl, jnp.stack([half, half])
 
 
-def _phi_sum(seeds: Softmaxes, i, j):
-    """E_i phi(d - mu), by a series for small arguments, where e^x - 1 - x would cancel.
-
-    For larger arguments p_i e^(d - mu) is p_j's weights times a constant, so that no further
-    exponential is needed.
-    """
-    own, other = seeds.weights[i], seeds.weights[j]
+def _phi_sums(seeds: Softmaxes, i, j):
+    """[E_i phi(d - mu_ij), E_j phi(-d - mu_ji)], d = l_j - l_i."""
     d, rise = _differences(seeds.logits[i], seeds.top[i], seeds.logits[j], seeds.top[j])
-    mean = total(own * d) / seeds.mass[i]  # mu of this pair alone, unharmed by seeds far from both
-    x = d - mean
-    scale = jnp.exp(jnp.minimum(rise - mean, 80.0))
-    direct = scale * other - own * (1 + x)
-    return (
-        total(jnp.where(jnp.abs(x) < _SERIES_BELOW, own * (x * x * _polynomial(_PHI, x)), direct))
-        / seeds.mass[i]
+    own, other = seeds.weights[i], seeds.weights[j]
+    # mu of this pair alone, unharmed by seeds far from both
+    forth, back = total(own * d) / seeds.mass[i], -total(other * d) / seeds.mass[j]
+    small = jnp.max(jnp.abs(d)) < _SERIES_BELOW / 2  # then |d - mu| < _SERIES_BELOW
+    sums = jax.lax.cond(
+        small,
+        lambda: [_series(own, d - forth), _series(other, -d - back)],
+        lambda: [
+            _phi_sum(own, other, d - forth, rise - forth),
+            _phi_sum(other, own, -d - back, -rise - back),
+        ],
     )
+    return jnp.stack(sums) / jnp.stack([seeds.mass[i], seeds.mass[j]])
+
+
+def _series(own, x):
+    """Sum of own phi(x) for small x, where e^x - 1 - x would cancel."""
+    return total(own * (x * x * _polynomial(_PHI, x)))
+
+
+def _phi_sum(own, other, x, rise):
+    """Sum of own phi(x), by the series for small x.
+
+    For larger x p_i e^x is p_j's weights times a constant, so that no further exponential is
+    needed.
+    """
+    scale = jnp.exp(jnp.minimum(rise, 80.0))
+    series = own * (x * x * _polynomial(_PHI, x))
+    return total(jnp.where(jnp.abs(x) < _SERIES_BELOW, series, scale * other - own * (1 + x)))
 
 
 def _g(t):

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from dynamics.errors import InputError
-from dynamics.models import _transformer, bert, gpt_neox
+from dynamics.models import _transformer, bert, gpt_neox, icl_regression
 from dynamics.models._head import check_head, has_head
 from dynamics.models._transformer import Intervention, Memory, Params, ids_or_end
 
@@ -40,6 +40,7 @@ __all__ = [
     "gpt_neox",
     "has_head",
     "hidden_fn",
+    "icl_regression",
     "ids_or_end",
     "init",
     "num_params",
@@ -47,7 +48,7 @@ __all__ = [
     "unembedding",
 ]
 
-Config = gpt_neox.Config | bert.Config
+Config = gpt_neox.Config | bert.Config | icl_regression.Config
 
 
 class Architecture(Protocol):
@@ -62,6 +63,8 @@ class Architecture(Protocol):
             `hidden_size` D, `num_layers` L, `num_heads`, `vocab_size` V and `max_positions`.
         CAUSAL: whether a token sees only itself and those before it, so that the hidden state at t
             predicts the token at t + 1. Otherwise it predicts the token at t.
+        VOCABULARY: whether tokens are ids [B,T] of a vocabulary; otherwise they are vectors
+            [B,T,I], and V is the numbers of an output.
         SITES: site -> its shape in one layer: where `hidden` captures or replaces values.
         PARTS: the parts that `dynamics.restrict` can select: name -> {path of a leaf or subtree:
             the axes that the name's numbers index, in order}. A number's place in a name is written
@@ -75,6 +78,7 @@ class Architecture(Protocol):
     __name__: str
     Config: Any
     CAUSAL: bool
+    VOCABULARY: bool
     SITES: dict[str, str]
     PARTS: dict[str, dict[str, tuple[int, ...]]]
     PART_GROUPS: dict[str, tuple[str, ...]]
@@ -113,7 +117,11 @@ class Architecture(Protocol):
         ...
 
 
-ARCHITECTURES: dict[type, Architecture] = {gpt_neox.Config: gpt_neox, bert.Config: bert}
+ARCHITECTURES: dict[type, Architecture] = {
+    gpt_neox.Config: gpt_neox,
+    bert.Config: bert,
+    icl_regression.Config: icl_regression,
+}
 
 
 def architecture(config: Config) -> Architecture:
@@ -260,10 +268,17 @@ def check_tokens(config: Config, tokens: Int[ArrayLike, "..."]):
 
 
 def check_causal(config: Config):
-    """Raises InputError for a model that sees the tokens it would be asked to predict."""
+    """Raises InputError for a model of no text, or one that sees what it would have to predict."""
+    family = architecture(config).__name__.rpartition(".")[2]
+    if not architecture(config).VOCABULARY:
+        raise InputError(
+            f"a model of the family {family} asked for its next token",
+            expected="a model of text, which has a vocabulary",
+            mend="Choose another --suite for this question.",
+        )
     if not architecture(config).CAUSAL:
         raise InputError(
-            f"a {architecture(config).__name__.rpartition('.')[2]} asked for its next token",
+            f"a {family} asked for its next token",
             expected="a causal model: this one sees the tokens on either side",
             mend="Measure it one mask at a time: python -m experiments.masked.",
         )

@@ -40,6 +40,7 @@ from dynamics.models._head import check_head, has_head
 from dynamics.models._transformer import MLP, Hook, Intervention, Params, layer_norm
 
 CAUSAL: bool = False
+VOCABULARY: bool = True
 SITES = _transformer.SITES
 TIED: dict[str, str] = {"unembed": "embed"}
 

@@ -34,6 +34,7 @@ from dynamics.models._head import check_head, has_head
 from dynamics.models._transformer import MLP, Hook, Intervention, Memory, Params, layer_norm
 
 CAUSAL: bool = True
+VOCABULARY: bool = True
 SITES = _transformer.SITES
 TIED: dict[str, str] = {}
 

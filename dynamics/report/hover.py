@@ -26,7 +26,7 @@ def readings(figure, colours: dict[str, str]) -> dict:
     """
     width, height = (float(v) * POINTS_PER_INCH for v in figure.get_size_inches())
     panels = [_panel(figure, ax, height, colours) for ax in figure.axes if _is_panel(ax)]
-    shown = [p for p in panels if p["curves"] or p["cells"]]
+    shown = [p for p in panels if p["curves"] or p["marks"] or p["cells"]]
     return {"width": _short(width), "height": _short(height), "panels": shown}
 
 
@@ -47,7 +47,7 @@ def _panel(figure, ax, height: float, colours: dict[str, str]) -> dict:
         "title": " ".join((ax.get_title("left") or ax.get_title() or ax.get_ylabel()).split()),
         "x": next((label for a in reversed(together) if (label := a.get_xlabel())), ""),
         "curves": [curve for curve in curves if curve],
-        "marks": [_mark(line, height, colours) for line in noted],
+        "marks": [_mark(line, height, colours, named) for line in noted],
         "cells": _cells(ax, height),
     }
 
@@ -74,11 +74,15 @@ def _curve(line, height: float, colours: dict[str, str], named) -> dict | None:
     }
 
 
-def _mark(line, height: float, colours: dict[str, str]) -> dict:
+def _mark(line, height: float, colours: dict[str, str], named) -> dict:
     points = np.array([line.get_xdata(False), line.get_ydata(False)], np.float64).T
     px, py = line.get_transform().transform(points)[0]
-    place = {"at": [_short(px), _short(height - py)], "text": readout.note(line)}
-    return place | {"colour": _colour(line.get_color(), colours)}
+    return {
+        "at": [_short(px), _short(height - py)],
+        "x": named(points[0, 0]),
+        "text": readout.note(line),
+        "colour": _colour(line.get_color(), colours),
+    }
 
 
 def _cells(ax, height: float) -> dict | None:

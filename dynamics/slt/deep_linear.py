@@ -106,6 +106,49 @@ def two_layer_posterior(widths: Sequence[int], *, nbeta: float, localization: fl
     return _without_last(first, middle, last, nbeta, localization)
 
 
+def plateau_posterior(
+    widths: Sequence[int], singular_values: Sequence[float], *, nbeta: float, localization: float
+) -> float:
+    """n beta E[l] about a plateau of training: two layers that hold r singular values, teacher A_r.
+
+    Trained from small weights a deep linear network stays near saddle after saddle, where it has
+    learned the largest r singular values s of the target and nothing of the others (Saxe et al.
+    2014). These are saddles of the loss, and minima of the loss with their own map A_r as teacher:
+    W_1 = diag(sqrt s, 0) and W_2 likewise, up to rotations. There the product moves to first order
+    in r (H_0 + H_2) - r^2 directions, with curvature s_i + s_j for a pair of learned values and s_i
+    for a learned one and an input or output beyond them. The rest is the network of widths H - r
+    about 0. So the value is
+
+        sum 1/2 n beta h / (n beta h + gamma) + `two_layer_posterior` of the widths H - r
+
+    up to terms of relative size gamma / (n beta s), which couple the two. With no value learned it
+    is exact, and as n beta grows it tends to `learning_coefficient`.
+
+    Raises:
+        InputError: another number of widths than three; more values than the narrowest, or one that
+            is not positive; n beta or gamma that are not positive.
+
+    Example:
+        >>> round(plateau_posterior((2, 2, 2), [1.0], nbeta=1e6, localization=1e-3), 1)
+        1.9
+        >>> learning_coefficient((2, 2, 2), rank=1)
+        Degeneracy(llc=2.0, multiplicity=1)
+    """
+    s, rank = np.asarray(singular_values, np.float64), len(singular_values)
+    if len(widths) != 3 or not (s > 0).all():
+        raise InputError(
+            f"widths {list(widths)} and singular values {list(singular_values)}",
+            expected="three widths, and positive values",
+        )
+    _check(widths, rank)
+    rest = [width - rank for width in widths]
+    curvatures = np.concatenate([(s[:, None] + s).ravel(), np.repeat(s, rest[0] + rest[2])])
+    regular = float(np.sum(nbeta * curvatures / (nbeta * curvatures + localization)) / 2)
+    if min(rest) == 0:
+        return regular
+    return regular + two_layer_posterior(rest, nbeta=nbeta, localization=localization)
+
+
 def _without_last(first: int, middle: int, last: int, nbeta: float, localization: float) -> float:
     """The value of `two_layer_posterior`, with W_2 [last, middle] integrated out."""
     k = min(first, middle)

@@ -6,10 +6,8 @@ Every batch is a function of (seed, step) alone, so a resumed run sees the batch
 one.
 """
 
-import contextlib
 import functools
-import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,14 +19,12 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree
 
 from dynamics import checkpoints, models
-from dynamics.errors import InputError
 from dynamics.measures import finite
 from dynamics.training import objective
 from dynamics.training.recipe import Recipe
+from dynamics.training.state_files import written
 
 _SAVE_EVERY = 64  # steps; a kill loses at most these
-# What a saved state takes on a disk: more than its numbers, and files that describe them.
-_STATE_ROOM, _STATE_FILES = 1.25, 2**18  # times its bytes; bytes
 
 
 class TrainState(NamedTuple):
@@ -107,16 +103,17 @@ def functions(recipe: Recipe) -> tuple[Callable, Callable]:
             params, moments, seed = own
             return advance(params, moments, seed, state.step, stream)
 
-        params, moments, loss = _over_seeds(of_seed, (state.params, state.optimizer, seeds))
+        params, moments, loss = over_seeds(of_seed, (state.params, state.optimizer, seeds))
         return TrainState(state.step + 1, params, moments, loss)
 
     return start_all, advance_all
 
 
-def _over_seeds(fn, own):
-    """fn of every seed's part of `own`."""
+def over_seeds(fn: Callable, own: PyTree[Array], together: bool | None = None) -> PyTree[Array]:
+    """fn of every seed's part of `own`, at once or in turn; by default as suits the device."""
     # On a CPU in turn: products that are batched over seeds take twice as long there.
-    return jax.lax.map(fn, own) if jax.default_backend() == "cpu" else jax.vmap(fn)(own)
+    together = jax.default_backend() != "cpu" if together is None else together
+    return jax.vmap(fn)(own) if together else jax.lax.map(fn, own)
 
 
 def pretrain(
@@ -157,35 +154,11 @@ def pretrain(
             # restores it has no older checkpoint left to write.
             late_checkpoint = step in checkpoint_steps and step >= _SAVE_EVERY
             if late_checkpoint or step % _SAVE_EVERY == _SAVE_EVERY - 1:
-                with _written(folder / "state", state):
+                with written(folder / "state", state):
                     manager.save(step, args=ocp.args.StandardSave(state))
             progress(step)
             if step < recipe.num_steps:
                 state = advance(state, seeds, stream_on_device)
-
-
-@contextlib.contextmanager
-def _written(folder: Path, state: TrainState) -> Iterator[None]:
-    """Raises InputError where `state` cannot be written under `folder`, and leaves no litter."""
-    # Before orbax begins: in a write that fails, its threads print tracebacks of their own.
-    num_bytes = sum(leaf.nbytes for leaf in jax.tree.leaves(state))
-    if shutil.disk_usage(folder).free < _STATE_ROOM * num_bytes + _STATE_FILES:
-        raise _no_room(folder, "No space left on device")
-    try:
-        yield
-    except (OSError, ValueError, RuntimeError) as error:  # tensorstore raises ValueError
-        for partial in folder.glob("*.orbax-checkpoint-tmp*"):
-            shutil.rmtree(partial, ignore_errors=True)
-        raise _no_room(folder, str(error)) from error
-
-
-def _no_room(folder: Path, reason: str) -> InputError:
-    return InputError(
-        f"{folder}, which cannot be written ({reason})",
-        expected="a writable folder with room",
-        mend="Free some space or move $DYNAMICS_CACHE, and run the same command: training goes on "
-        "from what was saved.",
-    )
 
 
 def _save_seeds(recipe: Recipe, state: TrainState, folder: Path, tokenizer: Path):

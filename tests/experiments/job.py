@@ -9,8 +9,11 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import forked
 import numpy as np
 import xarray as xr
+
+ROOT = Path(__file__).parents[2]
 
 # Few units, every kind of them: what a test of starting, stopping and resuming needs.
 SMALL = ("--suite=smoke", "--steps=0,8,32", "--windows=24", "--context=64")
@@ -45,7 +48,9 @@ def start(
     cache: Path | str,
     out: Path | str | None = None,
     as_users_do: bool = False,
-) -> subprocess.Popen:
+) -> subprocess.Popen | forked.Process:
+    """A running script: a new process `as_users_do`, else one forked from a process that has made
+    the imports."""
     environment = {
         **os.environ,
         "DYNAMICS_CACHE": str(cache),
@@ -53,23 +58,17 @@ def start(
         "JAX_PLATFORMS": "cpu",
         **({} if as_users_do else QUICKLY_COMPILED),
     }
-    command = [
-        sys.executable,
-        "-c",
-        _AS_AT_A_TERMINAL,
-        sys.executable,
-        "-m",
-        f"experiments.{script}",
-        *flags,
-        *([f"--out={out}"] if out else []),
-    ]
+    module, flags = f"experiments.{script}", [*flags, *([f"--out={out}"] if out else [])]
+    if not as_users_do:
+        return forked.start(module, flags, environment, ROOT)
+    command = [sys.executable, "-c", _AS_AT_A_TERMINAL, sys.executable, "-m", module, *flags]
     return subprocess.Popen(
         command,
         env=environment,
         text=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        cwd=Path(__file__).parents[2],
+        cwd=ROOT,
     )
 
 

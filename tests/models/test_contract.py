@@ -10,7 +10,7 @@ import pytest
 
 from dynamics import models, restrict
 from dynamics.measures import weights
-from dynamics.models import bert, gpt_neox
+from dynamics.models import bert, gpt_neox, icl_regression
 
 SIZES = {
     "hidden_size": 40,
@@ -24,8 +24,16 @@ CONFIGS = {
     "gpt_neox": gpt_neox.Config(**SIZES),
     "gpt_neox, normal": gpt_neox.Config(**SIZES, initializer="normal"),
     "bert": bert.Config(**SIZES),
+    "icl_regression": icl_regression.Config(
+        **{name: SIZES[name] for name in list(SIZES)[:4]}, task_size=66, num_pairs=13
+    ),
 }
 TOKENS = np.random.default_rng(0).integers(0, 101, (2, 11)).astype(np.int32)
+VECTORS = np.random.default_rng(1).standard_normal((2, 11, 67)).astype(np.float32)
+
+
+def inputs(config):
+    return TOKENS if models.architecture(config).VOCABULARY else VECTORS
 
 
 @pytest.fixture(params=CONFIGS)
@@ -57,7 +65,7 @@ def test_equal_configs_share_their_functions(config):
 
 
 def test_logits_are_one_product(config, params):
-    h, _ = models.hidden_fn(config)(params, TOKENS)
+    h, _ = models.hidden_fn(config)(params, inputs(config))
     with jax.default_matmul_precision("highest"):
         logits = models.unembed_fn(config)(params, h)
         product = h @ models.unembedding(config, params)
@@ -65,9 +73,10 @@ def test_logits_are_one_product(config, params):
 
 
 def test_causal_families_alone_ignore_later_tokens(config, params):
-    changed = TOKENS.copy()
-    changed[:, -1] = (changed[:, -1] + 1) % config.vocab_size
-    h, _ = models.hidden_fn(config)(params, TOKENS)
+    tokens = inputs(config)
+    changed = tokens.copy()
+    changed[:, -1] = (changed[:, -1] + 1) % SIZES["vocab_size"]
+    h, _ = models.hidden_fn(config)(params, tokens)
     after, _ = models.hidden_fn(config)(params, changed)
     unmoved = not jnp.abs(h - after)[:, :-1].max()
     assert unmoved == models.architecture(config).CAUSAL
@@ -75,7 +84,7 @@ def test_causal_families_alone_ignore_later_tokens(config, params):
 
 def test_sites_are_what_can_be_captured(config, params):
     sites = tuple(models.architecture(config).SITES)
-    _, captured = models.hidden_fn(config)(params, TOKENS, capture=sites)
+    _, captured = models.hidden_fn(config)(params, inputs(config), capture=sites)
     assert set(captured) == set(sites)
     assert {len(values) for values in captured.values()} == {config.num_layers}
 
@@ -120,5 +129,7 @@ def test_the_widest_draw_has_the_stated_spread(config, params):
 @pytest.mark.parametrize("tokens", [TOKENS[0], TOKENS[None], TOKENS.astype(np.float32)])
 def test_tokens_of_another_form_are_refused(config, params, tokens):
     """One sequence without a batch axis would broadcast against the positions."""
+    if not models.architecture(config).VOCABULARY:
+        tokens = np.zeros((*tokens.shape, 67), np.int32 if tokens.dtype == np.float32 else float)
     with pytest.raises(AssertionError, match=r"rank|type"):
         models.apply_fn(config)(params, tokens)

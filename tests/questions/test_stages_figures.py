@@ -10,6 +10,8 @@ from dynamics.analysis.curve import Curve
 from dynamics.analysis.stages import Rule, find_stages
 from dynamics.figures import style
 from dynamics.questions.stages import figures
+from dynamics.questions.stages.findings import RunStages
+from dynamics.report import hover
 
 STEPS = np.r_[0, np.unique(np.geomspace(1, 1e5, 80).astype(int))]
 X = np.log1p(STEPS)
@@ -50,6 +52,19 @@ def test_every_panel_marks_every_boundary(llc):
         np.testing.assert_allclose(upright(ax), stages.steps)
     texts = [text.get_text() for text in figure.axes[0].texts]
     assert texts == [style.short_step(step) for step in stages.steps]
+
+
+def test_the_pointer_reads_every_boundary_of_the_runs(llc):
+    stages = find_stages(llc.steps, llc.value, np.full(len(X), 0.02))
+    whose = {"model": "toy", "curve": llc, "num_local": None, "stages": stages, "refusal": ""}
+    runs = [RunStages(seed=seed, label="LLC", **whose) for seed in (0, 1)]
+    figure = figures.boundaries(runs, style.Look(["toy"]))
+    figure.canvas.draw()
+    (panel,) = hover.readings(figure, {})["panels"]
+    assert len(panel["marks"]) == 2 * len(stages.boundaries)
+    assert {mark["x"] for mark in panel["marks"]} == {float(f"{s:.7g}") for s in stages.steps}
+    for mark, kind in zip(panel["marks"], 2 * [b.kind for b in stages.boundaries], strict=True):
+        assert f": {kind} {style.short_step(mark['x'])} [" in mark["text"]
 
 
 def test_points_are_the_values_and_the_line_the_smooth_curve(llc):

@@ -11,12 +11,12 @@ in `LAYOUTS`.
 from types import ModuleType
 
 from dynamics import inputs, models
-from dynamics.checkpoints.layouts import bert, gpt_neox
+from dynamics.checkpoints.layouts import bert, gpt_neox, icl_regression
 from dynamics.errors import InputError
 
 __all__ = ["LAYOUTS", "of_config", "of_type"]
 
-LAYOUTS: tuple[ModuleType, ...] = (gpt_neox, bert)
+LAYOUTS: tuple[ModuleType, ...] = (gpt_neox, bert, icl_regression)
 
 
 def of_config(config: models.Config) -> ModuleType:

@@ -11,7 +11,7 @@ import numpy as np
 
 from dynamics.analysis import smooth
 from dynamics.analysis.curve import Curve
-from dynamics.analysis.stages import Stages, find_stages
+from dynamics.analysis.stages import Boundary, Stages, find_stages
 from dynamics.figures import readout, style
 from dynamics.questions.stages.findings import RunStages
 
@@ -31,7 +31,9 @@ def boundaries(runs: Sequence[RunStages], look: style.Look):
         color = look[run.model]["color"]
         for boundary in stages.boundaries:
             ax.hlines(row, boundary.low, boundary.high, color=color, linewidth=5, alpha=0.3)
-            ax.plot([boundary.step], [row], KINDS[boundary.kind], color=color, markersize=6)
+            place = {"color": color, "markersize": 6}
+            (mark,) = ax.plot([boundary.step], [row], KINDS[boundary.kind], **place)
+            readout.set_note(mark, _note(run, boundary))
         for dropped in stages.dropped:
             unsure = {"color": color, "linewidth": 1.2, "linestyle": (0, (1, 2)), "alpha": 0.8}
             ax.hlines(row, dropped.low, dropped.high, **unsure)
@@ -46,6 +48,12 @@ def boundaries(runs: Sequence[RunStages], look: style.Look):
     _axis(ax, [stages for _, stages in searched])
     style.legend(figure, ax)
     return figure
+
+
+def _note(run: RunStages, boundary: Boundary) -> str:
+    """What a mark of `boundaries` stands for."""
+    step, *ends = map(style.short_step, (boundary.step, boundary.low, boundary.high))
+    return f"{run.label}, {run.model}, seed {run.seed}: {boundary.kind} {step} [{', '.join(ends)}]"
 
 
 def curve_with_stages(

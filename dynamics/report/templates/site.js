@@ -71,7 +71,7 @@
       node.addEventListener("blur", () => this.hide());
     }
 
-    // Panels over one x axis, and the places at which they have measured points.
+    // Panels over one x axis, and the places at which they have measured points, else marks.
     group(id) {
       const panels = this.data.panels.filter(panel => panel.group === id);
       const cells = panels.find(panel => panel.cells);
@@ -81,6 +81,8 @@
       const stops = new Map();
       for (const curve of measured.length ? measured : curves)
         for (const [px, , x] of curve.points) if (!stops.has(px)) stops.set(px, x);
+      if (!stops.size)
+        for (const mark of panels.flatMap(panel => panel.marks)) stops.set(mark.at[0], mark.x);
       const places = [...stops.keys()].sort((a, b) => a - b);
       return { panels, places, names: places.map(px => stops.get(px)), cells: null };
     }

@@ -1,4 +1,4 @@
-"""Every field of config.json with every odd value, in both families: read, or refused by name."""
+"""Every field of config.json with every odd value, in every family: read, or refused by name."""
 
 import json
 import resource
@@ -13,7 +13,13 @@ from dynamics.errors import InputError
 
 SHAPE = {"hidden_size": 16, "num_layers": 2, "num_heads": 2, "intermediate_size": 16}
 SHAPE |= {"vocab_size": 11, "max_positions": 8}
-FAMILIES = {"gpt_neox": models.gpt_neox.Config(**SHAPE), "bert": models.bert.Config(**SHAPE)}
+FAMILIES = {
+    "gpt_neox": models.gpt_neox.Config(**SHAPE),
+    "bert": models.bert.Config(**SHAPE),
+    "icl_regression": models.icl_regression.Config(
+        **{name: SHAPE[name] for name in list(SHAPE)[:4]}, task_size=2, num_pairs=4
+    ),
+}
 FIELDS = {
     family: (
         *config_json.to_hub(config),
