@@ -8,7 +8,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import jax
 import numpy as np
@@ -16,6 +16,7 @@ import numpy as np
 from dynamics import checkpoints, models, results
 from dynamics.checkpoints import digests
 from dynamics.data import corpus, tokenizer, windows
+from dynamics.data.corpus import Corpus
 from dynamics.errors import InputError, located
 from dynamics.results import Unit
 from dynamics.suite import Cell, Suite
@@ -52,6 +53,8 @@ class Study:
         store: where results go.
         read_corpus: gives the text; called once, when it is first needed.
         window_length: tokens of a window of text.
+        measure_on: "held_out", the documents that no suite of ours is trained on, or "all", the
+            whole text; fits and losses then rest on the whole text too.
         weights: folder tree REPO/REVISION to look for hub files in, or None.
         shard: "i/n": of all work units every n-th from the i-th is this process's.
         fingerprint: which checkpoints bear the suite's names; part of every configuration.
@@ -65,14 +68,15 @@ class Study:
 
     suite: Suite
     store: results.Store
-    read_corpus: Callable[[], corpus.Corpus] = corpus.embedded
+    read_corpus: Callable[[], Corpus] = corpus.embedded
     window_length: int = 128
+    measure_on: Literal["held_out", "all"] = "held_out"
     weights: str | None = None
     shard: str = "0/1"
     fingerprint: str = ""
 
     @functools.cached_property
-    def corpus(self) -> corpus.Corpus:
+    def corpus(self) -> Corpus:
         """The text that is measured on, and trained on where a suite is trained here."""
         return self.read_corpus()
 
@@ -88,26 +92,54 @@ class Study:
         with self._located(cell):
             return tokenizer.load(checkpoints.find(*self.suite.source(*cell), weights=self.weights))
 
-    @functools.cached_property
-    def train_documents(self) -> list[np.ndarray]:
-        """Token ids of every document for training."""
-        return tokenizer.encode(self.tokenizer, self.corpus.train())
+    @property
+    def measures_all(self) -> bool:
+        """Whether the whole text is measured on, and no part of it held out."""
+        return self.measure_on == "all"
 
     @functools.cached_property
-    def held_out(self) -> windows.Windows:
-        """Windows of the text that no suite of ours is trained on."""
-        return self._cut(tokenizer.encode(self.tokenizer, self.corpus.held_out()))
+    def evaluation_corpus(self) -> Corpus:
+        """The documents that measures are taken on."""
+        return self.corpus if self.measures_all else self.corpus.held_out()
+
+    @functools.cached_property
+    def evaluation_documents(self) -> list[np.ndarray]:
+        """Token ids of every document that measures are taken on."""
+        return self._encoded(self.evaluation_corpus)
+
+    @functools.cached_property
+    def evaluation_windows(self) -> windows.Windows:
+        """Windows of the documents that measures are taken on."""
+        return self._cut(self.evaluation_documents)
+
+    @functools.cached_property
+    def evaluation_prefixes(self) -> windows.Prefixes:
+        """Every token of the documents that measures are taken on, with its whole prefix."""
+        return windows.prefixes(self.evaluation_documents, self.longest_context)
+
+    @functools.cached_property
+    def train_documents(self) -> list[np.ndarray]:
+        """Token ids of every document for fits and losses: all of a text measured whole."""
+        if self.measures_all:
+            return self.evaluation_documents
+        return self._encoded(self.corpus.train())
 
     @functools.cached_property
     def train_windows(self) -> windows.Windows:
-        """Windows of the text for training."""
+        """Windows of the documents for fits and losses."""
         return self._cut(self.train_documents)
 
     @functools.cached_property
     def token_range(self) -> np.ndarray:
-        """[2]: the least and the greatest token id of the text, trained on or held out."""
-        ids = [self.held_out.tokens, *self.train_documents]
+        """[2]: the least and the greatest token id of the text, trained on or measured on."""
+        ids = [*self.evaluation_documents, *self.train_documents]
         return np.array([min(map(np.min, ids)), max(map(np.max, ids))])
+
+    @functools.cached_property
+    def longest_context(self) -> int:
+        """Tokens of context that every model of the suite was made for."""
+        positions = [config.max_positions for config in self.configs().values()]
+        return min([*positions, self.suite.trained_context or positions[0]])
 
     def first_cells(self) -> dict[str, Cell]:
         """model -> its first checkpoint that may be measured."""
@@ -217,7 +249,18 @@ class Study:
             "suite": self.suite.name,
             "corpus_sha256": self.corpus_fingerprint,
             "context": self.window_length,
+            # Only where it is so: results of before that could be said keep their configuration.
+            **({"measure_on": self.measure_on} if self.measures_all else {}),
         }
+
+    def _encoded(self, text: Corpus) -> list[np.ndarray]:
+        """Token ids of every document; those that the text came with are in the vocabularies."""
+        own = [document.ids for document in text.documents if document.ids is not None]
+        if own:
+            for model, config in self.configs().items():
+                with located(f"the corpus {text.name} for {model}"):
+                    windows.check_vocabulary(np.concatenate(own), config.vocab_size)
+        return tokenizer.encode(self.tokenizer, text)
 
     def _cut(self, documents: list[np.ndarray]) -> windows.Windows:
         """Windows that every model can read: known before the first unit, not at one that fails."""

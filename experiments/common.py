@@ -5,6 +5,7 @@ import functools
 import hashlib
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Literal
 
 import jax
 import numpy as np
@@ -13,7 +14,7 @@ from absl import app, flags, logging
 
 from dynamics import checkpoints, inputs, results, suite
 from dynamics.checkpoints import hub
-from dynamics.data import corpus
+from dynamics.data import corpus, hub_text
 from dynamics.errors import InputError, located
 from dynamics.results import Unit
 from dynamics.study import Study
@@ -51,7 +52,20 @@ number_flags.real(
     most=1e6,
 )
 flags.DEFINE_string(
-    "corpus", None, "text or jsonl file, or folder, to measure on; default the suite's own"
+    "corpus",
+    None,
+    "what to measure on: a file of text, jsonl (.gz, .zst) or token ids (.npy, .bin), a folder, "
+    "or hub:OWNER/NAME[/CONFIG][:SPLIT], a data set of the hub; default the suite's own",
+)
+number_flags.whole(
+    "corpus_documents", 1000, "documents to take of a --corpus on the hub, the first", least=1
+)
+flags.DEFINE_enum(
+    "measure_on",
+    None,
+    ["held_out", "all"],
+    "part of the text that is measured on: held_out, one document in ten; all; default held_out "
+    "where the suite was trained on the text, and all of any other --corpus",
 )
 flags.DEFINE_string("out", None, "folder for results and report; default results/SUITE")
 flags.DEFINE_string("shard", "0/1", "i/n: take every n-th work unit from the i-th")
@@ -111,6 +125,7 @@ def open_suite(audited: bool = True) -> Study:
     results.shard([], FLAGS.shard)  # a malformed shard ends here, before any work
     store = results.Store(out_folder(grid.name))
     results.check_writable(store.root)
+    measure_on = _measure_on()
     if FLAGS.suite in nano.RECIPES:
         nano.ensure(FLAGS.suite, grid.models, _training_progress)
     if audited and grid.on_hub:
@@ -122,10 +137,21 @@ def open_suite(audited: bool = True) -> Study:
         store=store,
         read_corpus=_corpus,
         window_length=FLAGS.context,
+        measure_on=measure_on,
         weights=FLAGS.weights,
         shard=FLAGS.shard,
         fingerprint=_fingerprint(whole),
     )
+
+
+def single_seeds(study: Study, count: int | None) -> tuple[int, ...]:
+    """The first `count` seeds of the study, all where it is 0.
+
+    None takes all of a suite that is trained here, whose models are small, and one of any other.
+    """
+    if count is None:
+        count = 0 if FLAGS.suite in nano.RECIPES else 1
+    return study.suite.seeds[: count or None]
 
 
 def _training_progress(recipe):
@@ -146,7 +172,39 @@ def _refuse_empty(grid: suite.Suite):
 
 
 def _corpus() -> corpus.Corpus:
-    return corpus.read(FLAGS.corpus) if FLAGS.corpus else nano.text(FLAGS.suite)
+    return _read(FLAGS.corpus) if FLAGS.corpus else nano.text(FLAGS.suite)
+
+
+@functools.lru_cache(maxsize=1)
+def _read(path: str) -> corpus.Corpus:
+    if path.startswith(hub_text.PREFIX):
+        return hub_text.read(path, FLAGS.corpus_documents)
+    return corpus.read(path)
+
+
+def _measure_on() -> Literal["held_out", "all"]:
+    """--measure_on, or by default all of a text that the suite was not trained on."""
+    if FLAGS.measure_on:
+        return FLAGS.measure_on
+    if not FLAGS.corpus:
+        return "held_out"
+    if FLAGS.suite not in nano.RECIPES:
+        return "all"
+    trained_on = nano.text(FLAGS.suite)
+    if _corpus().fingerprint() == trained_on.fingerprint():
+        return "held_out"
+    texts = {document.text for document in trained_on.train().documents}
+    shared = sum(bool(d.text) and d.text in texts for d in _corpus().documents)
+    if shared:
+        logging.warning(
+            "--corpus=%s: %d of its %d documents are among those that %s was trained on; all are "
+            "measured",
+            FLAGS.corpus,
+            shared,
+            len(_corpus().documents),
+            FLAGS.suite,
+        )
+    return "all"
 
 
 def _fingerprint(whole: suite.Suite) -> str:
@@ -191,6 +249,8 @@ def run(study: Study, experiment: Experiment):
         with located(str(unit)):
             data, weights = experiment.compute(study, unit)
         data = _with_gaps_said(unit, data, weights, experiment.may_be_nan)
+        if unit.model and study.suite.tokens_per_step:
+            data = data.assign_attrs(tokens_per_step=study.suite.tokens_per_step)
         text = {"name": study.corpus.name, "sha256": study.corpus_fingerprint}
         study.store.write(unit, data, config, {"weights": weights, "corpus": text})
 

@@ -70,7 +70,11 @@ number_flags.whole(
     "batches of the last checkpoint that tell how far the Hessian differs between them (0: none)",
     most=number_flags.MOST_CHAINS,
 )
-number_flags.whole("curvature_seeds", 1, "how many of the seeds to take (0: all)")
+number_flags.whole(
+    "curvature_seeds",
+    None,
+    "how many of the seeds to take (0: all); default all of a suite trained here, one of another",
+)
 
 _SETTINGS = (
     "hessian_windows",
@@ -93,7 +97,7 @@ def experiments(study: Study) -> list[common.Experiment]:
             expected=f"at most {FLAGS.lanczos_steps}, the products of --lanczos_steps",
         )
     config = {**study.text_config(), **{name: FLAGS[name].value for name in _SETTINGS}}
-    seeds = study.suite.seeds[: FLAGS.curvature_seeds or None]
+    seeds = common.single_seeds(study, FLAGS.curvature_seeds)
     units = study.single_units(record.MEASURE, seeds)
     return [common.Experiment(record.MEASURE, config, units, hessian)]
 

@@ -4,7 +4,8 @@
     python -m experiments.demo --suite=polypythia --models=14m,31m --weights=WEIGHTS --out=OUT
 
 Eight minutes on 2 cores for the nano suite. The LLC is measured at every third checkpoint from step
-8 on; `python -m experiments.llc` with the same --out adds the others.
+8 on, and like the Hessian at one seed, which the page says; `python -m experiments.curvature` and
+`python -m experiments.llc` with the same --out add the other seeds and steps.
 
 Every work unit is committed when it is done, so the same command goes on where it was stopped. With
 --shard=i/n each process takes its share; run `python -m experiments.report` with the same --out
@@ -18,6 +19,9 @@ from experiments import common, convergence, curvature, llc, report, weights
 FLAGS = flags.FLAGS
 FLAGS.set_default("llc_every", 3)
 FLAGS.set_default("llc_from", 8)  # before that a model has no basin to leave
+# All seeds of what costs most would take the job thrice as long.
+FLAGS.set_default("llc_seeds", 1)
+FLAGS.set_default("curvature_seeds", 1)
 
 
 def body():

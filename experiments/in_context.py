@@ -11,7 +11,7 @@ import dataclasses
 
 from absl import flags, logging
 
-from dynamics.data import tokenizer, windows
+from dynamics.data import windows
 from dynamics.errors import InputError
 from dynamics.measures import in_context
 from dynamics.questions.in_context import record
@@ -53,7 +53,7 @@ class Positions:
 def experiments(study: Study) -> list[common.Experiment]:
     """Every model's seeds at every step."""
     asked = _asked_positions()
-    positions = asked.scaled(_longest_context(study))
+    positions = asked.scaled(study.longest_context)
     if positions != asked:
         logging.warning(
             "in-context learning: %s, scaled from %s to what the models were made for",
@@ -74,11 +74,15 @@ def experiments(study: Study) -> list[common.Experiment]:
     return [common.Experiment(record.MEASURE, config, units, compute)]
 
 
+def tokens_needed(study: Study) -> int:
+    """Tokens of the shortest document that it can be measured on."""
+    return _asked_positions().scaled(study.longest_context).target
+
+
 def _surprisals(study: Study, unit: Unit, positions: Positions, *, scaled: bool):
     """`measures.in_context.surprisal_by_context` of the unit's seeds."""
     seeds = study.load_seeds(unit)
-    documents = tokenizer.encode(study.tokenizer, study.corpus.held_out())
-    text = windows.cut(documents, positions.target).take(FLAGS.icl_windows)
+    text = windows.cut(study.evaluation_documents, positions.target).take(FLAGS.icl_windows)
     lengths = (positions.long, positions.short)
     surprisals = record.Record(
         seeds=unit.seeds,
@@ -101,12 +105,6 @@ def _asked_positions() -> Positions:
         )
     target, long, short = numbers
     return Positions(target=target, long=long, short=short)
-
-
-def _longest_context(study: Study) -> int:
-    """Tokens of context that every model of the suite was made for."""
-    positions = [config.max_positions for config in study.configs().values()]
-    return min([*positions, study.suite.trained_context or positions[0]])
 
 
 if __name__ == "__main__":

@@ -72,14 +72,14 @@ def window_length(study: Study) -> int:
 
 
 def masked_text(study: Study, length: int) -> Text:
-    """Held-out windows of `length` tokens in the frame that models expect, and where to mask.
+    """Windows of `length` tokens in the frame that models expect, and where to mask.
 
     No mask falls on the frame. What heads a document is left out: the frame has it, or a model that
     has none saw few.
     """
     before, after = tokenizer.frame(study.tokenizer)
     inner = length - len(before) - len(after)
-    bare = [ids[1:] for ids in tokenizer.encode(study.tokenizer, study.corpus.held_out())]
+    bare = [ids[1:] for ids in study.evaluation_documents]
     # Where models read less than --context, more windows hold as many tokens.
     cut = windows.cut(bare, max(inner, 0)).take(FLAGS.windows * study.window_length // length)
     first, last = (np.tile(np.asarray(ids, np.int32), (len(cut), 1)) for ids in (before, after))

@@ -69,7 +69,7 @@ def compute(study: Study, unit: Unit):
     (cell,) = unit.cells()
     checkpoint = study.load(*cell)
     config, params = checkpoint.config, jax.device_put(checkpoint.params)
-    windows = study.held_out
+    windows = study.evaluation_windows
     units = windows.take(-(-FLAGS.dead_tokens // study.window_length))
     measured = record.Record(
         heads=_heads(study, config, params),
@@ -88,7 +88,7 @@ def _heads(study: Study, config, params) -> record.Heads:
         key, _real_ids(study), FLAGS.repeated_sequences, block, repeats
     )
     repeated = attention.head_scores(config, params, sequences, masks)
-    text = study.held_out.take(FLAGS.head_windows)
+    text = study.evaluation_windows.take(FLAGS.head_windows)
     mask = attention.previous_mask(text.tokens.shape[1])
     of_text = attention.head_scores(config, params, text.tokens, mask)
     return record.Heads(
@@ -110,7 +110,7 @@ def _real_ids(study: Study) -> np.ndarray:
 
 def _losses(study: Study, config, params) -> record.Compression:
     """Mean surprisal of each window, in full precision and after each rule."""
-    text = study.held_out.take(FLAGS.compress_windows)
+    text = study.evaluation_windows.take(FLAGS.compress_windows)
     settings: list[tuple[Rule, tuple[str, ...] | None]] = [
         (Rule(kind="ternary"), None),
         (Rule(kind="ternary"), UNEMBEDDING),

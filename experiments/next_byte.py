@@ -46,7 +46,7 @@ number_flags.whole(
 
 def experiments(study: Study) -> list[common.Experiment]:
     """The divergence per byte of every model's seeds at every step."""
-    text = {"suite": study.suite.name, "corpus_sha256": study.corpus_fingerprint}
+    text = {name: value for name, value in study.text_config().items() if name != "context"}
     config = {**text, "byte_windows": FLAGS.byte_windows, "byte_length": FLAGS.byte_length}
     units = study.seed_set_units(record.MEASURE, fewest=2)
     return [
@@ -56,7 +56,12 @@ def experiments(study: Study) -> list[common.Experiment]:
 
 def byte_divergence(study: Study, unit: Unit):
     """`next_byte` of every seed by its own tokenizer, and the surprisal of the text."""
-    corpus = study.corpus.held_out()
+    corpus = study.evaluation_corpus
+    if any(document.ids is not None for document in corpus.documents):
+        raise InputError(
+            f"the corpus {corpus.name} of token ids",
+            expected="text, whose bytes every tokenizer can encode",
+        )
     texts, document = byte_windows.cut(corpus, FLAGS.byte_length, FLAGS.byte_windows)
     readings, provenance, vocabularies = [], [], []
     for cell in unit.cells():

@@ -342,7 +342,7 @@ def _loss_windows(study: Study) -> int:
 def _text(study: Study) -> windows.Windows | None:
     """What the loss is measured on; None where it is not."""
     count = _loss_windows(study)
-    return study.held_out.take(count) if count else None
+    return study.evaluation_windows.take(count) if count else None
 
 
 def _losses(study: Study, cells: Sequence[Cell], opened: Callable, text: windows.Windows | None):

@@ -161,16 +161,15 @@ def _encoded(study: Study, scored: corpus.Corpus | None, longest: int) -> Texts:
             f"--phrase={FLAGS.phrase!r} of {len(phrase) - 1} token", expected="two or more"
         )
     if scored is None:
-        held_out = study.held_out
-        text = held_out.take(FLAGS.perplexity_texts or len(held_out))
-        documents = tokenizer.encode(bpe, study.corpus.held_out())
+        every_window = study.evaluation_windows
+        text = every_window.take(FLAGS.perplexity_texts or len(every_window))
         return Texts(
-            name="windows of the held-out text",
+            name="windows of the text" if study.measures_all else "windows of the held-out text",
             tokens=text.tokens,
             lengths=np.full(len(text), text.tokens.shape[1]),
             document=text.document,
             last_word=None,
-            unmasked=_to_unmask(documents),
+            unmasked=_to_unmask(study.evaluation_documents),
             phrase=phrase,
             num_cut=0,
         )

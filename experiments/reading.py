@@ -40,9 +40,14 @@ def experiments(study: Study) -> list[common.Experiment]:
     return [common.Experiment(record.MEASURE, config, units, passages)]
 
 
+def tokens_needed(study: Study) -> int:
+    """Tokens of the shortest document that has a passage."""
+    return study.window_length
+
+
 def passages(study: Study, unit: Unit):
     """Divergence and surprisal of every token of the passages, and each seed's likeliest tokens."""
-    seeds, text = study.load_seeds(unit), _spread(study.held_out, FLAGS.reading_windows)
+    seeds, text = study.load_seeds(unit), _spread(study.evaluation_windows, FLAGS.reading_windows)
     numbers = divergence.seed_divergence(seeds.config, seeds.params, text.tokens, js=False)
     top_of = top_tokens.top_tokens_fn(seeds.config, FLAGS.reading_top)
     tops = [
@@ -51,7 +56,7 @@ def passages(study: Study, unit: Unit):
     ]
     top_id = np.stack([np.asarray(top.ids) for top in tops]).astype(np.int32)
     ids = np.unique(np.concatenate([text.tokens.ravel(), top_id.ravel()]))
-    documents = study.corpus.held_out().documents
+    documents = study.evaluation_corpus.documents
     read = record.Record(
         seeds=unit.seeds,
         tokens=text.tokens,

@@ -10,7 +10,7 @@ from absl import flags, logging
 from dynamics import slt
 from dynamics.errors import InputError
 from dynamics.study import Study
-from experiments import number_flags
+from experiments import common, number_flags
 
 FLAGS = flags.FLAGS
 _MOST = 1e12  # of a constant of the dynamics; its square is still a float32
@@ -62,7 +62,11 @@ number_flags.whole(
 number_flags.whole(
     "llc_windows", 512, "windows of the data set that minibatches are drawn from", least=2
 )
-number_flags.whole("llc_seeds", 1, "how many of the seeds to take (0: all)")
+number_flags.whole(
+    "llc_seeds",
+    None,
+    "how many of the seeds to take (0: all); default all of a suite trained here, one of another",
+)
 flags.DEFINE_list(
     "parts",
     [],
@@ -119,9 +123,9 @@ def config(study: Study) -> dict:
     return {**study.text_config(), **decisive, **named}
 
 
-def seeds(study: Study):
+def seeds(study: Study) -> tuple[int, ...]:
     """The seeds that are sampled around."""
-    return study.suite.seeds[: FLAGS.llc_seeds or None]
+    return common.single_seeds(study, FLAGS.llc_seeds)
 
 
 def data(study: Study):

@@ -48,8 +48,13 @@ def examine(whole: Suite, grid: Suite, store: results.Store, read: str) -> list[
 
 
 def leave_out(grid: Suite, faults: Sequence[audit.Fault]) -> Suite:
-    """The suite without its convicted checkpoints, which stderr names; whole by --keep_suspect."""
+    """The suite without its convicted checkpoints, which stderr names; whole by --keep_suspect.
+
+    Checkpoints whose training data are not certain are kept, and named too.
+    """
     cells = set(grid.cells())
+    for line in summary([f for f in faults if f.kind == "other data" and f.cell in cells]):
+        endings.say(f"audit: {line}")
     guilty = [cell for cell in audit.convicted(faults) if cell in cells]
     if not guilty:
         return grid

@@ -101,9 +101,9 @@ def pictures(study: Study, unit: Unit):
 
 @functools.cache
 def _sentence(study: Study) -> np.ndarray:
-    """[T] the beginning of the first held-out document that has --context tokens."""
+    """[T] the beginning of the first document measured on that has --context tokens."""
     try:
-        documents = tokenizer.encode(study.tokenizer, study.corpus.held_out())
+        documents = study.evaluation_documents
     except InputError as error:
         raise InputError(
             error.got,

@@ -42,7 +42,7 @@ def set_text(study: Study, *, train: int, held_out: int):
     ids = np.arange(200, dtype=np.int32) % 50
     study.__dict__["train_documents"] = [ids, np.append(ids, train).astype(np.int32)]
     tokens = np.append(ids, held_out).astype(np.int32)
-    study.__dict__["held_out"] = study._cut([np.roll(tokens, 5)])
+    study.__dict__["evaluation_documents"] = [np.roll(tokens, 5)]
 
 
 @pytest.mark.parametrize(("train", "held_out"), [(101, 3), (3, 101)])

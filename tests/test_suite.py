@@ -21,7 +21,7 @@ def test_pythia_grid():
     assert len(pythia.steps) == 154
     assert pythia.source("14m", 0, 512) == ("EleutherAI/pythia-14m", "step512")
     assert pythia.source("12b-deduped", 0, 1000) == ("EleutherAI/pythia-12b-deduped", "step1000")
-    assert "14m-deduped" not in pythia.models
+    assert pythia.source("14m-deduped", 0, 0) == ("EleutherAI/pythia-14m-deduped", "step0")
     assert pythia.on_hub
 
 
@@ -58,6 +58,12 @@ def test_unknown_names_list_the_known(kind, wanted):
 def test_select_keeps_the_suites_order():
     subset = suite.polypythia().select(models=["31m", "14m"], seeds=[5, 1], steps=[512, 0])
     assert (subset.models, subset.seeds, subset.steps) == (("14m", "31m"), (1, 5), (0, 512))
+
+
+def test_a_part_of_a_suite_knows_where_its_runs_end():
+    subset = suite.polypythia().select(steps=[0, 512])
+    assert (max(subset.steps), subset.last_step) == (512, 143_000)
+    assert subset.select(steps=[0]).last_step == suite.polypythia().last_step == 143_000
 
 
 def test_cells_left_out_are_not_measured():

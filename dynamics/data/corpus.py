@@ -12,8 +12,12 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, TypeGuard
 
+import numpy as np
+from jaxtyping import Int
+
 from dynamics import inputs
 from dynamics.errors import InputError
+from dynamics.inputs import id_files
 
 HELD_OUT_EVERY = 10  # one document in ten is held out; a hash of its name decides
 _BLOCK = 8_000  # characters of one document where a plain text file has no documents of its own
@@ -48,7 +52,8 @@ class Document(NamedTuple):
 
     name: str
     domain: str  # "prose" or "code"; "text" where the source does not say
-    text: str
+    text: str  # "" where the source has token ids alone
+    ids: Int[np.ndarray, " T"] | None = None  # of the suite's tokenizer, where the source has them
 
 
 @dataclasses.dataclass(frozen=True)
@@ -71,11 +76,13 @@ class Corpus:
         return sum(len(document.text.encode()) for document in self.documents)
 
     def fingerprint(self) -> str:
-        """sha256 over names, domains and texts: equal for equal documents alone."""
+        """sha256 over names, domains and texts or token ids: equal for equal documents alone."""
         digest = hashlib.sha256()
         for document in self.documents:
-            for part in document:
+            for part in document[:3]:
                 digest.update(hashlib.sha256(part.encode()).digest())
+            if document.ids is not None:
+                digest.update(hashlib.sha256(document.ids.astype("<i4").tobytes()).digest())
         return digest.hexdigest()
 
     def train(self) -> "Corpus":
@@ -123,17 +130,19 @@ def embedded() -> Corpus:
 
 
 def read(path: str | Path) -> Corpus:
-    """A user's corpus: a folder of files, or one file of plain text or of JSON.
+    """A user's corpus: a folder of files, or one file of plain text, of JSON or of token ids.
 
     A plain text file is cut at blank lines into documents of about 8,000 characters. In a .jsonl or
     .ndjson file each line is a document, an object with a "text" field and, where it has it, a
     "domain" field; a .json file holds such an object, a list of them, or one on each line. In a
     folder every file counts, hidden ones left out: of JSON as above, and any other as one document.
-    All text is UTF-8, with or without a byte-order mark, and gzipped where the name ends in .gz.
+    All text is UTF-8, with or without a byte-order mark, and packed where the name ends in .gz or
+    .zst. A .npy or .bin file holds token ids of the suite's tokenizer, beside the offsets of their
+    documents (`inputs.id_files` has the forms).
 
     Raises:
         InputError: a path that does not exist, or is a pipe or a device; a corpus without text, or
-            of more than 1 GiB; a bad line or file.
+            of more than 1 GiB once it is unpacked; a bad line or file.
 
     Example:
         >>> import pathlib, tempfile
@@ -149,8 +158,11 @@ def read(path: str | Path) -> Corpus:
     path = Path(path)
     if not path.exists():
         raise InputError(
-            f"the corpus {path}, which does not exist", expected="a text or jsonl file, or a folder"
+            f"the corpus {path}, which does not exist",
+            expected="a file of text, jsonl or token ids, or a folder",
         )
+    if path.suffix in id_files.SUFFIXES:
+        return Corpus(inputs.utf8_name(path.name), tuple(_of_ids(path)))
     documents = _of_folder(path) if path.is_dir() else _of_file(path)
     if not any(document.text.strip() for document in documents):
         raise InputError(f"the corpus {path} without text", expected="at least one document")
@@ -194,6 +206,13 @@ def _domain(path: Path) -> str:
     return {".py": "code", ".md": "prose", ".rst": "prose"}.get(path.suffix, "text")
 
 
+def _of_ids(path: Path) -> list[Document]:
+    name, documents = inputs.utf8_name(path.name), inputs.read_ids(path, _MOST_BYTES)
+    if not any(map(len, documents)):
+        raise InputError(f"the corpus {path} without token ids", expected="at least one document")
+    return [Document(f"{name}#{k}", "text", "", ids) for k, ids in enumerate(documents)]
+
+
 def _of_folder(path: Path) -> list[Document]:
     documents, size = [], 0
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
@@ -224,7 +243,7 @@ def _of_file(path: Path) -> list[Document]:
 
 def _of_json(path: Path, text: str, name: str) -> list[Document] | None:
     """The documents of a JSON file: none where it holds other JSON, None for another file."""
-    suffix = Path(path.name.lower().removesuffix(".gz")).suffix
+    suffix = Path(path.name.lower().removesuffix(".gz").removesuffix(".zst")).suffix
     if suffix in (".jsonl", ".ndjson"):
         rows = inputs.json_lines(text, str(path), _RECORD)
     elif suffix == ".json":

@@ -111,7 +111,8 @@ def encode(
 ) -> list[Int[np.ndarray, " T"]]:
     """Token ids of every document, int32, each headed by the id that `separator` gives.
 
-    With `control_tokens` a text that spells a control token becomes it.
+    With `control_tokens` a text that spells a control token becomes it. A document that comes as
+    ids keeps them, but for separators at its ends: one stands before it, none after it.
 
     Raises:
         InputError: a tokenizer without a token that heads a document, or that cannot encode.
@@ -125,7 +126,17 @@ def encode(
     head = separator(tokenizer)
     texts = [document.text for document in corpus.documents]
     encodings = encode_texts(tokenizer, texts, control_tokens=control_tokens)
-    return [np.asarray([head, *encoding.ids], np.int32) for encoding in encodings]
+    return [
+        np.asarray([head, *encoding.ids], np.int32)
+        if document.ids is None
+        else _headed(document.ids, head)
+        for document, encoding in zip(corpus.documents, encodings, strict=True)
+    ]
+
+
+def _headed(ids: Int[np.ndarray, " T"], head: int) -> Int[np.ndarray, " T"]:
+    first, end = int(ids[:1].tolist() == [head]), len(ids) - int(ids[-1:].tolist() == [head])
+    return np.concatenate([[head], ids[first:end]]).astype(np.int32)
 
 
 def encode_texts(

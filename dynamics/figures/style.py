@@ -34,10 +34,15 @@ def ramp(count: int, anchors: Sequence[str] = LIGHT_RAMP) -> list[str]:
 
 
 class Look(dict):
-    """model -> its colour and marker, the same in every panel."""
+    """model -> its colour and marker, the same in every panel.
 
-    def __init__(self, models: Sequence[str]):
+    `tokens_per_step` is what every model read at a step of its training; None where that is not
+    known, or not the same.
+    """
+
+    def __init__(self, models: Sequence[str], tokens_per_step: int | None = None):
         """`models` by size, from small to large."""
+        self.tokens_per_step = tokens_per_step
         looks = zip(models, ramp(len(models)), itertools.cycle(MARKERS), strict=False)
         super().__init__(
             {model: {"color": color, "marker": marker} for model, color, marker in looks}

@@ -4,6 +4,7 @@ Nothing here trusts a size, a type or an encoding. Whatever is wrong with an inp
 that names it, and no input takes more memory than its stated limit.
 """
 
+from dynamics.inputs.id_files import read_ids
 from dynamics.inputs.json_text import json_lines, parse_json
 from dynamics.inputs.ranges import Boolean, Choice, Range, Real, Whole, shown
 from dynamics.inputs.text_file import check_text, read_bytes, read_text, utf8_name
@@ -20,6 +21,7 @@ __all__ = [
     "json_lines",
     "parse_json",
     "read_bytes",
+    "read_ids",
     "read_text",
     "shown",
     "utf8_name",

@@ -2,10 +2,11 @@
 
 The one reader of every text that a user names: corpora, minimal pairs, suites, configurations. It
 opens no FIFO or device, which would hang or never end, reads (and unpacks) no more than a stated
-number of bytes, drops a byte-order mark, and knows gzip by the name's ending.
+number of bytes, drops a byte-order mark, and knows gzip and Zstandard by the name's ending.
 """
 
 import gzip
+import io
 import os
 import stat
 import zlib
@@ -14,12 +15,13 @@ from typing import IO
 
 from dynamics.errors import InputError
 from dynamics.inputs.ranges import shown
+from dynamics.inputs.zstd import read_zstd
 
 _CHUNK = 1 << 20  # bytes that are read at a time
 
 
 def read_bytes(path: str | Path, most: int, expected: str = "a file") -> bytes:
-    """The content of a regular file, unpacked if its name ends in .gz.
+    """The content of a regular file, unpacked if its name ends in .gz or .zst.
 
     Args:
         path: the file.
@@ -27,7 +29,8 @@ def read_bytes(path: str | Path, most: int, expected: str = "a file") -> bytes:
         expected: what an error says should have been here.
 
     Raises:
-        InputError: no such file, a folder, FIFO or device; too long; a damaged gzip.
+        InputError: no such file, a folder, FIFO or device; too long; packed and damaged, or cut
+            short; .zst without a library that reads it.
 
     Example:
         >>> import tempfile
@@ -44,6 +47,9 @@ def read_bytes(path: str | Path, most: int, expected: str = "a file") -> bytes:
             if str(path).lower().endswith(".gz"):
                 with gzip.GzipFile(fileobj=file) as unpacked:
                     return _bounded(unpacked, path, most, expected)
+            if str(path).lower().endswith(".zst"):
+                unpacked = io.BytesIO(read_zstd(file, most + 1, path))
+                return _bounded(unpacked, path, most, expected)
             return _bounded(file, path, most, expected)
     except OSError as error:
         raise InputError(
@@ -59,7 +65,7 @@ def read_text(path: str | Path, most: int, expected: str = "text") -> str:
     """The text of a file of UTF-8, without a byte-order mark, and with "\\n" for every line end.
 
     Args:
-        path: the file; unpacked if its name ends in .gz.
+        path: the file; unpacked if its name ends in .gz or .zst.
         most: the most bytes it may hold, after unpacking.
         expected: what an error says should have been here.
 

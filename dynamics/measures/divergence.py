@@ -17,7 +17,7 @@ import chex
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int, PyTree
+from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
 
 from dynamics import models
 from dynamics.errors import InputError
@@ -117,6 +117,7 @@ def seed_divergence(
     log_unigram: Float[ArrayLike, " V"] | None = None,
     js: bool = True,
     full: bool = False,
+    scored: Bool[ArrayLike, "B P"] | None = None,
 ) -> dict[str, np.ndarray]:
     """Divergence, surprisal and entropy of all seeds, from one pass over their distributions.
 
@@ -131,17 +132,20 @@ def seed_divergence(
         log_unigram: [V] log-probabilities of a unigram reference, for "kl_unigram".
         js: also the Jensen-Shannon divergence.
         full: also "kl_pairs" and "js_pairs" [S,S,B,P], float32.
+        scored: [B,P], which predictions count, as of `windows.prefixes`; by default all. Windows
+            may then be padded with any ids after their last prediction that counts.
 
     Returns:
-        Arrays by name, in nats. Per token, float32: kl and js [B,P], means over ordered pairs i !=
-        j; surprisal [S,B,P]. Per document, float64 means over its tokens, documents in the order of
-        np.unique: kl_documents and js_documents [S,S,G]; surprisal_documents, entropy_documents,
-        kl_uniform_documents, KL(p || uniform) = log V - entropy, and kl_unigram_documents, KL(p ||
-        unigram), each [S,G]. document_tokens [G], the predictions of each document; max_logit [S],
-        the greatest |logit|.
+        Arrays by name, in nats. Per token, float32, NaN where it is not scored: kl and js [B,P],
+        means over ordered pairs i != j; surprisal [S,B,P]. Per document, float64 means over its
+        tokens, documents in the order of np.unique: kl_documents and js_documents [S,S,G];
+        surprisal_documents, entropy_documents, kl_uniform_documents, KL(p || uniform) = log V -
+        entropy, and kl_unigram_documents, KL(p || unigram), each [S,G]. document_tokens [G], the
+        predictions of each document; max_logit [S], the greatest |logit|.
 
     Raises:
-        InputError: fewer than two seeds; weights that are not finite, by leaf.
+        InputError: fewer than two seeds; weights that are not finite, by leaf; a window of which
+            nothing is scored.
         AssertionError: an array whose shape does not fit the others.
 
     Example:
@@ -166,13 +170,18 @@ def seed_divergence(
     documents = None if documents is None else np.asarray(documents)
     reference = None if log_unigram is None else jnp.asarray(log_unigram, jnp.float32)
     check_shapes(config, params, tokens, documents, reference)
+    if scored is not None:
+        scored = np.asarray(scored)
+        chex.assert_shape(scored, tokens[:, 1:].shape)
+        if not scored.any(1).all():
+            raise InputError("a window of which nothing is scored", expected="one or more tokens")
     most = _BLOCK_TOKENS.get(jax.default_backend(), _BLOCK_TOKENS["cpu"])
 
-    def statistics_of(rows):
-        return _fused(config, js)(params, tokens[rows], reference)
+    def statistics_of(rows, length):
+        return _fused(config, js)(params, tokens[rows, : length + 1], reference)
 
     size = max(1, most // tokens.shape[1])
-    return window_blocks.collect(statistics_of, size, tokens[:, 1:].shape, documents, full)
+    return window_blocks.collect(statistics_of, size, tokens[:, 1:].shape, documents, full, scored)
 
 
 def check_shapes(

@@ -161,7 +161,7 @@ def seed_divergence(
     divergence.check_shapes(config, params, tokens, documents, reference)
     chex.assert_shape(positions, (len(tokens), None))
 
-    def statistics_of(rows):
+    def statistics_of(rows, _):
         return _fused(config, js)(params, tokens[rows], positions[rows], jnp.int32(mask), reference)
 
     size = max(1, _BLOCK_MASKS // positions.shape[1])

@@ -57,7 +57,7 @@ class Divergence:
     @property
     def evidence(self) -> str:
         """What it rests on, in words."""
-        return f"{len(self.seeds)} seeds, {len(self.tokens)} documents"
+        return f"{len(self.seeds)} seeds, {words.counted(len(self.tokens), 'document')}"
 
 
 def divergence(model: str, pairs: Pairs, records: Sequence[Record]) -> Divergence:

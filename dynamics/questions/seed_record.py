@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import xarray as xr
 
-from dynamics.questions.schema import Schema, expect_documents, numbers, whole
+from dynamics.questions.schema import Schema, expect_documents, numbers, texts, whole
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,6 +35,8 @@ class Record:
         max_logit: [S] the largest |logit|.
         num_parameters: of the model.
         learning_rate: of the optimiser at this step.
+        coverage: how much text that is and what of it is left out, in a sentence; "" in older
+            results.
     """
 
     seeds: tuple[int, ...]
@@ -53,6 +55,7 @@ class Record:
     max_logit: np.ndarray
     num_parameters: int | None = None
     learning_rate: float | None = None
+    coverage: str = ""
 
     @classmethod
     def of_measure(
@@ -63,6 +66,7 @@ class Record:
         seeds: tuple[int, ...],
         num_parameters: int,
         learning_rate: float | None,
+        coverage: str = "",
     ) -> "Record":
         """The record of what `measures.divergence` or `measures.masked` returns by name."""
         return cls(
@@ -82,6 +86,7 @@ class Record:
             max_logit=numbers["max_logit"],
             num_parameters=num_parameters,
             learning_rate=learning_rate,
+            coverage=coverage,
         )
 
 
@@ -104,6 +109,7 @@ SCHEMA = Schema(
         "parameters": whole(optional=True),
         "learning_rate": numbers(optional=True),
     },
+    attributes={"coverage": texts(optional=True)},
 )
 
 
@@ -134,7 +140,8 @@ def to_dataset(record: Record) -> xr.Dataset:
         "document": record.documents,
         "tokens": ("document", record.tokens),
     }
-    dataset = xr.Dataset(data, coordinates, {"units": "nats", "rests_on": "seeds and documents"})
+    attributes = {"units": "nats", "rests_on": "seeds and documents", "coverage": record.coverage}
+    dataset = xr.Dataset(data, coordinates, attributes)
     return dataset.set_coords([name for name in ["window_document"] if name in dataset])
 
 
@@ -162,6 +169,7 @@ def from_dataset(data: xr.Dataset) -> Record:
         max_logit=data["max_logit"].values,
         num_parameters=int(data["parameters"]) if "parameters" in data else None,
         learning_rate=float(data["learning_rate"]) if "learning_rate" in data else None,
+        coverage=str(data.attrs.get("coverage", "")),
     )
 
 

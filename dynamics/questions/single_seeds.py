@@ -5,7 +5,7 @@ Axes: K steps (ascending).
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 import xarray as xr
@@ -13,6 +13,7 @@ import xarray as xr
 from dynamics.analysis.curve import Curve
 from dynamics.analysis.pairs import single_seed_curve
 from dynamics.questions.committed import Pairs, by_step, check_configs
+from dynamics.report import words
 
 Record = TypeVar("Record")
 Steps = Mapping[int, Mapping[int, Record]]  # step -> seed -> what its unit holds
@@ -40,6 +41,24 @@ def seeds_of(steps: Steps) -> list[int]:
 def of_seed(steps: Steps[Record], seed: int) -> Steps[Record]:
     """The steps at which one seed was measured, without the other seeds."""
     return {step: {seed: of_step[seed]} for step, of_step in steps.items() if seed in of_step}
+
+
+def one_seed_warning(seeds_by_model: Mapping[str, Sequence[int]]) -> str:
+    """A sentence on the models of which a single seed was measured; "" where there are none.
+
+    Example:
+        >>> print(one_seed_warning({"small": [0, 1], "large": [0]}))
+        One seed of large: its error bars say nothing of other seeds, which may differ by more.
+        >>> one_seed_warning({"small": [0, 1]})
+        ''
+    """
+    single = [model for model, seeds in seeds_by_model.items() if len(seeds) == 1]
+    if not single:
+        return ""
+    every = "every model" if len(single) == len(seeds_by_model) > 1 else words.listed(single)
+    return (
+        f"One seed of {every}: its error bars say nothing of other seeds, which may differ by more."
+    )
 
 
 def over_seeds(

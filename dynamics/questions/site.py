@@ -13,7 +13,7 @@ import numpy as np
 import xarray as xr
 
 from dynamics.errors import InputError
-from dynamics.figures import style
+from dynamics.figures import style, tokens_axis
 from dynamics.questions import ALL, Launch, Question
 from dynamics.questions.committed import Committed, Pairs, natural
 from dynamics.report import provenance, site
@@ -126,7 +126,8 @@ def contents(
         for model in question.models(answers[question.name])
     }
     models = [_model(name, results.values()) for name in sorted(names, key=natural)]
-    shown = Contents(suite=suite, chapters=(), models=models)
+    tokens = provenance.tokens_per_step(results)
+    shown = Contents(suite=suite, chapters=(), models=models, tokens_per_step=tokens)
     launch = launch or Launch(suite=suite)
     return Contents(
         suite=suite,
@@ -149,6 +150,7 @@ def contents(
         models=models,
         facts=provenance.facts(results, [_without_folder(error, source) for error in errors]),
         settings=provenance.settings(results),
+        tokens_per_step=tokens,
     )
 
 
@@ -185,6 +187,12 @@ def _section(
             absent=_without_folder(answer, source),
         )
     section = question.section(answer, shown.look)
+    tokens = shown.tokens_per_step
+    panels = [
+        dataclasses.replace(panel, draw=functools.partial(_with_tokens, panel.draw, tokens))
+        for panel in section.panels
+    ]
+    section = dataclasses.replace(section, panels=panels)
     if all(map(_is_finite, (data for pairs in read for _, data in pairs))):
         return section
     panels = [
@@ -192,6 +200,10 @@ def _section(
         for panel in section.panels
     ]
     return dataclasses.replace(section, panels=panels)
+
+
+def _with_tokens(draw: Callable[[], Any], tokens_per_step: int | None) -> Any:
+    return tokens_axis.add(draw(), tokens_per_step)
 
 
 def _is_finite(data: xr.Dataset) -> bool:

@@ -49,6 +49,7 @@ class Contents:
         models: in the order of their colours.
         facts: what the results say of their making.
         settings: the configuration of each measure.
+        tokens_per_step: what every model read at a step; None where results do not say one number.
     """
 
     suite: str
@@ -56,8 +57,9 @@ class Contents:
     models: Sequence[Model]
     facts: Sequence[Fact] = ()
     settings: Sequence[Settings] = ()
+    tokens_per_step: int | None = None
 
     @property
     def look(self) -> Look:
         """The colour and marker that each model has on every page."""
-        return Look([model.name for model in self.models])
+        return Look([model.name for model in self.models], self.tokens_per_step)

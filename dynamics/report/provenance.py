@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import xarray as xr
 
 from dynamics.report import words
 from dynamics.results import Unit, json_attribute, name_of
 
 Pairs = Sequence[tuple[Unit, xr.Dataset]]
+_MOST_TOKENS = 1 << 40  # of a step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +98,18 @@ def changed_weights(results: Mapping[str, Pairs]) -> list[str]:
                             f"{digest[:12]}… in {unit}"
                         )
     return [sentences[cell] for cell in sorted(sentences)]
+
+
+def tokens_per_step(results: Mapping[str, Pairs]) -> int | None:
+    """What every model read at a step; None where models differ, or results do not say."""
+    numbers = {
+        unit.model: data.attrs.get("tokens_per_step")
+        for pairs in results.values()
+        for unit, data in pairs
+        if unit.model and unit.step is not None
+    }.values()
+    whole = [int(n) for n in numbers if isinstance(n, int | np.integer) and 0 < n < _MOST_TOKENS]
+    return whole[0] if whole and whole == [whole[0]] * len(numbers) else None
 
 
 def settings(results: Mapping[str, Pairs]) -> list[Settings]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from dynamics.analysis.curve import all_steps
-from dynamics.figures import readout, style
+from dynamics.figures import readout, style, tokens_axis
 from dynamics.report import words
 from dynamics.report.section import Change, Table, Track
 
@@ -66,7 +66,7 @@ def figure(tracks: Sequence[Track], look: style.Look, wide: bool = True):
     if wide:
         picture.align_ylabels(panels)
     _legend(picture, panels, 8 if wide else 3)
-    return picture
+    return tokens_axis.add(picture, look.tokens_per_step)
 
 
 def table(tracks: Sequence[Track]) -> Table:

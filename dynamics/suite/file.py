@@ -7,6 +7,7 @@
     folder = "runs/{model}/seed{seed}/step{step}"     # relative to the file; or, on the hub:
     repo = "me/{model}-seed{seed}"
     revision = "step{step}"                           # default "main"
+    tokens_per_step = 2097152                         # if known: batch x window, of every model
 
 or, for places without a pattern, a table for every checkpoint. Together they fill a grid:
 
@@ -30,9 +31,10 @@ from dynamics.suite.grid import Cell, Source, Suite
 
 _PLACE = ("folder", "repo", "revision")
 _GRID = ("models", "seeds", "steps")
-_FIELDS = ("name", *_GRID, *_PLACE, "shared_start", "checkpoint")
+_FIELDS = ("name", *_GRID, *_PLACE, "shared_start", "tokens_per_step", "checkpoint")
 _CELL = ("model", "seed", "step")
 _NUMBER = inputs.Whole(0, (1 << 53) - 1)  # a seed or a step: what a float64 array holds exactly
+_TOKENS = inputs.Whole(1, 1 << 40)  # read at a step
 _MOST_BYTES = 1 << 24  # of the file: tables of 100,000 checkpoints
 _LONGEST_NAME = 200  # bytes: file systems allow 255, and a suffix may follow
 
@@ -81,6 +83,11 @@ def _suite(path: Path, name, fields: Mapping, models, seeds, steps, place) -> Su
         raise InputError(
             f"name = {inputs.shown(name)} in {path}", expected="a name that a folder can have"
         )
+    tokens = fields.get("tokens_per_step")
+    if tokens is not None and not _TOKENS.holds(tokens):
+        raise InputError(
+            f"tokens_per_step = {inputs.shown(tokens)} in {path}", expected=_TOKENS.words
+        )
     return Suite(
         name=name,
         models=tuple(models),
@@ -88,6 +95,7 @@ def _suite(path: Path, name, fields: Mapping, models, seeds, steps, place) -> Su
         steps=tuple(sorted(steps)),
         source=place,
         shared_start=fields.get("shared_start", False),
+        tokens_per_step=tokens,
     )
 
 

@@ -56,6 +56,8 @@ class Suite:
     shared_start: bool = False  # do all seeds of a model have the same initialisation?
     # (model, step) -> the optimiser's learning rate at that step, where it is published
     learning_rate: Callable[[str, int], float] | None = None
+    run_end: int | None = None  # the runs' last step, where `steps` are a part of them
+    tokens_per_step: int | None = None  # that every model reads at a step of its training
     # Tokens of the training windows, where that is less than the models' positions.
     trained_context: int | None = None
 
@@ -83,7 +85,13 @@ class Suite:
             models=_selected("model", models, self.models, self.name),
             seeds=_selected("seed", seeds, self.seeds, self.name),
             steps=_selected("step", steps, self.steps, self.name),
+            run_end=self.last_step,
         )
+
+    @property
+    def last_step(self) -> int:
+        """The last step of the runs, whether or not it is among those selected."""
+        return max(self.steps) if self.run_end is None else self.run_end
 
     def without(self, cells: Sequence[Cell]) -> "Suite":
         """The suite with these cells left out."""

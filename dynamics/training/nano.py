@@ -127,8 +127,12 @@ def suite(name: str) -> Suite:
     )
     rates = {recipe.name: recipe.learning_rate() for recipe in recipes}
     trained = min(recipe.context for recipe in recipes)
+    read = {recipe.batch_size * recipe.context for recipe in recipes}
     return dataclasses.replace(
-        grid, learning_rate=lambda model, step: rates[model](step), trained_context=trained
+        grid,
+        learning_rate=lambda model, step: rates[model](step),
+        trained_context=trained,
+        tokens_per_step=read.pop() if len(read) == 1 else None,
     )
 
 

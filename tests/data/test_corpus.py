@@ -211,7 +211,7 @@ def test_folder(tmp_path):
 
 def test_missing_corpus(tmp_path):
     with pytest.raises(
-        InputError, match=r"nothing\.txt, which does not exist; expected a text or jsonl file"
+        InputError, match=r"nothing\.txt, which does not exist; expected a file of text"
     ):
         corpus.read(tmp_path / "nothing.txt")
     with pytest.raises(InputError, match=r"nothing\.jsonl, which does not exist"):

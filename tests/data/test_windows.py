@@ -90,3 +90,37 @@ def test_vocabulary_is_checked_at_both_ends():
         windows.check_vocabulary(np.array([[0, 101]]), 101)
     with pytest.raises(InputError, match="token ids from -1 to 3"):
         windows.check_vocabulary(np.array([[3, -1]]), 101)
+
+
+@settings(deadline=None)
+@given(lengths=LENGTHS.filter(lambda n: max(n) >= 2), positions=st.integers(2, 9))
+def test_prefixes_predict_every_token_once_from_all_that_a_model_reads(lengths, positions):
+    text = windows.prefixes(numbered(lengths), positions)
+    assert text.scored.any(1).all()
+    assert text.tokens.shape[1] <= positions + 1
+    assert (text.short, text.long) == (
+        sum(n < 2 for n in lengths),
+        sum(n > positions + 1 for n in lengths),
+    )
+    pairs = text.pairs()
+    for k, n in enumerate(lengths):
+        own = text.document == k
+        predictions = pairs.tokens[pairs.document == k] - 1000 * k
+        np.testing.assert_array_equal(predictions[:, 1], np.arange(1, n))
+        np.testing.assert_array_equal(predictions[:, 0], np.arange(max(n - 1, 0)))
+        place, given_tokens = (
+            text.tokens[own][:, 1:] - 1000 * k,
+            np.nonzero(text.scored[own])[1] + 1,
+        )
+        target = place[text.scored[own]]
+        # The whole prefix wherever a model can read it, and never under half of what it can.
+        assert (given_tokens >= np.minimum(target, positions // 2)).all()
+        inside = target <= positions
+        np.testing.assert_array_equal(given_tokens[inside], target[inside])
+
+
+def test_documents_of_which_nothing_can_be_predicted_are_refused():
+    with pytest.raises(InputError, match="2 documents, all shorter than 2 tokens"):
+        windows.prefixes(numbered([1, 0]), 9)
+    with pytest.raises(InputError, match="prefixes of 1 tokens"):
+        windows.prefixes(numbered([8]), 1)

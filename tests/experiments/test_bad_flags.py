@@ -6,7 +6,7 @@ import job
 import pytest
 
 pytestmark = pytest.mark.long
-CHAINS = ("--llc_windows=32", "--draws=20", "--burn_in=5", "--reference_probes=0")
+CHAINS = ("--llc_seeds=1", "--llc_windows=32", "--draws=20", "--burn_in=5", "--reference_probes=0")
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from dynamics.results import Store
 pytestmark = pytest.mark.long
 
 ONE = ("--suite=smoke", "--steps=0,8,32", "--models=smoke-16", "--windows=24", "--context=64")
-CHAINS = (*ONE, "--draws=20", "--burn_in=5", "--llc_windows=32")
+CHAINS = (*ONE, "--llc_seeds=1", "--draws=20", "--burn_in=5", "--llc_windows=32")
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from absl.testing import flagsaver
 
 from dynamics.data.windows import Windows
 from dynamics.errors import InputError
-from experiments import curvature, llc, sampler_flags
+from experiments import common, curvature, llc, sampler_flags
 
 FLAGS = flags.FLAGS
 CURVATURE = {
@@ -73,6 +73,14 @@ def config(script, name: str, value) -> dict:
 @pytest.mark.parametrize(("name", "value"), CURVATURE.items())
 def test_every_setting_of_the_curvature_is_in_its_configuration(name, value):
     assert config(curvature, name, value) != config(curvature, name, FLAGS[name].value)
+
+
+@pytest.mark.parametrize(("suite", "count"), [("nano", 2), ("smoke", 2), ("polypythia", 1)])
+def test_all_seeds_of_a_suite_trained_here_are_taken_and_one_of_another(suite, count):
+    with flagsaver.flagsaver(suite=suite):
+        assert len(common.single_seeds(study(), None)) == count
+        assert common.single_seeds(study(), 1) == (0,)
+        assert common.single_seeds(study(), 0) == (0, 1)
 
 
 @pytest.mark.parametrize(("name", "value"), LLC.items())

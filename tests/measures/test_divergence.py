@@ -1,5 +1,6 @@
 """Seed divergence against float64, closed forms, and its own slow form."""
 
+import dataclasses
 import functools
 import itertools
 import subprocess
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 
 from dynamics import models
+from dynamics.data import windows
 from dynamics.errors import InputError
 from dynamics.measures import divergence
 from dynamics.models import gpt_neox
@@ -190,6 +192,62 @@ def test_blocks_change_nothing(monkeypatch):
         CONFIG, params, tokens, documents=documents
     ).items():
         np.testing.assert_allclose(value, whole[name], rtol=1e-4, atol=1e-7, err_msg=name)
+
+
+def one_at_a_time(config, params, tokens):
+    """Logits [S,B,P,V] of seeds that read each window token by token, and see none beyond."""
+    read_on, unembed = models.continue_fn(config), models.unembed_fn(config)
+
+    @jax.jit
+    def step(params, memory, column, place):
+        def of_seed(params, memory):
+            h, memory = read_on(params, column[:, None], memory, place)
+            return unembed(params, h[:, 0]), memory
+
+        return jax.vmap(of_seed)(params, memory)
+
+    empty = models.empty_memory(config, len(tokens), tokens.shape[1] - 1)
+    memory, logits = jax.tree.map(lambda x: jnp.stack([x] * 3), empty), []
+    for place in range(tokens.shape[1] - 1):
+        of_place, memory = step(params, memory, tokens[:, place], place)
+        logits.append(of_place)
+    return jnp.stack(logits, axis=2)
+
+
+@pytest.mark.parametrize("positions", [64, 8])
+def test_prefixes_are_what_one_token_at_a_time_gives(positions, monkeypatch):
+    """Ragged documents, padded and grouped by length; with 8 positions they are read on in parts.
+
+    Each is computed again by models that read token by token and have seen nothing after it.
+    """
+    monkeypatch.setitem(divergence._BLOCK_TOKENS, "cpu", 96)  # blocks of several lengths
+    config, rng = dataclasses.replace(CONFIG, max_positions=positions), np.random.default_rng(7)
+    documents = [rng.integers(0, 101, n).astype(np.int32) for n in (3, 40, 1, 23, 2, 19, 21, 24)]
+    text = windows.prefixes(documents, positions)
+    params = seeds(3, config)
+    numbers = divergence.seed_divergence(
+        config, params, text.tokens, documents=text.document, scored=text.scored
+    )
+    assert np.array_equal(np.isfinite(numbers["kl"]), text.scored)
+    assert numbers["document_tokens"].tolist() == [2, 39, 22, 1, 18, 20, 23]
+
+    logits = one_at_a_time(config, params, text.tokens)
+    kl = np.asarray(divergence.pairwise_kl(logits)).sum((0, 1))[text.scored] / 6
+    np.testing.assert_allclose(numbers["kl"][text.scored], kl, rtol=1e-5, atol=1e-9)
+    log_p = np.asarray(jax.nn.log_softmax(logits))
+    surprisal = -np.take_along_axis(log_p, text.tokens[None, :, 1:, None], -1)[..., 0]
+    np.testing.assert_allclose(
+        numbers["surprisal"][:, text.scored], surprisal[:, text.scored], rtol=1e-5
+    )
+    by_document = [kl[text.owners == owner].mean() for owner in (0, 1, 3, 4, 5, 6, 7)]
+    pairs = numbers["kl_documents"].sum((0, 1)) / 6
+    np.testing.assert_allclose(pairs, by_document, rtol=1e-5)
+
+
+def test_a_window_of_which_nothing_is_scored_is_refused():
+    tokens, scored = np.zeros((2, 4), np.int32), np.array([[1, 1, 0], [0, 0, 0]], bool)
+    with pytest.raises(InputError, match="a window of which nothing is scored"):
+        divergence.seed_divergence(CONFIG, seeds(2), tokens, scored=scored)
 
 
 _MEASURE = """

@@ -49,6 +49,7 @@ def contexts(
         kl=np.stack([kl(step, rng) if kl else rng.exponential(0.5, count) for step in steps]),
         surprisal=np.stack([surprisal.mean(0)] * len(steps)),
         last_surprisal=surprisal,
+        last_step=int(steps[-1]),
     )
 
 

@@ -81,6 +81,8 @@ def model_of(results: Committed) -> curvature.Curvature:
 def page(model: curvature.Curvature):
     """The page's section, each of whose panels can be drawn."""
     section = curvature.QUESTION.section([model], LOOK)
+    for words in (section.introduction, *(panel.caption for panel in section.panels[:2])):
+        assert ("error bars say nothing of other seeds" in words) == (len(model.runs) == 1)
     for panel in section.panels:
         assert panel.draw().axes
         assert panel.table.rows

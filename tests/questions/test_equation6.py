@@ -72,6 +72,22 @@ def test_tokens_that_were_never_counted_are_left_out():
     assert fitted.left_out == (TEXT.index[:, 1:] == 0).sum()
 
 
+def test_tokens_without_a_tag_are_left_out():
+    """Appendix A: predicted, or last of the context. A list of words leaves none out."""
+    text = made_contexts.text(tagger="nltk")
+    fitted = equation6.regression([made_contexts.contexts(text)], text)
+    tagged = (text.tag[:, 1:] >= 0) & (text.tag[:, :-1] >= 0)
+    assert 0 < fitted.tokens == tagged.sum() < tagged.size
+    assert fitted.untagged == (~tagged).sum()
+    levels = {name.partition(": ")[2] for name in fitted.names if name.startswith("predicted")}
+    assert levels | {fitted.references["predicted token"]} == {"DT", "NN", "VB"}
+    nothing = dataclasses.replace(text, tag=np.full_like(text.tag, -1))
+    with pytest.raises(InputError, match="no token that was counted and has a tag"):
+        equation6.regression([made_contexts.contexts(text)], nothing)
+    closed = equation6.regression([made_contexts.contexts(TEXT)], TEXT)
+    assert (closed.untagged, closed.tokens) == (0, TEXT.owners.size)
+
+
 def test_one_document_is_refused():
     text = dataclasses.replace(TEXT, document=np.zeros_like(TEXT.document))
     with pytest.raises(InputError, match="one document"):

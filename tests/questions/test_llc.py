@@ -97,6 +97,9 @@ def test_errors_are_over_seeds_where_there_are_some(num_seeds):
     curve = estimates.llc
     np.testing.assert_allclose([curve.value[0], curve.sem[0]], [values.mean(), sem])
     assert (f"over {num_seeds} seeds" in curve.rests_on) == (num_seeds > 1)
+    shown = llc.QUESTION.section([estimates], LOOK)
+    for words in (shown.introduction, shown.panels[0].caption):
+        assert ("error bars say nothing of other seeds" in words) == (num_seeds == 1)
     assert [run.seed for run in estimates.runs] == list(range(num_seeds))
 
 

@@ -7,7 +7,7 @@ import pytest
 from dynamics.errors import InputError
 from dynamics.figures import style
 from dynamics.questions import Committed, token_properties
-from dynamics.questions.token_properties import record
+from dynamics.questions.token_properties import record, record_final
 from dynamics.results import Unit
 
 TEXT = made_contexts.text()
@@ -26,6 +26,23 @@ def test_a_record_is_read_as_it_was_written():
         np.testing.assert_array_equal(getattr(read, name), getattr(written, name))
     for name in ("pieces", "tag_names", "frequency_corpus", "frequency_total", "tagger", "domain"):
         assert getattr(read, name) == getattr(written, name)
+
+
+def test_final_surprisal_is_that_of_the_runs_last_step():
+    """Whichever steps are compared: bins are those of a step measured apart, where there is one."""
+    known = made_contexts.committed(TEXT)
+    unit = Unit(measure=record_final.MEASURE, model="toy-32", seeds=(0, 1, 2), step=512)
+    last = made_contexts.predictions(TEXT, np.random.default_rng(9))
+    results = {m: known.of(m) for m in ("convergence", record.MEASURE)}
+    results[record_final.MEASURE] = [(unit, record_final.to_dataset(last))]
+    properties, without = token_properties.find(Committed(results)), token_properties.find(known)
+    assert (properties.step, properties.final_step, without.final_step) == (64, 512, 64)
+    (by_surprisal,) = [c for c in properties.predicted if c.name == "final surprisal"]
+    bits = last.token_surprisal.mean(0) / np.log(2)
+    assert by_surprisal.bins[0].tokens == (bits < 1).sum()
+    shown = token_properties.QUESTION.section(properties, style.Look(["toy-8", "toy-32"]))
+    captions = [panel.caption for panel in shown.panels if "final-surprisal" in panel.name]
+    assert all("Surprisal at step 512" in caption for caption in captions)
 
 
 def test_results_under_the_former_name_are_read():

@@ -23,8 +23,9 @@ KINDS = {
     "two saves": "holds two sets of weights, of which one is read",
     "jump back": "lies much nearer to the initialisation than the checkpoint before",
     "remark": "a remark on public record",
+    "other data": "what it was trained on is not certain",
 }
-REMARKS = ("same start", "two saves", "jump back", "remark")
+REMARKS = ("same start", "two saves", "jump back", "remark", "other data")
 
 
 @dataclasses.dataclass(frozen=True, order=True)

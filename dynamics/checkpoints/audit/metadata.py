@@ -59,7 +59,7 @@ def check_record(cells: Iterable[Cell], source: Callable[[str, int, int], Source
     return sorted(
         Fault(
             cell,
-            "on record" if fault.convicts else "remark",
+            "on record" if fault.convicts else "other data" if fault.of_data else "remark",
             f"{fault.what} ({fault.issue}, {fault.reported})",
         )
         for cell in cells

@@ -20,6 +20,7 @@ class KnownFault:
     repos: tuple[str, ...]
     steps: tuple[int, ...] | None  # None means every step
     convicts: bool  # the checkpoint is not what it claims to be; otherwise this is a remark
+    of_data: bool = False  # of what it was trained on, so that other seeds may not compare
     what: str
 
 
@@ -85,6 +86,21 @@ KNOWN_FAULTS: tuple[KnownFault, ...] = (
         steps=None,
         convicts=False,
         what="an outlier run: report numbers without this seed too",
+    ),
+    *(
+        KnownFault(
+            issue="said by a third party, not verified",
+            reported="2026-02",
+            repos=_pythia(size, f"{size}-deduped"),
+            steps=None,
+            convicts=False,
+            of_data=True,
+            what=f"the hub is said to have moved names: what was pythia-{size} is "
+            f"pythia-{size}-deduped now, and pythia-{size} is a run on the whole Pile, so that "
+            "other seeds may be of other data; the sha256 of a copy from before February 2026 "
+            "beside the hub's would settle it",
+        )
+        for size in ("14m", "31m")
     ),
 )
 

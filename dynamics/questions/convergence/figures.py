@@ -176,7 +176,7 @@ def widths(convergence: Convergence):
 
 
 def cross_entropy(curves: Sequence[Curve], ngrams: record_ngram.Record | None, look: style.Look):
-    """Loss of every model on held-out text, against n-grams on the same text."""
+    """Loss of every model on the text, against n-grams on the same text."""
     figure, ax = style.axes("cross-entropy (nats per token)")
     lines = zip(ngrams.orders, ngrams.cross_entropy.tolist(), strict=True) if ngrams else ()
     for order, loss in lines:

@@ -175,7 +175,7 @@ def _distances(findings: Findings, look: style.Look) -> list[Panel]:
     return [
         Panel(
             name="cross-entropy",
-            title="Loss on held-out text",
+            title="Loss on the text",
             caption=f"Surprisal of the next token, mean over seeds. {yardstick} "
             f"{words.bars(losses)}",
             draw=lambda: figures.cross_entropy(losses, findings.ngrams, look),

@@ -1,4 +1,4 @@
-"""The data set of the yardstick: what n-grams of the training text lose on the held-out text.
+"""The data set of the yardstick: what n-grams of other text lose on the text that is measured.
 
 Axes: O orders. Nats per token.
 """

@@ -19,7 +19,7 @@ from dynamics.questions.convergence.sentences import sentences
 from dynamics.report.section import Change, Section, Table, Track
 
 INTRODUCTION = (
-    "Models that differ only in their random seed read the same held-out text. The "
+    "Models that differ only in their random seed read the same text. The "
     "Kullback–Leibler divergence between their next-token distributions is how far apart they are; "
     "entropy and loss are what they became."
 )
@@ -28,13 +28,25 @@ INTRODUCTION = (
 def section(findings: Findings, look: style.Look) -> Section:
     """The divergence of seeds, and what it rests on."""
     return Section(
-        introduction=INTRODUCTION,
+        introduction=_introduction(findings.models),
         panels=panels(findings, look),
         findings=sentences(findings),
         tracks=_tracks(findings.models),
         tables=_tables(findings),
         numbers=_numbers(findings),
     )
+
+
+def _introduction(models: Sequence[Convergence]) -> str:
+    """What is compared, how much text is measured, and what one document cannot say."""
+    coverage = models[0].divergence.records[0].coverage
+    lines = [INTRODUCTION, *([f"Measured: {coverage}"] if coverage else [])]
+    if len(models[0].divergence.tokens) == 1:
+        lines.append(
+            "The text is one document: these are its numbers, and no interval says what another "
+            "document would give, since that takes two or more."
+        )
+    return " ".join(lines)
 
 
 def _tables(findings: Findings) -> dict[str, Table]:

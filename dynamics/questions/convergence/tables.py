@@ -25,6 +25,8 @@ def at_a_glance(models: Sequence[Convergence]) -> Table:
             {
                 "model": model.model,
                 "seeds": len(seeds.seeds),
+                "documents": len(seeds.tokens),
+                "predictions": int(seeds.tokens.sum()),
                 "parameters": model.size or np.nan,
                 "KL at start (nats)": float(kl.value[0]),
                 "KL minimum (nats)": float(kl.value[lowest]),

@@ -17,6 +17,7 @@ from dynamics.questions.curvature.findings import (
     Spectrum,
 )
 from dynamics.questions.headline import headline
+from dynamics.questions.single_seeds import one_seed_warning
 from dynamics.report import grades, words
 from dynamics.report.section import Finding, Panel, Section, Table, Track
 
@@ -34,7 +35,7 @@ def section(models: Sequence[Curvature], look: style.Look) -> Section:
     trace, largest, smallest = zip(*((m.trace, m.largest, m.smallest) for m in models), strict=True)
     seeds = [m.first for m in models]
     return Section(
-        introduction=INTRODUCTION,
+        introduction=f"{INTRODUCTION} {_one_seed(models)}".strip(),
         panels=[
             _trace_panel(models, look),
             _ends_panel(models, look),
@@ -53,6 +54,10 @@ def section(models: Sequence[Curvature], look: style.Look) -> Section:
             **_first_seed_numbers(seeds),
         },
     )
+
+
+def _one_seed(models: Sequence[Curvature]) -> str:
+    return one_seed_warning({model.model: [run.seed for run in model.runs] for model in models})
 
 
 def _first_seed_numbers(seeds: Sequence[FirstSeed]) -> dict[str, object]:
@@ -100,7 +105,7 @@ def _trace_panel(models: Sequence[Curvature], look: style.Look) -> Panel:
         name="hessian-trace",
         title="Hessian trace",
         caption=f"{_block(m.first for m in models)}Sum of the Hessian's eigenvalues. "
-        f"{words.bars(curves)}",
+        f"{words.bars(curves)} {_one_seed(models)}".strip(),
         draw=lambda: figures.trace(models, look),
         table=Table.of_curves(curves, f"{TRACE} {UNIT}"),
     )
@@ -116,7 +121,7 @@ def _ends_panel(models: Sequence[Curvature], look: style.Look) -> Panel:
         name="hessian-ends",
         title="Largest and smallest eigenvalue",
         caption=f"{_block(m.first for m in models)}A negative one is a direction in which the loss "
-        f"bends down. {words.bars(curves)}",
+        f"bends down. {words.bars(curves)} {_one_seed(models)}".strip(),
         draw=lambda: figures.ends(models, look),
         table=largest.beside(smallest),
     )

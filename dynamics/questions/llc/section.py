@@ -11,6 +11,7 @@ from dynamics.questions.llc import figures
 from dynamics.questions.llc.excess import Excess
 from dynamics.questions.llc.findings import Estimates, first_excesses
 from dynamics.questions.llc.sentences import sentences
+from dynamics.questions.single_seeds import one_seed_warning
 from dynamics.report import words
 from dynamics.report.section import Panel, Section, Table, Track
 
@@ -26,7 +27,7 @@ def section(models: Sequence[Estimates], look: style.Look) -> Section:
     """The estimates with their verdicts, then what says whether to believe them."""
     llc, chain_loss = [m.llc for m in models], [m.chain_loss for m in models]
     return Section(
-        introduction=INTRODUCTION,
+        introduction=f"{INTRODUCTION} {_one_seed(models)}".strip(),
         panels=[
             _answer(models, look),
             *_excess_panels(models, look),
@@ -53,6 +54,10 @@ def section(models: Sequence[Estimates], look: style.Look) -> Section:
     )
 
 
+def _one_seed(models: Sequence[Estimates]) -> str:
+    return one_seed_warning({model.model: model.seeds for model in models})
+
+
 def _answer(models: Sequence[Estimates], look: style.Look) -> Panel:
     curves = [m.llc for m in models]
     dotted = (
@@ -64,7 +69,7 @@ def _answer(models: Sequence[Estimates], look: style.Look) -> Panel:
         caption="Filled markers: the chains stayed near the model, and the estimate is about it. "
         "Hollow: they did not, and it says nothing about the landscape. "
         f"{dotted}{words.bars(curves)} Estimates compare only at one setting, here "
-        f"{_settings(models)}.",
+        f"{_settings(models)}. {_one_seed(models)}".strip(),
         draw=lambda: figures.estimates(models, look),
         table=_estimate_table(models),
     )

@@ -7,7 +7,8 @@ D):
 
 with conv = -KL in nats. As printed, without c, it is not identified: the indicators of each group
 sum to one. Here each group has a reference level whose coefficient is zero: the most frequent tag,
-the smallest model. Without tags the groups are content word, function word, no word. Errors are
+the smallest model. Tokens without a tag are left out, predicted or last of their context, as
+appendix A has it. Without a tagger the groups are content word, function word, no word. Errors are
 clustered by document, since predictions of one text depend on each other, and so do those of two
 models of one token.
 
@@ -42,6 +43,7 @@ class Regression:
         models: [M].
         tokens: predictions of one model.
         left_out: predictions whose token was never counted: ln 0.
+        untagged: further ones left out, since that token or the one before it has no tag.
         documents: how many the errors rest on.
     """
 
@@ -53,6 +55,7 @@ class Regression:
     models: tuple[str, ...]
     tokens: int
     left_out: int
+    untagged: int
     documents: int
 
     def coefficient(self, name: str) -> Curve:
@@ -89,7 +92,10 @@ def regression(models: Sequence[Contexts], text: Text) -> Regression:
         raise InputError(
             "models without a common step", expected="one step at which all were measured"
         )
-    counted = predicted(text.count) > 0
+    in_corpus = predicted(text.count) > 0
+    counted = in_corpus & _tagged(text)
+    if not counted.any():
+        raise InputError("no token that was counted and has a tag", expected="one or more")
     owners = np.tile(text.owners[counted], len(models))
     columns, references = design(text, [model.model for model in models], counted)
     fits = []
@@ -104,7 +110,8 @@ def regression(models: Sequence[Contexts], text: Text) -> Regression:
         dropped=columns.dropped,
         models=tuple(model.model for model in models),
         tokens=int(counted.sum()),
-        left_out=int((~counted).sum()),
+        left_out=int((~in_corpus).sum()),
+        untagged=int((in_corpus & ~counted).sum()),
         documents=len(np.unique(owners)),
     )
 
@@ -134,6 +141,13 @@ def design(text: Text, models: Sequence[str], counted: np.ndarray) -> tuple[Desi
     return identified(np.hstack([np.tile(per_model, (len(models), 1)), sizes]), names), references
 
 
+def _tagged(text: Text) -> np.ndarray:
+    """[N] whether both tokens of a prediction have a tag; a list of words leaves none out."""
+    if text.tagger == "closed":
+        return np.ones(text.owners.shape, bool)
+    return (predicted(text.tag) >= 0) & (last_context(text.tag) >= 0)
+
+
 def _levels(text: Text) -> tuple[tuple[str, ...], np.ndarray]:
     """Names of levels, and the level of every token [W,T].
 
@@ -141,4 +155,4 @@ def _levels(text: Text) -> tuple[tuple[str, ...], np.ndarray]:
     """
     if text.tagger == "closed":
         return WORD_CLASSES, np.where(text.word_class < 0, 2, text.word_class)
-    return (*text.tag_names, "no tag"), np.where(text.tag < 0, len(text.tag_names), text.tag)
+    return text.tag_names, text.tag

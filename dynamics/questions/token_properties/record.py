@@ -33,6 +33,7 @@ class Record:
         frequency_total: tokens counted there.
         tagger: its name.
         domain: of each document.
+        excluded: domains that the table of single tokens leaves out.
     """
 
     tokens: np.ndarray | None
@@ -48,6 +49,7 @@ class Record:
     frequency_total: int
     tagger: str
     domain: dict[int, str]
+    excluded: tuple[str, ...] = ()
 
 
 SCHEMA = Schema(
@@ -65,6 +67,7 @@ SCHEMA = Schema(
         "frequency_total": whole(optional=True),
         "tagger": texts(),
         "domain": texts(),
+        "excluded": texts(optional=True),
     },
     of_checkpoints=False,
     may_be_empty=("tag_index",),
@@ -92,6 +95,7 @@ def to_dataset(record: Record) -> xr.Dataset:
         "frequency_total": record.frequency_total,
         "tagger": record.tagger,
         "domain": json.dumps(record.domain),
+        "excluded": json.dumps(dict.fromkeys(record.excluded, True)),
     }
     return xr.Dataset(data, coordinates, attributes)
 
@@ -117,4 +121,5 @@ def from_dataset(data: xr.Dataset) -> Record:
         frequency_total=int(data.attrs.get("frequency_total", 0)),
         tagger=str(data.attrs["tagger"]),
         domain={int(document): name for document, name in domain.items()},
+        excluded=tuple(json_attribute(data.attrs, "excluded", name_of(data))),
     )

@@ -34,7 +34,7 @@ def section(properties: Properties, look: style.Look) -> Section:
         panels=panels,
         findings=_findings(properties),
         tables={
-            "Tokens in their contexts": _tokens(properties),
+            _tokens_heading(properties): _tokens(properties),
             "Bins, and how much each holds": _sizes(
                 [*properties.predicted, *properties.last_context]
             ),
@@ -107,7 +107,7 @@ def _source(by_bin: Condition, properties: Properties) -> str:
     if by_bin.name == "frequency":
         return f"Bins by the token's count in {properties.text.frequency_corpus}."
     if by_bin.name == "final surprisal":
-        return "Surprisal at the last step, mean over seeds."
+        return f"Surprisal at step {properties.final_step}, mean over seeds."
     tagger = properties.text.tagger
     closed = "a closed list of English function words"
     return f"By {closed if tagger == 'closed' else f'the tagger {tagger}'}."
@@ -186,6 +186,7 @@ def _basis(regression: Regression) -> Table:
         "models": words.listed(regression.models),
         "tokens of each model": regression.tokens,
         "tokens left out, their word never counted": regression.left_out,
+        "tokens left out, without a tag, or after one without": regression.untagged,
         "documents": regression.documents,
         **{f"reference of the {group}": level for group, level in regression.references.items()},
         "columns dropped, spanned by others": words.listed(regression.dropped) or "none",
@@ -217,6 +218,11 @@ def _coefficients(properties: Properties) -> dict[str, Table]:
         "Coefficients at the last step": Table(columns=columns),
         "What the regression stands on": _basis(regression),
     }
+
+
+def _tokens_heading(properties: Properties) -> str:
+    without = properties.text.excluded
+    return f"Tokens in their contexts{f', without {words.listed(without)}' if without else ''}"
 
 
 def _tokens(properties: Properties) -> Table:

@@ -4,6 +4,7 @@ Table 1 of "Convergence and Divergence of Language Models under Different Random
 windows, T tokens of a window, N = W (T - 1) predictions.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -42,10 +43,13 @@ def tokens(
     """`each` tokens of every group at the last step: largest KL, those about the median, smallest.
 
     Where there are fewer than 3 `each` predictions, groups shrink so that none holds another's
-    token.
+    token. Documents of the domains that the text excludes give none.
     """
     kl = contexts.kl[-1]
     order = np.argsort(-kl, kind="stable")
+    if text.excluded:
+        domains = [text.domain.get(int(owner), "text") for owner in text.owners]
+        order = order[~np.isin(domains, text.excluded)[order]]
     each = min(each, len(order) // 3)
     start = (len(order) - each) // 2
     parts = (order[:each], order[start : start + each], order[len(order) - each :])
@@ -68,13 +72,30 @@ def visible(text: str) -> str:
 
 def _token(contexts: Contexts, text: Text, group: str, at: int, left: int, right: int) -> Token:
     window, place = divmod(at, text.index.shape[1] - 1)
-    pieces = [text.pieces[k] for k in text.index[window]]
+    before, own, after = _around(text, window, place, left + right)
     return Token(
         group=group,
-        piece=pieces[place + 1],
-        left="".join(pieces[: place + 1])[-left:],
-        right="".join(pieces[place + 2 :])[:right],
+        piece=text.pieces[own],
+        left="".join(text.pieces[k] for k in before)[-left:],
+        right="".join(text.pieces[k] for k in after)[:right],
         kl=float(contexts.kl[-1, at]),
         surprisal=float(contexts.surprisal[-1, at]),
         domain=text.domain.get(int(text.document[window]), "text"),
     )
+
+
+def _around(
+    text: Text, window: int, place: int, most: int
+) -> tuple[Sequence[int], int, Sequence[int]]:
+    """Pieces before the predicted token, its own, and at most `most` after it.
+
+    Windows of two tokens are single predictions, one after another in their document.
+    """
+    index = text.index[window]
+    if len(index) > 2:
+        return index[: place + 1].tolist(), int(index[place + 1]), index[place + 2 :].tolist()
+    first = np.searchsorted(text.document, text.document[window])
+    end = np.searchsorted(text.document, text.document[window], side="right")
+    before = text.index[max(first, window - most) : window + 1, 0]
+    after = text.index[window + 1 : min(end, window + 1 + most), 1]
+    return before.tolist(), int(index[1]), after.tolist()

@@ -171,6 +171,16 @@ def test_public_records_name_their_issue():
     assert not outlier.convicts
 
 
+def test_seeds_that_may_be_of_other_data_are_named_and_kept():
+    """The base models of two sizes of PolyPythia, and both names of them in Pythia."""
+    seeds = [Cell("14m", seed, 512) for seed in range(10)]
+    (base,) = audit.check_record([*seeds, Cell("70m", 0, 512)], suite.polypythia().source)
+    assert (base.cell.seed, base.kind, base.convicts) == (0, "other data", False)
+    assert "not verified" in base.detail
+    both = [Cell(name, 0, 0) for name in ("31m", "31m-deduped")]
+    assert len(audit.check_record(both, suite.pythia().source)) == 2
+
+
 def test_an_inventory_of_a_listing_asks_for_each_configuration_once():
     class File:
         def __init__(self, sha256, blob_id):
