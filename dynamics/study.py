@@ -224,12 +224,21 @@ class Study:
             if cell.seed in wanted
         ]
 
-    def seed_set_units(self, measure: str, fewest: int = 1) -> list[Unit]:
+    def seed_set_units(self, measure: str, fewest: int = 1, crossed: bool = False) -> list[Unit]:
         """A unit of all seeds for every model and step; a convicted seed takes its step out.
 
-        Raises InputError where there are fewer seeds than `fewest`.
+        Raises InputError where there are fewer seeds than `fewest`, and, unless `crossed`, where
+        some pairs of them share an initialisation or a data order that others do not.
         """
         seeds = self.suite.seeds
+        if not crossed and not self.suite.of_one_kind():
+            raise InputError(
+                f"seeds of {self.suite.name} of which some pairs share their initialisation or "
+                "data order and others do not",
+                expected="seeds whose pairs are all of one kind",
+                mend="Select some with --seeds, or split their divergence by its causes: "
+                "python -m experiments.causes.",
+            )
         if len(seeds) < fewest:
             raise InputError(
                 f"{len(seeds)} seed",

@@ -27,9 +27,10 @@ MOST_SEED = (1 << 53) - 1  # what an array of float64 holds exactly
 flags.DEFINE_string(
     "suite",
     "nano",
-    "nano, smoke, nano-masked, smoke-masked, truth, smoke-truth (trained here on first use), "
-    "pythia, polypythia, polypythia-data, polypythia-weights, multibert, or a toml file that "
-    "describes one (dynamics/suite/file.py)",
+    "nano, smoke, nano-masked, smoke-masked, truth, smoke-truth, nano-causes, smoke-causes, "
+    "nano-warmup (trained here on first use), pythia, polypythia, polypythia-data, "
+    "polypythia-weights, polypythia-causes, multibert, or a toml file that describes one "
+    "(dynamics/suite/file.py)",
 )
 flags.DEFINE_list("models", None, "models of the suite; default all that it has")
 number_flags.wholes("seeds", None, "seeds; default all", most=MOST_SEED)
@@ -79,8 +80,12 @@ SUITES: dict[str, Callable[[], suite.Suite]] = {
     "smoke-masked": functools.partial(nano.suite, "smoke-masked"),
     "truth": functools.partial(nano.suite, "truth"),
     "smoke-truth": functools.partial(nano.suite, "smoke-truth"),
+    "nano-warmup": functools.partial(nano.suite, "nano-warmup"),
+    "nano-causes": functools.partial(nano.suite, "nano-causes"),
+    "smoke-causes": functools.partial(nano.suite, "smoke-causes"),
     "pythia": suite.pythia,
     "polypythia": suite.polypythia,
+    "polypythia-causes": suite.polypythia_causes,
     "polypythia-data": suite.polypythia_data,
     "polypythia-weights": suite.polypythia_weights,
     "multibert": suite.multibert,

@@ -121,8 +121,8 @@ def kneser_ney(study: Study, unit: Unit):
     Its error is over documents.
     """
     text, losses, owners = scored_text.of(study), [], []
-    for train, rows in _fits_and_rows(study, text.document):
-        fits = [ngram.fit(train, _vocabulary(study), order) for order in _NGRAM_ORDERS]
+    for train, rows in fits_and_rows(study, text.document):
+        fits = [ngram.fit(train, vocabulary(study), order) for order in _NGRAM_ORDERS]
         for row in rows:
             counted = slice(None) if text.scored is None else text.scored[row]
             tokens = text.tokens[row]
@@ -133,12 +133,13 @@ def kneser_ney(study: Study, unit: Unit):
     return record_ngram.to_dataset(yardstick), []
 
 
-def _vocabulary(study: Study) -> int:
+def vocabulary(study: Study) -> int:
+    """How many ids the text and its tokenizer may use."""
     # Ids may have gaps, so the count of words is no bound on them.
     return max(study.tokenizer.get_vocab_size(), int(study.token_range[1]) + 1)
 
 
-def _fits_and_rows(
+def fits_and_rows(
     study: Study, document: Int[np.ndarray, " B"]
 ) -> Iterator[tuple[list[np.ndarray], Int[np.ndarray, " b"]]]:
     """(documents to fit on, windows to foretell), no document in both.

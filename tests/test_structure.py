@@ -49,6 +49,8 @@ WITHOUT_JAX = {
 MAY_READ = {
     "convergence": {"in_context"},
     "token_properties": {"convergence"},
+    "predictability": {"convergence"},
+    "warmup": {"convergence"},
     "curvature": {"llc"},
     "stages": {"llc", "curvature"},
     "weights": {"convergence", "perplexity", "stages"},

@@ -13,7 +13,7 @@ from dynamics.errors import InputError
 from dynamics.models import gpt_neox
 from dynamics.results import Unit
 from dynamics.study import Study, check_alike
-from dynamics.suite import Cell, folder_tree
+from dynamics.suite import Causes, Cell, folder_tree
 
 CONFIG = gpt_neox.Config(
     hidden_size=16,
@@ -56,6 +56,18 @@ def test_a_token_beyond_the_vocabulary_is_refused_wherever_it_stands(study, trai
 def test_the_last_word_of_the_vocabulary_is_in_it(study):
     set_text(study, train=100, held_out=100)
     assert study.load("toy", 0, 0).config == CONFIG
+
+
+def test_seeds_that_share_causes_unevenly_have_no_common_mean(study):
+    crossed = dataclasses.replace(
+        study.suite, seeds=(0, 1, 2, 3), causes=lambda seed: Causes(seed // 2, seed % 2)
+    )
+    uneven = dataclasses.replace(study, suite=crossed)
+    with pytest.raises(InputError, match="of one kind"):
+        uneven.seed_set_units("convergence")
+    assert len(uneven.seed_set_units("causes", crossed=True)) == 2
+    even = dataclasses.replace(study, suite=crossed.select(seeds=[0, 3]))
+    assert len(even.seed_set_units("convergence")) == 2
 
 
 @pytest.mark.parametrize(("length", "fits"), [(48, True), (49, False)])

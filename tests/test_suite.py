@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from dynamics import suite
 from dynamics.errors import InputError
+from dynamics.training import nano
 
 GRID = 'models = ["small", "large"]\nseeds = [0, 1]\nsteps = [2, 0, 1]\n'
 
@@ -39,6 +40,33 @@ def test_polypythia_grids():
     )
     assert suite.polypythia_data().shared_start
     assert not suite.polypythia_weights().shared_start
+
+
+def test_seeds_that_share_causes_are_of_one_kind_where_all_share_the_same():
+    crossed = nano.suite("smoke-causes")
+    assert crossed.causes is not None
+    assert crossed.causes(5) == (1, 2)
+    for seeds in ([0, 4, 8], [0, 1, 2], [2, 5, 8], [7]):  # nothing, initialisation, order, no pair
+        assert crossed.select(seeds=seeds).of_one_kind()
+    assert not crossed.of_one_kind()
+    assert not crossed.select(seeds=[0, 1, 5]).of_one_kind()
+    assert suite.polypythia_weights().of_one_kind()
+
+
+def test_runs_of_both_kinds_stand_side_by_side_as_each_suite_has_them():
+    both = suite.polypythia_causes()
+    assert both.causes is not None
+    for group, seeds in (
+        (suite.polypythia_data(), (1, 2, 3)),
+        (suite.polypythia_weights(), (4, 5, 6)),
+    ):
+        assert group.causes is not None
+        for own, seed in zip(group.seeds, seeds, strict=True):
+            assert both.source("160m", seed, 512) == group.source("160m", own, 512)
+            assert both.causes(seed) == group.causes(own)
+        assert both.select(seeds=seeds).of_one_kind()
+    assert both.select(seeds=[1, 4]).of_one_kind()
+    assert not both.of_one_kind()
 
 
 def test_multibert_has_a_repository_for_every_checkpoint():

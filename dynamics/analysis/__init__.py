@@ -8,14 +8,20 @@ from dynamics.analysis import (
     agreement,
     bifurcation,
     change_points,
+<<<<<<< HEAD
     coincidence,
+=======
+    crossed,
+>>>>>>> b
     curve,
     decades,
+    explained,
     fall_and_rise,
     jackknife,
     leave_one_out,
     loss_share,
     means,
+    moves,
     pairs,
     phases,
     regression,
@@ -33,14 +39,20 @@ __all__ = [
     "agreement",
     "bifurcation",
     "change_points",
+<<<<<<< HEAD
     "coincidence",
+=======
+    "crossed",
+>>>>>>> b
     "curve",
     "decades",
+    "explained",
     "fall_and_rise",
     "jackknife",
     "leave_one_out",
     "loss_share",
     "means",
+    "moves",
     "pairs",
     "phases",
     "regression",

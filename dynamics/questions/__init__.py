@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from dynamics.questions import (
     audit,
     calibration,
+    causes,
     convergence,
     curvature,
     in_context,
@@ -24,10 +25,12 @@ from dynamics.questions import (
     next_byte,
     paths,
     perplexity,
+    predictability,
     reading,
     stages,
     token_properties,
     truth,
+    warmup,
     weights,
 )
 from dynamics.questions.committed import Committed
@@ -41,7 +44,10 @@ __all__ = ["ALL", "Committed", "Launch", "Question", "site"]
 ALL: tuple[Question, ...] = (
     audit.QUESTION,
     convergence.QUESTION,
+    causes.QUESTION,
+    warmup.QUESTION,
     token_properties.QUESTION,
+    predictability.QUESTION,
     perplexity.QUESTION,
     in_context.QUESTION,
     minimal_pairs.QUESTION,

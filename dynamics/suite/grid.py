@@ -1,6 +1,7 @@
 """A suite: a grid of checkpoints, and where the files of every cell lie."""
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -33,6 +34,13 @@ class Source(NamedTuple):
         return self.revision is not None
 
 
+class Causes(NamedTuple):
+    """What a run's randomness came from: runs that share a number share that cause."""
+
+    init: int
+    order: int  # of the data
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Suite:
     """A grid of checkpoints. Raises InputError for one of more than a million.
@@ -53,6 +61,8 @@ class Suite:
     source: Callable[[str, int, int], Source]  # of (model, seed, step)
     default_steps: tuple[int, ...] | None = None  # where a user names none
     left_out: frozenset[Cell] = frozenset()  # must not be measured
+    # seed -> its initialisation and data order; None where each seed has its own of both
+    causes: Callable[[int], Causes] | None = None
     shared_start: bool = False  # do all seeds of a model have the same initialisation?
     # (model, step) -> the optimiser's learning rate at that step, where it is published
     learning_rate: Callable[[str, int], float] | None = None
@@ -105,6 +115,21 @@ class Suite:
     def whole(self, model: str, step: int, seeds: Sequence[int]) -> bool:
         """May all of `seeds` be compared at this step?"""
         return not any(Cell(model, seed, step) in self.left_out for seed in seeds)
+
+    def of_one_kind(self) -> bool:
+        """Does every pair of seeds share the same: nothing, the initialisation, or the order?
+
+        Only then do pairs measure one thing, whose mean has an interval over seeds.
+
+        Example:
+            >>> from dynamics import suite
+            >>> suite.polypythia().of_one_kind(), suite.polypythia_data().of_one_kind()
+            (True, True)
+        """
+        if self.causes is None:
+            return True
+        pairs = itertools.combinations([self.causes(seed) for seed in self.seeds], 2)
+        return len({(a.init == b.init, a.order == b.order) for a, b in pairs}) <= 1
 
     @property
     def on_hub(self) -> bool:

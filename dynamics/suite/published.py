@@ -1,6 +1,6 @@
 """Suites on the hub, as their authors laid them out."""
 
-from dynamics.suite.grid import Source, Suite
+from dynamics.suite.grid import Causes, Source, Suite
 from dynamics.suite.schedule import CosineSchedule
 
 PYTHIA_SIZES = ("14m", "31m", "70m", "160m", "410m", "1b", "1.4b", "2.8b", "6.9b", "12b")
@@ -36,7 +36,9 @@ def _pythia_rate(model: str, step: int) -> float:
     )(step)
 
 
-def _on_pythia_steps(name: str, models, seeds, repo, *, shared_start: bool = False) -> Suite:
+def _on_pythia_steps(
+    name: str, models, seeds, repo, *, shared_start: bool = False, causes=None
+) -> Suite:
     return Suite(
         name=name,
         models=models,
@@ -44,6 +46,7 @@ def _on_pythia_steps(name: str, models, seeds, repo, *, shared_start: bool = Fal
         steps=PYTHIA_STEPS,
         source=lambda model, seed, step: Source(repo(model, seed), f"step{step}"),
         default_steps=PYTHIA_LOG_STEPS,
+        causes=causes,
         shared_start=shared_start,
         learning_rate=_pythia_rate,
         tokens_per_step=PYTHIA_TOKENS_PER_STEP,
@@ -78,7 +81,14 @@ def polypythia_data() -> Suite:
     def repo(model: str, seed: int) -> str:
         return f"EleutherAI/pythia-{model}-data-seed{seed}"
 
-    return _on_pythia_steps("polypythia-data", ("160m",), range(1, 4), repo, shared_start=True)
+    return _on_pythia_steps(
+        "polypythia-data",
+        ("160m",),
+        range(1, 4),
+        repo,
+        shared_start=True,
+        causes=lambda seed: Causes(0, seed),
+    )
 
 
 def polypythia_weights() -> Suite:
@@ -87,7 +97,33 @@ def polypythia_weights() -> Suite:
     def repo(model: str, seed: int) -> str:
         return f"EleutherAI/pythia-{model}-weight-seed{seed}"
 
-    return _on_pythia_steps("polypythia-weights", ("160m",), range(1, 4), repo)
+    return _on_pythia_steps(
+        "polypythia-weights",
+        ("160m",),
+        range(1, 4),
+        repo,
+        causes=lambda seed: Causes(seed, 0),
+    )
+
+
+def polypythia_causes() -> Suite:
+    """The runs of both `polypythia_data` and `polypythia_weights`, side by side.
+
+    Seeds 1 to 3 share an initialisation and 4 to 6, weight seeds 1 to 3, share a data order; two of
+    different groups share nothing. They fill no grid, so that what each cause makes of their
+    divergence has an estimate and no interval.
+    """
+
+    def repo(model: str, seed: int) -> str:
+        kind, number = ("data", seed) if seed <= 3 else ("weight", seed - 3)
+        return f"EleutherAI/pythia-{model}-{kind}-seed{number}"
+
+    def causes(seed: int) -> Causes:
+        return Causes(0, seed) if seed <= 3 else Causes(seed - 3, 0)
+
+    return _on_pythia_steps(
+        "polypythia-causes", ("160m",), range(1, 7), repo, shared_start=True, causes=causes
+    )
 
 
 def multibert() -> Suite:

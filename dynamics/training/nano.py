@@ -2,7 +2,9 @@
 
 `nano`, GPT-NeoX on the embedded corpus, is the default of every experiment; `smoke` is the same
 path in seconds, to check an installation. `nano-masked` and `smoke-masked` are BERTs. `truth` and
-`smoke-truth` are trained on text of a known distribution (`data.synthetic`).
+`smoke-truth` are trained on text of a known distribution (`data.synthetic`). Seeds of `nano-causes`
+and `smoke-causes` are the pairs of a few initialisations and a few data orders; models of
+`nano-warmup` differ in their warm-up alone.
 """
 
 import dataclasses
@@ -114,6 +116,54 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
     "smoke-truth": (
         _recipe("truth-16", 16, 1, 2, 64, num_steps=64, context=32, peak_rate=1e-2, warmup=8),
     ),
+    # Every initialisation with every data order, in three architectures: two widths, two depths.
+    "nano-causes": tuple(
+        _recipe(
+            f"causes-{width}x{depth}",
+            width,
+            depth,
+            heads,
+            512,
+            num_seeds=16,
+            num_orders=4,
+            num_steps=256,
+            batch_size=8,
+            context=64,
+            peak_rate=1e-2,
+            warmup=64,
+        )
+        for width, depth, heads in ((32, 2, 2), (32, 4, 2), (64, 2, 4))
+    ),
+    # One model, whose learning rate rises within 0, 32 and 128 steps.
+    "nano-warmup": tuple(
+        _recipe(
+            f"warmup-{warmup}",
+            32,
+            2,
+            2,
+            512,
+            num_steps=512,
+            batch_size=4,
+            peak_rate=1e-2,
+            warmup=warmup,
+        )
+        for warmup in (0, 32, 128)
+    ),
+    "smoke-causes": (
+        _recipe(
+            "causes-16x1",
+            16,
+            1,
+            2,
+            512,
+            num_seeds=9,
+            num_orders=3,
+            num_steps=16,
+            batch_size=4,
+            context=32,
+            warmup=4,
+        ),
+    ),
 }
 KNOWN_TRUTH = ("truth", "smoke-truth")  # suites whose text is `data.synthetic`'s
 
@@ -132,6 +182,7 @@ def suite(name: str) -> Suite:
         grid,
         learning_rate=lambda model, step: rates[model](step),
         trained_context=trained,
+        causes=recipes[0].causes if recipes[0].num_orders else None,
         tokens_per_step=read.pop() if len(read) == 1 else None,
     )
 

@@ -2,8 +2,8 @@
 
 Axes: S seeds, B batch, T tokens, N tokens of the training stream.
 
-Every batch is a function of (seed, step) alone, so a resumed run sees the batches of an undisturbed
-one.
+Every batch is a function of (data order, step) alone, so a resumed run sees the batches of an
+undisturbed one. A recipe says which seeds share an initialisation or an order.
 """
 
 import functools
@@ -57,18 +57,21 @@ def optimizer(recipe: Recipe) -> optax.GradientTransformation:
 def batch_at(
     recipe: Recipe, stream: Int[Array, " N"], seed: Int[Array, ""] | int, step: Int[Array, ""] | int
 ) -> Int[Array, "B T"]:
-    """The tokens that `seed` sees at `step`: windows at uniform offsets of the stream."""
+    """The tokens that `seed` sees at `step`: windows at uniform offsets of the stream.
+
+    Seeds of one data order see the same.
+    """
     chex.assert_rank(stream, 1)
-    key = _key(0, seed, step)
+    key = _key(0, recipe.causes(seed).order, step)
     offsets = jax.random.randint(
         key, (recipe.batch_size, 1), 0, stream.shape[0] - recipe.context + 1
     )
     return stream[offsets + jnp.arange(recipe.context)[None]]
 
 
-def _key(purpose: int, seed, step):
+def _key(purpose: int, order, step):
     return jax.random.fold_in(
-        jax.random.fold_in(jax.random.key(purpose, impl="threefry2x32"), seed), step
+        jax.random.fold_in(jax.random.key(purpose, impl="threefry2x32"), order), step
     )
 
 
@@ -81,12 +84,14 @@ def functions(recipe: Recipe) -> tuple[Callable, Callable]:
     loss_fn, update = objective.loss_fn(recipe), optimizer(recipe)
 
     def start(seed):
-        params = models.init(jax.random.fold_in(jax.random.key(1), seed), recipe.config)
+        init = recipe.causes(seed).init
+        params = models.init(jax.random.fold_in(jax.random.key(1), init), recipe.config)
         return params, update.init(params)
 
     def advance(params, moments, seed, step, stream):
         tokens = batch_at(recipe, stream, seed, step)
-        loss, gradient = jax.value_and_grad(loss_fn)(params, tokens, _key(2, seed, step))
+        key = _key(2, recipe.causes(seed).order, step)
+        loss, gradient = jax.value_and_grad(loss_fn)(params, tokens, key)
         change, moments = update.update(gradient, moments, params)
         return optax.apply_updates(params, change), moments, loss
 

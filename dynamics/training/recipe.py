@@ -6,6 +6,8 @@ import json
 from typing import Literal
 
 from dynamics import models
+from dynamics.errors import InputError
+from dynamics.suite.grid import Causes
 from dynamics.suite.schedule import CosineSchedule
 
 
@@ -27,6 +29,9 @@ class Recipe:
     config: models.Config
     num_steps: int
     num_seeds: int = 3
+    # Data orders that every initialisation is crossed with, the seeds of one initialisation side by
+    # side; 0 where each seed has an initialisation and an order of its own.
+    num_orders: int = 0
     batch_size: int = 16
     context: int = 128  # tokens of a training window
     peak_rate: float = 3e-3
@@ -36,6 +41,30 @@ class Recipe:
     beta2: float = 0.95
     weight_decay: float = 0.1
     clip_norm: float = 1.0
+
+    def __post_init__(self):
+        if self.num_orders and self.num_seeds % self.num_orders:
+            raise InputError(
+                f"{self.num_seeds} seeds of {self.name} with {self.num_orders} data orders",
+                expected="every initialisation with every order",
+            )
+
+    def causes(self, seed):
+        """The initialisation and the data order of a seed, or of an array of them.
+
+        Seeds that share a number share that cause, bit by bit. With one order for all, seeds differ
+        in their initialisation alone; with as many as seeds, in their order alone.
+
+        Example:
+            >>> config = models.gpt_neox.Config(hidden_size=16, num_layers=1, num_heads=2,
+            ...                                 intermediate_size=32, vocab_size=11)
+            >>> grid = Recipe(name="grid", config=config, num_steps=8, num_seeds=6, num_orders=3)
+            >>> grid.causes(4)
+            Causes(init=1, order=1)
+        """
+        if not self.num_orders:
+            return Causes(seed, seed)
+        return Causes(seed // self.num_orders, seed % self.num_orders)
 
     @property
     def objective(self) -> Literal["causal", "masked"]:
@@ -56,5 +85,8 @@ class Recipe:
 
     def fingerprint(self, corpus_fingerprint: str) -> str:
         """Identifies the recipe on a corpus: runs of one fingerprint share their checkpoints."""
-        fields = json.dumps([dataclasses.asdict(self), corpus_fingerprint], sort_keys=True)
+        numbers = dataclasses.asdict(self)
+        if not self.num_orders:
+            del numbers["num_orders"]  # suites that cross nothing bear the names that they had
+        fields = json.dumps([numbers, corpus_fingerprint], sort_keys=True)
         return hashlib.sha256(fields.encode()).hexdigest()[:12]

@@ -9,6 +9,7 @@ import xarray as xr
 from dynamics.questions import (
     audit,
     calibration,
+    causes,
     convergence,
     curvature,
     in_context,
@@ -20,6 +21,7 @@ from dynamics.questions import (
     next_byte,
     paths,
     perplexity,
+    predictability,
     reading,
     seed_record,
     token_properties,
@@ -35,6 +37,7 @@ SEEDS = (0, 1, 2)
 SCHEMAS: dict[str, Schema] = {
     "audit": audit.record.SCHEMA,
     "calibration": calibration.record.SCHEMA,
+    "causes": causes.record.SCHEMA,
     "convergence": seed_record.SCHEMA,
     "ngram": convergence.record_ngram.SCHEMA,
     "curvature": curvature.record.SCHEMA,
@@ -49,6 +52,7 @@ SCHEMAS: dict[str, Schema] = {
     "next_byte": next_byte.record.SCHEMA,
     "paths": paths.record.SCHEMA,
     "perplexity": perplexity.record.SCHEMA,
+    "predictability": predictability.record.SCHEMA,
     "reading": reading.record.SCHEMA,
     "token_properties": token_properties.record.SCHEMA,
     "truth": truth.record.SCHEMA,
@@ -105,7 +109,7 @@ def origin(unit: Unit) -> dict[str, str]:
 
 def units(measure: str, model: str = "toy-8") -> list[tuple[Unit, xr.Dataset]]:
     """All units of a model, or that of the suite."""
-    if measure in ("ngram", "token_properties"):
+    if measure in ("ngram", "token_properties", "predictability"):
         made = [Unit.of_suite(measure)]
     elif measure in ("audit", "llc_settings", "paths"):
         made = [Unit.of_run(measure, model, (seed,)) for seed in SEEDS]

@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping
 
 import made_audit
+import made_causes
 import made_contexts
 import made_llc
 import made_next_byte
@@ -21,6 +22,8 @@ import test_masked
 import test_mechanism
 import test_minimal_pairs
 import test_perplexity
+import test_predictability
+import test_warmup
 import test_weights
 from drawn import absent_from_numbers, absent_from_table
 
@@ -70,6 +73,17 @@ def token_properties() -> dict:
     return {name: committed.of(name) for name in ("convergence", "token_properties")}
 
 
+def predictability() -> dict:
+    text = made_contexts.text()
+    committed = made_contexts.committed(text, models=MODELS, measures=("convergence",))
+    record = test_predictability.record
+    ngrams = record.to_dataset(test_predictability.ngrams(text))
+    return {
+        "convergence": committed.of("convergence"),
+        record.MEASURE: [(Unit.of_suite(record.MEASURE), ngrams)],
+    }
+
+
 def minimal_pairs() -> dict:
     record = test_minimal_pairs.record
     stored = {
@@ -99,6 +113,19 @@ def truth() -> dict:
         for k, step in enumerate(made_truth.STEPS)
     }
     return of_two(record.MEASURE, stored)
+
+
+def causes() -> dict:
+    record = made_causes.record
+    stored = {
+        (tuple(range(16)), step): record.to_dataset(made_causes.planted(k))
+        for k, step in enumerate(made_causes.STEPS)
+    }
+    return of_two(record.MEASURE, stored)
+
+
+def warmup() -> dict:
+    return test_warmup.results({"toy-8": 0, "toy-16": 32}, {"toy-8": 16, "toy-16": 16})
 
 
 def llc() -> dict:
@@ -215,6 +242,7 @@ def mechanism() -> dict:
 
 RESULTS: dict[str, Callable[[], dict]] = {
     "audit": audit,
+    "causes": causes,
     "convergence": convergence,
     "token_properties": token_properties,
     "in_context": in_context,
@@ -222,6 +250,7 @@ RESULTS: dict[str, Callable[[], dict]] = {
     "masked": masked,
     "mechanism": mechanism,
     "perplexity": perplexity,
+    "predictability": predictability,
     "next_byte": next_byte,
     "truth": truth,
     "llc": llc,
@@ -229,6 +258,7 @@ RESULTS: dict[str, Callable[[], dict]] = {
     "llc_sweeps": llc_sweeps,
     "curvature": curvature,
     "stages": stages,
+    "warmup": warmup,
     "weights": weights,
     "paths": paths,
 }

@@ -13,6 +13,7 @@ from dynamics.questions import ALL, site
 from dynamics.results import Store, Unit
 
 pytestmark = pytest.mark.filterwarnings("ignore::RuntimeWarning")
+OF_THE_TEXT = ("ngram", "token_properties", "predictability")
 MEASURES = sorted(set(made_results.SCHEMAS) - {"audit"})
 
 
@@ -31,7 +32,7 @@ def not_finite(data: xr.Dataset, value: float) -> xr.Dataset:
 def written(store: Store, measure: str, change) -> list[Unit]:
     """Commits the made-up units of a measure, `change`d by the place in their order."""
     units = []
-    names = {measure, "convergence"} if measure in ("ngram", "token_properties") else {measure}
+    names = {measure, "convergence"} if measure in OF_THE_TEXT else {measure}
     for name in names:
         for place, (unit, data) in enumerate(made_results.units(name)):
             changed = change(place, data) if name == measure else data

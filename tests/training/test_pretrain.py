@@ -1,6 +1,7 @@
 """Batches are functions of (seed, step), seeds do not interact, the first step changes nothing."""
 
 import dataclasses
+import itertools
 
 import chex
 import jax
@@ -22,6 +23,22 @@ def test_batches_depend_on_seed_and_step_alone():
     assert (batch != pretrain.batch_at(RECIPE, jnp.asarray(STREAM), 1, 6)).any()
     assert (batch != pretrain.batch_at(RECIPE, jnp.asarray(STREAM), 2, 5)).any()
     assert batch.shape == (RECIPE.batch_size, RECIPE.context)
+
+
+def test_crossed_seeds_share_an_initialisation_or_a_data_order():
+    crossed = dataclasses.replace(RECIPE, num_seeds=6, num_orders=3)
+    start, _ = pretrain.functions(crossed)
+    drawn = np.asarray(start(jnp.arange(6)).params["unembed"]["kernel"])
+    batches = np.array([pretrain.batch_at(crossed, jnp.asarray(STREAM), k, 5) for k in range(6)])
+    for first, other in itertools.combinations(range(6), 2):
+        same_init, same_order = first // 3 == other // 3, first % 3 == other % 3
+        assert np.array_equal(drawn[first], drawn[other]) == same_init
+        assert np.array_equal(batches[first], batches[other]) == same_order
+    # An order is that of the seed of its number in a suite that crosses nothing.
+    np.testing.assert_array_equal(batches[4], pretrain.batch_at(RECIPE, jnp.asarray(STREAM), 1, 5))
+    assert crossed.fingerprint("a") != dataclasses.replace(RECIPE, num_seeds=6).fingerprint("a")
+    with pytest.raises(InputError, match="7 seeds"):
+        dataclasses.replace(crossed, num_seeds=7)
 
 
 def test_first_step_has_rate_zero_as_in_pythia():
@@ -68,8 +85,8 @@ def test_checkpoint_steps_are_pythias():
     assert recipe.fingerprint("a") != recipe.fingerprint("b")
 
 
-def test_the_stated_rate_is_the_optimisers():
-    recipe = nano.RECIPES["nano"][1]
+@pytest.mark.parametrize("recipe", [nano.RECIPES["nano"][1], nano.RECIPES["nano-warmup"][0]])
+def test_the_stated_rate_is_the_optimisers(recipe):
     stated = recipe.learning_rate()
     theirs = optax.warmup_cosine_decay_schedule(
         0.0,

@@ -9,7 +9,7 @@ from dynamics.questions.token_properties import record, record_final
 from dynamics.questions.token_properties.conditions import Condition, condition
 from dynamics.questions.token_properties.contexts import Final, Text, contexts, text_of
 from dynamics.questions.token_properties.equation6 import Regression, regression
-from dynamics.questions.token_properties.partitions import partitions
+from dynamics.questions.token_properties.partitions import by_domain, partitions
 from dynamics.questions.token_properties.token_table import Token, tokens
 
 
@@ -54,7 +54,7 @@ def find(committed: Committed) -> Properties | None:
     if not models:
         return None
     largest = models[-1]
-    cuts = partitions(text, largest)
+    cuts, domains = partitions(text, largest), by_domain(text)
     try:
         fitted = regression(models, text)
     except InputError:  # one document, or models that share no step
@@ -66,7 +66,9 @@ def find(committed: Committed) -> Properties | None:
         final_step=largest.last_step,
         num_seeds=len(largest.seeds),
         text=text,
-        predicted=tuple(condition(largest, text, cut) for cut in cuts),
+        predicted=tuple(
+            condition(largest, text, cut) for cut in (*cuts, *([domains] if domains else []))
+        ),
         last_context=tuple(condition(largest, text, cut, "last context token") for cut in cuts),
         regression=fitted,
         tokens=tuple(tokens(largest, text)),

@@ -1,4 +1,4 @@
-"""Partitions of tokens into bins: by frequency, word class, part of speech, final surprisal.
+"""Partitions of tokens: by frequency, word class, part of speech, final surprisal, domain.
 
 Axes: W windows, T tokens of a window, N predictions, S seeds. Nats, unless a name says bits.
 """
@@ -68,6 +68,31 @@ def by_word_class(text: Text) -> Partition:
     names = ("content words", "function words")
     bin_of = text.word_class.astype(np.int64)
     return Partition(name="word class", bins=names, bin_of=bin_of, ordered=False)
+
+
+def by_domain(text: Text) -> Partition | None:
+    """Domains of documents, such as prose and code, or languages; None where there is a single one.
+
+    A document whose source names none is of the domain "text".
+
+    Example:
+        >>> import types
+        >>> mixed = types.SimpleNamespace(
+        ...     document=np.array([4, 7]), index=np.zeros((2, 3), int), domain={4: "code", 7: "de"}
+        ... )
+        >>> by_domain(mixed).bin_of.tolist()
+        [[0, 0, 0], [1, 1, 1]]
+    """
+    of_window = [text.domain.get(int(document), "text") for document in text.document]
+    names, bin_of = np.unique(of_window, return_inverse=True)
+    if len(names) < 2:
+        return None
+    return Partition(
+        name="domain",
+        bins=tuple(names.tolist()),
+        bin_of=np.broadcast_to(bin_of[:, None], text.index.shape),
+        ordered=False,
+    )
 
 
 def by_tags(text: Text) -> list[Partition]:

@@ -106,6 +106,8 @@ def _bins(by_bin: Condition) -> Table:
 def _source(by_bin: Condition, properties: Properties) -> str:
     if by_bin.name == "frequency":
         return f"Bins by the token's count in {properties.text.frequency_corpus}."
+    if by_bin.name == "domain":
+        return "By what the corpus says of each document: its domain or its language."
     if by_bin.name == "final surprisal":
         return f"Surprisal at step {properties.final_step}, mean over seeds."
     tagger = properties.text.tagger

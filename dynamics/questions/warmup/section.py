@@ -1,0 +1,140 @@
+"""The page on phases under several warm-ups."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from dynamics.analysis.moves import Verdict
+from dynamics.figures import style
+from dynamics.questions.warmup import figures
+from dynamics.questions.warmup.findings import BoundaryMove, WarmedUp, WarmUps
+from dynamics.report import grades, words
+from dynamics.report.section import Finding, Panel, Section, Table
+
+INTRODUCTION = (
+    "These models differ in their warm-up alone: they see the same tokens in the same order, and "
+    "their learning rate reaches the same height sooner or later. A phase that comes with the "
+    "tokens begins at one step in all; one that comes with the warm-up moves by as much as the "
+    "warm-up does."
+)
+_SAID: dict[Verdict, str] = {
+    "stays": "it stays where it is in tokens",
+    "goes along": "it goes along with the warm-up",
+    "neither": "it neither stays nor goes all the way along",
+    "not told apart": "whether it stays or goes along is not told apart",
+}
+
+
+def section(warmups: WarmUps, look: style.Look) -> Section:
+    """Where phases begin against the warm-up, and the divergence of every model."""
+    models = warmups.models
+    return Section(
+        introduction=INTRODUCTION,
+        panels=_panels(models, look),
+        findings=_findings(warmups),
+        tables={"Moves of the boundaries": _moves(warmups.moves)} if warmups.moves else {},
+        numbers={
+            "kl_by_warmup": [model.seed_kl for model in models],
+            "boundaries_by_warmup": {
+                model.model: {
+                    "warmup": model.warmup,
+                    **{phase: list(begin) for phase, begin in model.boundaries.items()},
+                }
+                for model in models
+            },
+        },
+    )
+
+
+def _panels(models: Sequence[WarmedUp], look: style.Look) -> list[Panel]:
+    curves = [model.seed_kl for model in models]
+    seeds = min(model.seeds for model in models)
+    divergence = Panel(
+        name="warmup-kl",
+        title="Divergence under every warm-up",
+        caption="Mean over pairs of seeds. "
+        + words.bands(curves, seeds, "these documents held fixed", end=style.ceiling(curves)),
+        draw=lambda: figures.divergence(models, look),
+        table=Table.of_curves(curves, "KL between seeds (nats)"),
+    )
+    if not any(model.boundaries for model in models):
+        return [divergence]
+    begins = Panel(
+        name="warmup-boundaries",
+        title="Where phases begin",
+        caption="Level: a phase comes with the tokens, whatever the warm-up. Bars: 95\u00a0% "
+        "intervals over seeds and documents.",
+        draw=lambda: figures.boundaries(models),
+        table=_boundaries(models),
+    )
+    return [begins, divergence]
+
+
+def _boundaries(models: Sequence[WarmedUp]) -> Table:
+    return Table.of_rows(
+        [
+            {
+                "model": model.model,
+                "warm-up (steps)": model.warmup,
+                "phase": phase,
+                "begins at step": begin.value,
+                "low": begin.low,
+                "high": begin.high,
+            }
+            for model in models
+            for phase, begin in model.boundaries.items()
+        ]
+    )
+
+
+def _moves(moves: Sequence[BoundaryMove]) -> Table:
+    return Table.of_rows(
+        [
+            {
+                "phase": each.phase,
+                "from a warm-up of": each.shorter.warmup,
+                "to one of (steps)": each.longer.warmup,
+                "moves by (e-folds)": each.move.shift.value,
+                "low": each.move.shift.low,
+                "high": each.move.shift.high,
+                "the warm-up by (e-folds)": each.move.full,
+                "so that": each.move.verdict,
+            }
+            for each in moves
+        ]
+    )
+
+
+def _findings(warmups: WarmUps) -> list[Finding]:
+    own = [_finding(each) for each in warmups.moves]
+    listed = words.listed([f"{model.warmup} ({model.model})" for model in warmups.models])
+    evidence = f"{min(model.seeds for model in warmups.models)} seeds of each model"
+    if not own:
+        reasons = dict.fromkeys(m.no_phases for m in warmups.models if m.no_phases)
+        why = words.listed(list(reasons)) or "no phase begins in two neighbours of them"
+        sentence = f"Under warm-ups of {listed} steps no phase boundary can be compared: {why}."
+        return [Finding(sentence=sentence, rests_on=evidence, grade="open")]
+    counts = Counter(each.move.verdict for each in warmups.moves)
+    summary = words.listed([f"{count} {verdict}" for verdict, count in counts.items()])
+    return [
+        Finding(
+            sentence=f"Under warm-ups of {listed} steps, of {words.counted(len(own), 'move')} of a "
+            f"phase boundary from one to the next: {summary}.",
+            rests_on=evidence,
+            grade=grades.weakest(finding.grade for finding in own),
+        ),
+        *own,
+    ]
+
+
+def _finding(each: BoundaryMove) -> Finding:
+    """Whether a boundary moved from one warm-up to the next."""
+    shift, full, verdict = each.move
+    shorter, longer = (m.boundaries[each.phase].value for m in (each.shorter, each.longer))
+    return Finding(
+        sentence=f"From a warm-up of {each.shorter.warmup} steps to one of {each.longer.warmup}, "
+        f"{words.number(full)} e-folds, the beginning of {each.phase} moves from step "
+        f"{shorter:.0f} to {longer:.0f}, by {words.number(shift.value)} e-folds (95 % interval "
+        f"{words.number(shift.low)} to {words.number(shift.high)}): {_SAID[verdict]}.",
+        rests_on=f"{each.shorter.seeds} and {each.longer.seeds} seeds",
+        grade="unsure" if verdict == "not told apart" else "sure",
+    )
