@@ -8,11 +8,8 @@ from dynamics.analysis import (
     agreement,
     bifurcation,
     change_points,
-<<<<<<< HEAD
     coincidence,
-=======
     crossed,
->>>>>>> b
     curve,
     decades,
     explained,
@@ -39,11 +36,8 @@ __all__ = [
     "agreement",
     "bifurcation",
     "change_points",
-<<<<<<< HEAD
     "coincidence",
-=======
     "crossed",
->>>>>>> b
     "curve",
     "decades",
     "explained",
