@@ -69,7 +69,7 @@ HOMES = {
     "tests": set(),
     "benchmarks": set(),
 }
-ONLY_WHERE_USED = {"torch", "transformers", "matplotlib", "arviz", "statsmodels", "sklearn"}
+ONLY_WHERE_USED = {"torch", "transformers", "matplotlib", "arviz", "sklearn"}
 
 
 def imported(source: str, package: str) -> Iterator[str]:

@@ -89,10 +89,19 @@ def single_seed_curve(
     """A number measured one seed at a time: K lists of one value per seed, that may differ in
     length.
 
-    With two seeds or more at every step the errors are standard errors over seeds. With a single
-    one they are `own_sem` [K], the estimator's own for that seed (NaN where it has none).
+    A curve has errors of one kind. Where any step has two seeds or more they are standard errors
+    over seeds, and steps of a single seed have none: an estimator's error knows nothing of other
+    seeds, and beside theirs would look like certainty. Where every step has a single seed they are
+    `own_sem` [K], the estimator's own (NaN where it has none).
+
+    Example:
+        >>> curve = single_seed_curve("toy", [4, 8], [[1.0, 2.0], [5.0]], [0.5, 0.25])
+        >>> curve.sem.tolist(), curve.rests_on
+        ([0.5, nan], '± standard error over up to 2 seeds, none where there is one seed')
     """
     counts = {len(step) for step in values}
+    if max(counts) > 1:
+        own_sem = np.full(len(values), np.nan)
     pairs = [
         mean_over_seeds(step) if len(step) > 1 else (step[0], sem)
         for step, sem in zip(values, own_sem, strict=True)
@@ -102,7 +111,7 @@ def single_seed_curve(
         count = str(min(counts)) if len(counts) == 1 else f"{min(counts)} to {max(counts)}"
         rests_on = f"± standard error over {count} seeds"
     elif max(counts) > 1:
-        rests_on = f"± standard error over up to {max(counts)} seeds"
+        rests_on = f"± standard error over up to {max(counts)} seeds, none where there is one seed"
     else:
         rests_on = "± the estimator's own error, one seed" if np.isfinite(own_sem).any() else ""
     return Curve.with_sem(model, steps, mean, sem, rests_on)

@@ -12,7 +12,7 @@ import numpy as np
 from dynamics.analysis.curve import Curve
 from dynamics.analysis.fall_and_rise import Change, FallAndRise, fall_and_rise
 from dynamics.analysis.pairs import pair_curve, seed_sem_curve
-from dynamics.analysis.significance import is_sure
+from dynamics.analysis.significance import SURE
 from dynamics.questions.committed import Pairs
 from dynamics.questions.headline import headline
 from dynamics.questions.seed_record import Record
@@ -112,7 +112,7 @@ def course(divergence: Divergence, quantity: str, unit: str) -> Finding:
     sentence = f"The {quantity} of {divergence.model} {_course(curve, turns, unit)}."
     if not only_falls:
         sentence = f"{sentence} {_how_sure(turns.rise, divergence)}"
-    grade = grades.judge(change.value, change.sem)
+    grade = grades.judge(change.errors, 1.0)
     return Finding(sentence=sentence, rests_on=divergence.evidence, grade=grade)
 
 
@@ -160,11 +160,12 @@ def _how_sure(rise: Change, divergence: Divergence) -> str:
         return f"{divergence.evidence} are too few to say how sure the rise is."
     if rise.sem == 0:
         return "The rise has no error to be compared with."
-    sure = is_sure(rise.value, rise.sem)
-    size = f"{rise.ratio:.0f}" if sure else f"{rise.ratio:.1f}"
+    sure = rise.errors > SURE
+    size = f"{rise.errors:.0f}" if sure else f"{rise.errors:.1f}"
     verdict = "" if sure else ", too few to rely on"
+    steps = int(np.isfinite(divergence.seed_kl.value).sum())
     return (
         f"From the lowest step to the last it rises by {size} standard errors over seeds and "
-        f"documents{verdict}; the lowest step was picked from this same curve, and the error is "
-        "not corrected for that."
+        f"documents{verdict}: what is left of {rise.value / rise.sem:.1f} as the lowest of {steps} "
+        f"steps was picked and the error rests on {divergence.evidence}."
     )

@@ -13,7 +13,8 @@ import job
 import numpy as np
 import pytest
 
-from dynamics.analysis.uncertainty import paired_difference
+from dynamics.analysis.selection import picked_extreme
+from dynamics.analysis.uncertainty import paired_log_ratio
 from dynamics.results import Store
 
 FEWER = (
@@ -82,10 +83,9 @@ def test_seeds_converge_and_then_diverge(divergence):
         lowest = min(steps, key=lambda step: mean_kl(steps[step]))
         assert mean_kl(steps[lowest]) < 0.30
         later = max((s for s in steps if s > lowest), key=lambda step: mean_kl(steps[step]))
-        rise, sem = paired_difference(
-            steps[lowest].kl.values, steps[later].kl.values, steps[0].tokens.values
-        )
-        assert rise > 3 * sem
+        ends = steps[lowest].kl.values, steps[later].kl.values, steps[0].tokens.values
+        ratio = paired_log_ratio(*ends)
+        assert picked_extreme(ratio.ratio, ratio.df, len(steps) - 1) > 3
 
 
 def test_convergence_is_near_the_unigram_stage(divergence):

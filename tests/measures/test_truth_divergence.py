@@ -80,6 +80,24 @@ def test_own_part_is_a_quarter_of_the_divergence_of_two_close_models():
     np.testing.assert_allclose(numbers["variance"], numbers["kl"][0, 1] / 4, rtol=2e-2)
 
 
+@pytest.mark.parametrize("offset", [0.0, 10.0, 1_000.0])
+@pytest.mark.parametrize("apart", [1e-4, 3e-3, 0.3, 20.0])
+def test_own_part_of_close_models_is_that_of_float64(apart, offset):
+    """On the same float32 logits; an offset of a model changes no distribution."""
+    rng = np.random.default_rng(2)
+    each = rng.normal(scale=3, size=(1, 7, 501)) + apart * rng.normal(size=(3, 7, 501))
+    each[1] += offset
+    logits = jnp.asarray(each, jnp.float32)
+    log_p = np.asarray(logits, np.float64)
+    log_p -= log_p.max(-1, keepdims=True)
+    log_p -= np.log(np.exp(log_p).sum(-1, keepdims=True))
+    log_g = log_p.mean(0) - np.log(np.exp(log_p.mean(0)).sum(-1, keepdims=True))
+    expected = (np.exp(log_g) * (log_g - log_p)).sum(-1).mean(0)
+    even = jnp.full((7, 501), -np.log(501.0))
+    numbers = truth.numbers(logits, jnp.zeros(7, jnp.int32), even, even[0])
+    np.testing.assert_allclose(numbers["variance"], expected, rtol=1e-4)
+
+
 def test_a_model_that_is_the_truth_has_none(measured):
     _, _, log_truth, log_unigram = measured
     exact = jnp.asarray(log_truth).reshape(-1, 64)[:50]

@@ -18,8 +18,11 @@ def square(values: np.ndarray, seeds: int) -> np.ndarray:
     return (~np.eye(seeds, dtype=bool) * apart)[..., None] * values
 
 
-def planted(k: int, seeds: int = 3, between_noise: np.ndarray = NOISE) -> record.Record:
-    drawn = np.random.default_rng(k).normal(0, 0.2, WINDOWS)
+def planted(k: int, seeds: int = 3, between_noise: np.ndarray | None = None) -> record.Record:
+    rng = np.random.default_rng(k)
+    drawn = rng.normal(0, 0.2, WINDOWS)
+    if between_noise is None:  # a little of it is of the step, as an error needs
+        between_noise = NOISE * rng.normal(1, 0.02, WINDOWS)
     each = 1 + 0.02 * np.arange(seeds)[:, None]
     to_truth = each * TO_TRUTH[k] * NOISE
     unseen = np.full((seeds, WINDOWS), np.nan)

@@ -375,7 +375,23 @@ def test_bands_do_not_press_the_curves_to_the_floor():
     assert ax.get_ylim()[1] <= 1.4 * kl.value.max() + 1e-9
     cut = int((kl.high > 1.4 * kl.value.max()).sum())
     assert cut
-    assert panel.caption.endswith(("reach above the panel.", "reaches above the panel."))
+    assert "above the panel." in panel.caption
+    assert "3 seeds cannot say whether one of them is unlike the others" in panel.caption
+
+
+def test_a_seed_that_lies_apart_is_said_where_its_band_is():
+    curve = planted(0, 3, 5)
+    far = np.where(np.arange(5) == 3, 4.0, 1.0)
+    kl = curve.kl * (far[:, None] * far)[..., None]
+    stored = {
+        int(step): record.to_dataset(made_record(of_step, curve.weights, 1.0))
+        for step, of_step in zip(STEPS, kl, strict=True)
+    }
+    findings = find(convergence=units(record.MEASURE, MODELS[0], stored))
+    steps = len(STEPS)
+    assert f"lies seed 3 of {MODELS[0]} at {steps} of {steps} steps" in (
+        panels_of(findings)["seed-kl"].caption
+    )
 
 
 def test_no_results_are_no_findings():

@@ -49,6 +49,16 @@ def test_planted_effects_come_back():
     assert fitted.tokens == TEXT.owners.size
 
 
+def test_a_coefficient_of_few_documents_is_flagged():
+    """Function words in two documents alone: nothing shows how other documents have them."""
+    few = np.isin(TEXT.document, np.unique(TEXT.document)[:2])[:, None]
+    classes = np.where((TEXT.word_class == 1) & ~few, 0, TEXT.word_class)
+    text = dataclasses.replace(TEXT, word_class=classes)
+    fitted = equation6.regression([made_contexts.contexts(text)], text)
+    assert fitted.too_few("predicted token: function word")
+    assert not fitted.too_few("ln frequency")
+
+
 def test_levels_that_others_tell_are_dropped_and_named():
     text = dataclasses.replace(TEXT, word_class=np.where(TEXT.word_class == 1, 0, TEXT.word_class))
     fitted = equation6.regression([made_contexts.contexts(text)], text)

@@ -78,9 +78,9 @@ def test_the_rise_is_said_with_its_error():
     assert "falls to 0.2" in sentence
     assert "rises to 0.50" in sentence or "rises to 0.49" in sentence
     kl = kl_of_level([0.4, 0.2, 0.5])
-    rise, sem = paired_difference(kl[1], kl[2], TOKENS)
-    assert f"rises by {rise / sem:.0f} standard errors over seeds and documents;" in sentence
-    assert "not corrected for that" in sentence
+    errors = made([0.4, 0.2, 0.5]).turns.rise.errors
+    assert f"rises by {errors:.0f} standard errors over seeds and documents:" in sentence
+    assert f"what is left of {paired_difference(kl[1], kl[2], TOKENS).ratio:.1f}" in sentence
     assert grade == "sure"
 
 

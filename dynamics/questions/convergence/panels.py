@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from dynamics.analysis.leave_one_out import FEWEST
 from dynamics.figures import over_training, style
 from dynamics.questions.convergence import figures, tables
 from dynamics.questions.convergence.findings import Convergence, Findings
@@ -34,9 +35,34 @@ def _answer(models: Sequence[Convergence], look: style.Look) -> Panel:
         name="seed-kl",
         title="Divergence between seeds",
         caption="Down is convergence; at 0 all seeds would predict the same. Mean over tokens and "
-        f"ordered pairs of seeds. {bands}",
+        f"ordered pairs of seeds. {bands}{_unlike(models)}",
         draw=lambda: figures.seed_kl(models, look),
         table=Table.of_curves(curves, tables.SEED_KL),
+    )
+
+
+def _unlike(models: Sequence[Convergence]) -> str:
+    """What bands over seeds cannot know, and at which seeds that shows; "" where there are none."""
+    banded = [model for model in models if model.divergence.seed_kl.has_errors]
+    if not banded:
+        return ""
+    apart = [
+        f"seed {seed} of {model.model} at {count} of {len(model.divergence.steps)} steps"
+        for model in banded
+        for seed, count in zip(model.divergence.seeds, model.outlier_steps, strict=True)
+        if count
+    ]
+    if apart:
+        return (
+            f" Far from the others lies {words.listed(apart)}: a band there depends on how common "
+            "such seeds are, which these few do not show."
+        )
+    fewest = min(len(model.divergence.seeds) for model in banded)
+    cannot = "cannot say whether one of them is" if fewest < FEWEST else "show no seed that is"
+    return (
+        f" {fewest} seeds {cannot} unlike the others, and no band knows of seeds unlike all of "
+        "them: were one in five three times as far out, bands over five seeds would hold .74 of "
+        "the time and not .95."
     )
 
 

@@ -60,9 +60,7 @@ class Regression:
 
     def coefficient(self, name: str) -> Curve:
         """A coefficient over steps with its 95 % limits. Raises InputError on an unknown one."""
-        if name not in self.names:
-            raise InputError.unknown("coefficient", name, self.names)
-        at = self.names.index(name)
+        at = self._place(name)
         return Curve.with_limits(
             name,
             self.steps,
@@ -71,6 +69,15 @@ class Regression:
             [step.high[at] for step in self.fits],
             f"95 % limits over {self.documents} documents",
         )
+
+    def too_few(self, name: str) -> bool:
+        """Whether at any step a coefficient's limits rest on too few documents (`Fit.too_few`)."""
+        return any(bool(step.too_few[self._place(name)]) for step in self.fits)
+
+    def _place(self, name: str) -> int:
+        if name not in self.names:
+            raise InputError.unknown("coefficient", name, self.names)
+        return self.names.index(name)
 
 
 def regression(models: Sequence[Contexts], text: Text) -> Regression:

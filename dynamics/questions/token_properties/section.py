@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dynamics.analysis.curve import Curve
+from dynamics.analysis.regression import FEWEST_DF
 from dynamics.figures import style
 from dynamics.questions.token_properties import figures
 from dynamics.questions.token_properties.conditions import FEW, TOKENS, Bin, Condition
@@ -20,10 +21,6 @@ INTRODUCTION = (
     "end. What a bin of few documents shows may be one author's habits; a table counts them."
 )
 _ALL_ELSE = "All else equal"
-_BANDS = (
-    "Bands: 95\u00a0% limits with errors clustered by document, these seeds held fixed: too narrow "
-    "where documents are few."
-)
 
 
 def section(properties: Properties, look: style.Look) -> Section:
@@ -128,7 +125,7 @@ def _regression(regression: Regression, look: style.Look) -> list[Panel]:
                 title="Frequency, all else equal",
                 caption="Convergence (minus the divergence) regressed on log frequency, kinds of "
                 "the predicted and the last context token, and model. Above 0 seeds agree more on "
-                f"frequent tokens. {_BANDS}",
+                f"frequent tokens. {_bands(regression, [FREQUENCY])}",
                 draw=lambda: figures.frequency_coefficient(regression),
                 table=_coefficient_table([curve], "coefficient (nats per ln frequency)"),
                 group=_ALL_ELSE,
@@ -142,13 +139,28 @@ def _regression(regression: Regression, look: style.Look) -> list[Panel]:
                 name="regression-size",
                 title="Size, all else equal",
                 caption=f"Convergence beyond that of {regression.models[0]} in the same "
-                f"regression. {_BANDS}",
+                f"regression. {_bands(regression, sized)}",
                 draw=lambda: figures.size_coefficients(regression, look),
                 table=_coefficient_table(curves, "coefficient (nats)"),
                 group=_ALL_ELSE,
             )
         )
     return [*panels, *(_words(regression, group) for group in _word_groups(regression))]
+
+
+def _bands(regression: Regression, names: Sequence[str]) -> str:
+    """What the limits are, and those of which coefficients rest on too few documents."""
+    flagged = [name for name in names if regression.too_few(name)]
+    meaning = (
+        "Bands: 95\u00a0% limits with errors clustered by document, corrected for few and unequal "
+        "documents (CR2, Satterthwaite's t), these seeds held fixed."
+    )
+    if not flagged:
+        return meaning
+    return (
+        f"{meaning} On fewer than {FEWEST_DF:g} degrees of freedom at some step, so that the "
+        f"limits are no more than a hint: {words.listed(flagged)}."
+    )
 
 
 def _word_groups(regression: Regression) -> list[str]:
@@ -162,7 +174,8 @@ def _words(regression: Regression, group: str) -> Panel:
     return Panel(
         name=f"regression-{group}".replace(" ", "-"),
         title=f"Kind of the {group}, all else equal",
-        caption=f"Convergence beyond that of {reference} in the same regression. {_BANDS}",
+        caption=f"Convergence beyond that of {reference} in the same regression. "
+        f"{_bands(regression, names)}",
         draw=lambda: figures.word_coefficients(regression, group, reference),
         table=_coefficient_table(curves, "coefficient (nats)"),
         group=_ALL_ELSE,
@@ -198,8 +211,10 @@ def _coefficients(properties: Properties) -> dict[str, Table]:
         "coefficient of": regression.names,
         f"at step {regression.steps[-1]} (nats)": last.value.tolist(),
         "standard error": last.sem.tolist(),
+        "degrees of freedom": last.df.tolist(),
         "low": last.low.tolist(),
         "high": last.high.tolist(),
+        "too few documents": ["yes" if few else "no" for few in last.too_few],
     }
     return {
         "Coefficients at the last step": Table(columns=columns),
@@ -266,5 +281,5 @@ def _frequency(regression: Regression, properties: Properties) -> Finding:
         f"token's frequency goes with {words.number(value)} nats of convergence ({limits}) at step "
         f"{regression.steps[-1]}.",
         rests_on=f"{regression.documents} documents, these {properties.num_seeds} seeds",
-        grade=grades.excludes(low, high),
+        grade="unsure" if regression.too_few(FREQUENCY) else grades.excludes(low, high),
     )

@@ -8,13 +8,15 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dynamics.analysis import uncertainty
+from dynamics.analysis import selection, uncertainty
 from dynamics.analysis.curve import Curve
 from dynamics.analysis.pairs import pair_curve, seed_curve
 from dynamics.errors import InputError
 from dynamics.questions.committed import Committed, Pairs, by_largest_seed_set
 from dynamics.questions.truth import record
 from dynamics.questions.truth.record import Record
+
+_APART = 2.0  # standard errors of a step at which seeds draw apart
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,8 +36,8 @@ class KnownTruth:
             each has alone; they sum to it.
         entropy: of the truth on these windows, and its error over windows.
         truth_unigram: KL(truth || unigram).
-        rises: indices k at which seeds drew apart, by two errors, since k - 1, while they came
-            nearer to the truth.
+        rises: indices k at which seeds drew apart since k - 1, while they came nearer to the truth:
+            by two errors, corrected for the K - 1 neighbours that are looked at.
         gap: [K,2] (loss - true loss) - KL(truth || model), and its error over windows.
     """
 
@@ -104,19 +106,19 @@ def _known_truth(model: str, pairs: Pairs) -> KnownTruth:
         rises=tuple(
             k
             for k in range(1, len(steps))
-            if falls[k - 1] and _apart(between[k - 1], between[k], weights)
+            if falls[k - 1] and _apart(between[k - 1], between[k], weights, len(steps) - 1)
         ),
         gap=np.array([_gap(r) for r in records]),
     )
 
 
-def _apart(before: np.ndarray, after: np.ndarray, weights: np.ndarray) -> bool:
-    """Whether seeds are farther apart after than before, by two standard errors."""
+def _apart(before: np.ndarray, after: np.ndarray, weights: np.ndarray, neighbours: int) -> bool:
+    """Whether seeds are farther apart after than before, by two of the errors of `one_of_many`."""
     try:
-        rise, sem = uncertainty.paired_difference(before, after, weights)
+        rise = uncertainty.paired_log_ratio(before, after, weights)
     except InputError:  # too few seeds or windows to say
         return False
-    return rise > 2 * sem
+    return rise.sem > 0 and selection.one_of_many(rise.ratio, rise.df, neighbours) >= _APART
 
 
 def _gap(record: Record) -> tuple[float, float]:

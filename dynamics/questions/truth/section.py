@@ -192,7 +192,7 @@ def _apart(truth: KnownTruth) -> Finding:
     return Finding(
         sentence=f"{truth.model}: seeds drew apart, by two standard errors or more, while they "
         f"came nearer to the truth, at {words.steps_apart(truth.steps, where)}; {own}.",
-        rests_on=f"{seeds}; not corrected for the number of steps looked at",
+        rests_on=f"{seeds}; corrected for the {len(truth.steps) - 1} neighbours looked at",
         grade="unsure",
     )
 
