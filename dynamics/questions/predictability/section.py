@@ -116,7 +116,8 @@ def _finding(model: Predictability) -> Finding:
     near, far = min(last, key=last.__getitem__), max(last, key=last.__getitem__)
     return Finding(
         sentence=f"{model.model}: of the divergence of single predictions n-grams explain the "
-        f"largest share at step {curve.steps[most]}, {words.number(float(curve.value[most]))} % of its variance, "
+        f"largest share at step {curve.steps[most]}, {words.number(float(curve.value[most]))} % of "
+        "its variance, "
         f"and {words.number(float(curve.value[-1]))} % at step {curve.steps[-1]} (95 % interval "
         f"{words.number(float(curve.low[-1]))} to {words.number(float(curve.high[-1]))}); there "
         f"seeds are nearest on tokens that n = {near} predicts best ({words.number(last[near])} "
