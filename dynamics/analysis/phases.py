@@ -270,15 +270,29 @@ def _working_covariance(sources, points: int) -> np.ndarray:
 
 def _draws(x, best: segmented.Fit, sources, noise: float, whitener, rule: Rule) -> segmented.Fit:
     """Fits of curves drawn about the best one, with its number of bends."""
-    rng, shape = np.random.default_rng(rule.seed), (rule.num_draws, len(x))
-    error = noise * rng.standard_normal(shape)
-    for source in sources:
-        df = len(source) - 1
-        heavy = np.sqrt(df / rng.chisquare(df, (rule.num_draws, 1)))
-        error += heavy * (rng.standard_normal((rule.num_draws, len(source))) @ source)
+    own, by_unit = unit_draws(rule, len(x), [len(source) for source in sources])
+    error = noise * own
+    for of_units, source in zip(by_unit, sources, strict=True):
+        error += of_units @ source
     knots = best.knots[0]
     near = knots[:, None] + np.array([-rule.reach, rule.reach])
     return segmented.fit(x, best.level + error, whitener, len(knots), near if len(knots) else None)
+
+
+def unit_draws(
+    rule: Rule, points: int, sizes: Sequence[int]
+) -> tuple[Float64[np.ndarray, "R K"], list[Float64[np.ndarray, "R n"]]]:
+    """Normal numbers of every point, and of every unit of each source spread as Student's t.
+
+    Times a source's influences they are errors. Curves that rest on the same units have the same
+    numbers, so that their draws go together as the curves do.
+    """
+    rng, draws = np.random.default_rng(rule.seed), rule.num_draws
+    own, by_unit = rng.standard_normal((draws, points)), []
+    for size in sizes:
+        heavy = np.sqrt((size - 1) / rng.chisquare(size - 1, (draws, 1)))
+        by_unit.append(heavy * rng.standard_normal((draws, size)))
+    return own, by_unit
 
 
 def _slope(x, fit: segmented.Fit, first: int, last: int) -> np.ndarray:

@@ -158,7 +158,7 @@ def _finite_course(curve: Curve, turns: FallAndRise, unit: str) -> str:
 def _how_sure(rise: Change, divergence: Divergence) -> str:
     if np.isnan(rise.sem):
         return f"{divergence.evidence} are too few to say how sure the rise is."
-    if rise.sem == 0:
+    if rise.sem == 0 or np.isnan(rise.errors):  # a divergence of zero has no logarithm
         return "The rise has no error to be compared with."
     sure = rise.errors > SURE
     size = f"{rise.errors:.0f}" if sure else f"{rise.errors:.1f}"

@@ -197,6 +197,24 @@ def test_a_sentence_names_every_phase_with_its_bound(findings):
         assert "5 seeds and 20 documents" in line.rests_on
 
 
+def test_the_end_of_the_sharp_convergence_is_set_beside_the_unigrams_minimum(findings):
+    model = findings.models[-1]
+    both = model.at_unigram
+    assert both is not None
+    values = np.stack([numbers.kl_unigram for numbers in model.divergence.records])
+    assert 0 <= both.probability <= 1
+    assert model.divergence.steps[0] <= both.minimum <= model.divergence.steps[-1] + 1e-6
+    assert values.shape == (len(STEPS), 5, len(model.divergence.tokens))
+    (line,) = [
+        f
+        for f in section_of(findings).findings
+        if f"convergence of {model.model} ends" in f.sentence
+    ]
+    assert f"with a probability of {both.probability:.2f}" in line.sentence
+    numbers = section_of(findings).numbers["sharp_convergence_and_unigram"]
+    assert numbers[model.model]["step of the minimum"] == both.minimum
+
+
 def test_intervals_are_those_of_their_targets(findings):
     functions = {
         "other seeds, these documents": uncertainty.seed_interval,

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dynamics.analysis import slopes, uncertainty
+from dynamics.analysis.coincidence import Coincidence, bend_and_minimum
 from dynamics.analysis.curve import Curve
 from dynamics.analysis.leave_one_out import SeedEffect, seed_effects
 from dynamics.analysis.pairs import pair_curve
@@ -92,6 +93,8 @@ class Convergence:
         phases: of the KL; None where there are none.
         no_phases: why there are none; "" where there are.
         last_slope: of the KL in the last phase; None where there are fewer than two phases.
+        at_unigram: the end of the sharp convergence beside the minimum of the KL to the unigram;
+            None where no such end is seen.
         spread: over single predictions.
         seed_effects: [S] what each seed does to the mean at the last step.
         outlier_steps: [S] at how many of the K steps each seed lies apart.
@@ -105,6 +108,7 @@ class Convergence:
     phases: Phases | None
     no_phases: str
     last_slope: LastSlope | None
+    at_unigram: Coincidence | None
     spread: TokenSpread
     seed_effects: tuple[SeedEffect, ...]
     outlier_steps: tuple[int, ...]
@@ -170,6 +174,7 @@ def _convergence(seeds: Divergence) -> Convergence:
         phases=phases,
         no_phases=no_phases,
         last_slope=_last_slope(seeds, phases),
+        at_unigram=_at_unigram(seeds, phases),
         spread=_token_spread(seeds),
         seed_effects=effects[-1],
         outlier_steps=tuple(
@@ -236,6 +241,16 @@ def _last_slope(seeds: Divergence, phases: Phases | None) -> LastSlope | None:
         phase=phases.phases[-1].name,
         first_step=int(seeds.steps[inside[0]]),
     )
+
+
+def _at_unigram(seeds: Divergence, phases: Phases | None) -> Coincidence | None:
+    named = phases.phases if phases else ()
+    ends = [phase.end for phase in named if phase.name == "sharp convergence" and phase.end]
+    values = np.stack([numbers.kl_unigram for numbers in seeds.records])
+    if phases is None or not ends or not np.isfinite(values).all():
+        return None
+    bend = int(np.argmin(np.abs(np.array(phases.pieces.bends) - ends[-1].value)))
+    return bend_and_minimum(phases.pieces, bend, values, seeds.tokens)
 
 
 def _token_spread(seeds: Divergence) -> TokenSpread:

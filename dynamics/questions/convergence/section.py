@@ -126,6 +126,17 @@ def _numbers(findings: Findings) -> dict[str, object]:
     if phases:
         numbers["phases"] = phases
         numbers["phases_fit"] = {m.model: _fit(m.phases) for m in models if m.phases}
+    together = {m.model: m.at_unigram for m in models if m.at_unigram is not None}
+    if together:
+        numbers["sharp_convergence_and_unigram"] = {
+            model: {
+                "gap in e-folds of step": list(both.gap),
+                "spacing of checkpoints": both.spacing,
+                "probability of no farther apart": both.probability,
+                "step of the minimum": both.minimum,
+            }
+            for model, both in together.items()
+        }
     if ngrams:
         levels = zip(ngrams.orders, ngrams.cross_entropy.tolist(), strict=True)
         numbers["ngram_surprisal"] = {f"n = {order}": loss for order, loss in levels}

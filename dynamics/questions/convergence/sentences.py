@@ -18,6 +18,7 @@ def sentences(findings: Findings) -> list[Finding]:
     models = findings.models
     lines = courses([m.divergence for m in models], "KL between seeds", "nats per token")
     lines += [_phases(model) for model in models]
+    lines += [_at_unigram(model) for model in models if model.at_unigram is not None]
     lines += [_loss(model, findings.ngrams) for model in models]
     return lines + _size_effect(findings)
 
@@ -33,6 +34,25 @@ def _phases(model: Convergence) -> Finding:
         sentence=f"The seeds of {model.model} go through {_passage(model.phases.phases)}.",
         rests_on=f"{model.phases.pieces.rests_on}; 95 % intervals of straight pieces",
         grade=_phases_grade(model.phases, len(model.divergence.seeds)),
+    )
+
+
+def _at_unigram(model: Convergence) -> Finding:
+    """Whether the sharp convergence ends where predictions are nearest to word frequency."""
+    both = model.at_unigram
+    assert both is not None
+    gap = words.number(abs(both.gap.value))
+    limits = f"{words.number(both.gap.low)} to {words.number(both.gap.high)}"
+    side = "before" if both.gap.value > 0 else "after"
+    sure = not 0.05 < both.probability < 0.95 and len(model.divergence.seeds) > 2
+    return Finding(
+        sentence=f"The sharp convergence of {model.model} ends {gap} e-folds of step {side} the "
+        f"predictions are nearest to word frequency, at step {short_step(both.minimum)} (the "
+        f"latter less the former: {limits}). They are no farther apart than neighbouring "
+        f"checkpoints, {words.number(both.spacing)} e-folds, with a probability of "
+        f"{both.probability:.2f}.",
+        rests_on=f"{model.divergence.evidence}, drawn together",
+        grade="sure" if sure else "unsure",
     )
 
 
