@@ -9,8 +9,8 @@ from dynamics.figures import style
 from dynamics.questions.headline import headline
 from dynamics.questions.predictability import figures
 from dynamics.questions.predictability.findings import Predictability
-from dynamics.report import words
-from dynamics.report.section import Finding, Panel, Section, Table, Track
+from dynamics.report import grades, words
+from dynamics.report.section import Finding, Grade, Panel, Section, Table, Track
 
 INTRODUCTION = (
     "n-grams of the training text (interpolated Kneser-Ney) say how predictable a token is from "
@@ -115,12 +115,23 @@ def _finding(model: Predictability) -> Finding:
     last = {n: float(by_order.value[-1]) for n, by_order in model.by_order.items()}
     near, far = min(last, key=last.__getitem__), max(last, key=last.__getitem__)
     return Finding(
-        sentence=f"{model.model}: n-grams explain most of the divergence of single predictions "
-        f"at step {curve.steps[most]}, {words.number(float(curve.value[most]))} % of its variance, "
+        sentence=f"{model.model}: of the divergence of single predictions n-grams explain the "
+        f"largest share at step {curve.steps[most]}, {words.number(float(curve.value[most]))} % of "
+        "its variance, "
         f"and {words.number(float(curve.value[-1]))} % at step {curve.steps[-1]} (95 % interval "
         f"{words.number(float(curve.low[-1]))} to {words.number(float(curve.high[-1]))}); there "
         f"seeds are nearest on tokens that n = {near} predicts best ({words.number(last[near])} "
         f"nats) and farthest on those of n = {far} ({words.number(last[far])}).",
         rests_on=evidence,
-        grade="sure" if curve.low[-1] > 0 else "unsure",
+        # The sentence says two things: that something is explained, and where seeds are nearer.
+        grade=grades.weakest(
+            [grades.excludes(float(curve.low[-1]), float(curve.high[-1])), _apart(model, near, far)]
+        ),
     )
+
+
+def _apart(model: Predictability, near: int, far: int) -> Grade:
+    """Whether the predictions of two n surely differ in divergence at the last step."""
+    of_near, of_far = model.by_order[near], model.by_order[far]
+    gap = of_far.value[-1] - of_near.value[-1]
+    return grades.judge(gap, np.hypot(of_near.sem[-1], of_far.sem[-1]))
