@@ -186,14 +186,15 @@ def widest(seeds: int, level: float) -> tuple[float, float]:
     The seeds of the widest spread lie on one line: theta is then twice their variance, and its
     limits are those of chi-square on S - 1 degrees of freedom. In more dimensions, or above a
     floor, they are nearer. From three seeds a jackknife alone would give a factor of thousands.
+    From four on it is at times the shorter of the two at one end, so that limits at the same level
+    would leave .91 of .95 covered on a line; with half the tails it is .92 to .94.
 
     Example:
         >>> [round(limit, 2) for limit in widest(3, 0.95)]
         [0.27, 39.5]
     """
-    low, high = (
-        (seeds - 1) / chdtri(seeds - 1, tail) for tail in ((1 - level) / 2, (1 + level) / 2)
-    )
+    tail = (1 - level) / (2 if seeds == 3 else 4)
+    low, high = ((seeds - 1) / chdtri(seeds - 1, upper) for upper in (tail, 1 - tail))
     return float(low), float(high)
 
 
