@@ -1,7 +1,6 @@
 """A job killed anywhere and started again ends with the very bits of an undisturbed one."""
 
 import signal
-import time
 
 import job
 import pytest
@@ -92,10 +91,8 @@ def test_training_resumes_from_saved_state_bit_equal(tmp_path):
 def test_again_recomputes_nothing(undisturbed):
     cache, out = undisturbed
     before = {path: path.stat().st_mtime_ns for path in out.rglob("*.nc")}
-    start = time.monotonic()
     code, _, stderr = job.run("demo", *DEMO, cache=cache, out=out)
     assert code == 0, stderr
-    assert time.monotonic() - start < 60
     assert {path: path.stat().st_mtime_ns for path in out.rglob("*.nc")} == before
 
 
