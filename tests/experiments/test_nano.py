@@ -13,8 +13,9 @@ import job
 import numpy as np
 import pytest
 
-from dynamics.analysis.selection import picked_extreme
-from dynamics.analysis.uncertainty import paired_log_ratio
+from dynamics.analysis import jackknife
+from dynamics.analysis.curve import Curve
+from dynamics.analysis.fall_and_rise import fall_and_rise
 from dynamics.results import Store
 
 FEWER = (
@@ -82,13 +83,14 @@ def test_seeds_start_at_the_initialisations_divergence(divergence):
 
 
 def test_seeds_converge_and_then_diverge(divergence):
-    for steps in divergence.values():
-        lowest = min(steps, key=lambda step: mean_kl(steps[step]))
-        assert mean_kl(steps[lowest]) < 0.30
-        later = max((s for s in steps if s > lowest), key=lambda step: mean_kl(steps[step]))
-        ends = steps[lowest].kl.values, steps[later].kl.values, steps[0].tokens.values
-        ratio = paired_log_ratio(*ends)
-        assert picked_extreme(ratio.ratio, ratio.df, len(steps) - 1) > 3
+    for model, steps in divergence.items():
+        kl = np.stack([steps[step].kl.values for step in sorted(steps)])
+        weights = steps[0].tokens.values
+        mean = jackknife.theta(kl, weights)
+        turns = fall_and_rise(Curve.with_sem(model, sorted(steps), mean, 0 * mean, ""), kl, weights)
+        assert mean[turns.lowest] < 0.30
+        assert turns.fall.errors > 3
+        assert turns.rise.errors > 3
 
 
 def test_convergence_is_near_the_unigram_stage(divergence):
