@@ -212,9 +212,9 @@ class Study:
         with self._located(cell):
             checkpoint = checkpoints.load(*self.suite.source(*cell), weights=self.weights)
             if reads_text:
-                models.check_head(checkpoint.params)
                 if self.regression is None:
                     models.check_causal(checkpoint.config)
+                models.check_head(checkpoint.params)
         if reads_text and self.regression is None:
             text = self.token_range  # whose own errors are of no checkpoint
             with self._located(cell):
