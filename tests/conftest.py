@@ -34,18 +34,20 @@ hypothesis.settings.load_profile("loaded")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-# A test that is not long compiles for longer than it computes.
+# A test that is not long compiles for longer than it computes, and so do some long ones.
 _NAMED = os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """Long tests are compiled as users compile, the others without the compiler's slow passes, by
-    the scripts that they start too; the environment may name one way for all."""
+    """Long tests are compiled as users compile, the others, and what is marked `compiles`, without
+    the compiler's slow passes, by the scripts that they start too; the environment may name one way
+    for all."""
     if _NAMED is None:
-        fast = item.get_closest_marker("long") is None and item.get_closest_marker("alone") is None
-        jax.config.update("jax_disable_most_optimizations", fast)
-        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(fast))
+        computes = any(item.get_closest_marker(name) for name in ("long", "alone"))
+        quickly = not computes or item.get_closest_marker("compiles") is not None
+        jax.config.update("jax_disable_most_optimizations", quickly)
+        os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(quickly))
 
 
 def pytest_collection_modifyitems(items):
