@@ -69,6 +69,7 @@ _TEXTS = {
     "findings": "[]",
     "repeats": "{}",
     "domain": json.dumps({str(k): "prose" for k in range(8)}),
+    "excluded": json.dumps({"code": True}),
     "weights_read": "false",
     "verdict": "local",
     "tagger": "closed",

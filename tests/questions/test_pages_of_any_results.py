@@ -42,8 +42,7 @@ def written(store: Store, measure: str, change) -> list[Unit]:
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("value", [np.nan, np.inf], ids=str)
-@pytest.mark.parametrize("where", ["everywhere", "at one step"])
+@pytest.mark.parametrize(("where", "value"), [("everywhere", np.nan), ("at one step", np.inf)])
 @pytest.mark.parametrize("measure", MEASURES)
 def test_numbers_that_are_not_finite_leave_a_page_with_a_gap(tmp_path, measure, where, value):
     store = Store(tmp_path)
