@@ -12,6 +12,7 @@ from dynamics.questions import (
     causes,
     convergence,
     curvature,
+    development,
     in_context,
     llc,
     llc_sweeps,
@@ -56,6 +57,8 @@ SCHEMAS: dict[str, Schema] = {
     "reading": reading.record.SCHEMA,
     "token_properties": token_properties.record.SCHEMA,
     "truth": truth.record.SCHEMA,
+    "development": development.record.SCHEMA,
+    "final_surprisal": seed_record.SCHEMA,
     "weights": weights.record.SCHEMA,
     "weight_pictures": weights.record_pictures.SCHEMA,
 }

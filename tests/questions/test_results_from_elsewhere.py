@@ -99,7 +99,8 @@ def test_made_up_results_are_of_every_measure_and_answer_every_question(results)
     assert {m for question in ALL for m in question.measures} - {"icl", "bytes", "text"} <= set(
         MEASURES
     )
-    assert [c.name for c in contents.chapters if c.section is None] == []
+    unanswered = [chapter.name for chapter in contents.chapters if chapter.section is None]
+    assert unanswered == ["warmup"]  # it compares models, and one was made up
     assert site.faults(Committed(results)) == []
 
 
