@@ -172,7 +172,8 @@ def _limits(
         down += (below * part) ** 2
         up += (above * part) ** 2
         variance += 2 * part**2 / square.df
-    return estimate, estimate - np.sqrt(down), estimate + np.sqrt(up), float(np.sqrt(variance))
+    limits = estimate - np.sqrt(down), estimate + np.sqrt(up)
+    return float(estimate), float(limits[0]), float(limits[1]), float(np.sqrt(variance))
 
 
 def _stretch(square: _MeanSquare, level: float) -> tuple[float, float]:

@@ -33,7 +33,10 @@ def read(name: str, count: int, most: int = 1 << 30) -> Corpus:
             cannot be reached or needs a login; a row without text; no row; too much text.
 
     Example:
-        >>> read("hub:monology/pile-uncopyrighted:validation", 100).documents  # doctest: +SKIP
+        >>> read("hub:pile", 100)  # not "hub:monology/pile-uncopyrighted:validation"
+        Traceback (most recent call last):
+        ...
+        dynamics.errors.InputError: got the corpus hub:pile; expected ...
     """
     parts = _NAME.fullmatch(name)
     if not parts:

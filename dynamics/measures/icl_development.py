@@ -122,8 +122,8 @@ def structure(config: icl_regression.Config, params: Params) -> Structure:
     Example:
         >>> config = icl_regression.Config()
         >>> start = structure(config, models.init(jax.random.key(0), config))
-        >>> round(start.weight_norm, 1), start.embed_shares.shape, float(start.small_scales.max())
-        (24.9, (5,), 0.0)
+        >>> round(start.weight_norm), start.embed_shares.shape, float(start.small_scales.max())
+        (25, (5,), 0.0)
     """
     params = jax.tree.map(lambda leaf: np.asarray(leaf, np.float64), params)
     embed, position = params["embed"]["token"]["kernel"], params["embed"]["position"]["embedding"]
