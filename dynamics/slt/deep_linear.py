@@ -130,9 +130,9 @@ def plateau_posterior(
 
     Example:
         >>> round(plateau_posterior((2, 2, 2), [1.0], nbeta=1e6, localization=1e-3), 1)
-        1.9
+        2.0
         >>> learning_coefficient((2, 2, 2), rank=1)
-        Degeneracy(llc=2.0, multiplicity=1)
+        Degeneracy(llc=2.0, multiplicity=2)
     """
     s, rank = np.asarray(singular_values, np.float64), len(singular_values)
     if len(widths) != 3 or not (s > 0).all():
