@@ -286,6 +286,11 @@ def unit_draws(
 
     Times a source's influences they are errors. Curves that rest on the same units have the same
     numbers, so that their draws go together as the curves do.
+
+    Example:
+        >>> of_points, of_units = unit_draws(RULE, points=7, sizes=[3, 10])
+        >>> of_points.shape[1], [drawn.shape[1] for drawn in of_units]
+        (7, [3, 10])
     """
     rng, draws = np.random.default_rng(rule.seed), rule.num_draws
     own, by_unit = rng.standard_normal((draws, points)), []
