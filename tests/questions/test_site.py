@@ -112,10 +112,13 @@ def test_a_question_without_results_is_shown_with_its_command(toy):
 def test_a_suite_of_one_seed_is_not_sent_to_a_script_that_refuses_it(toy):
     contents = site.contents(Committed({"parity": [_made(toy)]}), "mine", [*ALL, toy.QUESTION])
     needs = {chapter.name for chapter in contents.chapters if chapter.needs}
-    assert needs == {"convergence", "token_properties", "minimal_pairs", "masked", "next_byte"}
+    assert needs == {
+        *("convergence", "token_properties", "predictability"),
+        *("minimal_pairs", "masked", "next_byte"),
+    }
     page = report.render(contents).overview
     assert "It compares seeds, and needs 2 of a model; 1 is here." in page
-    assert "experiments.convergence" not in page
+    assert "experiments.convergence --suite=mine" not in page
 
 
 def test_results_of_no_step_alone_make_a_site(toy):
