@@ -76,7 +76,8 @@ def explained_share(
     half = stdtrit(len(names) - 1, (1 + level) / 2) * sem
     place = np.arctanh(np.sqrt(np.minimum(share, 1 - 1e-12)))
     low, high = np.tanh(np.maximum(place - half, 0)) ** 2, np.tanh(place + half) ** 2
-    return tuple(array.reshape(values.shape[:-1]) for array in (share, low, high))  # pyright: ignore
+    shape = values.shape[:-1]
+    return share.reshape(shape), low.reshape(shape), high.reshape(shape)
 
 
 def _products(design: np.ndarray, flat: np.ndarray, owner: np.ndarray, count: int):

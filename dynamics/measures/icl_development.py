@@ -208,9 +208,9 @@ def attention_fn(config: icl_regression.Config) -> Callable[..., Attention]:
         def looked_at(distance_x: int, distance_y: int) -> np.ndarray:
             """Attention to the token so far before the target, for x- and y-targets."""
             before = np.where(places % 2 == 0, distance_x, distance_y)
-            there = places - before
-            picked = mean[:, :, places, np.maximum(there, 0)]
-            return by_kind(picked, there >= 0)
+            sources = places - before
+            picked = mean[:, :, places, np.maximum(sources, 0)]
+            return by_kind(picked, sources >= 0)
 
         return Attention(
             entropy=by_kind(entropy / full, places > 0),
@@ -241,8 +241,8 @@ def classify(scores: Attention, least: float = 0.8, most_variable: float = 0.2) 
     classifies by eye. An x-target's previous token is its previous y: the plainer word counts.
 
     Example:
-        >>> one = np.ones((2, 1, 1))
-        >>> hard = Attention(0 * one, 0 * one, one, *[0 * one] * 5)
+        >>> none, full = np.zeros((2, 1, 1)), np.ones((2, 1, 1))
+        >>> hard = Attention(none, none, full, *[none] * 5)
         >>> KINDS[classify(hard)[0, 0, 0]]
         'self'
     """

@@ -86,26 +86,26 @@ def test_ten_documents_give_ten_and_every_token_is_counted(grid, tmp_path, prefi
     measured = data["convergence/letters/seed0-1/step8.nc"]
     assert measured.sizes["document"] == DOCUMENTS
     assert int(measured["tokens"].sum()) == TOKENS == measured["kl_token"].size
-    told = f"every token of 10 of 10 documents of stand-in, {TOKENS:,} tokens"
-    assert told in measured.attrs["coverage"]
+    coverage = f"every token of 10 of 10 documents of stand-in, {TOKENS:,} tokens"
+    assert coverage in measured.attrs["coverage"]
     assert scored_text.of(study).coverage == measured.attrs["coverage"]
 
     # What is known of each token lies beside its divergence, and the text can be read from it.
-    known = data["token_properties/suite.nc"]
-    pieces = known["piece"].values[known["index"].values[:, 1]]
+    properties = data["token_properties/suite.nc"]
+    pieces = properties["piece"].values[properties["index"].values[:, 1]]
     assert "".join(pieces) == "".join(document.text for document in stand_in().documents)
-    assert int(known["count"].sum()) == TOKENS + DOCUMENTS  # and a separator before each
+    assert int(properties["count"].sum()) == TOKENS + DOCUMENTS  # and a separator before each
 
     site.write(study.store, "letters", tmp_path / "report.html")
     page = (tmp_path / "report" / "convergence.html").read_text(encoding="utf-8")
-    assert told in page
+    assert coverage in page
     assert (tmp_path / "report" / "token_properties.html").exists()
 
 
 @pytest.mark.long
 def test_one_document_gives_numbers_and_says_why_there_is_no_interval(grid, tmp_path, prefix_mode):
-    one = Corpus("one", (Document("0", "text", "abc" * 12),))
-    measure(grid, tmp_path, one)
+    letters = Corpus("letters", (Document("0", "text", "abc" * 12),))
+    measure(grid, tmp_path, letters)
     findings = find(Committed(results.Store(tmp_path)))
     assert findings is not None
     (model,) = findings.models

@@ -30,12 +30,12 @@ def test_a_record_is_read_as_it_was_written():
 
 def test_final_surprisal_is_that_of_the_runs_last_step():
     """Whichever steps are compared: bins are those of a step measured apart, where there is one."""
-    known = made_contexts.committed(TEXT)
+    whole = made_contexts.committed(TEXT)
     unit = Unit(measure=record_final.MEASURE, model="toy-32", seeds=(0, 1, 2), step=512)
     last = made_contexts.predictions(TEXT, np.random.default_rng(9))
-    results = {m: known.of(m) for m in ("convergence", record.MEASURE)}
+    results = {m: whole.of(m) for m in ("convergence", record.MEASURE)}
     results[record_final.MEASURE] = [(unit, record_final.to_dataset(last))]
-    properties, without = token_properties.find(Committed(results)), token_properties.find(known)
+    properties, without = token_properties.find(Committed(results)), token_properties.find(whole)
     assert (properties.step, properties.final_step, without.final_step) == (64, 512, 64)
     (by_surprisal,) = [c for c in properties.predicted if c.name == "final surprisal"]
     bits = last.token_surprisal.mean(0) / np.log(2)
