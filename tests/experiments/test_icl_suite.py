@@ -16,7 +16,7 @@ from dynamics.questions import curvature as curvatures
 from dynamics.questions import llc as llcs
 from dynamics.questions import llc_sweeps as sweeps
 from dynamics.study import Study
-from dynamics.training import icl_regression
+from dynamics.training import icl_recipe, icl_regression
 from experiments import (
     calibration,
     common,
@@ -33,7 +33,7 @@ pytestmark = [pytest.mark.long, pytest.mark.compiles]
 CONFIG = model.Config(
     hidden_size=8, num_layers=1, num_heads=2, intermediate_size=8, task_size=2, num_pairs=3
 )
-RECIPE = icl_regression.Recipe(
+RECIPE = icl_recipe.Recipe(
     name="tiny", config=CONFIG, num_steps=30, num_seeds=1, batch_size=16, checkpoints=(0, 10, 30)
 )
 SMALL = {
