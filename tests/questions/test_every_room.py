@@ -24,6 +24,7 @@ import test_mechanism
 import test_minimal_pairs
 import test_perplexity
 import test_predictability
+import test_seed_predictions
 import test_warmup
 import test_weights
 from drawn import absent_from_numbers, absent_from_table
@@ -96,6 +97,14 @@ def minimal_pairs() -> dict:
 
 def masked() -> dict:
     return {test_masked.record.MEASURE: list(test_masked.stored_units(3))}
+
+
+def seed_predictions() -> dict:
+    record = test_seed_predictions.record
+    stored = {
+        ((0, 1, 2), step): record.to_dataset(test_seed_predictions.made(step)) for step in STEPS
+    }
+    return of_two(record.MEASURE, stored)
 
 
 def next_byte() -> dict:
@@ -257,6 +266,7 @@ RESULTS: dict[str, Callable[[], dict]] = {
     "mechanism": mechanism,
     "perplexity": perplexity,
     "predictability": predictability,
+    "seed_predictions": seed_predictions,
     "next_byte": next_byte,
     "truth": truth,
     "llc": llc,
