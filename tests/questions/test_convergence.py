@@ -236,6 +236,16 @@ def test_the_reconvergence_is_set_beside_the_onset_of_in_context_learning(after,
     assert table["why there is none"] == [""] * 4
 
 
+def test_seeds_of_other_data_are_named_and_not_pooled_in_silence():
+    pairs = divergence_units()
+    for unit, data in pairs:
+        if unit.model == MODELS[0]:
+            data.attrs["caution"] = "Seed 0 may be trained on other data than the others."
+    introduction = section_of(find(convergence=pairs)).introduction
+    assert introduction.count("toy-8m: Seed 0 may be trained on other data") == 1
+    assert "toy-16m" not in introduction
+
+
 def test_an_event_that_is_not_seen_is_said_not_to_be(findings, few):
     reasons = section_of(findings).tables["Events that may be one"].columns["why there is none"]
     assert "the in-context score has no pieces: got 3 steps" in reasons[1]

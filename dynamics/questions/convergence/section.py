@@ -43,12 +43,18 @@ def _introduction(models: Sequence[Convergence]) -> str:
     """What is compared, how much text is measured, and what one document cannot say."""
     coverage = models[0].divergence.records[0].coverage
     lines = [INTRODUCTION, *([f"Measured: {coverage}"] if coverage else [])]
+    lines += [f"{model.model}: {caution}" for model in models for caution in _cautions(model)]
     if len(models[0].divergence.tokens) == 1:
         lines.append(
             "The text is one document: these are its numbers, and no interval says what another "
             "document would give, since that takes two or more."
         )
     return " ".join(lines)
+
+
+def _cautions(model: Convergence) -> list[str]:
+    """What is on record of its seeds; how much hangs on each is in the table of single seeds."""
+    return list(dict.fromkeys(r.caution for r in model.divergence.records if r.caution))
 
 
 def _tables(findings: Findings) -> dict[str, Table]:
