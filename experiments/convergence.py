@@ -22,6 +22,7 @@ from jaxtyping import Int
 
 from dynamics import checkpoints
 from dynamics.analysis import means
+from dynamics.checkpoints import audit
 from dynamics.errors import InputError
 from dynamics.measures import divergence, ngram
 from dynamics.questions.convergence import record, record_ngram
@@ -177,11 +178,18 @@ def seed_divergence(study: Study, unit: Unit):
         text.rows(numbers),
         text.predictions.document,
         coverage=text.coverage,
+        caution=_caution(study, unit),
         seeds=unit.seeds,
         num_parameters=seeds.num_parameters,
         learning_rate=None if rate is None else rate(cell.model, cell.step),
     )
     return record.to_dataset(predictions), seeds.provenance
+
+
+def _caution(study: Study, unit: Unit) -> str:
+    """What is on record of seeds that may be of other data than those they are compared with."""
+    sources = {cell.seed: study.suite.source(*cell).location for cell in unit.cells()}
+    return audit.of_other_data({seed: str(at) for seed, at in sources.items()}, unit.step or 0)
 
 
 if __name__ == "__main__":
