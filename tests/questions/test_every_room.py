@@ -99,6 +99,16 @@ def masked() -> dict:
     return {test_masked.record.MEASURE: list(test_masked.stored_units(3))}
 
 
+def icl_regression() -> dict:
+    return stages() | of_two(
+        test_development.record.MEASURE,
+        {
+            ((0,), step): test_development.record.to_dataset(test_development.made(step))
+            for step in test_development.STEPS
+        },
+    )
+
+
 def seed_predictions() -> dict:
     record = test_seed_predictions.record
     stored = {
@@ -260,6 +270,7 @@ RESULTS: dict[str, Callable[[], dict]] = {
     "causes": causes,
     "convergence": convergence,
     "token_properties": token_properties,
+    "icl_regression": icl_regression,
     "in_context": in_context,
     "minimal_pairs": minimal_pairs,
     "masked": masked,
