@@ -18,6 +18,7 @@ import pytest
 import test_calibration
 import test_convergence
 import test_curvature
+import test_degeneracy
 import test_development
 import test_masked
 import test_mechanism
@@ -107,6 +108,10 @@ def icl_regression() -> dict:
             for step in test_development.STEPS
         },
     )
+
+
+def degeneracy() -> dict:
+    return test_degeneracy.results(MODELS)
 
 
 def seed_predictions() -> dict:
@@ -270,6 +275,7 @@ RESULTS: dict[str, Callable[[], dict]] = {
     "causes": causes,
     "convergence": convergence,
     "token_properties": token_properties,
+    "degeneracy": degeneracy,
     "icl_regression": icl_regression,
     "in_context": in_context,
     "minimal_pairs": minimal_pairs,

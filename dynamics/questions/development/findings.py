@@ -49,6 +49,7 @@ class Development:
         ridge_loss, trivial_loss: of the best and of the trivial predictor.
         weight_norm: of all weights.
         least_embed_share: of the weakest component of the embedding (D.2.1).
+        embed_rank: effective rank of the embedding: e to the entropy of its shares.
         position_in_embed: share of the positions within the embedding's span (D.2.2).
         small_scales: share of all norms' scales that are nearly 0 (D.2.5).
         final_scales: the same of the last norm alone (D.2.4).
@@ -70,6 +71,7 @@ class Development:
     trivial_loss: float
     weight_norm: Curve
     least_embed_share: Curve
+    embed_rank: Curve
     position_in_embed: Curve
     small_scales: Curve
     final_scales: Curve
@@ -130,6 +132,7 @@ def _curves(model: str, steps: Steps[Record], at: int) -> Mapping[str, Curve]:
         **{name: measured(name) for name in ("loss", "mean_square", "icl_early", "icl_late")},
         "weight_norm": exact(lambda r: r.weight_norm),
         "least_embed_share": exact(lambda r: r.embed_shares[-1]),
+        "embed_rank": exact(lambda r: _effective_rank(r.embed_shares)),
         "position_in_embed": exact(lambda r: r.position_in_embed),
         "small_scales": exact(lambda r: r.small_scales.mean()),
         "final_scales": exact(lambda r: r.small_scales[-1]),
@@ -137,6 +140,12 @@ def _curves(model: str, steps: Steps[Record], at: int) -> Mapping[str, Curve]:
         "far_inputs": exact(lambda r: r.input_error[at]),
         "far_tasks": exact(lambda r: r.task_error[at]),
     }
+
+
+def _effective_rank(shares: np.ndarray) -> float:
+    """Of shares of squared singular values: their number where they are alike (Roy & Vetterli)."""
+    positive = shares[shares > 0]
+    return float(np.exp(-(positive * np.log(positive)).sum()))
 
 
 def _heads(r: Record) -> tuple[Head, ...]:
