@@ -8,8 +8,9 @@
 A minute on 2 cores once the suite is trained, two with BLiMP's 6,700 pairs. With it go what is
 known of the text (`token_properties`), the worth of a longer context (`in_context`), passages to
 read (`reading`) and, on request, minimal pairs; --bytes compares seeds whose tokenizers differ,
-byte by byte, in place of all that. Expect a seed-pair KL of 0.40 nats at step 0 (Pythia's
-initialisation), a minimum near the unigram stage, and a later rise.
+byte by byte, in place of all that. A suite that reads contexts of regression gets
+`seed_predictions` instead. Expect a seed-pair KL of 0.40 nats at step 0 (Pythia's initialisation),
+a minimum near the unigram stage, and a later rise.
 """
 
 from collections.abc import Iterator
@@ -21,6 +22,7 @@ from jaxtyping import Int
 
 from dynamics import checkpoints
 from dynamics.analysis import means
+from dynamics.checkpoints import audit
 from dynamics.errors import InputError
 from dynamics.measures import divergence, ngram
 from dynamics.questions.convergence import record, record_ngram
@@ -34,6 +36,7 @@ from experiments import (
     next_byte,
     reading,
     scored_text,
+    seed_predictions,
     token_properties,
 )
 
@@ -45,6 +48,8 @@ _NGRAM_PARTS = 10
 
 def experiments(study: Study) -> list[common.Experiment]:
     """The yardstick, and the divergence of every model's seeds at every step."""
+    if study.regression is not None:
+        return seed_predictions.experiments(study)
     if FLAGS.bytes:
         return next_byte.experiments(study)
     units = study.seed_set_units(record.MEASURE, fewest=2)
@@ -173,11 +178,18 @@ def seed_divergence(study: Study, unit: Unit):
         text.rows(numbers),
         text.predictions.document,
         coverage=text.coverage,
+        caution=_caution(study, unit),
         seeds=unit.seeds,
         num_parameters=seeds.num_parameters,
         learning_rate=None if rate is None else rate(cell.model, cell.step),
     )
     return record.to_dataset(predictions), seeds.provenance
+
+
+def _caution(study: Study, unit: Unit) -> str:
+    """What is on record of seeds that may be of other data than those they are compared with."""
+    sources = {cell.seed: study.suite.source(*cell).location for cell in unit.cells()}
+    return audit.of_other_data({seed: str(at) for seed, at in sources.items()}, unit.step or 0)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,28 @@ def without_each_document(
     return (total.sum(-1, keepdims=True) - total) / (weights.sum() - weights)
 
 
+def mean_influences(
+    values: Float[np.ndarray, "K S G"], weights: Float[np.ndarray, " G"]
+) -> list[Float[np.ndarray, "n K"]]:
+    """What every seed and document adds to the error of the mean of values [K,S,G], documents
+    weighted [G]; [n, K] each. Documents alone where there are two seeds, which have no jackknife.
+
+    Example:
+        >>> of_seeds, of_documents = mean_influences(np.ones((7, 3, 4)), np.ones(4))
+        >>> of_seeds.shape, of_documents.shape
+        ((3, 7), (4, 7))
+    """
+    share = weights / weights.sum()
+    total = values.mean(1) * share
+    of_documents = influence((total.sum(-1, keepdims=True) - total) / (1 - share)).T
+    seeds = values.shape[1]
+    if seeds < 3:
+        return [of_documents]
+    each = values @ share
+    others = (each.sum(-1, keepdims=True) - each) / (seeds - 1)
+    return [influence(others).T, of_documents]
+
+
 def influence(without_each: Float[np.ndarray, "... n"]) -> Float[np.ndarray, "... n"]:
     """What each unit adds to the estimate's error, [..., n]: the sum of squares is the jackknife
     variance."""

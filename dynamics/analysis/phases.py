@@ -134,6 +134,18 @@ class Phase:
     end: Estimate | None
 
 
+class Units(NamedTuple):
+    """Numbers of R draws.
+
+    Attributes:
+        points: [R, K] normal ones of every point.
+        by_source: [R, n] each, of every unit of a source, spread as Student's t.
+    """
+
+    points: Float64[np.ndarray, "R K"]
+    by_source: list[Float64[np.ndarray, "R n"]]
+
+
 def find_pieces(
     steps: Real[npt.ArrayLike, " K"],
     kl: Float[npt.ArrayLike, "K S S G"],
@@ -162,8 +174,54 @@ def find_pieces(
         ([4.0], [-1.0, 1.0])
     """
     steps, kl, weights = _checked(steps, kl, weights)
-    x, theta, sources = np.log1p(steps), jackknife.theta(kl, weights), _influences(kl, weights)
-    noise = rule.roundness * np.ptp(theta)
+    seeds, documents = kl.shape[1], kl.shape[-1]
+    sources = _influences(kl, weights)
+    sizes = [len(source) for source in sources]
+    units = unit_draws(rule, len(steps), sizes)
+    return _pieces(
+        steps, jackknife.theta(kl, weights), sources, rule, units, _evidence(seeds, documents)
+    )
+
+
+def find_pieces_of_mean(
+    steps: Real[npt.ArrayLike, " K"],
+    values: Float[npt.ArrayLike, "K S G"],
+    weights: Float[npt.ArrayLike, " G"],
+    rule: Rule = RULE,
+    units: Units | None = None,
+) -> Pieces:
+    """Pieces of a number of single seeds: the mean of values [K, S, G], documents weighted [G].
+
+    `units` are the draws of its points, seeds and documents; those of `unit_draws` by default.
+
+    Raises:
+        InputError: as `find_pieces`.
+
+    Example:
+        >>> steps = np.array([0, 1, 2, 4, 8, 16, 32])
+        >>> level = -np.maximum(np.log1p(steps) - np.log1p(4), 0)  # falls from step 4 on
+        >>> pieces = find_pieces_of_mean(steps, level[:, None, None] * np.ones((3, 4)), np.ones(4))
+        >>> [round(step, 1) for step in pieces.bends], (pieces.slopes.round(2) + 0).tolist()
+        ([4.0], [0.0, -1.0])
+    """
+    values = np.asarray(values, np.float64)
+    if values.ndim != 3:
+        raise InputError(f"values {values.shape}", expected="[K, S, G]")
+    both = np.broadcast_to(values[:, :, None], (*values.shape[:2], *values.shape[1:]))
+    steps, _, weights = _checked(steps, both, weights)
+    sources = jackknife.mean_influences(values, weights)
+    mean = values.mean(1) @ weights / weights.sum()
+    units = units or unit_draws(rule, len(steps), [len(source) for source in sources])
+    return _pieces(steps, mean, sources, rule, units, _evidence(*values.shape[1:]))
+
+
+def _evidence(seeds: int, documents: int) -> str:
+    return f"{seeds} seeds and {documents} documents" if seeds > 2 else f"{documents} documents"
+
+
+def _pieces(steps, theta, sources, rule: Rule, units: Units, rests_on: str) -> Pieces:
+    """Pieces of a curve [K], and of its draws, from what the units of every source add to it."""
+    x, noise = np.log1p(steps), rule.roundness * np.ptp(theta)
     if noise == 0:
         raise InputError("a divergence that never changes", expected="a curve")
     whitener = segmented.whiten(_working_covariance(sources, len(x)) + noise**2 * np.eye(len(x)))
@@ -174,15 +232,8 @@ def find_pieces(
     ]
     cost = [fit.misfit[0] + rule.penalty * np.log(len(x)) * m for m, fit in enumerate(fits)]
     best = fits[int(np.argmin(cost))]
-    seeds, documents = kl.shape[1], kl.shape[-1]
-    rests_on = f"{documents} documents"
-    return Pieces(
-        steps=steps,
-        fit=best,
-        drawn=_draws(x, best, sources, noise, whitener, rule),
-        rule=rule,
-        rests_on=f"{seeds} seeds and {rests_on}" if seeds > 2 else rests_on,
-    )
+    drawn = _draws(x, best, sources, noise, whitener, rule, units)
+    return Pieces(steps=steps, fit=best, drawn=drawn, rule=rule, rests_on=rests_on)
 
 
 def join(pieces: Pieces, names: Sequence[str]) -> tuple[Phase, ...]:
@@ -268,9 +319,11 @@ def _working_covariance(sources, points: int) -> np.ndarray:
     return total
 
 
-def _draws(x, best: segmented.Fit, sources, noise: float, whitener, rule: Rule) -> segmented.Fit:
+def _draws(
+    x, best: segmented.Fit, sources, noise: float, whitener, rule: Rule, units: Units
+) -> segmented.Fit:
     """Fits of curves drawn about the best one, with its number of bends."""
-    own, by_unit = unit_draws(rule, len(x), [len(source) for source in sources])
+    own, by_unit = units
     error = noise * own
     for of_units, source in zip(by_unit, sources, strict=True):
         error += of_units @ source
@@ -279,9 +332,7 @@ def _draws(x, best: segmented.Fit, sources, noise: float, whitener, rule: Rule) 
     return segmented.fit(x, best.level + error, whitener, len(knots), near if len(knots) else None)
 
 
-def unit_draws(
-    rule: Rule, points: int, sizes: Sequence[int]
-) -> tuple[Float64[np.ndarray, "R K"], list[Float64[np.ndarray, "R n"]]]:
+def unit_draws(rule: Rule, points: int, sizes: Sequence[int]) -> Units:
     """Normal numbers of every point, and of every unit of each source spread as Student's t.
 
     Times a source's influences they are errors. Curves that rest on the same units have the same
@@ -297,7 +348,7 @@ def unit_draws(
     for size in sizes:
         heavy = np.sqrt((size - 1) / rng.chisquare(size - 1, (draws, 1)))
         by_unit.append(heavy * rng.standard_normal((draws, size)))
-    return own, by_unit
+    return Units(own, by_unit)
 
 
 def _slope(x, fit: segmented.Fit, first: int, last: int) -> np.ndarray:

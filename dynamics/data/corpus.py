@@ -134,11 +134,11 @@ def read(path: str | Path) -> Corpus:
 
     A plain text file is cut at blank lines into documents of about 8,000 characters. In a .jsonl or
     .ndjson file each line is a document, an object with a "text" field and, where it has it, a
-    "domain" field; a .json file holds such an object, a list of them, or one on each line. In a
-    folder every file counts, hidden ones left out: of JSON as above, and any other as one document.
-    All text is UTF-8, with or without a byte-order mark, and packed where the name ends in .gz or
-    .zst. A .npy or .bin file holds token ids of the suite's tokenizer, beside the offsets of their
-    documents (`inputs.id_files` has the forms).
+    "domain" field; a .json file holds such an object, a list of them, or one on each line. A .npy
+    or .bin file holds token ids of the suite's tokenizer, beside the offsets of their documents
+    (`inputs.id_files` has the forms). In a folder every file counts, hidden ones left out: of JSON
+    or ids as above, and any other as one document. All text is UTF-8, with or without a byte-order
+    mark, and packed where the name ends in .gz or .zst.
 
     Raises:
         InputError: a path that does not exist, or is a pipe or a device; a corpus without text, or
@@ -162,9 +162,10 @@ def read(path: str | Path) -> Corpus:
             expected="a file of text, jsonl or token ids, or a folder",
         )
     if path.suffix in id_files.SUFFIXES:
-        return Corpus(inputs.utf8_name(path.name), tuple(_of_ids(path)))
-    documents = _of_folder(path) if path.is_dir() else _of_file(path)
-    if not any(document.text.strip() for document in documents):
+        documents = _of_ids(path, inputs.utf8_name(path.name))
+    else:
+        documents = _of_folder(path) if path.is_dir() else _of_file(path)
+    if not any(d.text.strip() or d.ids is not None for d in documents):
         raise InputError(f"the corpus {path} without text", expected="at least one document")
     return Corpus(inputs.utf8_name(path.name), tuple(documents))
 
@@ -206,8 +207,8 @@ def _domain(path: Path) -> str:
     return {".py": "code", ".md": "prose", ".rst": "prose"}.get(path.suffix, "text")
 
 
-def _of_ids(path: Path) -> list[Document]:
-    name, documents = inputs.utf8_name(path.name), inputs.read_ids(path, _MOST_BYTES)
+def _of_ids(path: Path, name: str) -> list[Document]:
+    documents = inputs.read_ids(path, _MOST_BYTES)
     if not any(map(len, documents)):
         raise InputError(f"the corpus {path} without token ids", expected="at least one document")
     return [Document(f"{name}#{k}", "text", "", ids) for k, ids in enumerate(documents)]
@@ -217,17 +218,22 @@ def _of_folder(path: Path) -> list[Document]:
     documents, size = [], 0
     for file in sorted(p for p in path.rglob("*") if p.is_file()):
         relative = file.relative_to(path)
-        if _hidden(relative):
+        if _hidden(relative) or id_files.is_beside(file):
             continue
-        text, name = inputs.read_text(file, _MOST_BYTES), inputs.utf8_name(str(relative))
-        size += len(text)
+        name = inputs.utf8_name(str(relative))
+        of_ids = file.suffix in id_files.SUFFIXES
+        text = "" if of_ids else inputs.read_text(file, _MOST_BYTES)
+        size += file.stat().st_size if of_ids else len(text)
         if size > _MOST_BYTES:
             raise InputError(
                 f"the corpus {path} of more than 1 GiB",
                 expected="less text",
                 mend="Give a part of it: windows are measured by the hundred.",
             )
-        documents += _of_json(file, text, name) or [Document(name, _domain(file), text)]
+        if of_ids:
+            documents += _of_ids(file, name)
+        else:
+            documents += _of_json(file, text, name) or [Document(name, _domain(file), text)]
     return documents
 
 

@@ -1,15 +1,17 @@
 """A data set of the hub as a corpus, its first documents by stream: nothing else of it is fetched.
 
-`datasets` reads it, where it is installed; it knows the hub's formats, its parquet among them.
+`datasets` reads it, where it is installed; else pyarrow reads the parquet that the hub keeps of it.
 """
 
 import importlib
+import importlib.util
 import itertools
 import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from dynamics import inputs
+from dynamics.data import hub_parquet
 from dynamics.data.corpus import Corpus, Document
 from dynamics.errors import InputError
 
@@ -24,13 +26,13 @@ def read(name: str, count: int, most: int = 1 << 30) -> Corpus:
 
     Args:
         name: "hub:OWNER/NAME", with "/CONFIG" and ":SPLIT" as far as wanted; the split is "train"
-            where none is named.
+            where none is named. A row's field "domain", such as a language, is its document's.
         count: documents to take, fewer where it has no more.
         most: the most bytes of text that they may have.
 
     Raises:
-        InputError: a name of another form; no library `datasets`; a data set that does not exist,
-            cannot be reached or needs a login; a row without text; no row; too much text.
+        InputError: a name of another form; neither `datasets` nor pyarrow; a data set that does not
+            exist, cannot be reached or needs a login; a row without text; no row; too much text.
 
     Example:
         >>> read("hub:pile", 100)  # not "hub:monology/pile-uncopyrighted:validation"
@@ -58,15 +60,7 @@ def read(name: str, count: int, most: int = 1 << 30) -> Corpus:
 
 def _rows(name: str, repo: str, config: str | None, split: str | None) -> Iterable[Mapping]:
     try:
-        library: Any = importlib.import_module("datasets")
-    except ImportError as error:
-        raise InputError(
-            f"the corpus {name} without the library datasets",
-            expected="what reads a data set of the hub",
-            mend="pip install datasets, or download a part and give its jsonl.",
-        ) from error
-    try:
-        yield from library.load_dataset(repo, config, split=split or "train", streaming=True)
+        yield from _stream(name, repo, config, split or "train")
     except InputError:
         raise
     except Exception as error:  # of the library, the hub's client, the network, the file's format
@@ -79,10 +73,28 @@ def _rows(name: str, repo: str, config: str | None, split: str | None) -> Iterab
         ) from error
 
 
+def _stream(name: str, repo: str, config: str | None, split: str) -> Iterable[Mapping]:
+    try:
+        library: Any = importlib.import_module("datasets")
+    except ImportError:
+        library = None
+    if library is not None:
+        return library.load_dataset(repo, config, split=split, streaming=True)
+    if importlib.util.find_spec("pyarrow") is None:
+        raise InputError(
+            f"the corpus {name} without the library datasets or pyarrow",
+            expected="what reads a data set of the hub",
+            mend="pip install datasets (or pyarrow), or download a part and give its jsonl.",
+        )
+    return hub_parquet.rows(name, repo, config, split)
+
+
 def _document(name: str, row: Mapping) -> Document:
     if not isinstance(row.get("text"), str):
         columns = ", ".join(map(str, row))
         raise InputError(
             f"{name} with the columns {columns}", expected="a column 'text' that holds text"
         )
-    return Document(name, "text", inputs.check_text(row["text"], f"the text of {name}", nul=True))
+    text = inputs.check_text(row["text"], f"the text of {name}", nul=True)
+    domain = inputs.check_text(row.get("domain") or "text", f"the domain of {name}")
+    return Document(name, domain, text)

@@ -65,6 +65,18 @@ def read_ids(path: str | Path, most: int) -> list[Int[np.ndarray, " T"]]:
     return _documents(path, ids, begins)
 
 
+def is_beside(path: Path) -> bool:
+    """Whether a file belongs to one of token ids, and is none itself.
+
+    Example:
+        >>> [is_beside(Path(name)) for name in ("a.npy", "a.offsets.npy", "a.bin")]
+        [False, True, False]
+    """
+    if path.name.endswith(".offsets.npy"):
+        return True
+    return path.suffix == ".idx" and path.with_suffix(".bin").exists()
+
+
 def _documents(
     path: Path, ids: Int[np.ndarray, " N"], begins: Int[np.ndarray, " D"]
 ) -> list[Int[np.ndarray, " T"]]:

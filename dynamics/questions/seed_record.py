@@ -37,6 +37,8 @@ class Record:
         learning_rate: of the optimiser at this step.
         coverage: how much text that is and what of it is left out, in a sentence; "" in older
             results.
+        caution: why some of the seeds may not compare with the others, in a sentence; "" where
+            nothing says so.
     """
 
     seeds: tuple[int, ...]
@@ -56,6 +58,7 @@ class Record:
     num_parameters: int | None = None
     learning_rate: float | None = None
     coverage: str = ""
+    caution: str = ""
 
     @classmethod
     def of_measure(
@@ -67,6 +70,7 @@ class Record:
         num_parameters: int,
         learning_rate: float | None,
         coverage: str = "",
+        caution: str = "",
     ) -> "Record":
         """The record of what `measures.divergence` or `measures.masked` returns by name."""
         return cls(
@@ -87,6 +91,7 @@ class Record:
             num_parameters=num_parameters,
             learning_rate=learning_rate,
             coverage=coverage,
+            caution=caution,
         )
 
 
@@ -109,7 +114,7 @@ SCHEMA = Schema(
         "parameters": whole(optional=True),
         "learning_rate": numbers(optional=True),
     },
-    attributes={"coverage": texts(optional=True)},
+    attributes={"coverage": texts(optional=True), "caution": texts(optional=True)},
 )
 
 
@@ -140,7 +145,8 @@ def to_dataset(record: Record) -> xr.Dataset:
         "document": record.documents,
         "tokens": ("document", record.tokens),
     }
-    attributes = {"units": "nats", "rests_on": "seeds and documents", "coverage": record.coverage}
+    attributes = {"units": "nats", "rests_on": "seeds and documents"}
+    attributes |= {"coverage": record.coverage, "caution": record.caution}
     dataset = xr.Dataset(data, coordinates, attributes)
     return dataset.set_coords([name for name in ["window_document"] if name in dataset])
 
@@ -170,6 +176,7 @@ def from_dataset(data: xr.Dataset) -> Record:
         num_parameters=int(data["parameters"]) if "parameters" in data else None,
         learning_rate=float(data["learning_rate"]) if "learning_rate" in data else None,
         coverage=str(data.attrs.get("coverage", "")),
+        caution=str(data.attrs.get("caution", "")),
     )
 
 

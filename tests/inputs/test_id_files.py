@@ -123,3 +123,23 @@ def test_ids_are_a_corpus_whose_separators_stand_before_documents(tmp_path):
     np.save(tmp_path / "empty.offsets.npy", [0])
     with pytest.raises(InputError, match="without token ids"):
         corpus.read(tmp_path / "empty.npy")
+
+
+def test_a_folder_holds_files_of_ids_beside_text(tmp_path):
+    """Offsets and indices are no documents of their own."""
+    (tmp_path / "a").mkdir()
+    write_npy(tmp_path / "a", [[5, 6], [7]])
+    (tmp_path / "b").mkdir()
+    write_megatron(tmp_path / "b", [[8, 9, 9]])
+    (tmp_path / "notes.txt").write_text("text")
+    read = corpus.read(tmp_path).documents
+    assert [d.name for d in read] == ["a/some.npy#0", "a/some.npy#1", "b/some.bin#0", "notes.txt"]
+    assert [None if d.ids is None else d.ids.tolist() for d in read] == [
+        [5, 6],
+        [7],
+        [8, 9, 9],
+        None,
+    ]
+    (tmp_path / "b" / "some.idx").unlink()
+    with pytest.raises(InputError, match=r"some.bin without some.offsets.npy or some.idx"):
+        corpus.read(tmp_path)

@@ -8,6 +8,7 @@ STEPS = (0, 16, 64, 256, 640)
 TO_TRUTH = (1.5, 1.0, 0.5, 0.2, 0.1)  # falls all the way
 BETWEEN = (0.4, 0.2, 0.1, 0.2, 0.05)  # seeds draw apart at step 256
 FROM_UNIGRAM = (0.9, 0.2, 0.3, 0.5, 0.6)
+OWN = 0.25  # share of the divergence from the truth that each seed has alone
 WINDOWS = 40
 NOISE = 1 + 0.05 * np.random.default_rng(0).standard_normal(WINDOWS)  # the same at every step
 
@@ -23,6 +24,7 @@ def planted(k: int, seeds: int = 3, between_noise: np.ndarray | None = None) -> 
     drawn = rng.normal(0, 0.2, WINDOWS)
     if between_noise is None:  # a little of it is of the step, as an error needs
         between_noise = NOISE * rng.normal(1, 0.02, WINDOWS)
+    own = rng.normal(OWN, 0.05, WINDOWS)
     each = 1 + 0.02 * np.arange(seeds)[:, None]
     to_truth = each * TO_TRUTH[k] * NOISE
     unseen = np.full((seeds, WINDOWS), np.nan)
@@ -36,8 +38,8 @@ def planted(k: int, seeds: int = 3, between_noise: np.ndarray | None = None) -> 
         model_unigram=unseen,
         surprisal=2.5 + to_truth + drawn,
         entropy=unseen,
-        common=0.75 * to_truth.mean(0),
-        variance=0.25 * to_truth.mean(0),
+        common=(1 - own) * to_truth.mean(0),
+        variance=own * to_truth.mean(0),
         truth_unigram=np.full(WINDOWS, 0.6),
         true_surprisal=np.full(WINDOWS, 2.5),
         true_entropy=np.full(WINDOWS, 2.5),

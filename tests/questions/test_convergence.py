@@ -41,13 +41,14 @@ def divergence_units(
     return pairs
 
 
-def context_units(steps=(0, 8, 64)) -> list:
-    """Two models that gain .01 nats a step from a longer context."""
-    pairs = []
+def context_units(steps=(0, 8, 64), gain_of=lambda model, step: 0.01 * step) -> list:
+    """Two models that gain .01 nats a step, or what `gain_of` says, from a longer context."""
+    pairs, rng = [], np.random.default_rng(0)
     for model in MODELS:
         stored = {}
-        for step in steps:
-            gain = np.stack([np.full((5, 7), 3.0), np.full((5, 7), 3.0 - 0.01 * step)], axis=-1)
+        for step in map(int, steps):
+            given_long = 3.0 - gain_of(model, step) * rng.uniform(0.98, 1.02, (5, 7))
+            gain = np.stack([np.full((5, 7), 3.0), given_long], axis=-1)
             written = in_context_record.Record(
                 seeds=tuple(range(5)),
                 surprisal=gain,
@@ -199,20 +200,57 @@ def test_a_sentence_names_every_phase_with_its_bound(findings):
 
 def test_the_end_of_the_sharp_convergence_is_set_beside_the_unigrams_minimum(findings):
     model = findings.models[-1]
-    both = model.at_unigram
+    both = model.events[0].together
     assert both is not None
-    values = np.stack([numbers.kl_unigram for numbers in model.divergence.records])
     assert 0 <= both.probability <= 1
-    assert model.divergence.steps[0] <= both.minimum <= model.divergence.steps[-1] + 1e-6
-    assert values.shape == (len(STEPS), 5, len(model.divergence.tokens))
+    assert model.divergence.steps[0] <= both.step <= model.divergence.steps[-1] + 1e-6
     (line,) = [
         f
         for f in section_of(findings).findings
-        if f"convergence of {model.model} ends" in f.sentence
+        if f"convergence ends in {model.model}" in f.sentence
     ]
     assert f"with a probability of {both.probability:.2f}" in line.sentence
     numbers = section_of(findings).numbers["sharp_convergence_and_unigram"]
-    assert numbers[model.model]["step of the minimum"] == both.minimum
+    assert numbers[model.model]["step of the other event"] == both.step
+
+
+@pytest.mark.parametrize(("after", "together"), [(1.0, True), (30.0, False)])
+def test_the_reconvergence_is_set_beside_the_onset_of_in_context_learning(after, together):
+    """A score that falls from the planted bend on, and one that falls 3.4 e-folds before it."""
+    bends = {
+        model: np.expm1(planted(number, 3, 5).bends[-1]) / after
+        for number, model in enumerate(MODELS)
+    }
+
+    def gain_of(model: str, step: int) -> float:
+        return float(np.maximum(np.log1p(step) - np.log1p(bends[model]), 0))
+
+    both = find(convergence=divergence_units(), icl=context_units(STEPS, gain_of))
+    for model in both.models:
+        _, events = model.events
+        assert events.together is not None
+        assert events.together.step == pytest.approx(bends[model.model], rel=0.3)
+        assert (events.together.probability > 0.9) == together
+        assert (events.together.probability < 0.1) != together
+    table = section_of(both).tables["Events that may be one"].columns
+    assert table["why there is none"] == [""] * 4
+
+
+def test_seeds_of_other_data_are_named_and_not_pooled_in_silence():
+    pairs = divergence_units()
+    for unit, data in pairs:
+        if unit.model == MODELS[0]:
+            data.attrs["caution"] = "Seed 0 may be trained on other data than the others."
+    introduction = section_of(find(convergence=pairs)).introduction
+    assert introduction.count("toy-8m: Seed 0 may be trained on other data") == 1
+    assert "toy-16m" not in introduction
+
+
+def test_an_event_that_is_not_seen_is_said_not_to_be(findings, few):
+    reasons = section_of(findings).tables["Events that may be one"].columns["why there is none"]
+    assert "the in-context score has no pieces: got 3 steps" in reasons[1]
+    reasons = section_of(few).tables["Events that may be one"].columns["why there is none"]
+    assert reasons == ["no such end is seen", "no reconvergence is seen"] * 2
 
 
 def test_intervals_are_those_of_their_targets(findings):

@@ -36,13 +36,18 @@ def test_final_surprisal_is_that_of_the_runs_last_step():
     results = {m: whole.of(m) for m in ("convergence", record.MEASURE)}
     results[record_final.MEASURE] = [(unit, record_final.to_dataset(last))]
     properties, without = token_properties.find(Committed(results)), token_properties.find(whole)
-    assert (properties.step, properties.final_step, without.final_step) == (64, 512, 64)
+    assert properties.step == 64
+    assert properties.final_steps == {"toy-8": 64, "toy-32": 512}
+    assert without.final_steps == {"toy-8": 64, "toy-32": 64}
     (by_surprisal,) = [c for c in properties.predicted if c.name == "final surprisal"]
     bits = last.token_surprisal.mean(0) / np.log(2)
     assert by_surprisal.bins[0].tokens == (bits < 1).sum()
     shown = token_properties.QUESTION.section(properties, style.Look(["toy-8", "toy-32"]))
-    captions = [panel.caption for panel in shown.panels if "final-surprisal" in panel.name]
-    assert all("Surprisal at step 512" in caption for caption in captions)
+    captions = {p.name: p.caption for p in shown.panels if "final-surprisal" in p.name}
+    assert "Surprisal at step 512," in captions["by-final-surprisal-predicted-token"]
+    assert "Surprisal at step 512," in captions["by-final-surprisal-last-context-token"]
+    assert "Surprisal at step 64," in captions["by-final-surprisal-predicted-token-toy-8"]
+    assert "at step 64 (toy-8) and 512 (toy-32)" in captions["small-less-large-by-final-surprisal"]
 
 
 def test_results_under_the_former_name_are_read():
@@ -62,6 +67,9 @@ def test_a_panel_for_every_property_and_coefficient(section):
     assert names[0] == "by-frequency-predicted-token"
     assert "by-final-surprisal-predicted-token" in names
     assert "by-final-surprisal-last-context-token" in names
+    # Figures 3 and 9 of every model, and the difference of the smallest and the largest.
+    assert "by-frequency-predicted-token-toy-8" in names
+    assert {"small-less-large-by-frequency", "small-less-large-by-final-surprisal"} <= set(names)
     assert names[-4:] == [
         "regression-frequency",
         "regression-size",

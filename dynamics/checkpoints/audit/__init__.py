@@ -8,7 +8,12 @@ are `check_record` (public reports), `check_metadata` (digests of files) and `ch
 from dynamics.checkpoints.audit.fault import KINDS, Fault, convicted
 from dynamics.checkpoints.audit.inventory import Inventory, of_folder, of_listing
 from dynamics.checkpoints.audit.metadata import check_metadata, check_record
-from dynamics.checkpoints.audit.public_record import KNOWN_FAULTS, KnownFault, known_faults
+from dynamics.checkpoints.audit.public_record import (
+    KNOWN_FAULTS,
+    KnownFault,
+    known_faults,
+    of_other_data,
+)
 from dynamics.checkpoints.audit.suite_audit import WEIGHTS, examine, inventories
 from dynamics.checkpoints.audit.trajectory import check_trajectory
 
@@ -28,4 +33,5 @@ __all__ = [
     "known_faults",
     "of_folder",
     "of_listing",
+    "of_other_data",
 ]

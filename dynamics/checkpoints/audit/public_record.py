@@ -5,6 +5,7 @@ which an audit of the files themselves shows.
 """
 
 import dataclasses
+from collections.abc import Mapping
 
 _READ = "2026-11-24"
 _TRACKER = "EleutherAI/pythia#"
@@ -117,3 +118,24 @@ def known_faults(repo: str, step: int) -> list[KnownFault]:
         for fault in KNOWN_FAULTS
         if repo in fault.repos and (fault.steps is None or step in fault.steps)
     ]
+
+
+def of_other_data(repo_by_seed: Mapping[int, str], step: int) -> str:
+    """Which of the runs that are compared may be of other data than the rest; "" for none.
+
+    Example:
+        >>> sentence = of_other_data({0: "EleutherAI/pythia-14m", 1: "EleutherAI/pythia-14m-seed1"},
+        ...                          step=512)
+        >>> sentence.partition(" (")[0]
+        'Seed 0 may be trained on other data than the others'
+    """
+    doubtful = {
+        seed: [fault for fault in known_faults(repo, step) if fault.of_data]
+        for seed, repo in repo_by_seed.items()
+    }
+    named = [str(seed) for seed, faults in doubtful.items() if faults]
+    if not named or len(named) == len(repo_by_seed):
+        return ""
+    fault = next(faults[0] for faults in doubtful.values() if faults)
+    seeds = f"Seed{'s' if len(named) > 1 else ''} {', '.join(named)}"
+    return f"{seeds} may be trained on other data than the others ({fault.issue}): {fault.what}."

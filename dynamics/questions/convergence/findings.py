@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dynamics.analysis import slopes, uncertainty
-from dynamics.analysis.coincidence import Coincidence, bend_and_minimum
 from dynamics.analysis.curve import Curve
 from dynamics.analysis.leave_one_out import SeedEffect, seed_effects
 from dynamics.analysis.pairs import pair_curve
@@ -18,6 +17,7 @@ from dynamics.analysis.uncertainty import Interval
 from dynamics.errors import InputError
 from dynamics.questions.committed import Committed, by_largest_seed_set, natural
 from dynamics.questions.convergence import record, record_ngram
+from dynamics.questions.convergence.events import Events, events
 from dynamics.questions.convergence.phases import Phases, find_phases
 from dynamics.questions.in_context.findings import ContextBenefit
 from dynamics.questions.in_context.findings import find as find_context_benefit
@@ -93,8 +93,7 @@ class Convergence:
         phases: of the KL; None where there are none.
         no_phases: why there are none; "" where there are.
         last_slope: of the KL in the last phase; None where there are fewer than two phases.
-        at_unigram: the end of the sharp convergence beside the minimum of the KL to the unigram;
-            None where no such end is seen.
+        events: boundaries of phases beside what is said to coincide with them.
         spread: over single predictions.
         seed_effects: [S] what each seed does to the mean at the last step.
         outlier_steps: [S] at how many of the K steps each seed lies apart.
@@ -108,7 +107,7 @@ class Convergence:
     phases: Phases | None
     no_phases: str
     last_slope: LastSlope | None
-    at_unigram: Coincidence | None
+    events: tuple[Events, ...]
     spread: TokenSpread
     seed_effects: tuple[SeedEffect, ...]
     outlier_steps: tuple[int, ...]
@@ -145,8 +144,13 @@ def find(committed: Committed) -> Findings | None:
     units = by_largest_seed_set(committed.of(record.MEASURE))
     if not units:
         return None
+    contexts = committed.findings(find_context_benefit) or []
+    by_model = {benefit.model: benefit for benefit in contexts}
     models = tuple(
-        _convergence(divergence(model, pairs, [record.from_dataset(data) for _, data in pairs]))
+        _convergence(
+            divergence(model, pairs, [record.from_dataset(data) for _, data in pairs]),
+            by_model.get(model),
+        )
         for model, pairs in units.items()
     )
     yardsticks = [record_ngram.from_dataset(data) for _, data in committed.of(record_ngram.MEASURE)]
@@ -154,13 +158,13 @@ def find(committed: Committed) -> Findings | None:
     return Findings(
         models=models,
         ngrams=yardsticks[0] if yardsticks else None,  # the suite's own before an older form
-        contexts=committed.findings(find_context_benefit) or [],
+        contexts=contexts,
         size_effect=size_effect,
         size_caution=size_caution,
     )
 
 
-def _convergence(seeds: Divergence) -> Convergence:
+def _convergence(seeds: Divergence, benefit: ContextBenefit | None) -> Convergence:
     try:
         phases, no_phases = find_phases(seeds.steps, seeds.kl, seeds.tokens), ""
     except InputError as error:
@@ -174,7 +178,7 @@ def _convergence(seeds: Divergence) -> Convergence:
         phases=phases,
         no_phases=no_phases,
         last_slope=_last_slope(seeds, phases),
-        at_unigram=_at_unigram(seeds, phases),
+        events=events(seeds, phases, benefit),
         spread=_token_spread(seeds),
         seed_effects=effects[-1],
         outlier_steps=tuple(
@@ -241,16 +245,6 @@ def _last_slope(seeds: Divergence, phases: Phases | None) -> LastSlope | None:
         phase=phases.phases[-1].name,
         first_step=int(seeds.steps[inside[0]]),
     )
-
-
-def _at_unigram(seeds: Divergence, phases: Phases | None) -> Coincidence | None:
-    named = phases.phases if phases else ()
-    ends = [phase.end for phase in named if phase.name == "sharp convergence" and phase.end]
-    values = np.stack([numbers.kl_unigram for numbers in seeds.records])
-    if phases is None or not ends or not np.isfinite(values).all():
-        return None
-    bend = int(np.argmin(np.abs(np.array(phases.pieces.bends) - ends[-1].value)))
-    return bend_and_minimum(phases.pieces, bend, values, seeds.tokens)
 
 
 def _token_spread(seeds: Divergence) -> TokenSpread:

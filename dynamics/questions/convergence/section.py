@@ -2,10 +2,12 @@
 
 from collections.abc import Sequence
 
+from dynamics.analysis.coincidence import Coincidence
 from dynamics.analysis.curve import Curve
 from dynamics.analysis.phases import Phase
 from dynamics.figures import style
 from dynamics.questions.convergence import tables
+from dynamics.questions.convergence.events import CONTEXT, UNIGRAM
 from dynamics.questions.convergence.findings import (
     QUANTILES,
     TARGETS,
@@ -41,12 +43,18 @@ def _introduction(models: Sequence[Convergence]) -> str:
     """What is compared, how much text is measured, and what one document cannot say."""
     coverage = models[0].divergence.records[0].coverage
     lines = [INTRODUCTION, *([f"Measured: {coverage}"] if coverage else [])]
+    lines += [f"{model.model}: {caution}" for model in models for caution in _cautions(model)]
     if len(models[0].divergence.tokens) == 1:
         lines.append(
             "The text is one document: these are its numbers, and no interval says what another "
             "document would give, since that takes two or more."
         )
     return " ".join(lines)
+
+
+def _cautions(model: Convergence) -> list[str]:
+    """What is on record of its seeds; how much hangs on each is in the table of single seeds."""
+    return list(dict.fromkeys(r.caution for r in model.divergence.records if r.caution))
 
 
 def _tables(findings: Findings) -> dict[str, Table]:
@@ -58,6 +66,7 @@ def _tables(findings: Findings) -> dict[str, Table]:
         shown["Phases"] = phases
     if absent.rows:
         shown["Phases that are not seen"] = absent
+    shown["Events that may be one"] = tables.events(models)
     if findings.ngrams:
         shown["Kneser–Ney n-grams on the same text"] = tables.ngrams(findings.ngrams)
     return shown
@@ -126,21 +135,31 @@ def _numbers(findings: Findings) -> dict[str, object]:
     if phases:
         numbers["phases"] = phases
         numbers["phases_fit"] = {m.model: _fit(m.phases) for m in models if m.phases}
-    together = {m.model: m.at_unigram for m in models if m.at_unigram is not None}
-    if together:
-        numbers["sharp_convergence_and_unigram"] = {
-            model: {
-                "gap in e-folds of step": list(both.gap),
-                "spacing of checkpoints": both.spacing,
-                "probability of no farther apart": both.probability,
-                "step of the minimum": both.minimum,
-            }
-            for model, both in together.items()
+    for name, other in (
+        ("sharp_convergence_and_unigram", UNIGRAM),
+        ("reconvergence_and_context", CONTEXT),
+    ):
+        together = {
+            model.model: _gap(events.together)
+            for model in models
+            for events in model.events
+            if events.other == other and events.together is not None
         }
+        if together:
+            numbers[name] = together
     if ngrams:
         levels = zip(ngrams.orders, ngrams.cross_entropy.tolist(), strict=True)
         numbers["ngram_surprisal"] = {f"n = {order}": loss for order, loss in levels}
     return numbers | _spreads(models)
+
+
+def _gap(both: Coincidence) -> dict[str, object]:
+    return {
+        "gap in e-folds of step": list(both.gap),
+        "spacing of checkpoints": both.spacing,
+        "probability of no farther apart": both.probability,
+        "step of the other event": both.step,
+    }
 
 
 def _spreads(models: Sequence[Convergence]) -> dict[str, object]:

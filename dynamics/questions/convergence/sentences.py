@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 from dynamics.analysis.phases import Estimate, Phase
 from dynamics.figures.style import short_step
+from dynamics.questions.convergence.events import CONTEXT, UNIGRAM, Events
 from dynamics.questions.convergence.findings import Convergence, Findings
 from dynamics.questions.convergence.phases import Phases
 from dynamics.questions.convergence.record_ngram import Record as Ngrams
@@ -18,7 +19,12 @@ def sentences(findings: Findings) -> list[Finding]:
     models = findings.models
     lines = courses([m.divergence for m in models], "KL between seeds", "nats per token")
     lines += [_phases(model) for model in models]
-    lines += [_at_unigram(model) for model in models if model.at_unigram is not None]
+    lines += [
+        _together(model, events)
+        for model in models
+        for events in model.events
+        if events.together is not None
+    ]
     lines += [_loss(model, findings.ngrams) for model in models]
     return lines + _size_effect(findings)
 
@@ -37,23 +43,32 @@ def _phases(model: Convergence) -> Finding:
     )
 
 
-def _at_unigram(model: Convergence) -> Finding:
-    """Whether the sharp convergence ends where predictions are nearest to word frequency."""
-    both = model.at_unigram
+_MEANING = {
+    UNIGRAM: "the predictions are nearest to word frequency",
+    CONTEXT: "the in-context score begins to fall most steeply",
+}
+
+
+def _together(model: Convergence, events: Events) -> Finding:
+    """Whether a boundary lies where something else happens."""
+    both = events.together
     assert both is not None
     gap = words.number(abs(both.gap.value))
     limits = f"{words.number(both.gap.low)} to {words.number(both.gap.high)}"
     side = "before" if both.gap.value > 0 else "after"
     sure = not 0.05 < both.probability < 0.95 and len(model.divergence.seeds) > 2
     return Finding(
-        sentence=f"The sharp convergence of {model.model} ends {gap} e-folds of step {side} the "
-        f"predictions are nearest to word frequency, at step {short_step(both.minimum)} (the "
-        f"latter less the former: {limits}). They are no farther apart than neighbouring "
-        f"checkpoints, {words.number(both.spacing)} e-folds, with a probability of "
-        f"{both.probability:.2f}.",
+        sentence=f"{_capital(events.phase)} in {model.model} {gap} e-folds of step {side} "
+        f"{_MEANING[events.other]}, at step {short_step(both.step)} (the latter less the former: "
+        f"{limits}). They are no farther apart than neighbouring checkpoints, "
+        f"{words.number(both.spacing)} e-folds, with a probability of {both.probability:.2f}.",
         rests_on=f"{model.divergence.evidence}, drawn together",
         grade="sure" if sure else "unsure",
     )
+
+
+def _capital(text: str) -> str:
+    return text[0].upper() + text[1:]
 
 
 def _passage(phases: Sequence[Phase]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from dynamics.analysis.coincidence import Coincidence
 from dynamics.analysis.curve import Curve
 from dynamics.analysis.leave_one_out import FEWEST
 from dynamics.analysis.phases import Estimate
@@ -100,6 +101,30 @@ def absent_phases(models: Sequence[Convergence]) -> Table:
             for name, reason in model.phases.absent.items()
         ]
     )
+
+
+def events(models: Sequence[Convergence]) -> Table:
+    """A row for each boundary and what is said to coincide with it, or why that cannot be said."""
+    nothing = Coincidence(_BEYOND, np.nan, np.nan, np.nan)
+    rows = []
+    for model in models:
+        for events in model.events:
+            both = events.together or nothing
+            rows.append(
+                {
+                    "model": model.model,
+                    "boundary": events.phase,
+                    "other event": events.other,
+                    "at step": both.step,
+                    "later by (e-folds of step + 1)": both.gap.value,
+                    "low": both.gap.low,
+                    "high": both.gap.high,
+                    "checkpoints apart (e-folds)": both.spacing,
+                    "probability of no farther apart": both.probability,
+                    "why there is none": events.reason,
+                }
+            )
+    return Table.of_rows(rows)
 
 
 def intervals(models: Sequence[Convergence]) -> Table:

@@ -1,9 +1,9 @@
 """What a longer context is worth: surprisal of one token given many before it, and given few.
 
-Axes: K steps (ascending), S seeds, W windows. Nats.
+Axes: K steps (ascending), S seeds, W windows, D documents. Nats.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,6 +29,9 @@ class ContextBenefit:
             down from what was asked for.
         num_windows: W.
         num_documents: that the windows are of.
+        steps: [K].
+        by_document: [K,S,D] the scores of each document, of which `documents` [D] are the names and
+            `windows` [D] the windows.
         last_sem: standard error of the last score over documents and, of two seeds or more, seeds.
     """
 
@@ -42,6 +45,10 @@ class ContextBenefit:
     positions: str
     num_windows: int
     num_documents: int
+    steps: np.ndarray
+    by_document: np.ndarray = field(repr=False)
+    documents: np.ndarray = field(repr=False)
+    windows: np.ndarray = field(repr=False)
     last_sem: float
 
 
@@ -62,6 +69,8 @@ def _context_benefit(model: str, pairs: Pairs) -> ContextBenefit:
         """K arrays [S,W] to their mean over windows and seeds."""
         return seed_sem_curve(model, steps, np.stack([step.mean(1) for step in values]))
 
+    documents, place, windows = np.unique(last.document, return_inverse=True, return_counts=True)
+    to_document = (place[:, None] == np.arange(len(documents))) / windows  # [W,D]
     return ContextBenefit(
         model=model,
         seeds=pairs[0][0].seeds,
@@ -72,7 +81,11 @@ def _context_benefit(model: str, pairs: Pairs) -> ContextBenefit:
         short=last.lengths[short],
         positions=last.positions + (", scaled down" if last.scaled else ""),
         num_windows=len(last.document),
-        num_documents=len(np.unique(last.document)),
+        num_documents=len(documents),
+        steps=steps,
+        by_document=np.stack(scores) @ to_document,
+        documents=documents,
+        windows=windows.astype(np.float64),
         last_sem=_sem(scores[-1], last.document),
     )
 

@@ -9,6 +9,7 @@ from dynamics.analysis.regression import FEWEST_DF
 from dynamics.figures import style
 from dynamics.questions.token_properties import figures
 from dynamics.questions.token_properties.conditions import FEW, TOKENS, Bin, Condition
+from dynamics.questions.token_properties.contrasts import Contrast
 from dynamics.questions.token_properties.equation6 import FREQUENCY, Regression
 from dynamics.questions.token_properties.findings import Properties
 from dynamics.questions.token_properties.token_table import visible
@@ -25,8 +26,10 @@ _ALL_ELSE = "All else equal"
 
 def section(properties: Properties, look: style.Look) -> Section:
     """Panels by property, the regression on all of them, and tokens in their contexts."""
-    conditions = [c for c in (*properties.predicted, *properties.last_context) if c.bins]
-    panels = [_condition(by_bin, properties) for by_bin in conditions]
+    panels = [_condition(c, properties) for c in properties.predicted if c.bins]
+    panels += [_contrast(by_bin, properties) for by_bin in properties.contrasts]
+    panels += [_condition(c, properties) for c in properties.smaller if c.bins]
+    panels += [_condition(c, properties) for c in properties.last_context if c.bins]
     if properties.regression is not None:
         panels += _regression(properties.regression, look)
     return Section(
@@ -40,20 +43,39 @@ def section(properties: Properties, look: style.Look) -> Section:
             ),
             **_coefficients(properties),
         },
-        numbers=_numbers(conditions, properties.regression),
+        numbers=_numbers(properties),
     )
 
 
-def _numbers(conditions: Sequence[Condition], regression: Regression | None) -> dict[str, object]:
+def _numbers(properties: Properties) -> dict[str, object]:
     """Curves of every bin, and of every coefficient."""
     by_token: dict[str, dict[str, object]] = {}
+    for by_bin in (*properties.predicted, *properties.last_context):
+        if by_bin.bins:
+            by_token.setdefault(by_bin.token, {})[by_bin.name] = _plain(by_bin)
+    numbers: dict[str, object] = {"token_properties": by_token}
+    if properties.smaller:
+        numbers["token_properties_of_smaller"] = _by_model(properties.smaller)
+    if properties.contrasts:
+        differences = {by_bin.name: _plain(by_bin) for by_bin in properties.contrasts}
+        numbers["token_properties_small_less_large"] = differences
+    regression = properties.regression
+    if regression is not None:
+        coefficients = {name: regression.coefficient(name) for name in regression.names}
+        numbers["convergence_coefficients"] = coefficients
+    return numbers
+
+
+def _plain(by_bin: Condition | Contrast) -> dict[str, object]:
+    """Both curves of every bin."""
+    return {p.name: {"kl": p.kl, "cross_entropy": p.cross_entropy} for p in by_bin.bins}
+
+
+def _by_model(conditions: Sequence[Condition]) -> dict[str, object]:
+    by_model: dict[str, dict[str, object]] = {}
     for by_bin in conditions:
-        bins = {p.name: {"kl": p.kl, "cross_entropy": p.cross_entropy} for p in by_bin.bins}
-        by_token.setdefault(by_bin.token, {})[by_bin.name] = bins
-    if regression is None:
-        return {"token_properties": by_token}
-    coefficients = {name: regression.coefficient(name) for name in regression.names}
-    return {"token_properties": by_token, "convergence_coefficients": coefficients}
+        by_model.setdefault(by_bin.model, {})[by_bin.name] = _plain(by_bin)
+    return by_model
 
 
 def _sizes(conditions: Sequence[Condition]) -> Table:
@@ -81,16 +103,62 @@ def _sizes(conditions: Sequence[Condition]) -> Table:
 
 
 def _condition(by_bin: Condition, properties: Properties) -> Panel:
+    of_largest = by_bin.model == properties.model
+    of_model = "" if of_largest else f" {by_bin.model}"
     return Panel(
-        name=f"by-{by_bin.name}-{by_bin.token}".replace(" ", "-"),
+        name=f"by-{by_bin.name}-{by_bin.token}{of_model}".replace(" ", "-"),
         title=f"By {by_bin.name} of the {by_bin.token}, {by_bin.model}",
         caption=f"Above, the divergence between seeds; below, the cross-entropy of the same "
         f"predictions. {_source(by_bin, properties)} Bands: one standard error between documents, "
         "these seeds held fixed.",
         draw=lambda: figures.condition(by_bin),
         table=_bins(by_bin),
-        group=by_bin.token.capitalize(),
+        group=f"{by_bin.token.capitalize()}{of_model and f',{of_model}'}",
     )
+
+
+def _contrast(by_bin: Contrast, properties: Properties) -> Panel:
+    few = [part.name for part in by_bin.bins if part.too_few]
+    hint = f" On too few documents to be more than a hint: {words.listed(few)}." if few else ""
+    return Panel(
+        name=f"small-less-large-by-{by_bin.name}".replace(" ", "-"),
+        title=f"{by_bin.small} less {by_bin.large}, by {by_bin.name}",
+        caption="Above 0 the smaller model's seeds are farther apart, and below, in the lower "
+        f"panel, its loss is higher. {_contrast_source(by_bin, properties)} Both models predict "
+        "the same tokens. Bands: 95 % limits over documents (jackknife, Student's t), these "
+        f"seeds held fixed; a band may leave the panel.{hint}",
+        draw=lambda: figures.contrast(by_bin),
+        table=_contrast_table(by_bin),
+        group=f"{by_bin.small} less {by_bin.large}",
+    )
+
+
+def _contrast_source(by_bin: Contrast, properties: Properties) -> str:
+    if by_bin.name == "final surprisal":
+        steps = words.listed(
+            [f"{properties.final_steps[name]} ({name})" for name in (by_bin.small, by_bin.large)]
+        )
+        return f"By surprisal at step {steps}, mean over seeds and over both models."
+    (like,) = [c for c in properties.predicted if c.name == by_bin.name]
+    return _source(like, properties)
+
+
+def _contrast_table(by_bin: Contrast) -> Table:
+    parts = by_bin.bins
+    kl = Table.of_curves([part.kl for part in parts], "difference of KL (nats)")
+    loss = Table.of_curves(
+        [part.cross_entropy for part in parts], "of cross-entropy (nats)", ", cross-entropy"
+    )
+    columns = dict(kl.beside(loss).columns)
+    facts = {
+        fact: [value for part in parts for value in [of(part)] * len(part.kl.steps)]
+        for fact, of in {
+            "tokens": lambda part: part.tokens,
+            "documents": lambda part: part.documents,
+            "degrees of freedom": lambda part: part.df,
+        }.items()
+    }
+    return Table(columns={by_bin.name: columns.pop("model"), **facts, **columns})
 
 
 def _bins(by_bin: Condition) -> Table:
@@ -109,7 +177,7 @@ def _source(by_bin: Condition, properties: Properties) -> str:
     if by_bin.name == "domain":
         return "By what the corpus says of each document: its domain or its language."
     if by_bin.name == "final surprisal":
-        return f"Surprisal at step {properties.final_step}, mean over seeds."
+        return f"Surprisal at step {properties.final_steps[by_bin.model]}, mean over seeds."
     tagger = properties.text.tagger
     closed = "a closed list of English function words"
     return f"By {closed if tagger == 'closed' else f'the tagger {tagger}'}."
@@ -251,7 +319,27 @@ def _findings(properties: Properties) -> list[Finding]:
     regression, findings = properties.regression, []
     if regression is not None and FREQUENCY in regression.names:
         findings.append(_frequency(regression, properties))
-    return findings + [_ends(by_bin, properties) for by_bin in (*by_class, *by_surprisal)]
+    findings += [_ends(by_bin, properties) for by_bin in (*by_class, *by_surprisal)]
+    return findings + [_small_less_large(by_bin, properties) for by_bin in properties.contrasts]
+
+
+def _small_less_large(by_bin: Contrast, properties: Properties) -> Finding:
+    """In how many bins the seeds of the smaller model are surely farther apart, or nearer."""
+    sure, count = [part for part in by_bin.bins if part.sure], len(by_bin.bins)
+    farther = sum(part.errors > 0 for part in sure)
+    widest = max(by_bin.bins, key=lambda part: abs(part.kl.value[-1]))
+    value, low, high = (
+        words.number(float(ends[-1])) for ends in (widest.kl.value, widest.kl.low, widest.kl.high)
+    )
+    return Finding(
+        sentence=f"At step {by_bin.step}, by {by_bin.name} of the predicted token: of "
+        f"{words.counted(count, 'bin')} the seeds of {by_bin.small} are surely farther apart than "
+        f"those of {by_bin.large} in {farther}, and surely nearer in {len(sure) - farther}; the "
+        f"largest difference is {value} nats ({low} to {high}) on {widest.name}.",
+        rests_on=f"{words.counted(widest.documents, 'document')}, these {properties.num_seeds} "
+        "seeds, the same tokens",
+        grade="sure" if sure else "unsure",
+    )
 
 
 def _ends(by_bin: Condition, properties: Properties) -> Finding:

@@ -45,9 +45,7 @@ def loss(models: Sequence[KnownTruth], look: style.Look):
 def own_share(models: Sequence[KnownTruth], look: style.Look):
     """What each seed has alone of the mean divergence from the truth; the rest all share."""
     figure, ax = style.axes("seeds' own share of KL to the truth (%)")
-    for truth in models:
-        form = {**look[truth.model], "markersize": 5, "linewidth": 1.6}
-        ax.plot(truth.steps, truth.own_share, label=truth.model, **form)
+    style.lines(ax, [truth.own_share for truth in models], look)
     ax.set_ylim(bottom=0)
     return _over_steps(figure, ax, models)
 

@@ -34,6 +34,9 @@ class KnownTruth:
         loss: cross-entropy under the truth, over seeds.
         common, variance: [K] what seeds have in common of the mean KL(truth || model), and what
             each has alone; they sum to it.
+        common_error, variance_error: [K] their standard errors over windows, these seeds fixed.
+        own_share: of the mean divergence from the truth, what each seed has alone, in per cent,
+            with its standard error over windows.
         entropy: of the truth on these windows, and its error over windows.
         truth_unigram: KL(truth || unigram).
         rises: indices k at which seeds drew apart since k - 1, while they came nearer to the truth:
@@ -51,15 +54,13 @@ class KnownTruth:
     loss: Curve
     common: np.ndarray
     variance: np.ndarray
+    common_error: np.ndarray
+    variance_error: np.ndarray
+    own_share: Curve
     entropy: tuple[float, float]
     truth_unigram: float
     rises: tuple[int, ...]
     gap: np.ndarray = field(repr=False)
-
-    @property
-    def own_share(self) -> np.ndarray:
-        """[K] of the mean divergence from the truth, what each seed has alone, in per cent."""
-        return 100 * self.variance / (self.common + self.variance)
 
     @property
     def unigram_step(self) -> int:
@@ -90,6 +91,8 @@ def _known_truth(model: str, pairs: Pairs) -> KnownTruth:
 
     to_truth = over_seeds([r.truth_model for r in records])
     falls = np.diff(to_truth.value) < 0
+    common, common_error = np.array([_mean_and_error(r.common) for r in records]).T
+    variance, variance_error = np.array([_mean_and_error(r.variance) for r in records]).T
     return KnownTruth(
         model=model,
         seeds=pairs[0][0].seeds,
@@ -99,8 +102,11 @@ def _known_truth(model: str, pairs: Pairs) -> KnownTruth:
         between=pair_curve(model, steps, between, weights, "seeds"),
         from_unigram=over_seeds([r.unigram_model for r in records]),
         loss=over_seeds([r.surprisal for r in records]),
-        common=np.array([r.common.mean() for r in records]),
-        variance=np.array([r.variance.mean() for r in records]),
+        common=common,
+        variance=variance,
+        common_error=common_error,
+        variance_error=variance_error,
+        own_share=_own_share(model, steps, records),
         entropy=_mean_and_error(first.true_entropy),
         truth_unigram=float(first.truth_unigram.mean()),
         rises=tuple(
@@ -110,6 +116,18 @@ def _known_truth(model: str, pairs: Pairs) -> KnownTruth:
         ),
         gap=np.array([_gap(r) for r in records]),
     )
+
+
+def _own_share(model: str, steps: np.ndarray, records: Sequence[Record]) -> Curve:
+    """The ratio of two means over windows, with its linearised error (Cochran 1977, chapter 6)."""
+    shares = []
+    for each in records:
+        whole = each.common + each.variance
+        ratio = each.variance.mean() / whole.mean()
+        _, error = _mean_and_error(each.variance - ratio * whole)
+        shares.append((100 * ratio, 100 * error / whole.mean()))
+    rests_on = f"± standard error over {len(records[0].common)} windows, these seeds held fixed"
+    return Curve.with_sem(model, steps, *np.array(shares).T, rests_on)
 
 
 def _apart(before: np.ndarray, after: np.ndarray, weights: np.ndarray, neighbours: int) -> bool:

@@ -43,7 +43,9 @@ def section(models: Sequence[KnownTruth], look: style.Look) -> Section:
                     "steps": m.steps,
                     "common": m.common,
                     "own": m.variance,
-                    "own_share": m.own_share,
+                    "own_error": m.variance_error,
+                    "own_share": m.own_share.value,
+                    "own_share_error": m.own_share.sem,
                 }
                 for m in models
             },
@@ -72,7 +74,7 @@ def _panels(models: Sequence[KnownTruth], look: style.Look) -> list[Panel]:
             caption="The divergence from the truth, mean over seeds, is what all have in common "
             "(from the truth to the normalised geometric mean of their distributions) and what "
             "each has alone, drawn here. Seeds can agree on what is wrong: only their own share "
-            "shows as divergence between them.",
+            f"shows as divergence between them. {words.bars([m.own_share for m in models])}",
             draw=lambda: figures.own_share(models, look),
             table=_shares(models),
         ),
@@ -141,7 +143,15 @@ def _shares(models: Sequence[KnownTruth]) -> Table:
             "step": [int(step) for m in models for step in m.steps],
             "in common (nats)": [value for m in models for value in m.common.tolist()],
             "each seed's own (nats)": [value for m in models for value in m.variance.tolist()],
-            "own share (%)": [value for m in models for value in m.own_share.tolist()],
+            **{
+                name: [value for m in models for value in of(m).tolist()]
+                for name, of in {
+                    "standard error over windows, in common": lambda m: m.common_error,
+                    "standard error over windows, own": lambda m: m.variance_error,
+                    "own share (%)": lambda m: m.own_share.value,
+                    "standard error of the share": lambda m: m.own_share.sem,
+                }.items()
+            },
         }
     )
 
@@ -176,10 +186,11 @@ def _evidence(truth: KnownTruth) -> str:
 
 
 def _apart(truth: KnownTruth) -> Finding:
-    seeds, share = _evidence(truth), truth.own_share
+    seeds, share, error = _evidence(truth), truth.own_share.value, truth.own_share.sem
     own = (
-        f"{words.number(float(share[0]))} % of the divergence from the truth is each seed's own at "
-        f"step {truth.steps[0]} and {words.number(float(share[-1]))} % at step {truth.steps[-1]}"
+        f"{_with_error(share[0], error[0])} % of the divergence from the truth is each seed's own "
+        f"at step {truth.steps[0]} and {_with_error(share[-1], error[-1])} % at step "
+        f"{truth.steps[-1]} (standard errors over windows)"
     )
     if not truth.rises:
         return Finding(
@@ -195,6 +206,11 @@ def _apart(truth: KnownTruth) -> Finding:
         rests_on=f"{seeds}; corrected for the {len(truth.steps) - 1} neighbours looked at",
         grade="unsure",
     )
+
+
+def _with_error(value: float, error: float) -> str:
+    shown = words.number(float(value))
+    return f"{shown} ± {words.number(float(error))}" if np.isfinite(error) else shown
 
 
 def _stages(truth: KnownTruth) -> str:

@@ -177,6 +177,11 @@ def test_seeds_that_may_be_of_other_data_are_named_and_kept():
     (base,) = audit.check_record([*seeds, Cell("70m", 0, 512)], suite.polypythia().source)
     assert (base.cell.seed, base.kind, base.convicts) == (0, "other data", False)
     assert "not verified" in base.detail
+    repos = {cell.seed: str(suite.polypythia().source(*cell).location) for cell in seeds}
+    said = audit.of_other_data(repos, 512)
+    assert said.startswith("Seed 0 may be trained on other data than the others (said by a third")
+    assert not audit.of_other_data({0: repos[0]}, 512)  # nothing that it is compared with
+    assert not audit.of_other_data({1: repos[1], 2: repos[2]}, 512)
     both = [Cell(name, 0, 0) for name in ("31m", "31m-deduped")]
     assert len(audit.check_record(both, suite.pythia().source)) == 2
 
