@@ -73,6 +73,26 @@ def over_seeds(
     return single_seed_curve(model, list(steps), values, own)
 
 
+def of_whole_runs(curve: Curve, runs: Sequence[Curve]) -> Curve:
+    """A mean over seeds, of those alone that were measured at all of its steps.
+
+    A seed that joins late or leaves early makes a step in the mean that no run has. Where none has
+    all steps, the curve as it is.
+
+    Example:
+        >>> short = Curve.with_sem("toy", [0], [9.0], [0.1], "")
+        >>> whole = Curve.with_sem("toy", [0, 8], [1.0, 1.0], [0.1, 0.1], "")
+        >>> mean = Curve.with_sem("toy", [0, 8], [5.0, 1.0], [4.0, 0.1], "")
+        >>> of_whole_runs(mean, [short, whole]).value.tolist()
+        [1.0, 1.0]
+    """
+    whole = [run for run in runs if len(run.steps) == len(curve.steps)]
+    if len(whole) in (0, len(runs)):
+        return curve
+    values = [list(of_step) for of_step in zip(*(run.value for run in whole), strict=True)]
+    return single_seed_curve(curve.model, curve.steps, values, whole[0].sem)
+
+
 def over_seeds_or_clusters(
     model: str,
     steps: Steps[Record],

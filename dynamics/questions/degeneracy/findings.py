@@ -18,6 +18,7 @@ from dynamics.questions.degeneracy import record
 from dynamics.questions.degeneracy.record import Record
 from dynamics.questions.development import findings as development
 from dynamics.questions.llc import findings as llc
+from dynamics.questions.single_seeds import of_whole_runs
 
 STRUCTURE = {
     "weight_norm": "weight norm",
@@ -90,12 +91,15 @@ def _degeneracy(
     behaviour: development.Development,
     zeroed: Mapping[tuple[int, int], Record],
 ) -> Degeneracy:
+    curve = of_whole_runs(estimates.llc, [run.llc for run in estimates.runs])
+    whole = [run.seed for run in estimates.runs if len(run.llc.steps) == len(curve.steps)]
+    seeds = tuple(whole) or estimates.seeds
     widths = {r.outputs_after_embedding for r in zeroed.values()}
     return Degeneracy(
         model=estimates.model,
-        seeds=estimates.seeds,
-        partials=_partials(estimates.llc, behaviour),
-        fall=_fall(estimates.llc, behaviour.embed_rank, widths.pop()) if widths else None,
+        seeds=seeds,
+        partials=_partials(curve, behaviour),
+        fall=_fall(curve, behaviour.embed_rank, widths.pop()) if widths else None,
         zeroed=zeroed,
     )
 

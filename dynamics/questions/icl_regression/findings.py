@@ -29,6 +29,7 @@ from dynamics.questions.committed import Committed
 from dynamics.questions.curvature import findings as curvature
 from dynamics.questions.development import findings as development
 from dynamics.questions.llc import findings as llc
+from dynamics.questions.single_seeds import of_whole_runs
 from dynamics.questions.stages import findings as stages
 
 LOSS, NORM = "test loss", "weight norm"
@@ -124,10 +125,11 @@ def _picture(
 ) -> Picture:
     quantities = [quantity(LOSS, behaviour.loss)]
     if estimates is not None:
-        quantities.append(quantity(stages.LLC, estimates.llc, estimates.local))
+        quantities.append(_of_llc(estimates))
     quantities.append(quantity(NORM, behaviour.weight_norm))
     if curvatures is not None:
-        quantities.append(quantity(stages.TRACE, curvatures.trace))
+        traces = [run.trace for run in curvatures.runs]
+        quantities.append(quantity(stages.TRACE, of_whole_runs(curvatures.trace, traces)))
     return Picture(
         model=behaviour.model,
         seeds=behaviour.seeds,
@@ -135,6 +137,12 @@ def _picture(
         over_seeds=tuple(_over_seeds(runs)),
         between_curves=tuple(_between_curves(runs)),
     )
+
+
+def _of_llc(estimates: llc.Estimates) -> Quantity:
+    curve = of_whole_runs(estimates.llc, [run.llc for run in estimates.runs])
+    whole = [run.local for run in estimates.runs if len(run.local) == len(curve.steps)]
+    return quantity(stages.LLC, curve, np.all(whole, axis=0) if whole else estimates.local)
 
 
 def quantity(label: str, curve: Curve, trusted: np.ndarray | None = None) -> Quantity:
