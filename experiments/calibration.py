@@ -58,6 +58,7 @@ _NOT_SAMPLED = ("llc", "sem", "chain_loss", "rhat", "ess", "localization_share")
 
 def experiments(study: Study) -> list[common.Experiment]:
     """The grid at a few checkpoints of every model, step 0 left out: it has no basin to stay in."""
+    sampler_flags.settle(study)
     config = sampler_flags.config(study)
     if FLAGS.suggest:
         llc_settings.ensure(study)

@@ -8,8 +8,9 @@
 A minute on 2 cores once the suite is trained, two with BLiMP's 6,700 pairs. With it go what is
 known of the text (`token_properties`), the worth of a longer context (`in_context`), passages to
 read (`reading`) and, on request, minimal pairs; --bytes compares seeds whose tokenizers differ,
-byte by byte, in place of all that. Expect a seed-pair KL of 0.40 nats at step 0 (Pythia's
-initialisation), a minimum near the unigram stage, and a later rise.
+byte by byte, in place of all that. A suite that reads contexts of regression gets
+`seed_predictions` instead. Expect a seed-pair KL of 0.40 nats at step 0 (Pythia's initialisation),
+a minimum near the unigram stage, and a later rise.
 """
 
 from collections.abc import Iterator
@@ -35,6 +36,7 @@ from experiments import (
     next_byte,
     reading,
     scored_text,
+    seed_predictions,
     token_properties,
 )
 
@@ -46,6 +48,8 @@ _NGRAM_PARTS = 10
 
 def experiments(study: Study) -> list[common.Experiment]:
     """The yardstick, and the divergence of every model's seeds at every step."""
+    if study.regression is not None:
+        return seed_predictions.experiments(study)
     if FLAGS.bytes:
         return next_byte.experiments(study)
     units = study.seed_set_units(record.MEASURE, fewest=2)

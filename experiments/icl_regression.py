@@ -19,7 +19,7 @@ from absl import flags
 
 from dynamics.cache import cache_root
 from dynamics.models import icl_regression as model
-from dynamics.training import icl_regression
+from dynamics.training import icl_recipe, icl_regression, icl_steps
 from experiments import common, number_flags, progress
 
 FLAGS = flags.FLAGS
@@ -40,16 +40,16 @@ number_flags.wholes("checkpoints", None, "steps to save; default the scale's sch
 flags.DEFINE_string("folder", None, "where to train; default under $DYNAMICS_CACHE")
 
 RECIPES = {
-    # A rate that rises in a thousand steps: the stages come early, in the paper's order.
-    "small": icl_regression.Recipe(
+    # A rate that rises in five hundred steps: the stages come early, in the paper's order.
+    "small": icl_recipe.Recipe(
         name="icl-small",
-        num_steps=2000,
+        num_steps=1000,
         num_seeds=2,
-        log_checkpoints=30,
-        linear_checkpoints=11,
+        log_checkpoints=24,
+        linear_checkpoints=6,
         last_checkpoint=True,
     ),
-    "paper": icl_regression.Recipe(name="icl-paper"),
+    "paper": icl_recipe.Recipe(name="icl-paper"),
 }
 # Steps of one seed a second where latency decides and not arithmetic. Assumed, not measured: a step
 # is some 150 small kernels of 3 to 10 microseconds each.
@@ -57,7 +57,7 @@ _ASSUMED_STEPS_PER_SECOND = {"one GPU or TPU core, all seeds together": (700.0, 
 _TIMED_STEPS = 8
 
 
-def recipe() -> icl_regression.Recipe:
+def recipe() -> icl_recipe.Recipe:
     """The scale's recipe with what the flags change."""
     changed = {
         "num_seeds": FLAGS.num_seeds,
@@ -70,12 +70,12 @@ def recipe() -> icl_regression.Recipe:
     return dataclasses.replace(RECIPES[FLAGS.scale], **named)
 
 
-def folder_of(run: icl_regression.Recipe) -> Path:
+def folder_of(run: icl_recipe.Recipe) -> Path:
     """--folder, or a place of the recipe's own under the cache."""
     return Path(FLAGS.folder or cache_root() / f"{run.name}-{run.fingerprint()}")
 
 
-def cost(run: icl_regression.Recipe) -> str:
+def cost(run: icl_recipe.Recipe) -> str:
     """What the whole run takes: arithmetic, this device's time by trial, others' by assumption."""
     flops, steps = run.num_flops(), run.num_steps
     seconds = _seconds_per_step(run)
@@ -92,9 +92,9 @@ def cost(run: icl_regression.Recipe) -> str:
     return "\n".join(lines)
 
 
-def _seconds_per_step(run: icl_regression.Recipe) -> float:
+def _seconds_per_step(run: icl_recipe.Recipe) -> float:
     """Of a few steps from the start, compiled beforehand, with nothing saved."""
-    start, advance = icl_regression.functions(run)
+    start, advance = icl_steps.functions(run)
     seeds = jnp.arange(run.num_seeds)
     state = jax.block_until_ready(advance(start(seeds), seeds, 1))
     begun = time.perf_counter()

@@ -78,6 +78,7 @@ flags.DEFINE_bool("common_noise", True, "the same noise and batches at every che
 
 def experiments(study: Study) -> list[common.Experiment]:
     """The LLC at every checkpoint of the chosen seeds, or the calibration of its sampler."""
+    sampler_flags.settle(study)
     if FLAGS.calibrate:
         return calibration.experiments(study)
     config = sampler_flags.config(study)

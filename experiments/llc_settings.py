@@ -41,6 +41,7 @@ number_flags.whole("most_steps", 5000, "steps of a chain that a setting may take
 
 def experiments(study: Study) -> list[common.Experiment]:
     """A unit for each model, of the first seed that is sampled around."""
+    sampler_flags.settle(study)
     seed = sampler_flags.seeds(study)[:1]
     units = [Unit.of_run(settings.MEASURE, model, seed) for model in study.suite.models]
     config = {

@@ -54,6 +54,7 @@ Estimate = slt.LLCEstimate | None  # None where chains went non-finite
 
 def experiments(study: Study) -> list[common.Experiment]:
     """Sweeps at a few checkpoints, and the curve with and without common noise at all of them."""
+    sampler_flags.settle(study)
     own = sampler_flags.config(study)
     config = {**own, "data_sizes": data_sizes(), "batch_sizes": batch_sizes()}
     steps = sampler_flags.spaced([step for step in study.suite.steps if step > 0], FLAGS.sweep_at)

@@ -55,7 +55,7 @@ MAY_READ = {
     "stages": {"llc", "curvature"},
     "weights": {"convergence", "perplexity", "stages"},
     "paths": {"perplexity", "mechanism"},
-    "icl_regression": {"llc", "curvature", "stages"},
+    "icl_regression": {"development", "llc", "curvature", "stages"},
     "attention_only": {"llc", "curvature", "stages"},
     "grokking": {"llc", "curvature", "stages"},
 }

@@ -33,7 +33,6 @@ Params are a plain nested dict whose leaves under `layers` carry a leading L:
 
 import dataclasses
 import functools
-import itertools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -45,7 +44,7 @@ from jaxtyping import Array, ArrayLike, Float, Int, Key
 
 from dynamics.errors import InputError
 from dynamics.inputs import Range, Real, Whole
-from dynamics.models import _transformer
+from dynamics.models import _linear_init, _transformer
 from dynamics.models._head import check_head
 from dynamics.models._transformer import Hook, Intervention, Params, layer_norm
 
@@ -223,30 +222,13 @@ def init(key: Key[Array, ""], config: Config) -> Params:
     shapes = jax.eval_shape(lambda: Trunk(config).init(jax.random.key(0), blank)["params"])
     kernel = jax.ShapeDtypeStruct((config.hidden_size, config.token_size), jnp.float32)
     bias = jax.ShapeDtypeStruct((config.token_size,), jnp.float32)
-    leaves, tree = jax.tree_util.tree_flatten_with_path(
-        {**shapes, "unembed": {"kernel": kernel, "bias": bias}}
-    )
-    ends = list(itertools.accumulate(leaf.size for _, leaf in leaves))
-    # One draw for all leaves: each more would cost the compiler a second.
-    draws = jnp.split(jax.random.uniform(key, (ends[-1],), jnp.float32, -1, 1), ends[:-1])
-    named = [(tuple(step.key for step in path), leaf) for path, leaf in leaves]
-    filled = [
-        _fill(config, path, draw.reshape(leaf.shape))
-        for (path, leaf), draw in zip(named, draws, strict=True)
-    ]
-    return jax.tree.unflatten(tree, filled)
-
-
-def _fill(config: Config, path: tuple[str, ...], draw: Float[Array, "..."]) -> Float[Array, "..."]:
-    """A leaf's first values: a norm's 1 and 0, of a Linear within 1/sqrt(inputs) of 0."""
-    if path[-2].endswith("norm"):
-        return jnp.full(draw.shape, 1.0 if path[-1] == "scale" else 0.0)
-    num_inputs = {
+    inputs = {
         "token": config.token_size,
         "position": config.max_positions,
         "down": config.intermediate_size,
-    }.get(path[-2], config.hidden_size)
-    return draw * num_inputs**-0.5
+    }
+    whole = {**shapes, "unembed": {"kernel": kernel, "bias": bias}}
+    return _linear_init.draw(key, whole, inputs, config.hidden_size)
 
 
 def check_tokens(config: Config, tokens: Float[ArrayLike, "B T I"]):

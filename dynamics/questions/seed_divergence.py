@@ -6,6 +6,7 @@ The findings that `convergence` and `masked` share, and the sentence that says t
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
@@ -20,6 +21,21 @@ from dynamics.report import grades, words
 from dynamics.report.section import Finding
 
 _MOST_GAPS = 8  # steps that a sentence names
+
+
+class Seeds(Protocol):
+    """What a sentence on the course of a divergence needs to know."""
+
+    @property
+    def model(self) -> str: ...
+    @property
+    def seed_kl(self) -> Curve: ...
+    @property
+    def turns(self) -> FallAndRise: ...
+    @property
+    def read(self) -> str: ...
+    @property
+    def evidence(self) -> str: ...
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,6 +69,11 @@ class Divergence:
     kl_unigram: Curve
     max_logit: np.ndarray
     records: tuple[Record, ...] = field(repr=False)
+
+    @property
+    def read(self) -> str:
+        """What seeds read, in words: errors are over them, too."""
+        return "documents"
 
     @property
     def evidence(self) -> str:
@@ -89,7 +110,7 @@ def divergence(model: str, pairs: Pairs, records: Sequence[Record]) -> Divergenc
     )
 
 
-def courses(models: Sequence[Divergence], quantity: str, unit: str) -> list[Finding]:
+def courses(models: Sequence[Seeds], quantity: str, unit: str) -> list[Finding]:
     """The course of every model's divergence; of several first what holds of them all."""
     own = [course(divergence, quantity, unit) for divergence in models]
     lowest = {d.model: float(d.seed_kl.value[d.turns.lowest]) for d in models}
@@ -101,7 +122,7 @@ def courses(models: Sequence[Divergence], quantity: str, unit: str) -> list[Find
     return [*headline(sentence, own), *own]
 
 
-def course(divergence: Divergence, quantity: str, unit: str) -> Finding:
+def course(divergence: Seeds, quantity: str, unit: str) -> Finding:
     """The course of the seed-pair KL in plain sentences, with the error of its last rise.
 
     A curve that only falls is judged by its fall.
@@ -155,7 +176,7 @@ def _finite_course(curve: Curve, turns: FallAndRise, unit: str) -> str:
     return f"{fall.rstrip(',')}, {peak} and comes back to {values[last]} by step {steps[last]}"
 
 
-def _how_sure(rise: Change, divergence: Divergence) -> str:
+def _how_sure(rise: Change, divergence: Seeds) -> str:
     if np.isnan(rise.sem):
         return f"{divergence.evidence} are too few to say how sure the rise is."
     if rise.sem == 0 or np.isnan(rise.errors):  # a divergence of zero has no logarithm
@@ -166,6 +187,6 @@ def _how_sure(rise: Change, divergence: Divergence) -> str:
     steps = int(np.isfinite(divergence.seed_kl.value).sum())
     return (
         f"From the lowest step to the last it rises by {size} standard errors over seeds and "
-        f"documents{verdict}: what is left of {rise.value / rise.sem:.1f} as the lowest of {steps} "
-        f"steps was picked and the error rests on {divergence.evidence}."
+        f"{divergence.read}{verdict}: what is left of {rise.value / rise.sem:.1f} as the "
+        f"lowest of {steps} steps was picked and the error rests on {divergence.evidence}."
     )

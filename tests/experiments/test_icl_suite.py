@@ -10,16 +10,17 @@ from absl.testing import flagsaver
 from dynamics import results, suite
 from dynamics.errors import InputError
 from dynamics.models import icl_regression as model
-from dynamics.questions import Committed
+from dynamics.questions import Committed, seed_predictions
 from dynamics.questions import calibration as calibrations
 from dynamics.questions import curvature as curvatures
 from dynamics.questions import llc as llcs
 from dynamics.questions import llc_sweeps as sweeps
 from dynamics.study import Study
-from dynamics.training import icl_regression
+from dynamics.training import icl_recipe, icl_regression
 from experiments import (
     calibration,
     common,
+    convergence,
     curvature,
     development,
     in_context,
@@ -33,8 +34,8 @@ pytestmark = [pytest.mark.long, pytest.mark.compiles]
 CONFIG = model.Config(
     hidden_size=8, num_layers=1, num_heads=2, intermediate_size=8, task_size=2, num_pairs=3
 )
-RECIPE = icl_regression.Recipe(
-    name="tiny", config=CONFIG, num_steps=30, num_seeds=1, batch_size=16, checkpoints=(0, 10, 30)
+RECIPE = icl_recipe.Recipe(
+    name="tiny", config=CONFIG, num_steps=30, num_seeds=2, batch_size=16, checkpoints=(0, 10, 30)
 )
 SMALL = {
     "draws": 12, "burn_in": 4, "llc_windows": 32, "hessian_windows": 4, "hessian_probes": 4,
@@ -62,7 +63,7 @@ def run_script(script, study: Study):
 
 def test_scripts_of_landscapes_run_on_it(study):
     with flagsaver.flagsaver(**SMALL):
-        for script in (llc, calibration, llc_sweeps, curvature, weights, development):
+        for script in (llc, calibration, llc_sweeps, curvature, weights, development, convergence):
             run_script(script, study)
     committed = Committed(study.store)
     (estimates,) = llcs.find(committed)
@@ -73,7 +74,10 @@ def test_scripts_of_landscapes_run_on_it(study):
         assert float(data.trivial_loss) == 2.125  # Var y = X + noise
     for question in (calibrations, curvatures, sweeps):
         assert question.find(committed)
-    assert len(list(study.store.committed("weights"))) == 3
+    assert len(list(study.store.committed("weights"))) == 6
+    (seeds,) = seed_predictions.find(committed)
+    assert seeds.seeds == (0, 1)
+    assert (seeds.seed_kl.value > 0).all()
 
 
 def test_questions_of_text_refuse_it(study):

@@ -24,6 +24,7 @@ import test_mechanism
 import test_minimal_pairs
 import test_perplexity
 import test_predictability
+import test_seed_predictions
 import test_warmup
 import test_weights
 from drawn import absent_from_numbers, absent_from_table
@@ -96,6 +97,24 @@ def minimal_pairs() -> dict:
 
 def masked() -> dict:
     return {test_masked.record.MEASURE: list(test_masked.stored_units(3))}
+
+
+def icl_regression() -> dict:
+    return stages() | of_two(
+        test_development.record.MEASURE,
+        {
+            ((0,), step): test_development.record.to_dataset(test_development.made(step))
+            for step in test_development.STEPS
+        },
+    )
+
+
+def seed_predictions() -> dict:
+    record = test_seed_predictions.record
+    stored = {
+        ((0, 1, 2), step): record.to_dataset(test_seed_predictions.made(step)) for step in STEPS
+    }
+    return of_two(record.MEASURE, stored)
 
 
 def next_byte() -> dict:
@@ -251,12 +270,14 @@ RESULTS: dict[str, Callable[[], dict]] = {
     "causes": causes,
     "convergence": convergence,
     "token_properties": token_properties,
+    "icl_regression": icl_regression,
     "in_context": in_context,
     "minimal_pairs": minimal_pairs,
     "masked": masked,
     "mechanism": mechanism,
     "perplexity": perplexity,
     "predictability": predictability,
+    "seed_predictions": seed_predictions,
     "next_byte": next_byte,
     "truth": truth,
     "llc": llc,

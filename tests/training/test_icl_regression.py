@@ -12,18 +12,18 @@ from dynamics import checkpoints, suite
 from dynamics.data import contexts
 from dynamics.errors import InputError
 from dynamics.models import icl_regression as model
-from dynamics.training import icl_regression
+from dynamics.training import icl_recipe, icl_regression, icl_steps
 
 CONFIG = model.Config(
     hidden_size=8, num_layers=1, num_heads=2, intermediate_size=8, task_size=2, num_pairs=3
 )
-RECIPE = icl_regression.Recipe(
+RECIPE = icl_recipe.Recipe(
     name="tiny", config=CONFIG, num_steps=24, num_seeds=3, batch_size=8, checkpoints=(0, 5, 24)
 )
 
 
 def test_the_papers_schedule_and_work():
-    paper = icl_regression.Recipe(name="paper")
+    paper = icl_recipe.Recipe(name="paper")
     steps = paper.checkpoint_steps()
     assert len(steps) == 190
     assert (steps[0], steps[1], steps[-2], steps[-1]) == (0, 1, 494_949, 499_999)
@@ -34,9 +34,10 @@ def test_the_papers_schedule_and_work():
 
 
 def test_seeds_train_alike_alone_and_among_others():
-    start, advance = icl_regression.functions(RECIPE, together=True)
-    everyone = advance(start(jnp.arange(3)), jnp.arange(3), 20)
+    start, advance = icl_steps.functions(RECIPE, together=True)
+    everyone = advance(advance(start(jnp.arange(3)), jnp.arange(3), 19), jnp.arange(3), 20)
     assert int(everyone.step) == 20
+    assert advance._cache_size() == 1  # from the first state on
     for seed in range(3):
         alone = advance(start(jnp.array([seed])), jnp.array([seed]), 20)
         own = jax.tree.map(lambda leaf, k=seed: leaf[k : k + 1], everyone.params)
@@ -83,13 +84,13 @@ def test_what_lies_beyond_the_run_is_refused(tmp_path):
 
 def test_a_loss_that_is_not_finite_stops_the_run_at_its_step(tmp_path, monkeypatch):
     """What was saved before it stays, and is the weights of before it."""
-    draw = icl_regression.batch_at
+    draw = icl_steps.batch_at
 
     def batch_at(recipe, seed, step):
         tokens = draw(recipe, seed, step)
         return jnp.where((step == 7) & (seed == 1), jnp.inf, tokens)
 
-    monkeypatch.setattr(icl_regression, "batch_at", batch_at)
+    monkeypatch.setattr(icl_steps, "batch_at", batch_at)
     diverging = dataclasses.replace(RECIPE, name="diverging")
     with pytest.raises(InputError, match=r"not finite at step 7, seed 1; .*peak_rate"):
         icl_regression.train(diverging, tmp_path)
@@ -104,7 +105,7 @@ def test_a_finite_set_of_tasks_is_the_same_at_every_step():
     few = dataclasses.replace(RECIPE, config=config, num_tasks=2, batch_size=64)
     tasks = np.asarray(contexts.task_set(0, 2, 2))
     for seed, step in ((0, 0), (0, 9), (1, 9)):
-        tokens = np.asarray(icl_regression.batch_at(few, seed, step))
+        tokens = np.asarray(icl_steps.batch_at(few, seed, step))
         x, y = contexts.inputs_of(tokens), contexts.targets_of(tokens)
         solved = np.array([np.linalg.lstsq(a, b, rcond=None)[0] for a, b in zip(x, y, strict=True)])
         distance = np.abs(solved[:, None] - tasks[None]).max(-1)  # [B,M]
