@@ -18,6 +18,8 @@ def events_of(models: Sequence[WarmedUp]) -> list[str]:
 
 def boundaries(models: Sequence[WarmedUp]):
     """The step of each event, with its interval, against the warm-up."""
+    from matplotlib.ticker import FuncFormatter
+
     figure, ax = style.axes("training step of the event", "warm-up (steps)")
     for event, color, marker in zip(
         events_of(models), style.CATEGORIES, style.MARKERS, strict=False
@@ -30,6 +32,7 @@ def boundaries(models: Sequence[WarmedUp]):
         readout.set_series(line, event, low, high)
         ax.vlines(warmups, low, high, color=color, linewidth=1.3)
     ax.set_yscale("symlog", linthresh=1, linscale=0.6, base=2)
+    ax.yaxis.set_major_formatter(FuncFormatter(style.plain))
     return style.over_steps(figure, ax, [model.warmup for model in models], columns=1)
 
 

@@ -17,10 +17,17 @@ INTRODUCTION = (
     "warm-up does. Intervals are over seeds, and over documents that all models share."
 )
 _SAID: dict[Verdict, str] = {
-    "stays": "it stays where it is in tokens",
+    "stays": "it may stay where it is in tokens, and does not go all the way along",
     "goes along": "it goes along with the warm-up",
     "neither": "it neither stays nor goes all the way along",
     "not told apart": "whether it stays or goes along is not told apart",
+}
+
+_COUNTED: dict[Verdict, str] = {
+    "stays": "may be none and cannot be as long as the warm-up's",
+    "goes along": "may be as long as the warm-up's and cannot be none",
+    "neither": "can be neither none nor as long as the warm-up's",
+    "not told apart": "may be none or as long as the warm-up's",
 }
 
 
@@ -128,7 +135,7 @@ def _findings(warmups: WarmUps) -> list[Finding]:
         sentence = f"Under warm-ups of {listed} steps no event can be compared: {why}."
         return [Finding(sentence=sentence, rests_on=evidence, grade="open")]
     counts = Counter(each.move.verdict for each in warmups.moves)
-    summary = words.listed([f"{count} {verdict}" for verdict, count in counts.items()])
+    summary = words.listed([f"{count} {_COUNTED[verdict]}" for verdict, count in counts.items()])
     return [
         Finding(
             sentence=f"Under warm-ups of {listed} steps, of {words.counted(len(own), 'move')} of "
