@@ -4,6 +4,7 @@
 # Further arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+unset PYTHONDONTWRITEBYTECODE  # hundreds of processes import the same files
 workers=(-n 2 --dist loadscope --no-loadscope-reorder)  # a module's fixtures are made once
 all=0
 if [ "${1:-}" = "--all" ]; then all=1; shift; fi

@@ -21,9 +21,9 @@ def test_both_sides_look_at_the_same_weights(tmp_path):
 @pytest.mark.alone
 @pytest.mark.long
 def test_a_density_runs_near_the_speed_at_which_its_bytes_are_summed(tmp_path):
-    folders = weight_density.write(tmp_path, 3, (50304, 128))
+    folders = weight_density.write(tmp_path, 2, (50304, 512))
     runs = weight_density_vs_numpy.compare(folders, 3)
     assert np.median(runs["sum"].ratios()) > 0.45
     assert np.median(runs["np.histogram"].ratios()) > 2
-    stored = 2 * 50304 * 128
+    stored = 2 * 50304 * 512
     assert weight_density_vs_numpy.peak_memory(tmp_path) < 3 * stored

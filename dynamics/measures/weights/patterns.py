@@ -6,6 +6,8 @@ follow from the counts, without another look at the weights.
 """
 
 import functools
+import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import ml_dtypes
@@ -15,6 +17,7 @@ from numpy.typing import DTypeLike
 
 PATTERNS = 1 << 16
 _CHUNK = 1 << 18  # numbers counted at once, which are 2 MB as the indices that NumPy counts by
+_THREADS = min(4, os.cpu_count() or 1)  # more would wait for memory
 TYPES = (np.dtype(np.float16), np.dtype(ml_dtypes.bfloat16))
 
 
@@ -45,7 +48,7 @@ def count(tensor: Shaped[np.ndarray, "..."], num_blocks: int = 1) -> Int[np.ndar
     """How often each bit pattern occurs in a 16-bit tensor, in each of B blocks.
 
     The tensor is read once, in chunks; the blocks take them in turn, so that each is spread over
-    the whole tensor. Memory is that of the counts, 256 KB for a block, and of one chunk.
+    the whole tensor. Memory is that of the counts, 256 KB for a block, and of one chunk a thread.
 
     Example:
         >>> counts = count(np.array([1, 1, -2], np.float16))
@@ -55,7 +58,12 @@ def count(tensor: Shaped[np.ndarray, "..."], num_blocks: int = 1) -> Int[np.ndar
     flat = tensor.reshape(-1).view(np.uint16)
     counts = np.zeros((num_blocks, PATTERNS), np.int32 if flat.size < 2**31 else np.int64)
     chunk = max(1, min(_CHUNK, -(-flat.size // num_blocks)))
-    for number, start in enumerate(range(0, flat.size, chunk)):
-        part = flat[start : start + chunk]
-        counts[number % num_blocks] += np.bincount(part, minlength=PATTERNS)
+
+    def count_block(block: int):
+        for start in range(block * chunk, flat.size, num_blocks * chunk):
+            counts[block] += np.bincount(flat[start : start + chunk], minlength=PATTERNS)
+
+    # NumPy counts without Python's lock, and no two threads write to one block.
+    with ThreadPoolExecutor(min(num_blocks, _THREADS)) as threads:
+        list(threads.map(count_block, range(num_blocks)))
     return counts
