@@ -16,7 +16,7 @@ from jaxtyping import Array, Key, PyTree, Shaped
 
 from dynamics.errors import InputError
 
-__all__ = ["AXES", "layout_free_key", "map_chains", "memory_bytes"]
+__all__ = ["AXES", "layout_free_key", "map_chains", "memory_bytes", "replicated"]
 
 AXES = ("chain", "model")
 
@@ -42,7 +42,8 @@ def map_chains(
             several processes takes a share and gathers the results of all. A mesh with the axes
             ("chain", "model") runs the same under one jit, with chains sharded over "chain" and the
             first shared argument, the params, over "model": for models too large for one device.
-        chain_batch: how many chains are vmapped at once; the rest wait their turn.
+        chain_batch: how many chains are vmapped at once; the rest wait their turn. With 1 nothing
+            is vmapped.
 
     Raises:
         InputError: a mesh with other axes; from `mapped`, keys that depend on the layout.
@@ -73,6 +74,8 @@ def _batched(fn, chain_batch: int | None):
         def of_chain(own):
             return fn(own, *shared)
 
+        if chain_batch == 1:  # as it is: of a choice vmap would compute both sides
+            return jax.lax.map(of_chain, per_chain)
         if chain_batch is None or chain_batch >= _count(per_chain):
             return jax.vmap(of_chain)(per_chain)
         return jax.lax.map(of_chain, per_chain, batch_size=chain_batch)
@@ -176,6 +179,17 @@ def _over_mesh(jitted, mesh: Mesh, per_chain, *shared):
     params, *rest = shared
     placed = (_place(params, mesh, model_axis), *_place(rest, mesh, lambda shape: []))
     return _gathered(jitted(own, placed), count)
+
+
+def replicated(tree: PyTree) -> PyTree:
+    """The tree on every device of this process, where calls of a mapped function leave it in place.
+
+    On one device it is `jax.device_put`.
+    """
+    used = tuple(jax.local_devices())
+    if len(used) == 1:
+        return jax.device_put(tree)
+    return _place(tree, Mesh(np.array(used), ("chain",)), lambda shape: [])
 
 
 def _place(tree, mesh: Mesh, spec):

@@ -61,6 +61,12 @@ flags.DEFINE_string(
 number_flags.whole(
     "corpus_documents", 1000, "documents to take of a --corpus on the hub, the first", least=1
 )
+flags.DEFINE_string(
+    "train_on",
+    None,
+    "text to train a suite of our own on in place of its own, in the forms of --corpus; documents "
+    "that name a domain, such as a language, are told apart",
+)
 flags.DEFINE_enum(
     "measure_on",
     None,
@@ -74,15 +80,6 @@ number_flags.whole("context", 128, "tokens per window", least=2)
 number_flags.whole("windows", 160, "windows to measure divergence and surprisal on", least=1)
 
 SUITES: dict[str, Callable[[], suite.Suite]] = {
-    "nano": functools.partial(nano.suite, "nano"),
-    "smoke": functools.partial(nano.suite, "smoke"),
-    "nano-masked": functools.partial(nano.suite, "nano-masked"),
-    "smoke-masked": functools.partial(nano.suite, "smoke-masked"),
-    "truth": functools.partial(nano.suite, "truth"),
-    "smoke-truth": functools.partial(nano.suite, "smoke-truth"),
-    "nano-warmup": functools.partial(nano.suite, "nano-warmup"),
-    "nano-causes": functools.partial(nano.suite, "nano-causes"),
-    "smoke-causes": functools.partial(nano.suite, "smoke-causes"),
     "pythia": suite.pythia,
     "polypythia": suite.polypythia,
     "polypythia-causes": suite.polypythia_causes,
@@ -132,7 +129,7 @@ def open_suite(audited: bool = True) -> Study:
     results.check_writable(store.root)
     measure_on = _measure_on()
     if FLAGS.suite in nano.RECIPES:
-        nano.ensure(FLAGS.suite, grid.models, _training_progress)
+        nano.ensure(FLAGS.suite, grid.models, _training_progress, _trained_on())
     if audited and grid.on_hub:
         grid = screening.leave_out(grid, screening.examine(whole, grid, store, read="no"))
     if not any(True for _ in grid.cells()):
@@ -177,10 +174,22 @@ def _refuse_empty(grid: suite.Suite):
 
 
 def _corpus() -> corpus.Corpus:
-    return _read(FLAGS.corpus) if FLAGS.corpus else nano.text(FLAGS.suite)
+    return _read(FLAGS.corpus) if FLAGS.corpus else nano.text(FLAGS.suite, _trained_on())
 
 
-@functools.lru_cache(maxsize=1)
+def _trained_on() -> corpus.Corpus | None:
+    """--train_on. Raises InputError for a suite that is not trained here."""
+    if not FLAGS.train_on:
+        return None
+    if FLAGS.suite not in nano.RECIPES:
+        raise InputError(
+            f"--train_on={FLAGS.train_on} with --suite={FLAGS.suite}",
+            expected=f"a suite that is trained here: {', '.join(nano.RECIPES)}",
+        )
+    return _read(FLAGS.train_on)
+
+
+@functools.lru_cache(maxsize=2)
 def _read(path: str) -> corpus.Corpus:
     if path.startswith(hub_text.PREFIX):
         return hub_text.read(path, FLAGS.corpus_documents)
@@ -195,7 +204,7 @@ def _measure_on() -> Literal["held_out", "all"]:
         return "held_out"
     if FLAGS.suite not in nano.RECIPES:
         return "all"
-    trained_on = nano.text(FLAGS.suite)
+    trained_on = nano.text(FLAGS.suite, _trained_on())
     if _corpus().fingerprint() == trained_on.fingerprint():
         return "held_out"
     texts = {document.text for document in trained_on.train().documents}
@@ -226,10 +235,13 @@ def _fingerprint(whole: suite.Suite) -> str:
 
 def named_suite() -> suite.Suite:
     """The whole suite that --suite names: one of ours, a published one, or a toml file's."""
+    own = _trained_on()
     if FLAGS.suite.endswith(".toml"):
         return suite.read(Path(FLAGS.suite))
+    if FLAGS.suite in nano.RECIPES:
+        return nano.suite(FLAGS.suite, own)
     if FLAGS.suite not in SUITES:
-        raise InputError.unknown("suite", FLAGS.suite, [*SUITES, "FILE.toml"])
+        raise InputError.unknown("suite", FLAGS.suite, [*nano.RECIPES, *SUITES, "FILE.toml"])
     return SUITES[FLAGS.suite]()
 
 

@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dynamics import suite
+from dynamics.data import corpus
 from dynamics.errors import InputError
 from dynamics.training import nano
 
@@ -222,3 +223,14 @@ def test_a_faulty_file_is_refused_in_one_sentence(tmp_path, text, words):
 def test_a_file_that_is_not_there(tmp_path):
     with pytest.raises(InputError, match="cannot be read"):
         suite.read(tmp_path / "none.toml")
+
+
+def test_a_suite_trained_on_another_text_is_another_suite():
+    own = corpus.Corpus("two.jsonl.gz", (corpus.Document("a", "de", "ein Text"),))
+    of_own, plain = nano.suite("smoke", own), nano.suite("smoke")
+    assert (of_own.name, plain.name) == ("smoke-on-two", "smoke")
+    cell = of_own.models[0], 0, 0
+    assert of_own.source(*cell) != plain.source(*cell)
+    assert nano.text("smoke", own) is own
+    with pytest.raises(InputError, match=r"two.jsonl.gz to train truth on; expected none"):
+        nano.suite("truth", own)

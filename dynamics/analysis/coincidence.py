@@ -21,6 +21,7 @@ from dynamics.analysis.phases import (
     find_pieces_of_mean,
     unit_draws,
 )
+from dynamics.analysis.turns import vertex
 from dynamics.errors import InputError
 
 
@@ -150,11 +151,5 @@ def _coincidence(
 def _minimum(x: Real[np.ndarray, " K"], curves: Float[np.ndarray, "R K"]) -> np.ndarray:
     """[R] where each curve is lowest."""
     lowest = curves.argmin(1)
-    inner = np.clip(lowest, 1, len(x) - 2)
-    rows = np.arange(len(curves))
-    before, after = (x[inner + side] - x[inner] for side in (-1, 1))
-    left, right = ((curves[rows, inner + side] - curves[rows, inner]) for side in (-1, 1))
-    bend = left * after - right * before  # of the parabola, times a positive number
-    vertex = (left * after**2 - right * before**2) / (2 * np.where(bend == 0, 1.0, bend))
-    moved = np.where(bend > 0, np.clip(vertex, before, after), 0.0)
-    return x[lowest] + np.where(lowest == inner, moved, 0.0)
+    inside = vertex(x, curves, lowest)
+    return np.where(np.isnan(inside), x[lowest], inside)

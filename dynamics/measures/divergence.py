@@ -19,9 +19,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Bool, Float, Int, PyTree
 
-from dynamics import models
+from dynamics import devices, models
 from dynamics.errors import InputError
-from dynamics.measures import finite, pairwise, token_chunks, window_blocks
+from dynamics.measures import finite, pairwise, token_chunks, window_blocks, window_groups
 
 # Floats of one chunk's logits of all seeds. Smaller chunks would read the unembeddings, which no
 # cache holds, more often.
@@ -121,8 +121,9 @@ def seed_divergence(
 ) -> dict[str, np.ndarray]:
     """Divergence, surprisal and entropy of all seeds, from one pass over their distributions.
 
-    Windows go in blocks of one shape (one compilation) and logits in chunks. Beyond the numbers
-    that are returned, memory does not grow with the number of windows.
+    Windows go in blocks of one shape (one compilation), every device of this process taking its
+    share of them, and logits in chunks. Beyond the numbers that are returned, memory does not grow
+    with the number of windows.
 
     Args:
         config: the seeds' common model config.
@@ -166,7 +167,7 @@ def seed_divergence(
         raise InputError(
             f"{num_seeds} seed", expected="two or more, to have a pair", mend="Select more --seeds."
         )
-    tokens, params = np.asarray(tokens), jax.device_put(stacked_params)
+    tokens, params = np.asarray(tokens), devices.replicated(stacked_params)
     documents = None if documents is None else np.asarray(documents)
     reference = None if log_unigram is None else jnp.asarray(log_unigram, jnp.float32)
     check_shapes(config, params, tokens, documents, reference)
@@ -178,7 +179,8 @@ def seed_divergence(
     most = _BLOCK_TOKENS.get(jax.default_backend(), _BLOCK_TOKENS["cpu"])
 
     def statistics_of(rows, length):
-        return _fused(config, js)(params, tokens[rows, : length + 1], reference)
+        block = tokens[rows, : length + 1]
+        return window_groups.spread(_fused(config, js), params, block, reference)
 
     size = max(1, most // tokens.shape[1])
     return window_blocks.collect(statistics_of, size, tokens[:, 1:].shape, documents, full, scored)

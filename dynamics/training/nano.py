@@ -17,6 +17,7 @@ from jaxtyping import Int
 
 from dynamics.cache import cache_root, locked
 from dynamics.data import corpus, synthetic, tokenizer
+from dynamics.errors import InputError
 from dynamics.files import write_atomically
 from dynamics.models import bert, gpt_neox
 from dynamics.suite import Suite, folder_tree
@@ -168,12 +169,17 @@ RECIPES: dict[str, tuple[Recipe, ...]] = {
 KNOWN_TRUTH = ("truth", "smoke-truth")  # suites whose text is `data.synthetic`'s
 
 
-def suite(name: str) -> Suite:
-    """The grid of a suite trained here, whether or not its files exist yet."""
+def suite(name: str, own: corpus.Corpus | None = None) -> Suite:
+    """The grid of a suite trained here, whether or not its files exist yet.
+
+    `own` is a text to train it on in place of its own; the suite then bears that text's name, too.
+    Raises InputError for one whose text is a known truth.
+    """
     recipes = RECIPES[name]
+    title = f"{name}-on-{Path(own.name).name.partition('.')[0]}" if own else name
     steps = recipes[0].checkpoint_steps()
     grid = folder_tree(
-        name, _folder(name), [r.name for r in recipes], range(recipes[0].num_seeds), steps
+        title, _folder(name, own), [r.name for r in recipes], range(recipes[0].num_seeds), steps
     )
     rates = {recipe.name: recipe.learning_rate() for recipe in recipes}
     trained = min(recipe.context for recipe in recipes)
@@ -187,31 +193,52 @@ def suite(name: str) -> Suite:
     )
 
 
-def text(name: str) -> corpus.Corpus:
-    """The corpus that a suite is trained on and, by default, measured on."""
+def text(name: str, own: corpus.Corpus | None = None) -> corpus.Corpus:
+    """The corpus that a suite is trained on and, by default, measured on: `own` where it is given.
+
+    Raises InputError for another text of a suite whose text is a known truth.
+    """
+    if own is not None:
+        if name in KNOWN_TRUTH:
+            raise InputError(
+                f"the text {own.name} to train {name} on",
+                expected="none: of another text the true distribution is not known",
+            )
+        return own
     return synthetic.corpus() if name in KNOWN_TRUTH else corpus.embedded()
 
 
-def ensure(name: str, models: tuple[str, ...], progress: Callable[[Recipe], Callable[[int], None]]):
+def ensure(
+    name: str,
+    models: tuple[str, ...],
+    progress: Callable[[Recipe], Callable[[int], None]],
+    own: corpus.Corpus | None = None,
+):
     """Trains those of `models` that are not trained yet; returns at once if there are none.
 
     Several processes may call it together: one trains, the others wait. `progress(recipe)` returns
-    a function that is called with every step.
+    a function that is called with every step. `own` is as of `suite`.
     """
-    folder = _folder(name)
+    folder = _folder(name, own)
     for recipe in RECIPES[name]:
         if recipe.name in models and not _done(folder / recipe.name).exists():
             folder.mkdir(parents=True, exist_ok=True)
             with locked(folder / ".lock"):
-                _train(name, recipe, folder, progress(recipe))
+                _train(name, own, recipe, folder, progress(recipe))
 
 
-def _train(name: str, recipe: Recipe, folder: Path, progress: Callable[[int], None]):
+def _train(
+    name: str,
+    own: corpus.Corpus | None,
+    recipe: Recipe,
+    folder: Path,
+    progress: Callable[[int], None],
+):
     target = folder / recipe.name
     if _done(target).exists():  # another process was first
         return
     target.mkdir(exist_ok=True)
-    stream, tokenizer_file = _stream(name, folder, recipe)
+    stream, tokenizer_file = _stream(name, own, folder, recipe)
     pretrain.pretrain(recipe, stream, target, tokenizer_file, progress)
     write_atomically(
         _done(target),
@@ -219,12 +246,14 @@ def _train(name: str, recipe: Recipe, folder: Path, progress: Callable[[int], No
     )
 
 
-def _stream(name: str, folder: Path, recipe: Recipe) -> tuple[Int[np.ndarray, " N"], Path]:
+def _stream(
+    name: str, own: corpus.Corpus | None, folder: Path, recipe: Recipe
+) -> tuple[Int[np.ndarray, " N"], Path]:
     """The training documents as one token stream, and the tokenizer's file.
 
     Each document is headed by the separator.
     """
-    documents, path = text(name).train(), folder / "tokenizer.json"
+    documents, path = text(name, own).train(), folder / "tokenizer.json"
     if not path.exists():
         write_atomically(path, _tokenizer(name, documents, recipe).to_str())
     return np.concatenate(tokenizer.encode(tokenizer.load(folder), documents)), path
@@ -237,8 +266,8 @@ def _tokenizer(name: str, documents: corpus.Corpus, recipe: Recipe) -> tokenizer
     return tokenizer.train(texts, recipe.config.vocab_size, masks=recipe.objective == "masked")
 
 
-def _folder(name: str) -> Path:
-    fingerprint = text(name).fingerprint()
+def _folder(name: str, own: corpus.Corpus | None) -> Path:
+    fingerprint = text(name, own).fingerprint()
     joint = "-".join(recipe.fingerprint(fingerprint) for recipe in RECIPES[name])
     return cache_root() / f"{name}-{joint}"
 

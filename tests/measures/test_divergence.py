@@ -194,6 +194,18 @@ def test_blocks_change_nothing(monkeypatch):
         np.testing.assert_allclose(value, whole[name], rtol=1e-4, atol=1e-7, err_msg=name)
 
 
+def test_devices_change_nothing(monkeypatch):
+    """Windows shared out over two devices, one more on the first, and on one device alone."""
+    assert jax.local_device_count() == 2
+    params, tokens = seeds(3), np.random.default_rng(6).integers(0, 101, (5, 11)).astype(np.int32)
+    shared_out = divergence.seed_divergence(CONFIG, params, tokens, full=True)
+    with monkeypatch.context() as one:
+        one.setattr(jax, "local_device_count", lambda: 1)
+        alone = divergence.seed_divergence(CONFIG, params, tokens, full=True)
+    for name, value in alone.items():
+        np.testing.assert_allclose(shared_out[name], value, rtol=1e-6, atol=1e-6, err_msg=name)
+
+
 def one_at_a_time(config, params, tokens):
     """Logits [S,B,P,V] of seeds that read each window token by token, and see none beyond."""
     read_on, unembed = models.continue_fn(config), models.unembed_fn(config)
@@ -309,14 +321,22 @@ def test_pythia_initialisation_has_seed_kl_of_two_fifths(width):
     assert numbers["kl_uniform_documents"].mean() == pytest.approx(0.2, rel=0.02)
 
 
-def test_one_compilation_for_every_checkpoint():
-    tokens = np.zeros((2, 9), np.int32)
+def test_one_compilation_for_every_checkpoint(monkeypatch):
+    tokens, traced, statistics = np.zeros((2, 9), np.int32), [], divergence.statistics
+
+    def counted(*arguments):
+        traced.append(arguments)
+        return statistics(*arguments)
+
+    monkeypatch.setattr(divergence, "statistics", counted)
     divergence._fused.cache_clear()
+    counts = []
     for step in range(3):
-        divergence.seed_divergence(
-            CONFIG, jax.tree.map(lambda p, s=step: (1 + s) * np.asarray(p), seeds(3)), tokens
-        )
-    assert divergence._fused(CONFIG, True)._cache_size() == 1
+        params = jax.tree.map(lambda p, s=step: (1 + s) * np.asarray(p), seeds(3))
+        divergence.seed_divergence(CONFIG, params, tokens)
+        counts.append(len(traced))
+    divergence._fused.cache_clear()
+    assert counts[0] == counts[2] > 0
 
 
 def test_weights_that_are_not_finite_are_refused_by_leaf():

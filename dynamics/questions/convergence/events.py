@@ -68,7 +68,9 @@ def _at_context(seeds: Divergence, phases: Phases | None, benefit: ContextBenefi
         try:
             bend, documents = _bend(phases, begins[-1].value), seeds.records[0].documents
             together = bend_and_onset(phases.pieces, bend, documents, score)
-            reason = "" if together else "the in-context score has no step from which it falls"
+            reason = (
+                "" if together else "the in-context score has no step from which it surely falls"
+            )
         except InputError as error:  # too few steps or documents for a bend
             reason = f"the in-context score has no pieces: {error}"
     phase = "the slow reconvergence begins"

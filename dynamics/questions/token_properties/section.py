@@ -123,8 +123,8 @@ def _contrast(by_bin: Contrast, properties: Properties) -> Panel:
     return Panel(
         name=f"small-less-large-by-{by_bin.name}".replace(" ", "-"),
         title=f"{by_bin.small} less {by_bin.large}, by {by_bin.name}",
-        caption="Above 0 the smaller model's seeds are farther apart, and below, in the lower "
-        f"panel, its loss is higher. {_contrast_source(by_bin, properties)} Both models predict "
+        caption="Above 0 the smaller model's seeds are farther apart (upper panel), or its loss is "
+        f"higher (lower panel). {_contrast_source(by_bin, properties)} Both models predict "
         "the same tokens. Bands: 95 % limits over documents (jackknife, Student's t), these "
         f"seeds held fixed; a band may leave the panel.{hint}",
         draw=lambda: figures.contrast(by_bin),
@@ -333,9 +333,9 @@ def _small_less_large(by_bin: Contrast, properties: Properties) -> Finding:
     )
     return Finding(
         sentence=f"At step {by_bin.step}, by {by_bin.name} of the predicted token: of "
-        f"{words.counted(count, 'bin')} the seeds of {by_bin.small} are surely farther apart than "
-        f"those of {by_bin.large} in {farther}, and surely nearer in {len(sure) - farther}; the "
-        f"largest difference is {value} nats ({low} to {high}) on {widest.name}.",
+        f"{words.counted(count, 'bin')} these seeds of {by_bin.small} are surely farther apart "
+        f"than those of {by_bin.large} in {farther}, and surely nearer in {len(sure) - farther}; "
+        f"the largest difference is {value} nats ({low} to {high}) on {widest.name}.",
         rests_on=f"{words.counted(widest.documents, 'document')}, these {properties.num_seeds} "
         "seeds, the same tokens",
         grade="sure" if sure else "unsure",
