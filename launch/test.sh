@@ -12,7 +12,7 @@ if [ "$all" = 1 ]; then
   source launch/setup.sh requirements.txt requirements-dev.txt requirements-peers.txt
   if [ $# -gt 0 ]; then exec python -m pytest "${workers[@]}" "$@"; fi
   python -m pytest "${workers[@]}" -m "not alone"
-  exec python -m pytest -m alone
+  JAX_DISABLE_MOST_OPTIMIZATIONS=0 exec python -m pytest -m alone
 fi
 source launch/setup.sh requirements.txt requirements-dev.txt
 exec python -m pytest "${workers[@]}" -m "not long and not alone" "$@"

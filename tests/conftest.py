@@ -5,10 +5,15 @@ import atexit
 import os
 import shutil
 import tempfile
+from importlib.metadata import version
 
-os.environ["XLA_FLAGS"] = (
-    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=2"
-)
+os.environ.setdefault("XLA_FLAGS", "")
+os.environ["XLA_FLAGS"] += " --xla_force_host_platform_device_count=2"
+# XLA's newer way to make loops for a CPU takes twice as long to compile small programs, which then
+# run as fast. What runs as users do leaves this out. A release that lacks a flag would not start.
+if os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS") != "0" and version("jaxlib") < "0.11":
+    os.environ["XLA_FLAGS"] += " --xla_cpu_use_fusion_emitters=false"
+    os.environ["XLA_FLAGS"] += " --xla_cpu_parallel_codegen_split_count=1"
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TQDM_DISABLE"] = "1"
@@ -34,15 +39,14 @@ hypothesis.settings.load_profile("loaded")
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
-# A test that is not long compiles for longer than it computes, and so do some long ones.
 _NAMED = os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """Long tests are compiled as users compile, the others, and what is marked `compiles`, without
-    the compiler's slow passes, by the scripts that they start too; the environment may name one way
-    for all."""
+    """Long tests are compiled with the slow passes; without are the others, which compile for
+    longer than they compute, what is marked `compiles`, and the scripts that they start. The
+    environment may name one way for all; 0 is the users'."""
     if _NAMED is None:
         computes = any(item.get_closest_marker(name) for name in ("long", "alone"))
         quickly = not computes or item.get_closest_marker("compiles") is not None

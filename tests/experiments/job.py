@@ -51,10 +51,11 @@ def start(
 ) -> subprocess.Popen | forked.Process:
     """A running script: a new process `as_users_do`, else one forked from a process that has made
     the imports."""
+    as_here = [flag for flag in os.environ["XLA_FLAGS"].split() if "device_count" not in flag]
     environment = {
         **os.environ,
         "DYNAMICS_CACHE": str(cache),
-        "XLA_FLAGS": "",
+        "XLA_FLAGS": "" if as_users_do else " ".join(as_here),
         "JAX_PLATFORMS": "cpu",
         **({} if as_users_do else QUICKLY_COMPILED),
     }
