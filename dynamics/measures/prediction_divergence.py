@@ -67,6 +67,7 @@ def seed_predictions(
         expected="finite weights",
         mend="Leave that seed out with --seeds.",
     )
+    tokens = np.asarray(tokens)
     predict = jax.jit(squared_error.predict_fn(config))
     num_seeds = len(jax.tree.leaves(stacked_params)[0])
     predictions = np.stack(
@@ -76,7 +77,7 @@ def seed_predictions(
         ]
     ).astype(np.float64)
     chex.assert_shape(predictions, (num_seeds, len(tokens), None))
-    errors = predictions - np.asarray(contexts.targets_of(np.asarray(tokens)))
+    errors = predictions - np.asarray(contexts.targets_of(tokens))
     return SeedPredictions(
         kl=gaussian_kl(predictions).mean(-1),
         squared_error=np.square(errors).mean(-1),

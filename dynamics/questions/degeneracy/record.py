@@ -4,6 +4,7 @@ Axes: R random sets of as many weights.
 """
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 import xarray as xr
@@ -60,7 +61,7 @@ def to_dataset(record: Record) -> xr.Dataset:
 def from_dataset(data: xr.Dataset) -> Record:
     """The record that a stored data set holds. Raises InputError."""
     SCHEMA.check(data)
-    stored = {
-        name: data[name].values if axes else float(data[name]) for name, axes in _AXES.items()
-    }
-    return Record(**stored, **{name: int(data.attrs[name]) for name in _WHOLE})
+    stored: dict[str, Any] = {name: int(data.attrs[name]) for name in _WHOLE}
+    for name, axes in _AXES.items():
+        stored[name] = data[name].values if axes else float(data[name])
+    return Record(**stored)

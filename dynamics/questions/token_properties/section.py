@@ -71,7 +71,7 @@ def _plain(by_bin: Condition | Contrast) -> dict[str, object]:
     return {p.name: {"kl": p.kl, "cross_entropy": p.cross_entropy} for p in by_bin.bins}
 
 
-def _by_model(conditions: Sequence[Condition]) -> dict[str, object]:
+def _by_model(conditions: Sequence[Condition]) -> dict[str, dict[str, object]]:
     by_model: dict[str, dict[str, object]] = {}
     for by_bin in conditions:
         by_model.setdefault(by_bin.model, {})[by_bin.name] = _plain(by_bin)

@@ -127,7 +127,8 @@ def _own_share(model: str, steps: np.ndarray, records: Sequence[Record]) -> Curv
         _, error = _mean_and_error(each.variance - ratio * whole)
         shares.append((100 * ratio, 100 * error / whole.mean()))
     rests_on = f"± standard error over {len(records[0].common)} windows, these seeds held fixed"
-    return Curve.with_sem(model, steps, *np.array(shares).T, rests_on)
+    share, error = np.array(shares).T
+    return Curve.with_sem(model, steps, share, error, rests_on)
 
 
 def _apart(before: np.ndarray, after: np.ndarray, weights: np.ndarray, neighbours: int) -> bool:

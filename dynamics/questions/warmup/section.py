@@ -134,7 +134,7 @@ def _findings(warmups: WarmUps) -> list[Finding]:
         why = words.listed(list(reasons)) or "no event is seen in two neighbours of them"
         sentence = f"Under warm-ups of {listed} steps no event can be compared: {why}."
         return [Finding(sentence=sentence, rests_on=evidence, grade="open")]
-    counts = Counter(each.move.verdict for each in warmups.moves)
+    counts: Counter[Verdict] = Counter(each.move.verdict for each in warmups.moves)
     summary = words.listed([f"{count} {_COUNTED[verdict]}" for verdict, count in counts.items()])
     return [
         Finding(
