@@ -69,7 +69,13 @@ def experiments(study: Study) -> list[common.Experiment]:
 
 def data_sizes() -> list[int]:
     whole, batch = FLAGS.llc_windows, sampler_flags.sampler().batch_size or 1
-    return _sizes("data_sizes") or sorted({max(whole // part, batch) for part in (64, 8, 1)})
+    sizes = _sizes("data_sizes") or sorted({max(whole // part, batch) for part in (64, 8, 1)})
+    if sizes[0] < batch:
+        raise InputError(
+            f"--data_sizes={sizes[0]}",
+            expected=f"at least --llc_batch={batch}, the items of a batch",
+        )
+    return sizes
 
 
 def batch_sizes() -> list[int]:

@@ -38,7 +38,8 @@ RECIPE = icl_recipe.Recipe(
     name="tiny", config=CONFIG, num_steps=30, num_seeds=2, batch_size=16, checkpoints=(0, 10, 30)
 )
 SMALL = {
-    "draws": 12, "burn_in": 4, "llc_windows": 32, "hessian_windows": 4, "hessian_probes": 4,
+    "draws": 12, "burn_in": 4, "llc_windows": 32, "llc_batch": 2, "hessian_windows": 4,
+    "hessian_probes": 4,
     "lanczos_steps": 4, "hessian_batches": 2, "step_sizes": [1e-5], "nbetas": [100.0],
     "localizations": [300.0], "data_sizes": [8, 32], "batch_sizes": [2, 4], "sweep_at": 1,
     "development_contexts": 64, "llc_every": 1, "llc_from": 0,

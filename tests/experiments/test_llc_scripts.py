@@ -80,6 +80,7 @@ def test_a_head_with_its_sensitivity(trained, tmp_path):
         ("llc", ["--preset=icl-regression"], ["batch_size=1024", "32 data items"]),
         ("llc", ["--calibrate", "--steps=0"], ["a checkpoint after step 0"]),
         ("llc_sweeps", ["--batch_sizes=64"], ["--batch_sizes=64", "--llc_windows=32"]),
+        ("llc_sweeps", ["--data_sizes=1,32"], ["--data_sizes=1", "--llc_batch=2"]),
     ],
 )
 def test_one_line_and_a_mend(trained, tmp_path, script, flags, words):
