@@ -58,6 +58,7 @@ def study(windows: int = 20):
     """As much of a study as a configuration needs."""
     return SimpleNamespace(
         suite=SimpleNamespace(seeds=(0, 1), steps=(0, 8)),
+        regression=None,
         text_config=dict,
         single_units=lambda measure, seeds: [],
         train_windows=Windows(np.zeros((windows, 4), np.int32), np.zeros(windows, np.int64)),
