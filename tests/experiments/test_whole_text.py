@@ -138,7 +138,7 @@ def test_a_text_of_the_users_own_is_measured_whole(tmp_path):
 
 def test_a_text_that_a_suite_was_trained_on_is_not(tmp_path, monkeypatch, caplog):
     documents = tuple(Document(f"own.jsonl#{k}", "text", f"text {k}") for k in range(1, 40))
-    monkeypatch.setattr(nano, "text", lambda name: Corpus("toy", documents))
+    monkeypatch.setattr(nano, "text", lambda name, own: Corpus("toy", documents))
     texts = [document.text for document in documents]
     same = write_corpus(tmp_path / "own.jsonl", texts)
     part = write_corpus(tmp_path / "part.jsonl", [*texts[:5], "another"])
