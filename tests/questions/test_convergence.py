@@ -149,7 +149,8 @@ def test_overview_has_a_row_per_measure_and_a_line_per_boundary(findings):
     assert bounds
     dotted = [line.get_xdata()[0] for line in figure.axes[0].lines if line.get_linestyle() == ":"]
     np.testing.assert_allclose(dotted, bounds)
-    np.testing.assert_allclose(figure.axes[2].lines[0].get_ydata(), [0, -0.08, -0.64])
+    scores = figure.axes[2].lines[0].get_ydata()
+    np.testing.assert_allclose(scores, [0, -0.08, -0.64], rtol=0.02)  # as far as gains scatter
     caption = panels_of(findings)["overview"].caption
     assert "token 80 given 64 and 8 before it, scaled down" in caption
     assert "Not here" not in caption

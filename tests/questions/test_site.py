@@ -114,7 +114,7 @@ def test_a_suite_of_one_seed_is_not_sent_to_a_script_that_refuses_it(toy):
     needs = {chapter.name for chapter in contents.chapters if chapter.needs}
     assert needs == {
         *("convergence", "token_properties", "predictability"),
-        *("minimal_pairs", "masked", "next_byte"),
+        *("minimal_pairs", "masked", "next_byte", "seed_predictions"),
     }
     page = report.render(contents).overview
     assert "It compares seeds, and needs 2 of a model; 1 is here." in page

@@ -88,7 +88,7 @@ class Picture:
     Attributes:
         model: its name.
         seeds: that its behaviour was measured of.
-        quantities: loss first; what was not measured is left out.
+        quantities: loss first; what was not measured, or is nowhere finite, is left out.
         over_seeds: boundaries of one curve in two seeds.
         between_curves: boundaries of a seed's LLC and of its Hessian trace.
     """
@@ -106,7 +106,7 @@ def find(committed: Committed) -> list[Picture] | None:
     estimates = {m.model: m for m in committed.findings(llc.find) or []} if models else {}
     curvatures = {m.model: m for m in committed.findings(curvature.find) or []} if models else {}
     runs = committed.findings(stages.find) or [] if models else []
-    return [
+    pictures = [
         _picture(
             m,
             estimates.get(m.model),
@@ -114,7 +114,8 @@ def find(committed: Committed) -> list[Picture] | None:
             [run for run in runs if run.model == m.model],
         )
         for m in models
-    ] or None
+    ]
+    return [picture for picture in pictures if picture.quantities] or None
 
 
 def _picture(
@@ -133,7 +134,7 @@ def _picture(
     return Picture(
         model=behaviour.model,
         seeds=behaviour.seeds,
-        quantities=tuple(quantities),
+        quantities=tuple(one for one in quantities if len(one.curve.steps)),
         over_seeds=tuple(_over_seeds(runs)),
         between_curves=tuple(_between_curves(runs)),
     )

@@ -149,7 +149,8 @@ def _shares(models: Sequence[KnownTruth]) -> Table:
                     "standard error over windows, in common": lambda m: m.common_error,
                     "standard error over windows, own": lambda m: m.variance_error,
                     "own share (%)": lambda m: m.own_share.value,
-                    "standard error of the share": lambda m: m.own_share.sem,
+                    "share, low": lambda m: m.own_share.low,
+                    "share, high": lambda m: m.own_share.high,
                 }.items()
             },
         }
