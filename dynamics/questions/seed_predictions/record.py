@@ -38,7 +38,7 @@ _AXES = {
 SCHEMA = Schema(
     variables={
         "seed": whole("seed"),
-        **{name: numbers(axes, least=0) for name, axes in _AXES.items()},
+        **{name: numbers(axes) for name, axes in _AXES.items()},
     },
 )
 
