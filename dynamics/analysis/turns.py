@@ -46,8 +46,8 @@ def turns(
         >>> steps = np.array([0, 1, 2, 4, 8, 16, 32, 64])
         >>> level = np.array([0.4, 0.4, 0.3, 0.2, 0.3, 0.6, 0.5, 0.4])
         >>> found = turns(steps, level[:, None, None, None] * np.ones((3, 3, 4)), np.ones(4))
-        >>> round(found.lowest.value), round(found.peak.value)
-        (4, 18)
+        >>> round(found.lowest.value), bool(16 < found.peak.value < 32)
+        (4, True)
     """
     steps, kl, weights = (np.asarray(value, np.float64) for value in (steps, kl, weights))
     if len(steps) < 3 or kl.shape[1] < 3 or len(weights) < 3:
