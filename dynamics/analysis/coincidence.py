@@ -128,8 +128,8 @@ def _shared_units(pieces: Pieces, documents: np.ndarray, score: Score) -> Units:
     *of_seeds, of_documents = unit_draws(pieces.rule, len(pieces.steps), sizes).by_source
     other = dataclasses.replace(pieces.rule, seed=pieces.rule.seed + 1)
     own, (fresh,) = unit_draws(other, len(score.steps), [count])
-    _, here, there = np.intersect1d(score.documents, documents, return_indices=True)
-    fresh[:, here] = of_documents[:, there]
+    _, of_score, of_pieces = np.intersect1d(score.documents, documents, return_indices=True)
+    fresh[:, of_score] = of_documents[:, of_pieces]
     return Units(own, [*of_seeds, fresh])
 
 

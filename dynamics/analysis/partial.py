@@ -36,9 +36,9 @@ class Partial(NamedTuple):
 def partial_correlation(
     first: Float[npt.ArrayLike, " K"],
     second: Float[npt.ArrayLike, " K"],
-    given: Float[npt.ArrayLike, "C K"],
+    controls: Float[npt.ArrayLike, "C K"],
 ) -> Partial:
-    """Correlation of two curves once a straight line in each of `given` is taken off both.
+    """Correlation of two curves once a straight line in each of `controls` is taken off both.
 
     Curves of one run all bend where the run does, so that the value alone proves nothing; `chance`
     asks it of changes.
@@ -55,17 +55,17 @@ def partial_correlation(
         (True, True)
     """
     first, second = np.asarray(first, np.float64), np.asarray(second, np.float64)
-    given = np.atleast_2d(np.asarray(given, np.float64))
+    controls = np.atleast_2d(np.asarray(controls, np.float64))
     count = len(first)
-    fits = first.ndim == 1 and first.shape == second.shape and given.shape[1] == count
-    if not fits or count < len(given) + 4:
+    fits = first.ndim == 1 and first.shape == second.shape and controls.shape[1] == count
+    if not fits or count < len(controls) + 4:
         raise InputError(
-            f"curves of {first.shape}, {second.shape} and {given.shape}",
+            f"curves of {first.shape}, {second.shape} and {controls.shape}",
             expected="[K], [K] and [C,K] with K of C + 4 or more",
         )
-    if not np.isfinite(np.concatenate([first, second, given.ravel()])).all():
+    if not np.isfinite(np.concatenate([first, second, controls.ravel()])).all():
         raise InputError("values that are not finite", expected="finite curves")
-    left = [_left_of(curve, given) for curve in (first, second)]
+    left = [_left_of(curve, controls) for curve in (first, second)]
     raw = _correlation(first, second)
     varies = [
         np.ptp(rest) > 1e-9 * np.ptp(curve)
@@ -77,9 +77,9 @@ def partial_correlation(
     return Partial(_correlation(*left), raw, of_changes.changes, of_changes.chance, count)
 
 
-def _left_of(curve: np.ndarray, given: np.ndarray) -> np.ndarray:
-    """A curve [K] less its least-squares line in the given curves [C,K]."""
-    centred = given - given.mean(1, keepdims=True)
+def _left_of(curve: np.ndarray, controls: np.ndarray) -> np.ndarray:
+    """A curve [K] less its least-squares line in the curves of `controls` [C,K]."""
+    centred = controls - controls.mean(1, keepdims=True)
     design = np.vstack([np.ones(len(curve)), centred]).T
     return curve - design @ np.linalg.lstsq(design, curve, rcond=None)[0]
 

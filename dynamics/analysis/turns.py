@@ -45,8 +45,8 @@ def turns(
     Example:
         >>> steps = np.array([0, 1, 2, 4, 8, 16, 32, 64])
         >>> level = np.array([0.4, 0.4, 0.3, 0.2, 0.3, 0.6, 0.5, 0.4])
-        >>> found = turns(steps, level[:, None, None, None] * np.ones((3, 3, 4)), np.ones(4))
-        >>> round(found.lowest.value), bool(16 < found.peak.value < 32)
+        >>> planted = turns(steps, level[:, None, None, None] * np.ones((3, 3, 4)), np.ones(4))
+        >>> round(planted.lowest.value), bool(16 < planted.peak.value < 32)
         (4, True)
     """
     steps, kl, weights = (np.asarray(value, np.float64) for value in (steps, kl, weights))

@@ -47,9 +47,9 @@ def _files(hub: Any, name: str, root: str, config: str | None, split: str) -> Se
         if folder in splits:
             paths = hub.ls(f"{root}/{configs[0]}/{folder}", detail=False)
             return sorted(path for path in paths if path.endswith(".parquet"))
-    known = ", ".join(each.removeprefix("partial-") for each in splits)
+    names = ", ".join(each.removeprefix("partial-") for each in splits)
     raise InputError(
-        f"the corpus {name} without the split {split}", expected=f"one of {known or 'its splits'}"
+        f"the corpus {name} without the split {split}", expected=f"one of {names or 'its splits'}"
     )
 
 

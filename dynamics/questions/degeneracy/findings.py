@@ -74,7 +74,7 @@ def find(committed: Committed) -> list[Degeneracy] | None:
     if not behaviours:
         return None
     units = by_model(committed.of(record.MEASURE))
-    found = []
+    by_size = []
     for estimates in committed.findings(llc.find) or []:
         if estimates.model in behaviours:
             zeroed = {
@@ -82,8 +82,8 @@ def find(committed: Committed) -> list[Degeneracy] | None:
                 for unit, data in units.get(estimates.model, [])
                 if unit.step is not None
             }
-            found.append(_degeneracy(estimates, behaviours[estimates.model], zeroed))
-    return found or None
+            by_size.append(_degeneracy(estimates, behaviours[estimates.model], zeroed))
+    return by_size or None
 
 
 def _degeneracy(
@@ -105,17 +105,17 @@ def _degeneracy(
 
 
 def _partials(llc_curve: Curve, behaviour: development.Development) -> dict[str, Partial]:
-    found = {}
+    partials = {}
     for name, words in STRUCTURE.items():
         (steps, first), (_, second), (_, loss) = _shared(
             llc_curve, getattr(behaviour, name), behaviour.loss
         )
         try:
-            found[words] = partial_correlation(first, second, [loss])
+            partials[words] = partial_correlation(first, second, [loss])
         except InputError:  # too few checkpoints
             continue
-        assert len(steps) == found[words].count
-    return found
+        assert len(steps) == partials[words].count
+    return partials
 
 
 def _shared(*curves: Curve) -> list[tuple[np.ndarray, np.ndarray]]:
