@@ -150,9 +150,11 @@ def single_seeds(study: Study, count: int | None) -> tuple[int, ...]:
     """The first `count` seeds of the study, all where it is 0.
 
     None takes all of a suite that is trained here, whose models are small, and one of any other.
+    Suites that read contexts are all trained here.
     """
     if count is None:
-        count = 0 if FLAGS.suite in nano.RECIPES else 1
+        trained_here = FLAGS.suite in nano.RECIPES or study.suite.reads == "contexts"
+        count = 0 if trained_here else 1
     return study.suite.seeds[: count or None]
 
 

@@ -40,13 +40,13 @@ number_flags.wholes("checkpoints", None, "steps to save; default the scale's sch
 flags.DEFINE_string("folder", None, "where to train; default under $DYNAMICS_CACHE")
 
 RECIPES = {
-    # A rate that rises in five hundred steps: the stages come early, in the paper's order.
+    # A rate that rises in four hundred steps: the stages come early, in the paper's order.
     "small": icl_recipe.Recipe(
         name="icl-small",
-        num_steps=1000,
+        num_steps=800,
         num_seeds=2,
-        log_checkpoints=24,
-        linear_checkpoints=6,
+        log_checkpoints=20,
+        linear_checkpoints=5,
         last_checkpoint=True,
     ),
     "paper": icl_recipe.Recipe(name="icl-paper"),

@@ -93,7 +93,7 @@ OF_CONTEXTS = {
     "localization": 2000.0,
     "draws": 100,
     "burn_in": 40,
-    "llc_batch": 32,
+    "llc_batch": 16,
     "llc_windows": 4096,
 }
 

@@ -54,10 +54,10 @@ def parsed():
         yield
 
 
-def study(windows: int = 20):
+def study(windows: int = 20, reads: str = "text"):
     """As much of a study as a configuration needs."""
     return SimpleNamespace(
-        suite=SimpleNamespace(seeds=(0, 1), steps=(0, 8)),
+        suite=SimpleNamespace(seeds=(0, 1), steps=(0, 8), reads=reads),
         regression=None,
         text_config=dict,
         single_units=lambda measure, seeds: [],
@@ -82,6 +82,12 @@ def test_all_seeds_of_a_suite_trained_here_are_taken_and_one_of_another(suite, c
         assert len(common.single_seeds(study(), None)) == count
         assert common.single_seeds(study(), 1) == (0,)
         assert common.single_seeds(study(), 0) == (0, 1)
+
+
+def test_all_seeds_of_a_suite_that_reads_contexts_are_taken():
+    with flagsaver.flagsaver(suite="icl.toml"):
+        assert common.single_seeds(study(reads="contexts"), None) == (0, 1)
+        assert common.single_seeds(study(), None) == (0,)
 
 
 @pytest.mark.parametrize(("name", "value"), LLC.items())

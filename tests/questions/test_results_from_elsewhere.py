@@ -109,15 +109,19 @@ def test_made_up_results_are_of_every_measure_and_answer_every_question(results)
 @pytest.mark.parametrize("measure", MEASURES)
 def test_results_that_are_not_what_their_place_says(results, measure):
     """A page or an InputError, for whatever stands in one file of a measure."""
-    questions = [question for question in ALL if measure in question.measures]
+    readers = [question for question in ALL if measure in question.measures]
     if measure == "convergence":
-        questions += [question for question in ALL if question.name == "token_properties"]
-    names = {m for question in questions for m in question.measures} | {measure, "convergence"}
-    read = {name: results[name] for name in names & results.keys()}
+        readers += [question for question in ALL if question.name == "token_properties"]
+    readers.sort(key=lambda question: question.name != measure)
     pairs = results[measure]
     place = len(pairs) // 2
     refused = 0
-    for fault, wrong in mutations(pairs[place][1]):
+    for number, (fault, wrong) in enumerate(mutations(pairs[place][1])):
+        # A file is read in one way for all: its own question meets every fault, the others, with
+        # whatever else they read, every fifth.
+        questions = readers if number % 5 == 0 else readers[:1]
+        names = {m for question in questions for m in question.measures} | {measure, "convergence"}
+        read = {name: results[name] for name in names & results.keys()}
         changed = [*pairs[:place], (pairs[place][0], wrong), *pairs[place + 1 :]]
         committed = Committed({**read, measure: changed})
         start = time.process_time()

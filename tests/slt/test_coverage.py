@@ -14,7 +14,7 @@ H = jnp.asarray((1.0, 10.0))
 SETTINGS = {"nbeta": 100.0, "localization": 1.0, "step_size": 1e-3}
 SLOWEST = 1 - 1e-3 * 101 / 2  # rho of the direction h = 1
 WANTED = round(50 * (1 + SLOWEST**2) / (1 - SLOWEST**2))
-RUNS = 2000
+RUNS = 1000
 
 
 def quadratic(w, batch):
@@ -31,7 +31,7 @@ def sampled(draws: int, chains: int, seed: int = 0):
 @pytest.mark.long
 def test_intervals_cover():
     parts = [
-        sampled(20 + WANTED, 20 * RUNS // 8, seed) for seed in range(8)
+        sampled(20 + WANTED, 20 * RUNS // 4, seed) for seed in range(4)
     ]  # one of all would fill the memory
     exact = exact_values.quadratic_chain(
         np.asarray(H), **SETTINGS, num_draws=20 + WANTED, burn_in=20

@@ -116,7 +116,7 @@ def test_intervals_at_the_target_cover():
     """95 % intervals hold what chains of this step give in 92 to 98 % of 500 repeats."""
     covered = []
     for seed in range(500):
-        estimate = sampled(seed, 0.02)
+        estimate = sampled(seed, 0.04)
         low, high = estimate.target.interval(estimate.llc)
         covered.append(low <= exact() <= high)
     assert 0.92 <= np.mean(covered) <= 0.98
