@@ -109,7 +109,9 @@ class Study:
         """sha256 of the text, or of the numbers that contexts are drawn with."""
         if self.regression is None:
             return self.corpus.fingerprint()
-        return hashlib.sha256(repr(_of_contexts(self.regression)).encode()).hexdigest()
+        finite = () if self.suite.num_tasks is None else (self.suite.num_tasks,)
+        decisive = repr((*_of_contexts(self.regression), *finite))
+        return hashlib.sha256(decisive.encode()).hexdigest()
 
     def _check_text(self):
         """Raises InputError for a suite of models that read no text."""
@@ -314,7 +316,11 @@ class Study:
         assert self.regression is not None
         task_size, num_pairs, noise_variance = _of_contexts(self.regression)
         return contexts.fixed(
-            purpose, task_size=task_size, num_pairs=num_pairs, noise_variance=noise_variance
+            purpose,
+            task_size=task_size,
+            num_pairs=num_pairs,
+            noise_variance=noise_variance,
+            num_tasks=self.suite.num_tasks,
         )
 
     def _encoded(self, text: Corpus) -> list[np.ndarray]:

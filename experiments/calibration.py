@@ -7,9 +7,10 @@ the setting that experiments.llc_settings finds for it. 36 settings at 3 checkpo
 minutes on 2 cores. What the Hessian's stability bound condemns is not sampled.
 """
 
+import contextlib
 import dataclasses
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import jax
 import numpy as np
@@ -53,7 +54,9 @@ number_flags.whole(
     most=number_flags.MOST_PARTS,
 )
 # NaN where the stability bound condemns a setting, or its chains diverged: `state` says so.
-_NOT_SAMPLED = ("llc", "sem", "chain_loss", "rhat", "ess", "localization_share")
+_NOT_SAMPLED = ("llc", "sem", "chain_loss", "rhat", "ess", "localization_share", "excess")
+_BEYOND = ("unstable", "diverged")
+_SEGMENT = 5  # draws after which chains that leave the numbers are looked at
 
 
 def experiments(study: Study) -> list[common.Experiment]:
@@ -120,7 +123,7 @@ def calibrate(study: Study, unit: Unit):
         data,
         sampler_flags.key(),
         mask=mask,
-        trivial_loss=problem.of(checkpoint.config).trivial_loss,
+        trivial_loss=problem.of(checkpoint.config, study.suite.num_tasks).trivial_loss,
         top_eigenvalue=ends,
     )
     settings = grid(sampler)
@@ -131,6 +134,10 @@ def calibrate(study: Study, unit: Unit):
         constants = varied.constants(len(data))
         stability = slt.assess_stability(constants, ends, varied.bias_factor)
         cells[place] = _cell(estimate, varied, stability)
+    chains = functools.partial(
+        slt.segments, loss, params=params, data=data, key=sampler_flags.key(), mask=mask
+    )
+    _with_its_end(cells, settings, sampler, chains)
     measured = record.to_dataset(_record(settings, cells, sampler, ends.largest))
     return measured, [checkpoint.provenance]
 
@@ -148,6 +155,7 @@ class _Cell:
     rhat: float = np.nan
     ess: float = np.nan
     localization_share: float = np.nan
+    excess: np.ndarray | None = None  # [C,T]
 
 
 def _cell(estimate, sampler: slt.Sampler, stability: slt.Stability) -> _Cell:
@@ -167,14 +175,37 @@ def _cell(estimate, sampler: slt.Sampler, stability: slt.Stability) -> _Cell:
         rhat=llc.rhat,
         ess=llc.ess,
         localization_share=llc.verdict.localization_share,
+        excess=sampler.nbeta * (llc.loss_trace - llc.baseline_trace),
     )
+
+
+def _with_its_end(cells: np.ndarray, settings: Mapping, sampler: slt.Sampler, segments) -> None:
+    """Gives the mildest setting beyond the bound the draws that its chains take before they are no
+    numbers, so that there is one trace of that."""
+    beyond = [place for place, cell in np.ndenumerate(cells) if cell.state in _BEYOND]
+    if not beyond:
+        return
+    place = min(beyond, key=lambda place: cells[place].step_curvature)
+    values = {name: axis[n] for n, (name, axis) in zip(place, settings.items(), strict=True)}
+    varied = dataclasses.replace(sampler, **values, segment=_SEGMENT)
+    excess = np.full((varied.num_chains, varied.num_draws), np.nan, np.float32)
+    with contextlib.suppress(ChainError):
+        for run in segments(sampler=varied):
+            start = run.traces.baseline
+            start = run.traces.loss[:, :1] if start is None else start  # draw 0 is w*
+            above = varied.nbeta * (run.traces.loss - start)
+            excess[:, : above.shape[1]] = above
+    cells[place] = dataclasses.replace(cells[place], excess=excess)
 
 
 def _record(settings, cells: np.ndarray, sampler: slt.Sampler, top: float) -> record.Record:
     """The record of one checkpoint's cells [E,B,G]."""
 
-    def stacked(value: Callable[[_Cell], float | str]) -> np.ndarray:
-        return np.array([value(cell) for cell in cells.ravel()]).reshape(cells.shape)
+    nowhere = np.full((sampler.num_chains, sampler.num_draws), np.nan, np.float32)
+
+    def stacked(value: Callable[[_Cell], float | str | np.ndarray]) -> np.ndarray:
+        values = np.array([value(cell) for cell in cells.ravel()])
+        return values.reshape(*cells.shape, *values.shape[1:])
 
     return record.Record(
         step_sizes=np.array(settings["step_size"]),
@@ -189,6 +220,7 @@ def _record(settings, cells: np.ndarray, sampler: slt.Sampler, top: float) -> re
         step_curvature=stacked(lambda cell: cell.step_curvature),
         state=stacked(lambda cell: cell.state),
         warnings=stacked(lambda cell: cell.warnings),
+        excess=stacked(lambda cell: nowhere if cell.excess is None else cell.excess),
         top_eigenvalue=top,
         num_chains=sampler.num_chains,
         num_draws=sampler.num_draws - sampler.burn_in,

@@ -18,7 +18,7 @@ from dynamics.data import corpus, hub_text
 from dynamics.errors import InputError, located
 from dynamics.results import Unit
 from dynamics.study import Study
-from dynamics.training import nano
+from dynamics.training import icl_suites, nano
 from experiments import endings, number_flags, progress, screening
 
 FLAGS = flags.FLAGS
@@ -28,9 +28,9 @@ flags.DEFINE_string(
     "suite",
     "nano",
     "nano, smoke, nano-masked, smoke-masked, truth, smoke-truth, nano-causes, smoke-causes, "
-    "nano-warmup (trained here on first use), pythia, polypythia, polypythia-data, "
-    "polypythia-weights, polypythia-causes, multibert, or a toml file that describes one "
-    "(dynamics/suite/file.py)",
+    "nano-warmup, icl-small (trained here on first use), icl-paper, pythia, polypythia, "
+    "polypythia-data, polypythia-weights, polypythia-causes, multibert, or a toml file that "
+    "describes one (dynamics/suite/file.py)",
 )
 flags.DEFINE_list("models", None, "models of the suite; default all that it has")
 number_flags.wholes("seeds", None, "seeds; default all", most=MOST_SEED)
@@ -130,6 +130,8 @@ def open_suite(audited: bool = True) -> Study:
     measure_on = _measure_on()
     if FLAGS.suite in nano.RECIPES:
         nano.ensure(FLAGS.suite, grid.models, _training_progress, _trained_on())
+    if FLAGS.suite in icl_suites.RECIPES:
+        icl_suites.ensure(FLAGS.suite, _training_progress)
     if audited and grid.on_hub:
         grid = screening.leave_out(grid, screening.examine(whole, grid, store, read="no"))
     if not any(True for _ in grid.cells()):
@@ -242,8 +244,11 @@ def named_suite() -> suite.Suite:
         return suite.read(Path(FLAGS.suite))
     if FLAGS.suite in nano.RECIPES:
         return nano.suite(FLAGS.suite, own)
+    if FLAGS.suite in icl_suites.RECIPES:
+        return icl_suites.suite(FLAGS.suite)
     if FLAGS.suite not in SUITES:
-        raise InputError.unknown("suite", FLAGS.suite, [*nano.RECIPES, *SUITES, "FILE.toml"])
+        named = [*nano.RECIPES, *icl_suites.RECIPES, *SUITES, "FILE.toml"]
+        raise InputError.unknown("suite", FLAGS.suite, named)
     return SUITES[FLAGS.suite]()
 
 

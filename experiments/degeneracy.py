@@ -66,7 +66,8 @@ def set_to_zero(study: Study, unit: Unit):
     def estimate(weights) -> slt.LLCEstimate:
         return slt.estimate_llc(
             problem.of(config).loss, weights, data, key, sampler,
-            trivial_loss=problem.of(config).trivial_loss, top_eigenvalue=None,
+            trivial_loss=problem.of(config, study.suite.num_tasks).trivial_loss,
+            top_eigenvalue=None,
         )  # fmt: skip
 
     mask = collapse.collapsed(params, FLAGS.collapsed)

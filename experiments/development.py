@@ -61,18 +61,24 @@ def measured(study: Study, unit: Unit):
     ridge = squared_error.ridge(tokens, noise_variance=config.noise_variance)
     best = np.square(np.asarray(ridge) - targets)
     loss = icl_development.mean_of(errors.mean(1))
-    zero, _ = icl_development.task_prior(predictions, tokens)
+    zero, prior = icl_development.task_prior(predictions, tokens, _mean_task(study, config))
     early, late = icl_development.icl_scores(errors, config.task_size)
     weights = icl_development.structure(config, checkpoint.params)
     attention = icl_development.attention_fn(config)(params, tokens)
-    far = icl_development.out_of_distribution(config, params, tuple(FLAGS.gains))
+    # A point in each of several curves without error bars: a quarter of the contexts is enough.
+    few = max(2, FLAGS.development_contexts // 4)
+    far = icl_development.out_of_distribution(
+        config, params, tuple(FLAGS.gains), num_contexts=few
+    )
     developed = record.Record(
         loss=loss.value,
         loss_sem=loss.sem,
         ridge_loss=float(best.mean()),
-        trivial_loss=squared_error.trivial_loss(config),
+        trivial_loss=squared_error.trivial_loss(config, study.suite.num_tasks),
         mean_square=zero.value,
         mean_square_sem=zero.sem,
+        from_prior=prior.value,
+        from_prior_sem=prior.sem,
         icl_early=early.value,
         icl_early_sem=early.sem,
         icl_late=late.value,
@@ -96,6 +102,13 @@ def measured(study: Study, unit: Unit):
         num_contexts=len(tokens),
     )
     return record.to_dataset(developed), [checkpoint.provenance]
+
+
+def _mean_task(study: Study, config: models.icl_regression.Config) -> np.ndarray | None:
+    """That of the finite set that the suite is trained on; None of fresh tasks."""
+    if study.suite.num_tasks is None:
+        return None
+    return np.asarray(contexts.task_set(0, study.suite.num_tasks, config.task_size)).mean(0)
 
 
 if __name__ == "__main__":

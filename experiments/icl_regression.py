@@ -6,7 +6,9 @@ Development in Transformers".
 
 Says what the run costs before it starts, resumes where it was killed, and prints the file of its
 suite, which `development`, `llc`, `calibration`, `llc_sweeps`, `curvature` and `weights` take as
---suite. Checkpoints go to $DYNAMICS_CACHE (~/.cache/dynamics), or to --folder.
+--suite. Without changed numbers that is --suite=icl-small, which they train on first use, and
+--suite=icl-paper, as far as it is trained. Checkpoints go to $DYNAMICS_CACHE (~/.cache/dynamics),
+or to --folder.
 """
 
 import dataclasses
@@ -17,9 +19,8 @@ import jax
 import jax.numpy as jnp
 from absl import flags
 
-from dynamics.cache import cache_root
 from dynamics.models import icl_regression as model
-from dynamics.training import icl_recipe, icl_regression, icl_steps
+from dynamics.training import icl_recipe, icl_regression, icl_steps, icl_suites
 from experiments import common, number_flags, progress
 
 FLAGS = flags.FLAGS
@@ -39,18 +40,6 @@ number_flags.whole(
 number_flags.wholes("checkpoints", None, "steps to save; default the scale's schedule")
 flags.DEFINE_string("folder", None, "where to train; default under $DYNAMICS_CACHE")
 
-RECIPES = {
-    # A rate that rises in four hundred steps: the stages come early, in the paper's order.
-    "small": icl_recipe.Recipe(
-        name="icl-small",
-        num_steps=800,
-        num_seeds=2,
-        log_checkpoints=20,
-        linear_checkpoints=5,
-        last_checkpoint=True,
-    ),
-    "paper": icl_recipe.Recipe(name="icl-paper"),
-}
 # Steps of one seed a second where latency decides and not arithmetic. Assumed, not measured: a step
 # is some 150 small kernels of 3 to 10 microseconds each.
 _ASSUMED_STEPS_PER_SECOND = {"one GPU or TPU core, all seeds together": (700.0, 2000.0)}
@@ -67,12 +56,12 @@ def recipe() -> icl_recipe.Recipe:
     if FLAGS.residual_scale != 1:
         changed["config"] = model.Config(residual_scale=FLAGS.residual_scale)
     named = {field: value for field, value in changed.items() if value is not None}
-    return dataclasses.replace(RECIPES[FLAGS.scale], **named)
+    return dataclasses.replace(icl_suites.RECIPES[f"icl-{FLAGS.scale}"], **named)
 
 
 def folder_of(run: icl_recipe.Recipe) -> Path:
     """--folder, or a place of the recipe's own under the cache."""
-    return Path(FLAGS.folder or cache_root() / f"{run.name}-{run.fingerprint()}")
+    return Path(FLAGS.folder) if FLAGS.folder else icl_suites.folder_of(run)
 
 
 def cost(run: icl_recipe.Recipe) -> str:

@@ -145,7 +145,7 @@ def learning_coefficient(study: Study, unit: Unit):
     landscape = _landscape(loss, params, data, sampler, mask)
     arguments = {
         "mask": mask,
-        "trivial_loss": problem.of(checkpoint.config).trivial_loss,
+        "trivial_loss": problem.of(checkpoint.config, study.suite.num_tasks).trivial_loss,
         "top_eigenvalue": "measure" if landscape is None else landscape.ends,
         "on_unstable": FLAGS.on_unstable,
     }

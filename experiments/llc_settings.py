@@ -69,7 +69,7 @@ def suggested(study: Study, unit: Unit):
         sampler_flags.data(study),
         jax.random.key(0),
         further=[jax.device_put(other.params) for other in others],
-        trivial_loss=problem.of(last.config).trivial_loss,
+        trivial_loss=problem.of(last.config, study.suite.num_tasks).trivial_loss,
         pull_exponent=FLAGS.wanted_exponent,
         max_steps=FLAGS.most_steps,
         batch_size=FLAGS.llc_batch,

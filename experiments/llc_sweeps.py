@@ -112,7 +112,7 @@ def sweep(study: Study, unit: Unit):
         )
     learned = problem.of(checkpoint.config)
     key = sampler_flags.key(unit.seeds[0])
-    estimate = _estimator(checkpoint.config, params)
+    estimate = _estimator(checkpoint.config, params, study.suite.num_tasks)
     plain = estimate(learned.loss, data, key, sampler)  # a member of every sweep
 
     def with_batch(size: int, baseline: str) -> Estimate:
@@ -155,7 +155,7 @@ def noise(study: Study, unit: Unit):
         sampler_flags.data(study),
     )
     loss = problem.of(checkpoint.config).loss
-    estimate = _estimator(checkpoint.config, params)
+    estimate = _estimator(checkpoint.config, params, study.suite.num_tasks)
     common_key = sampler_flags.key(cell.seed)
     keys = common_key, jax.random.fold_in(common_key, cell.step)
     estimates = [estimate(loss, data, key, sampler) for key in keys]
@@ -168,12 +168,13 @@ def noise(study: Study, unit: Unit):
     return record.noise_to_dataset(both), [checkpoint.provenance]
 
 
-def _estimator(config, params):
+def _estimator(config, params, num_tasks: int | None):
     """(loss, data, key, sampler) -> the estimate, or None where chains went non-finite.
 
     Without a stability bound: what varies here hardly moves it, and calibration is about it.
     """
-    mask, trivial_loss = slt.part_mask(config, FLAGS.parts), problem.of(config).trivial_loss
+    mask = slt.part_mask(config, FLAGS.parts)
+    trivial_loss = problem.of(config, num_tasks).trivial_loss
 
     def estimate(loss, data, key, sampler: slt.Sampler) -> Estimate:
         try:

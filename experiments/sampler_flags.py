@@ -91,10 +91,10 @@ OF_CONTEXTS = {
     "step_size": 3e-5,
     "nbeta": 100.0,
     "localization": 2000.0,
-    "draws": 100,
+    "draws": 80,
     "burn_in": 40,
     "llc_batch": 16,
-    "llc_windows": 4096,
+    "llc_windows": 2048,
 }
 
 _FIELDS = {

@@ -142,6 +142,17 @@ def test_a_file_names_a_tree_of_folders(tmp_path):
     assert not mine.on_hub
 
 
+def test_a_file_says_that_tasks_are_a_finite_set(tmp_path):
+    path = tmp_path / "mine.toml"
+    grid = 'models = ["a"]\nseeds = [0]\nsteps = [0]\nfolder = "{model}{seed}{step}"\n'
+    path.write_text(grid + 'reads = "contexts"\nnum_tasks = 8\n')
+    assert (suite.read(path).reads, suite.read(path).num_tasks) == ("contexts", 8)
+    for wrong in ("num_tasks = 8", 'reads = "contexts"\nnum_tasks = 0'):
+        path.write_text(grid + wrong + "\n")
+        with pytest.raises(InputError, match="num_tasks"):
+            suite.read(path)
+
+
 def test_a_file_names_hub_ids(tmp_path):
     mine = read(
         tmp_path,

@@ -117,10 +117,18 @@ class Contexts(windows.Windows):
 
 
 @functools.cache
-def fixed(purpose: str, *, task_size: int, num_pairs: int, noise_variance: float) -> Contexts:
-    """The contexts that every model of a problem is measured on: 2^16, of fresh tasks.
+def fixed(
+    purpose: str,
+    *,
+    task_size: int,
+    num_pairs: int,
+    noise_variance: float,
+    num_tasks: int | None = None,
+) -> Contexts:
+    """The contexts that every model of a problem is measured on: 2^16.
 
-    `purpose` is "training", which chains and Hessians draw their batches from, or "held out".
+    `purpose` is "training", which chains and Hessians draw their batches from, or "held out". Tasks
+    are fresh, or those of the finite set that runs with `num_tasks` are trained on.
 
     Example:
         >>> held_out = fixed("held out", task_size=1, num_pairs=2, noise_variance=0.125)
@@ -129,7 +137,12 @@ def fixed(purpose: str, *, task_size: int, num_pairs: int, noise_variance: float
     """
     key = jax.random.key(6 + ("training", "held out").index(purpose), impl="threefry2x32")
     drawn = draw(
-        key, 1 << 16, task_size=task_size, num_pairs=num_pairs, noise_variance=noise_variance
+        key,
+        1 << 16,
+        task_size=task_size,
+        num_pairs=num_pairs,
+        noise_variance=noise_variance,
+        tasks=None if num_tasks is None else task_set(0, num_tasks, task_size),
     )
     return Contexts(np.asarray(drawn.tokens), np.arange(1 << 16, dtype=np.int32))
 

@@ -48,8 +48,10 @@ class Problem:
 
 
 @functools.cache
-def of(config: models.Config) -> Problem:
-    """The problem that a model's family learns. Raises InputError for a masked model.
+def of(config: models.Config, num_tasks: int | None = None) -> Problem:
+    """The problem that a model's family learns, in regression from fresh tasks or a finite set.
+
+    Raises InputError for a masked model.
 
     Example:
         >>> from dynamics import models
@@ -62,7 +64,7 @@ def of(config: models.Config) -> Problem:
         return Problem(
             loss=squared_error.loss_fn(config),
             gauss_newton=squared_error.gauss_newton(config),
-            trivial_loss=squared_error.trivial_loss(config),
+            trivial_loss=squared_error.trivial_loss(config, num_tasks),
             independent=squared_error.draw_pairs,
             independent_loss=squared_error.pair_loss_fn(config),
         )

@@ -116,14 +116,20 @@ def pair_loss_fn(config: icl_regression.Config) -> Callable[..., Float[Array, ""
     return loss
 
 
-def trivial_loss(config: icl_regression.Config) -> float:
-    """What predicting 0 loses: E y^2 = X + noise_variance, with tasks and inputs of variance 1.
+def trivial_loss(config: icl_regression.Config, num_tasks: int | None = None) -> float:
+    """What predicting 0 loses: E y^2 = E|t|^2 + noise_variance, with inputs of variance 1.
+
+    Fresh tasks have E|t|^2 = X; of a finite set of `num_tasks` it is the mean over the set.
 
     Example:
         >>> trivial_loss(icl_regression.Config())
         4.125
     """
-    return config.task_size + config.noise_variance
+    size = float(config.task_size)
+    if num_tasks is not None:
+        tasks = contexts.task_set(0, num_tasks, config.task_size)
+        size = float(jnp.square(tasks).sum(1).mean())
+    return size + config.noise_variance
 
 
 @functools.partial(jax.jit, static_argnames="noise_variance")

@@ -9,7 +9,8 @@
     revision = "step{step}"                           # default "main"
     tokens_per_step = 2097152                         # if known: batch x window, of every model
 
-and, for models of numbers, reads = "contexts" (in-context regression). Or, for places without a
+and, for models of numbers, reads = "contexts" (in-context regression); num_tasks = 64 where their
+tasks are a finite set, that of `data.contexts.task_set`. Or, for places without a
 pattern, a table for every checkpoint. Together they fill a grid:
 
     [[checkpoint]]
@@ -32,11 +33,21 @@ from dynamics.suite.grid import Cell, Source, Suite
 
 _PLACE = ("folder", "repo", "revision")
 _GRID = ("models", "seeds", "steps")
-_FIELDS = ("name", *_GRID, *_PLACE, "shared_start", "tokens_per_step", "reads", "checkpoint")
+_FIELDS = (
+    "name",
+    *_GRID,
+    *_PLACE,
+    "shared_start",
+    "tokens_per_step",
+    "reads",
+    "num_tasks",
+    "checkpoint",
+)
 _READS = inputs.Choice(("text", "contexts"))
 _CELL = ("model", "seed", "step")
 _NUMBER = inputs.Whole(0, (1 << 53) - 1)  # a seed or a step: what a float64 array holds exactly
 _TOKENS = inputs.Whole(1, 1 << 40)  # read at a step
+_TASKS = inputs.Whole(1, 1 << 24)
 _MOST_BYTES = 1 << 24  # of the file: tables of 100,000 checkpoints
 _LONGEST_NAME = 200  # bytes: file systems allow 255, and a suffix may follow
 
@@ -91,6 +102,13 @@ def _suite(path: Path, name, fields: Mapping, models, seeds, steps, place) -> Su
         raise InputError(
             f"tokens_per_step = {inputs.shown(tokens)} in {path}", expected=_TOKENS.words
         )
+    num_tasks = fields.get("num_tasks")
+    if num_tasks is not None:
+        _TASKS.check(num_tasks, f"num_tasks, in {path}: ")
+        if reads != "contexts":
+            raise InputError(
+                f"num_tasks = {num_tasks} in {path}", expected='reads = "contexts" beside it'
+            )
     return Suite(
         name=name,
         models=tuple(models),
@@ -99,6 +117,7 @@ def _suite(path: Path, name, fields: Mapping, models, seeds, steps, place) -> Su
         source=place,
         shared_start=fields.get("shared_start", False),
         reads="contexts" if reads == "contexts" else "text",
+        num_tasks=num_tasks,
         tokens_per_step=tokens,
     )
 

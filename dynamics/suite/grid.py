@@ -69,6 +69,7 @@ class Suite:
     # What the models read: tokens of text, or contexts of in-context regression. It decides their
     # loss (`measures.problem`) and the data that `study` measures them on.
     reads: Literal["text", "contexts"] = "text"
+    num_tasks: int | None = None  # of contexts, where they come from a finite set of tasks
     run_end: int | None = None  # the runs' last step, where `steps` are a part of them
     tokens_per_step: int | None = None  # that every model reads at a step of its training
     # Tokens of the training windows, where that is less than the models' positions.

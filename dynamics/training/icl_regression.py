@@ -147,4 +147,6 @@ def _write_suite(recipe: Recipe, folder: Path, done: int):
         f"shared_start = {str(recipe.shared_start).lower()}",
         'reads = "contexts"',
     ]
+    if recipe.num_tasks is not None:
+        lines.append(f"num_tasks = {recipe.num_tasks}")
     write_atomically(folder / "suite.toml", "\n".join(lines) + "\n")

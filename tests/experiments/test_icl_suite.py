@@ -1,5 +1,6 @@
 """Experiments of losses and landscapes take a suite of in-context regression as they take text."""
 
+import dataclasses
 import sys
 
 import numpy as np
@@ -8,6 +9,7 @@ from absl import flags
 from absl.testing import flagsaver
 
 from dynamics import results, suite
+from dynamics.data import contexts
 from dynamics.errors import InputError
 from dynamics.models import icl_regression as model
 from dynamics.questions import Committed, seed_predictions
@@ -87,3 +89,23 @@ def test_questions_of_text_refuse_it(study):
         study.corpus  # noqa: B018
     with pytest.raises(InputError, match="whose models read numbers"):
         run_script(in_context, study)
+
+
+def test_a_finite_set_of_tasks_has_its_own_prior(tmp_path):
+    """What is measured on, what predicting 0 loses and the mean task are those of the set."""
+    recipe = dataclasses.replace(RECIPE, num_tasks=2, num_steps=1, num_seeds=1, checkpoints=(0,))
+    icl_regression.train(recipe, tmp_path / "run")
+    few = Study(
+        suite=suite.read(tmp_path / "run" / "suite.toml"), store=results.Store(tmp_path / "out")
+    )
+    assert few.suite.num_tasks == 2
+    with flagsaver.flagsaver(**SMALL):
+        run_script(development, few)
+    ((_, data),) = few.store.committed("development")
+    tasks = np.asarray(contexts.task_set(0, 2, CONFIG.task_size))
+    assert float(data.trivial_loss) == pytest.approx(0.125 + np.square(tasks).sum(1).mean())
+    assert float(data.from_prior) != float(data.mean_square)
+    fresh = dataclasses.replace(few, suite=dataclasses.replace(few.suite, num_tasks=None))
+    assert few.corpus_fingerprint != fresh.corpus_fingerprint
+    y = contexts.targets_of(few.evaluation_windows.tokens)
+    assert np.square(y).mean() == pytest.approx(float(data.trivial_loss), rel=0.05)

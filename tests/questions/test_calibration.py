@@ -50,6 +50,7 @@ def made(spoil=lambda localization: "", ess: float = 400.0, llc=None) -> record.
         step_curvature=step_curvature,
         state=state.astype(str),
         warnings=warnings.astype(str),
+        excess=None if llc is None else np.broadcast_to(values[..., None, None], (*SHAPE, 4, 300)),
         top_eigenvalue=TOP,
         num_chains=4,
         num_draws=200,
@@ -78,6 +79,39 @@ def test_a_record_is_read_as_it_was_written():
     for field in dataclasses.fields(record.Record):
         value, expected = getattr(read, field.name), getattr(written, field.name)
         np.testing.assert_array_equal(value, expected)
+
+
+def test_a_trace_is_kept_of_a_healthy_setting_and_of_each_failure():
+    """Of several the nearest to the setting to take; what was not sampled has none."""
+
+    def escaping(localization):
+        return "far from its basin" if localization == 1 else ""
+
+    calibrated = find(made(escaping, llc=5.0), made(escaping, llc=5.0))
+    healthy, escaped, biased = calibrated.traces
+    setting = calibrated.recommendation.setting
+    assert [trace.failure for trace in calibrated.traces] == ["", "escaped", "biased"]
+    assert (healthy.step_size, healthy.nbeta, healthy.localization) == (
+        setting.step_size, setting.nbeta, setting.localization,
+    )  # fmt: skip
+    assert (escaped.step_size, escaped.localization) == (setting.step_size, 1.0)
+    assert biased.step == 64  # the last checkpoint
+    np.testing.assert_allclose(healthy.running, 5.0)
+    assert find(made(), made()).traces == []  # older results
+
+
+def test_a_running_estimate_is_the_mean_so_far_and_ends_with_the_numbers():
+    record_ = made(llc=5.0)
+    excess = np.array(record_.excess)
+    excess[..., :] = np.arange(300)
+    excess[..., 200:] = np.nan
+    calibrated = find(dataclasses.replace(record_, excess=excess))
+    running = calibrated.traces[0].running
+    np.testing.assert_allclose(running[:, :200], np.broadcast_to(np.arange(200) / 2, (4, 200)))
+    assert np.isnan(running[:, 200:]).all()
+    panel = calibration.QUESTION.section([calibrated], LOOK).panels[-1]
+    assert panel.name == "calibration-traces-toy-0"
+    assert len(panel.draw().axes) >= len(calibrated.traces)
 
 
 def test_smallest_pull_then_largest_temperature_then_largest_step():

@@ -1,5 +1,6 @@
 """Development over training, on made-up records: a model that passes by the mean task."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -31,6 +32,8 @@ def made(step: int, seed: int = 0) -> record.Record:
         trivial_loss=4.125,
         mean_square=(0.3, 0.02, 1.5, 2.5)[k],
         mean_square_sem=0.01,
+        from_prior=(0.3, 0.02, 1.5, 2.5)[k],
+        from_prior_sem=0.01,
         icl_early=(0.0, 0.01, -1.0, -2.0)[k],
         icl_early_sem=0.1,
         icl_late=(0.0, 0.0, 0.1, -0.8)[k],
@@ -78,6 +81,10 @@ def test_a_record_is_read_as_it_was_written():
     less = record.to_dataset(written).drop_vars("icl_late")
     with pytest.raises(InputError, match="icl_late"):
         record.from_dataset(less)
+    older = record.from_dataset(
+        record.to_dataset(written).drop_vars(["from_prior", "from_prior_sem"])
+    )
+    assert (older.from_prior, older.from_prior_sem) == (written.mean_square, 0.01)
 
 
 def test_what_happened_when():
@@ -107,4 +114,21 @@ def test_the_page_says_it():
     assert "0.2 (y-tokens: previous x)" in text
     assert "ends at 1.80; predicting 0 loses 4.12, ridge regression 1.55" in text
     assert sentences[section.findings[0].sentence] == "sure"
+    assert "development-from-prior" not in [panel.name for panel in section.panels]
     json.dumps(section.numbers, default=lambda curve: curve.value.tolist())
+
+
+def test_the_prior_of_a_finite_set_is_told_apart_from_zero():
+    def nearer(k: int, step: int) -> record.Record:
+        prior = (0.5, 0.01, 1.5, 2.5)[k]
+        return dataclasses.replace(made(step), from_prior=prior)
+
+    pairs = [(unit, record.to_dataset(nearer(k, STEPS[k]))) for k, (unit, _) in enumerate(units())]
+    model = only_model(pairs)
+    assert model.finite
+    assert (model.lowest_from_prior, model.lowest_mean_square) == ((0.01, 10), (0.02, 10))
+    section = development.QUESTION.section([model], style.Look(["toy-8"]))
+    assert "development-from-prior" in [panel.name for panel in section.panels]
+    text = " ".join(finding.sentence for finding in section.findings)
+    assert "E[(ŷ − x·t̄)²] is 0.0100 there" in text
+    assert "The nearest to predicting 0 it comes is 0.0200, at step 10" in text

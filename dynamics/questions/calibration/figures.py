@@ -7,11 +7,14 @@ Development in Transformers".
 Their captions are in `section`.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dynamics.figures import style
 from dynamics.questions.calibration.findings import Calibration
 from dynamics.questions.calibration.grid import Grid
+from dynamics.questions.calibration.traces import Trace
 
 SHORT = {
     "unstable": "unstable",
@@ -23,6 +26,8 @@ SHORT = {
 }
 MARK = style.CATEGORIES[1]  # of the bound and the frame
 ON_BRIGHT, ON_DARK = "#111111", "#ffffff"  # text on a cell, whose colour no theme changes
+MOST_POINTS = 200  # of a line of traces
+_PER_ROW = 3
 _BOUND = 4.0  # of epsilon (n beta h + gamma), above which chains diverge
 
 
@@ -53,6 +58,52 @@ def grid(calibration: Calibration):
     for ax in panels[-1]:
         ax.set_xlabel("step size ε", fontsize=10, color=style.INK)
     return figure
+
+
+def traces(shown: Sequence[Trace], color: str):
+    """Running estimates from the first draw: every chain, their mean dashed, the burn-in shaded."""
+    columns = min(_PER_ROW, len(shown))
+    rows = -(-len(shown) // columns)
+    figure = style.sheet((0.6 + 2.5 * columns, 0.4 + 2.5 * rows))
+    panels = figure.subplots(rows, columns, squeeze=False)
+    for ax, trace in zip(panels.ravel(), shown, strict=False):
+        style.dress(ax, "", "draw")
+        _running(ax, trace, color)
+        ax.set_title(_trace_title(trace), fontsize=9, color=style.INK)
+    for ax in panels.ravel()[len(shown) :]:
+        ax.set_axis_off()
+    for row in panels:
+        row[0].set_ylabel("running LLC estimate", fontsize=10, color=style.INK)
+    style.legend(figure, panels[0, 0])
+    return figure
+
+
+def _running(ax, trace: Trace, color: str):
+    draws = np.arange(1, trace.running.shape[1] + 1)
+    drawn = thinned(len(draws))
+    burn_in = {"color": style.GRID, "alpha": 0.5, "linewidth": 0, "label": "burn-in"}
+    ax.axvspan(0, trace.burn_in, zorder=0, **burn_in)
+    for number, chain in enumerate(trace.running):
+        label = "one chain" if number == 0 else None
+        ax.plot(draws[drawn], chain[drawn], color=color, linewidth=1, alpha=0.7, label=label)
+    mean = {"color": style.INK, "linestyle": "--", "linewidth": 1.4, "label": "mean of all chains"}
+    ax.plot(draws[drawn], trace.running.mean(0)[drawn], **mean)
+    ax.axhline(0, color=style.QUIET, linewidth=0.8)
+    ax.set_xlim(0, len(draws))
+    if trace.failure in ("unstable", "diverged"):
+        style.signed_log_y(ax, trace.running)
+
+
+def thinned(count: int) -> np.ndarray:
+    """Places of at most MOST_POINTS of `count` draws, the first ones all: there is most to see."""
+    first = np.arange(min(count, MOST_POINTS // 2))
+    rest = np.linspace(0, count - 1, MOST_POINTS // 2).round().astype(int)
+    return np.unique(np.concatenate([first, rest]))
+
+
+def _trace_title(trace: Trace) -> str:
+    setting = f"ε = {_power(trace.step_size)}, n β = {trace.nbeta:g}, γ = {trace.localization:g}"
+    return f"{trace.failure or 'healthy'}, step {style.step_label(trace.step)}\n{setting}"
 
 
 def _limits(healthy: np.ndarray) -> tuple[float, float]:

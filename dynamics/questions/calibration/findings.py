@@ -3,6 +3,7 @@
 Axes: K checkpoints (ascending), E step sizes, B values of n beta, G values of gamma.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,6 +12,7 @@ from dynamics.analysis.significance import in_errors, is_sure
 from dynamics.questions.calibration import record
 from dynamics.questions.calibration.grid import Grid, grid_of
 from dynamics.questions.calibration.recommendation import Recommendation, recommend
+from dynamics.questions.calibration.traces import Trace, of_each_failure
 from dynamics.questions.committed import Committed, by_model, by_step
 
 
@@ -64,11 +66,13 @@ class Calibration:
         grid: estimates and what is wrong with each.
         recommendation: the setting to take.
         pull_effect: None where the grid has no two healthy values of gamma there.
+        traces: running estimates of a healthy setting and of each failure; none of older results.
     """
 
     grid: Grid
     recommendation: Recommendation
     pull_effect: PullEffect | None
+    traces: Sequence[Trace]
 
 
 def find(committed: Committed) -> list[Calibration] | None:
@@ -86,7 +90,12 @@ def calibrated(grid: Grid) -> Calibration:
     """What a grid says."""
     recommendation = recommend(grid)
     effect = _pull_effect(grid, recommendation.index)
-    return Calibration(grid=grid, recommendation=recommendation, pull_effect=effect)
+    return Calibration(
+        grid=grid,
+        recommendation=recommendation,
+        pull_effect=effect,
+        traces=of_each_failure(grid, recommendation.index),
+    )
 
 
 def _pull_effect(grid: Grid, index: tuple[int, int, int]) -> PullEffect | None:

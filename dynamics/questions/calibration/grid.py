@@ -44,6 +44,7 @@ class Grid:
         spacing: [K,E,B,G] draws of a chain for each independent one.
         localization_share: [K,E,B,G] 1 where the pull alone shapes what the chains sample.
         failure: [K,E,B,G] of str: a key of FAILURES, or "" for a healthy setting.
+        excess: [K,E,B,G,C,T] as in the record; None where a checkpoint's record has none.
         top_eigenvalue: [K] h, the largest of the Hessian.
         num_chains: of each estimate.
         burn_in: draws of each chain that are left out.
@@ -61,6 +62,7 @@ class Grid:
     spacing: np.ndarray
     localization_share: np.ndarray
     failure: np.ndarray
+    excess: np.ndarray | None
     top_eigenvalue: np.ndarray
     num_chains: int
     burn_in: int
@@ -69,6 +71,7 @@ class Grid:
 def grid_of(model: str, seed: int, steps: Sequence[int], records: Sequence[Record]) -> Grid:
     """The grid of K records of one seed, of one set of settings."""
     first = records[0]
+    excess = [record.excess for record in records if record.excess is not None]
     with np.errstate(divide="ignore", invalid="ignore"):
         spacing = first.num_draws * first.num_chains / np.stack([r.ess for r in records])
     return Grid(
@@ -84,6 +87,7 @@ def grid_of(model: str, seed: int, steps: Sequence[int], records: Sequence[Recor
         spacing=spacing,
         localization_share=np.stack([r.localization_share for r in records]),
         failure=np.stack([_failures(r.state, r.warnings) for r in records]),
+        excess=np.stack(excess) if len(excess) == len(records) else None,
         top_eigenvalue=np.array([r.top_eigenvalue for r in records]),
         num_chains=first.num_chains,
         burn_in=first.burn_in,

@@ -1,7 +1,8 @@
 """The data set of one work unit on calibration: estimates at one checkpoint over a grid of sampler
 settings.
 
-Axes: E step sizes, B values of n beta, G values of gamma; each ascending. Losses in nats per token.
+Axes: E step sizes, B values of n beta, G values of gamma, each ascending; C chains, T draws. Losses
+in nats per token.
 """
 
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from dynamics.questions.schema import Schema, numbers, texts, whole
 
 MEASURE = "calibration"
 AXES = ("step_size", "nbeta", "localization")
+_OF_DRAWS = (*AXES, "chain", "draw")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -31,6 +33,9 @@ class Record:
         step_curvature: [E,B,G] epsilon (n beta h + gamma) in the stiffest direction.
         state: [E,B,G] of str: the verdict, or "unstable" or "diverged" of chains without one.
         warnings: [E,B,G] of str, separated by commas.
+        excess: [E,B,G,C,T] n beta (loss - baseline) at every draw, burn-in included, whose mean is
+            the estimate; NaN where nothing was sampled and from where chains were not finite. Of
+            what is beyond the bound the mildest setting alone is sampled. None in older files.
         top_eigenvalue: h, the largest of the Hessian.
         num_chains: of each estimate.
         num_draws: of each chain, without the burn-in.
@@ -49,6 +54,7 @@ class Record:
     step_curvature: np.ndarray
     state: np.ndarray
     warnings: np.ndarray
+    excess: np.ndarray | None
     top_eigenvalue: float
     num_chains: int
     num_draws: int
@@ -67,6 +73,7 @@ SCHEMA = Schema(
         "eps_a": numbers(" ".join(AXES)),
         "warnings": texts(" ".join(AXES)),
         "state": texts(" ".join(AXES)),
+        "excess": numbers(" ".join(_OF_DRAWS), optional=True),
     },
     attributes={
         "top_eigenvalue": numbers(),
@@ -92,6 +99,8 @@ def to_dataset(record: Record) -> xr.Dataset:
         "state": record.state,
     }
     data = {name: (AXES, array) for name, array in arrays.items()}
+    if record.excess is not None:
+        data["excess"] = _OF_DRAWS, record.excess
     values = (record.step_sizes, record.nbetas, record.localizations)
     coordinates = dict(zip(AXES, values, strict=True))
     attributes = {
@@ -122,6 +131,7 @@ def from_dataset(data: xr.Dataset) -> Record:
         step_curvature=_numbers(data, "eps_a"),
         state=data["state"].transpose(*AXES).values.astype(str),
         warnings=data["warnings"].transpose(*AXES).values.astype(str),
+        excess=_excess(data),
         top_eigenvalue=float(data.attrs["top_eigenvalue"]),
         num_chains=int(data.attrs["chains"]),
         num_draws=int(data.attrs["draws"]),
@@ -131,3 +141,9 @@ def from_dataset(data: xr.Dataset) -> Record:
 
 def _numbers(data: xr.Dataset, name: str) -> np.ndarray:
     return data[name].transpose(*AXES).values.astype(np.float64)
+
+
+def _excess(data: xr.Dataset) -> np.ndarray | None:
+    if "excess" not in data:
+        return None
+    return data["excess"].transpose(*_OF_DRAWS).values.astype(np.float64)

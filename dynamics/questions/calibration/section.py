@@ -9,6 +9,7 @@ from dynamics.questions.calibration import figures
 from dynamics.questions.calibration.findings import Calibration, PullEffect
 from dynamics.questions.calibration.grid import Grid
 from dynamics.questions.calibration.recommendation import INDEPENDENT, Recommendation, Setting
+from dynamics.questions.calibration.traces import Trace
 from dynamics.questions.headline import headline
 from dynamics.report import grades, words
 from dynamics.report.section import Finding, Panel, Section, Table
@@ -23,10 +24,11 @@ INTRODUCTION = (
 
 def section(calibrations: Sequence[Calibration], look: style.Look) -> Section:
     """A picture of each model's seed, and the setting to take for it."""
-    del look  # a grid has one model; its colours are its estimates
+    panels = [_panel(calibration) for calibration in calibrations]
+    panels += [_traces(calibration, look) for calibration in calibrations if calibration.traces]
     return Section(
         introduction=INTRODUCTION,
-        panels=[_panel(calibration) for calibration in calibrations],
+        panels=panels,
         findings=_findings(calibrations),
         tables={"Settings to take": _settings(calibrations)},
         numbers={"calibration": {_run(c.grid): _numbers(c.grid) for c in calibrations}},
@@ -64,6 +66,43 @@ def _panel(calibration: Calibration) -> Panel:
         table=_grid_table(grid),
         group="Other models and seeds",
     )
+
+
+def _traces(calibration: Calibration, look: style.Look) -> Panel:
+    grid, traces = calibration.grid, calibration.traces
+    return Panel(
+        name=f"calibration-traces-{grid.model}-{grid.seed}",
+        title=f"How settings fail, {grid.model}, seed {grid.seed}",
+        caption="Running estimates from the first draw on: a healthy setting where there is one, "
+        "and of each failure the setting nearest to the framed one. Healthy chains level off "
+        "together; those that have not converged still rise or lie apart; those that escape fall "
+        "below zero or never level off; those beyond the bound grow until they are no numbers "
+        "(logarithmic above and below zero). Estimates leave out the shaded burn-in.",
+        draw=lambda: figures.traces(traces, look[grid.model]["color"]),
+        table=_trace_table(traces),
+        group="How settings fail",
+    )
+
+
+def _trace_table(traces: Sequence[Trace]) -> Table:
+    """A row for each setting and drawn draw."""
+    rows = []
+    for trace in traces:
+        drawn = figures.thinned(trace.running.shape[1])
+        setting = {
+            "failure": trace.failure or "none",
+            "step": trace.step,
+            "step size ε": trace.step_size,
+            "n β": trace.nbeta,
+            "γ": trace.localization,
+        }
+        for draw in drawn:
+            chains = {
+                f"LLC of chain {number} so far": float(chain[draw])
+                for number, chain in enumerate(trace.running)
+            }
+            rows.append(setting | {"draw": int(draw) + 1} | chains)
+    return Table.of_rows(rows)
 
 
 def _grid_table(grid: Grid) -> Table:

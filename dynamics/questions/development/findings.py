@@ -20,6 +20,7 @@ from dynamics.questions.single_seeds import (
     seeds_of,
 )
 
+_BEHAVIOUR = ("loss", "mean_square", "from_prior", "icl_early", "icl_late")
 FAR = 10.0  # gain at which a model is shown out of distribution, if it was measured there
 
 
@@ -58,7 +59,9 @@ class Development:
         far: that gain.
         heads: what heads have become.
         num_contexts: that errors within a seed rest on.
-        lowest_mean_square: over training, and its step, of the mean over seeds.
+        from_prior: distance from the mean task; of fresh tasks that of `mean_square`.
+        finite: whether tasks come from a finite set, whose mean is not 0.
+        lowest_mean_square, lowest_from_prior: over training, and the step, of the mean over seeds.
     """
 
     model: str
@@ -81,7 +84,10 @@ class Development:
     far: float
     heads: tuple[Head, ...]
     num_contexts: int
+    from_prior: Curve
+    finite: bool
     lowest_mean_square: tuple[float, int]
+    lowest_from_prior: tuple[float, int]
 
 
 def find(committed: Committed) -> list[Development] | None:
@@ -98,7 +104,6 @@ def _development(model: str, pairs: Pairs) -> Development:
     far = float(first_seed.gains[np.argmin(np.abs(first_seed.gains - FAR))])
     at = int(np.argmin(np.abs(first_seed.gains - far)))
     curves = _curves(model, steps, at)
-    lowest = int(np.argmin(curves["mean_square"].value))
     return Development(
         model=model,
         seeds=tuple(seeds),
@@ -107,12 +112,17 @@ def _development(model: str, pairs: Pairs) -> Development:
         far=far,
         heads=_heads(first_seed),
         num_contexts=first_seed.num_contexts,
-        lowest_mean_square=(
-            float(curves["mean_square"].value[lowest]),
-            int(curves["mean_square"].steps[lowest]),
-        ),
+        finite=not np.array_equal(curves["mean_square"].value, curves["from_prior"].value),
+        lowest_mean_square=_lowest(curves["mean_square"]),
+        lowest_from_prior=_lowest(curves["from_prior"]),
         **curves,
     )
+
+
+def _lowest(curve: Curve) -> tuple[float, int]:
+    """Value and step of its minimum."""
+    lowest = int(np.argmin(curve.value))
+    return float(curve.value[lowest]), int(curve.steps[lowest])
 
 
 def _curves(model: str, steps: Steps[Record], at: int) -> Mapping[str, Curve]:
@@ -129,7 +139,7 @@ def _curves(model: str, steps: Steps[Record], at: int) -> Mapping[str, Curve]:
 
     entropy = record.ATTENTION.index("entropy")
     return {
-        **{name: measured(name) for name in ("loss", "mean_square", "icl_early", "icl_late")},
+        **{name: measured(name) for name in _BEHAVIOUR},
         "weight_norm": exact(lambda r: r.weight_norm),
         "least_embed_share": exact(lambda r: r.embed_shares[-1]),
         "embed_rank": exact(lambda r: _effective_rank(r.embed_shares)),

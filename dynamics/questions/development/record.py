@@ -27,7 +27,9 @@ class Record:
         loss, loss_sem: mean squared error over contexts and pairs.
         ridge_loss: of the best prediction, on the same contexts.
         trivial_loss: of predicting 0.
-        mean_square, mean_square_sem: E[yhat^2], the distance from the mean of fresh tasks (D.1.1).
+        mean_square, mean_square_sem: E[yhat^2], the distance from predicting 0 (D.1.1).
+        from_prior, from_prior_sem: E[(yhat - x'tbar)^2], the distance from the mean of the tasks;
+            of fresh tasks, whose mean is 0, the same number, which older files have alone.
         icl_early, icl_early_sem: ICL 1:D, the error at pair D less that at pair 1 (D.1.2).
         icl_late, icl_late_sem: ICL D:K, the error at the last pair less that at pair D.
         by_pair, ridge_by_pair: [P] mean squared errors of model and best prediction.
@@ -51,6 +53,8 @@ class Record:
     trivial_loss: float
     mean_square: float
     mean_square_sem: float
+    from_prior: float
+    from_prior_sem: float
     icl_early: float
     icl_early_sem: float
     icl_late: float
@@ -90,10 +94,11 @@ _AXES = {
     "task_size": "gain",
 }
 _WORDS = {"norms": "norm", "kinds": _HEADS}
+_NOT_IN_OLDER = {"from_prior": "mean_square", "from_prior_sem": "mean_square_sem"}
 _NUMBERS = [field.name for field in fields(Record) if field.name not in {*_WORDS, "num_contexts"}]
 SCHEMA = Schema(
     variables={
-        **{name: numbers(_AXES.get(name, "")) for name in _NUMBERS},
+        **{name: numbers(_AXES.get(name, ""), optional=name in _NOT_IN_OLDER) for name in _NUMBERS},
         **{name: texts(axes) for name, axes in _WORDS.items()},
         "score": texts("score", labels=ATTENTION),
     },
@@ -121,7 +126,7 @@ def from_dataset(data: xr.Dataset) -> Record:
     """The record that a stored data set holds. Raises InputError."""
     SCHEMA.check(data)
     order = [data["score"].values.tolist().index(name) for name in ATTENTION]
-    stored = {name: data[name].values for name in _NUMBERS}
+    stored = {name: data[name if name in data else _NOT_IN_OLDER[name]].values for name in _NUMBERS}
     single = {name: float(value) for name, value in stored.items() if name not in _AXES}
     return Record(
         **{

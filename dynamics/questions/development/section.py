@@ -36,10 +36,15 @@ _QUANTITIES = (
         "regression on the pairs before, the best there is; both are in the findings.", BEHAVIOUR,
     ),
     _Quantity(
-        "mean_square", "Distance from the mean task", "E[ŷ²]",
+        "mean_square", "Distance from predicting 0", "E[ŷ²]",
         "The mean square of predictions. With fresh tasks of mean 0 it is also the distance from "
         "the task prior; it falls where the context is ignored and rises where it is used.",
         BEHAVIOUR,
+    ),
+    _Quantity(
+        "from_prior", "Distance from the task prior", "E[(ŷ − x·t̄)²]",
+        "Of predictions from those of the mean task t̄ of a finite set. Where its lowest value lies "
+        "below that of E[ŷ²] the model learns the prior and not just to say 0.", BEHAVIOUR,
     ),
     _Quantity(
         "icl_early", "In-context learning of the first pairs", "ICL 1:D (squared error)",
@@ -90,14 +95,15 @@ _QUANTITIES = (
 def section(models: Sequence[Development], look: style.Look) -> Section:
     """Behaviour first, structure below."""
     losses = [m.loss for m in models]
+    # Of fresh tasks the distance from the prior is that from 0.
+    finite = any(m.finite for m in models)
+    quantities = [q for q in _QUANTITIES if finite or q.name != "from_prior"]
     return Section(
         introduction=INTRODUCTION,
-        panels=[_panel(models, look, quantity) for quantity in _QUANTITIES],
+        panels=[_panel(models, look, quantity) for quantity in quantities],
         findings=_findings(models),
         tracks=[Track(label="test loss (squared error)", curves=losses)],
-        numbers={
-            f"development_{q.name}": [getattr(m, q.name) for m in models] for q in _QUANTITIES
-        },
+        numbers={f"development_{q.name}": [getattr(m, q.name) for m in models] for q in quantities},
     )
 
 
@@ -139,13 +145,18 @@ def _learned(m: Development) -> Finding:
 
 def _prior(m: Development) -> Finding:
     """Whether it came nearer to the mean task than it began, before it left it."""
-    value, step = m.lowest_mean_square
-    first, last = float(m.mean_square.value[0]), float(m.mean_square.value[-1])
-    begun, sem = m.mean_square.value[0] - value, float(m.mean_square.sem[0])
+    value, step = m.lowest_from_prior
+    first, last = float(m.from_prior.value[0]), float(m.from_prior.value[-1])
+    begun, sem = m.from_prior.value[0] - value, float(m.from_prior.sem[0])
+    distance, zero = "E[ŷ²]", ""
+    if m.finite:
+        distance = "E[(ŷ − x·t̄)²]"
+        nearest, at = m.lowest_mean_square
+        zero = f" The nearest to predicting 0 it comes is {words.number(nearest)}, at step {at}."
     return Finding(
-        sentence=f"{m.model} is nearest to the mean task at step {step}: E[ŷ²] is "
+        sentence=f"{m.model} is nearest to the mean task at step {step}: {distance} is "
         f"{words.number(value)} there, {words.number(first)} at the first step and "
-        f"{words.number(last)} at the last.",
+        f"{words.number(last)} at the last.{zero}",
         rests_on=_evidence(m),
         grade=grades.judge(float(begun), sem),
     )
