@@ -1,7 +1,6 @@
 """What does an in-context regression transformer learn, and when?
 
-    python -m experiments.icl_regression --scale=small      # prints the suite
-    python -m experiments.development --suite=.../suite.toml
+    python -m experiments.development --suite=icl-small     # which is trained on first use
 
 Test loss, distance from the task prior, in-context scores, errors out of distribution, collapse of
 embeddings and norms, and where heads look, at every checkpoint of every seed. Expect E[yhat^2] to
