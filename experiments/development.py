@@ -66,9 +66,7 @@ def measured(study: Study, unit: Unit):
     attention = icl_development.attention_fn(config)(params, tokens)
     # A point in each of several curves without error bars: a quarter of the contexts is enough.
     few = max(2, FLAGS.development_contexts // 4)
-    far = icl_development.out_of_distribution(
-        config, params, tuple(FLAGS.gains), num_contexts=few
-    )
+    far = icl_development.out_of_distribution(config, params, tuple(FLAGS.gains), num_contexts=few)
     developed = record.Record(
         loss=loss.value,
         loss_sem=loss.sem,

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The tests: the fast ones, or with --all the long ones too and, where torch can be had, live parity.
-# The fast ones are compiled without the compiler's slow passes, the long ones as users' programs are.
+# Most are compiled without the compiler's slow passes; those marked `computes` and `alone` with them.
 # Further arguments go to pytest.
 set -euo pipefail
 cd "$(dirname "$0")/.."

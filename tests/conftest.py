@@ -44,12 +44,11 @@ _NAMED = os.environ.get("JAX_DISABLE_MOST_OPTIMIZATIONS")
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_setup(item):
-    """Long tests are compiled with the slow passes; without are the others, which compile for
-    longer than they compute, what is marked `compiles`, and the scripts that they start. The
+    """Tests, and the scripts that they start, are compiled without the compiler's slow passes: most
+    compile for longer than they compute. With them are those marked `computes`, and `alone`. The
     environment may name one way for all; 0 is the users'."""
     if _NAMED is None:
-        computes = any(item.get_closest_marker(name) for name in ("long", "alone"))
-        quickly = not computes or item.get_closest_marker("compiles") is not None
+        quickly = not any(item.get_closest_marker(name) for name in ("computes", "alone"))
         jax.config.update("jax_disable_most_optimizations", quickly)
         os.environ["JAX_DISABLE_MOST_OPTIMIZATIONS"] = str(int(quickly))
 

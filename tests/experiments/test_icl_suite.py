@@ -31,7 +31,7 @@ from experiments import (
     weights,
 )
 
-pytestmark = [pytest.mark.long, pytest.mark.compiles]
+pytestmark = pytest.mark.long
 
 CONFIG = model.Config(
     hidden_size=8, num_layers=1, num_heads=2, intermediate_size=8, task_size=2, num_pairs=3

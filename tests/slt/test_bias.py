@@ -14,6 +14,8 @@ import pytest
 from dynamics import slt
 from dynamics.slt import bias, diagnostics, exact_values, gradient, pull, verdict
 
+pytestmark = pytest.mark.computes
+
 CURVATURE = np.array([0.3, 1.0, 3.0])
 NO_DATA = np.zeros((2, 1), np.float32)
 SETTINGS = {"nbeta": 100.0, "localization": 20.0}

@@ -10,6 +10,8 @@ import pytest
 from dynamics import slt
 from dynamics.slt import exact_values
 
+pytestmark = pytest.mark.computes
+
 H = jnp.asarray((1.0, 10.0))
 SETTINGS = {"nbeta": 100.0, "localization": 1.0, "step_size": 1e-3}
 SLOWEST = 1 - 1e-3 * 101 / 2  # rho of the direction h = 1

@@ -17,6 +17,8 @@ from scipy.stats import spearmanr
 from dynamics.errors import InputError
 from dynamics.slt import deep_linear, exact_values
 
+pytestmark = pytest.mark.computes
+
 example = SimpleNamespace(
     **runpy.run_path(str(Path(__file__).parents[2] / "docs" / "deep_linear.py"))
 )

@@ -11,6 +11,8 @@ import pytest
 from dynamics import slt
 from dynamics.errors import ChainError
 
+pytestmark = pytest.mark.computes
+
 TRIVIAL = 2.0  # of the data below: Var y
 
 

@@ -14,6 +14,8 @@ import pytest
 from dynamics import slt
 from dynamics.errors import ChainError, InputError
 
+pytestmark = pytest.mark.computes
+
 CURVATURE = (0.1, 1.0, 10.0)
 NO_DATA = np.zeros((2, 1), np.float32)
 

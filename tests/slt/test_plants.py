@@ -15,6 +15,8 @@ import pytest
 from dynamics import slt
 from dynamics.errors import ChainError
 
+pytestmark = pytest.mark.computes
+
 REPEATS = 20
 NO_DATA = np.zeros((2, 1), np.float32)
 MINIBATCH = slt.SGLD(

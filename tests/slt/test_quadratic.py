@@ -17,6 +17,8 @@ from dynamics.errors import InputError
 from dynamics.measures.curvature import lanczos
 from dynamics.slt import deep_linear, exact_values, pull, quadratic
 
+pytestmark = pytest.mark.computes
+
 SAMPLER = slt.SGLD(
     step_size=1e-3, nbeta=100.0, localization=1.0, num_chains=32, num_draws=400, burn_in=100
 )

@@ -19,6 +19,8 @@ from dynamics import slt
 from dynamics.errors import InputError
 from dynamics.slt import deep_linear, exact_values
 
+pytestmark = pytest.mark.computes
+
 NO_DATA = np.zeros((2, 1), np.float32)
 
 

@@ -9,6 +9,8 @@ from dynamics import slt
 from dynamics.errors import InputError
 from dynamics.measures.curvature import SpectralDensity
 
+pytestmark = pytest.mark.computes
+
 FLAT = np.zeros(1)
 
 

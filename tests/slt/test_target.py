@@ -12,6 +12,8 @@ from dynamics import slt
 from dynamics.errors import InputError
 from dynamics.slt import target
 
+pytestmark = pytest.mark.computes
+
 BUDGET = slt.SGLD(
     step_size=4e-3, nbeta=100.0, localization=10.0, num_chains=4, num_draws=20000, burn_in=200,
     segment=200,

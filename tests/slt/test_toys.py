@@ -11,6 +11,8 @@ from scipy import integrate, special
 
 from dynamics.slt import exact_values
 
+pytestmark = pytest.mark.computes
+
 toys = SimpleNamespace(**runpy.run_path(str(Path(__file__).parents[2] / "docs" / "landscapes.py")))
 QUADRATIC, QUARTIC, SINGULAR, DISTANT, CROSSING = toys.LANDSCAPES
 

@@ -31,7 +31,6 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.mark.long
-@pytest.mark.compiles
 def test_it_is_trained_on_first_use_and_once(cache):
     grid = icl_suites.suite("icl-small")
     assert (grid.seeds, grid.steps, grid.reads) == ((0, 1), (0, 4), "contexts")
@@ -48,7 +47,6 @@ def test_it_is_trained_on_first_use_and_once(cache):
 
 
 @pytest.mark.long
-@pytest.mark.compiles
 def test_the_papers_is_measured_as_far_as_it_is_trained(cache):
     with pytest.raises(InputError, match="of which nothing is trained") as refusal:
         icl_suites.suite("icl-paper")

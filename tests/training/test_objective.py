@@ -69,7 +69,6 @@ def test_causal_models_are_trained_on_the_text_as_it_is():
 
 
 @pytest.mark.long
-@pytest.mark.compiles
 def test_what_is_hidden_depends_on_seed_and_step_alone():
     """A run that is resumed, or trained alone, hides what it would have hidden among others."""
     recipe = nano.RECIPES["smoke-masked"][0]

@@ -92,6 +92,7 @@ def _running(ax, trace: Trace, color: str):
     ax.set_xlim(0, len(draws))
     if trace.failure in ("unstable", "diverged"):
         style.signed_log_y(ax, trace.running)
+        ax.set_ylim(float(np.nanmin(trace.running)), None)
 
 
 def thinned(count: int) -> np.ndarray:

@@ -77,7 +77,8 @@ def _traces(calibration: Calibration, look: style.Look) -> Panel:
         "and of each failure the setting nearest to the framed one. Healthy chains level off "
         "together; those that have not converged still rise or lie apart; those that escape fall "
         "below zero or never level off; those beyond the bound grow until they are no numbers "
-        "(logarithmic above and below zero). Estimates leave out the shaded burn-in.",
+        "or end where the loss is flat (logarithmic above and below zero). Estimates "
+        "leave out the shaded burn-in.",
         draw=lambda: figures.traces(traces, look[grid.model]["color"]),
         table=_trace_table(traces),
         group="How settings fail",
