@@ -44,7 +44,9 @@ SMALL = {
     "hessian_probes": 4,
     "lanczos_steps": 4, "hessian_batches": 2, "step_sizes": [1e-5], "nbetas": [100.0],
     "localizations": [300.0], "data_sizes": [8, 32], "batch_sizes": [2, 4], "sweep_at": 1,
-    "development_contexts": 64, "llc_every": 1, "llc_from": 0,
+    "development_contexts": 64,
+    # The main job has defaults of its own, for every script of a process that imports it.
+    "llc_every": 1, "llc_from": 0, "llc_seeds": None, "curvature_seeds": None,
     "reference_probes": 2, "reference_matvecs": 4, "pictures": False,
 }  # fmt: skip
 
