@@ -182,10 +182,12 @@ def _cell(estimate, sampler: slt.Sampler, stability: slt.Stability) -> _Cell:
 def _with_its_end(cells: np.ndarray, settings: Mapping, sampler: slt.Sampler, segments) -> None:
     """Gives the mildest setting beyond the bound the draws that its chains take before they are no
     numbers, so that there is one trace of that."""
-    beyond = [place for place, cell in np.ndenumerate(cells) if cell.state in _BEYOND]
+    beyond: dict[tuple[int, ...], _Cell] = {
+        place: cell for place, cell in np.ndenumerate(cells) if cell.state in _BEYOND
+    }
     if not beyond:
         return
-    place = min(beyond, key=lambda place: cells[place].step_curvature)
+    place = min(beyond, key=lambda place: beyond[place].step_curvature)
     values = {name: axis[n] for n, (name, axis) in zip(place, settings.items(), strict=True)}
     varied = dataclasses.replace(sampler, **values, segment=_SEGMENT)
     excess = np.full((varied.num_chains, varied.num_draws), np.nan, np.float32)
@@ -195,7 +197,7 @@ def _with_its_end(cells: np.ndarray, settings: Mapping, sampler: slt.Sampler, se
             start = run.traces.loss[:, :1] if start is None else start  # draw 0 is w*
             above = varied.nbeta * (run.traces.loss - start)
             excess[:, : above.shape[1]] = above
-    cells[place] = dataclasses.replace(cells[place], excess=excess)
+    cells[place] = dataclasses.replace(beyond[place], excess=excess)
 
 
 def _record(settings, cells: np.ndarray, sampler: slt.Sampler, top: float) -> record.Record:

@@ -98,7 +98,9 @@ def to_dataset(record: Record) -> xr.Dataset:
         "warnings": record.warnings,
         "state": record.state,
     }
-    data = {name: (AXES, array) for name, array in arrays.items()}
+    data: dict[str, tuple[tuple[str, ...], np.ndarray]] = {
+        name: (AXES, array) for name, array in arrays.items()
+    }
     if record.excess is not None:
         data["excess"] = _OF_DRAWS, record.excess
     values = (record.step_sizes, record.nbetas, record.localizations)
