@@ -38,8 +38,7 @@ def test_a_small_suite_comes_nearer_to_the_truth_and_is_shown(cache, tmp_path):
 def models(cache, tmp_path_factory):
     out = tmp_path_factory.mktemp("truth")
     # Its 1,280 training steps cost more than the compiler's slow passes.
-    flags = ("--suite=truth", "--windows=96")
-    code, _, stderr = job.run("truth", *flags, cache=cache, out=out, as_users_do=True)
+    code, _, stderr = job.run("truth", "--suite=truth", cache=cache, out=out, as_users_do=True)
     assert code == 0, stderr
     return find(Committed(results.Store(out)))
 
