@@ -60,8 +60,6 @@ class Development:
         heads: what heads have become.
         num_contexts: that errors within a seed rest on.
         from_prior: distance from the mean task; of fresh tasks that of `mean_square`.
-        finite: whether tasks come from a finite set, whose mean is not 0.
-        lowest_mean_square, lowest_from_prior: over training, and the step, of the mean over seeds.
     """
 
     model: str
@@ -85,9 +83,21 @@ class Development:
     heads: tuple[Head, ...]
     num_contexts: int
     from_prior: Curve
-    finite: bool
-    lowest_mean_square: tuple[float, int]
-    lowest_from_prior: tuple[float, int]
+
+    @property
+    def finite(self) -> bool:
+        """Whether tasks come from a finite set, whose mean is not 0."""
+        return not np.array_equal(self.mean_square.value, self.from_prior.value)
+
+    @property
+    def lowest_mean_square(self) -> tuple[float, int]:
+        """Over training, and the step, of the mean over seeds."""
+        return _lowest(self.mean_square)
+
+    @property
+    def lowest_from_prior(self) -> tuple[float, int]:
+        """Over training, and the step, of the mean over seeds."""
+        return _lowest(self.from_prior)
 
 
 def find(committed: Committed) -> list[Development] | None:
@@ -112,9 +122,6 @@ def _development(model: str, pairs: Pairs) -> Development:
         far=far,
         heads=_heads(first_seed),
         num_contexts=first_seed.num_contexts,
-        finite=not np.array_equal(curves["mean_square"].value, curves["from_prior"].value),
-        lowest_mean_square=_lowest(curves["mean_square"]),
-        lowest_from_prior=_lowest(curves["from_prior"]),
         **curves,
     )
 
