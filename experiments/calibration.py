@@ -4,7 +4,8 @@
 
 `python -m experiments.llc --calibrate` does the same. With --suggest each model's grid lies about
 the setting that experiments.llc_settings finds for it. 36 settings at 3 checkpoints take three
-minutes on 2 cores. What the Hessian's stability bound condemns is not sampled.
+minutes on 2 cores. Of what the Hessian's stability bound condemns the mildest setting alone is
+sampled, for its traces.
 """
 
 import contextlib
@@ -107,7 +108,7 @@ def _values(flag: str, default: float, factors: Sequence[float]) -> tuple[float,
 
 
 def calibrate(study: Study, unit: Unit):
-    """Every setting at one checkpoint. What the stability bound condemns is not sampled."""
+    """Every setting at one checkpoint. What the stability bound condemns has no estimate."""
     checkpoint = study.load(*unit.cells()[0])
     params, data = jax.device_put(checkpoint.params), sampler_flags.data(study)
     sampler = llc_settings.sampler(study, unit.model)

@@ -42,6 +42,7 @@ def experiments(study: Study) -> list[common.Experiment]:
     config = {
         **study.text_config(),
         "contexts": FLAGS.development_contexts,
+        "far_contexts": _far_contexts(),
         "gains": list(FLAGS.gains),
     }
     units = study.single_units(record.MEASURE)
@@ -64,9 +65,9 @@ def measured(study: Study, unit: Unit):
     early, late = icl_development.icl_scores(errors, config.task_size)
     weights = icl_development.structure(config, checkpoint.params)
     attention = icl_development.attention_fn(config)(params, tokens)
-    # A point in each of several curves without error bars: a quarter of the contexts is enough.
-    few = max(2, FLAGS.development_contexts // 4)
-    far = icl_development.out_of_distribution(config, params, tuple(FLAGS.gains), num_contexts=few)
+    far = icl_development.out_of_distribution(
+        config, params, tuple(FLAGS.gains), num_contexts=_far_contexts()
+    )
     developed = record.Record(
         loss=loss.value,
         loss_sem=loss.sem,
@@ -99,6 +100,11 @@ def measured(study: Study, unit: Unit):
         num_contexts=len(tokens),
     )
     return record.to_dataset(developed), [checkpoint.provenance]
+
+
+def _far_contexts() -> int:
+    """Contexts out of distribution: of many gains, and without error bars, a quarter is enough."""
+    return max(2, FLAGS.development_contexts // 4)
 
 
 def _mean_task(study: Study, config: models.icl_regression.Config) -> np.ndarray | None:
